@@ -1,0 +1,104 @@
+// Package blobnet is the vocabulary of the blob layer: what a blob is called,
+// where one can be put, where one can be had, and which errors a caller tells
+// apart.
+//
+// It is for every package that handles sealed bytes. It must never know what
+// is inside a blob, open one, do I/O of its own, or import anything beyond the
+// standard library: the rooms below it (diskstore, exchange, tracker, fetch)
+// implement these words, and this package never imports them.
+package blobnet
+
+import "context"
+
+// MaxBlobSize is the largest blob, in bytes, that any node stores, sends or
+// accepts: 2 MiB of sealed chunk and 64 bytes of overhead. Check it before
+// allocating.
+const MaxBlobSize = 2<<20 + 64
+
+// Source is where a blob can be had: a store, a peer, an HTTP mirror.
+//
+// Get appends the blob named id to dst and returns the extended slice, as
+// append does, so that a caller who reuses buffers causes no garbage; dst may
+// be nil. The bytes belong to the caller, and on error nothing appended to dst
+// means anything. The bytes were checked against id before Get returned.
+// A missing blob gives an error that wraps ErrNotFound, wrong bytes one that
+// wraps ErrCorrupt. Get may be called from many goroutines at once.
+type Source interface {
+	Get(ctx context.Context, id ID, dst []byte) ([]byte, error)
+}
+
+// Store keeps blobs.
+//
+// Put stores blob under id after checking that SHA-256(blob) is id (else
+// ErrCorrupt) and that it is not over MaxBlobSize (else ErrTooLarge). It does
+// not keep a reference to blob. Putting a blob that is there already succeeds
+// and counts as a use of it. A blob that cannot fit gives ErrFull and changes nothing.
+// After Put the blob survives the death of the process; see Syncer for power
+// loss.
+//
+// Has reports which of ids are stored, in the same order, without touching
+// their use times.
+//
+// All methods may be called from many goroutines at once.
+type Store interface {
+	Source
+	Put(ctx context.Context, id ID, blob []byte) error
+	Has(ctx context.Context, ids ...ID) ([]bool, error)
+}
+
+// Deleter is a Store that forgets on request. Deleting a blob that is not
+// there is no error; deleting a pinned one gives ErrPinned.
+type Deleter interface {
+	Delete(ctx context.Context, ids ...ID) error
+}
+
+// Lister is a Store that enumerates. List calls yield once for every blob held
+// when it began, in ascending order of id, until yield returns an error, which
+// List then returns. Blobs put or deleted meanwhile may or may not be seen.
+type Lister interface {
+	List(ctx context.Context, yield func(Info) error) error
+}
+
+// Pinner is a Store that keeps chosen blobs from eviction. Pins are counted:
+// a blob pinned twice wants two Unpins. A pin may be set on a blob that is not
+// stored yet and holds once it is. Unpin below zero is no error.
+type Pinner interface {
+	Pin(ctx context.Context, ids ...ID) error
+	Unpin(ctx context.Context, ids ...ID) error
+}
+
+// Syncer is a Store with a grouped fsync. After Sync returns nil every blob
+// whose Put returned before Sync was called survives a power loss.
+type Syncer interface {
+	Sync(ctx context.Context) error
+}
+
+// Stater is a Store that counts what it holds.
+type Stater interface {
+	Stats(ctx context.Context) (Stats, error)
+}
+
+// Info describes one stored blob.
+type Info struct {
+	ID     ID
+	Size   int64 // bytes
+	Pinned bool
+}
+
+// Stats is what a store holds. Sizes are in bytes of blobs, without what the
+// file system adds.
+type Stats struct {
+	BlobCount   int64
+	CurrentSize int64
+	MaxSize     int64 // the quota; 0 means none
+	Pinned      int64 // stored blobs with at least one pin
+	PinnedSize  int64 // their bytes
+}
+
+// Utilization is CurrentSize as a fraction of MaxSize, 0 without a quota.
+func (s Stats) Utilization() float64 {
+	if s.MaxSize <= 0 {
+		return 0
+	}
+	return float64(s.CurrentSize) / float64(s.MaxSize)
+}

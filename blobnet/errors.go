@@ -1,0 +1,34 @@
+package blobnet
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+)
+
+// One sentinel per decision that a caller makes; test with errors.Is.
+var (
+	// ErrNotFound: the blob is not here; ask elsewhere. It wraps
+	// fs.ErrNotExist.
+	ErrNotFound = fmt.Errorf("blob not found: %w", fs.ErrNotExist)
+
+	// ErrCorrupt: the bytes are not the ones that the id names. From a
+	// store: fetch it again. From a peer: misbehaviour, drop the peer.
+	ErrCorrupt = errors.New("blob does not hash to its id")
+
+	// ErrTooLarge: over MaxBlobSize.
+	ErrTooLarge = fmt.Errorf("blob is over %d bytes", MaxBlobSize)
+
+	// ErrFull: the blob does not fit under the quota even after eviction, or
+	// the disk is full. Make room or raise the quota; nothing was changed.
+	ErrFull = errors.New("blob store is full")
+
+	// ErrPinned: a pinned blob was to be deleted.
+	ErrPinned = errors.New("blob is pinned")
+
+	// ErrBusy: the source has no capacity now; ask again later.
+	ErrBusy = errors.New("source is busy")
+
+	// ErrClosed: the store or connection has been closed.
+	ErrClosed = errors.New("closed")
+)
