@@ -1,0 +1,87 @@
+package house
+
+// module is what every import path of ours begins with.
+const module = "github.com/anonymous-media-library/aml"
+
+// floors says on which floor a room lies. A room may import rooms of lower
+// floors; on its own floor only what sameFloor allows. internal/ rooms that
+// others import are floor 0 too: they know nothing of aml.
+var floors = map[string]int{
+	"":                  0,
+	"blobnet":           0,
+	"config":            0,
+	"internal/flock":    0,
+	"internal/sqlite":   0,
+	"codec/dcbor":       0,
+	"codec":             1,
+	"blobnet/diskstore": 1,
+	"blobnet/memstore":  1,
+	"blobnet/storetest": 1,
+	"blobnet/exchange":  1,
+	"blobnet/tracker":   1,
+	"blobnet/fetch":     2,
+	"channel":           2,
+	"channel/feed":      3,
+	"channel/catalog":   3,
+	"publisher":         3,
+	"subscriber":        3,
+	"channel/gossip":    4,
+	"node/transport":    4,
+	"node":              5,
+	"node/api":          6,
+	"cmd/aml":           7,
+}
+
+// sameFloor are the imports within one floor, each with its reason.
+var sameFloor = map[[2]string]string{
+	{"channel/catalog", "channel/feed"}: "the catalogue drives the state machine and stores what it decides in the same transaction",
+}
+
+// ban keeps one kind of import out of a room and all rooms below it.
+type ban struct {
+	room    string   // a room, or a folder of rooms
+	except  []string // rooms in it that may
+	imports []string // import paths or their prefixes
+	reason  string
+}
+
+var libp2p = []string{"github.com/libp2p/", "github.com/multiformats/", "github.com/ipfs/"}
+
+// bans are the rules that floors alone do not say.
+var bans = []ban{
+	{"blobnet", []string{"blobnet/diskstore", "blobnet/memstore", "blobnet/storetest", "blobnet/exchange", "blobnet/tracker", "blobnet/fetch"},
+		[]string{module, "github.com/", "golang.org/x/", "net", "os"},
+		"the vocabulary of blobs does no I/O and pulls in nothing: every room imports it"},
+	{"blobnet", nil, []string{module + "/codec", module + "/channel"},
+		"the blob layer never knows what a blob holds"},
+	{"blobnet/fetch", nil, libp2p,
+		"sources are one interface: HTTP mirrors and disks are fetched from by the same scheduler"},
+	{"codec", nil, append([]string{"net", "os", "net/http", "database/sql"}, libp2p...),
+		"the codec is pure: blobs come and go through interfaces"},
+	{"channel", []string{"channel/feed", "channel/catalog", "channel/gossip"}, append([]string{"net", "net/http", "database/sql", "context"}, libp2p...),
+		"formats are pure: no I/O, no clock, no goroutine"},
+	{"channel/feed", nil, append([]string{"net", "os", "context", "database/sql", "sync"}, libp2p...),
+		"protocol decisions are a stepped state machine: time and envelopes come in, verdicts go out"},
+	{"channel/catalog", nil, libp2p,
+		"what we know is on disk; how it came is not its business"},
+	{"publisher", nil, append([]string{"net", "net/http", "database/sql"}, libp2p...),
+		"a publisher works offline: broadcasting is handed in"},
+	{"subscriber", nil, append([]string{"net", "net/http", "database/sql"}, libp2p...),
+		"a subscriber gets blobs from sources that are handed in"},
+	{"cmd", nil, append([]string{module + "/node$", module + "/channel", module + "/codec", module + "/blobnet", "database/sql"}, libp2p...),
+		"the command line talks only to node/api, so that it works the same with and without a daemon"},
+}
+
+// homes are the rooms in which alone a giant may stand (house rule: one
+// package per giant).
+var homes = map[string][]string{
+	"github.com/spf13/viper":                         {"config"},
+	"github.com/spf13/cobra":                         {"cmd/aml"},
+	"github.com/schollz/progressbar":                 {"cmd/aml"},
+	"modernc.org/sqlite":                             {"internal/sqlite"},
+	"github.com/libp2p/go-libp2p-pubsub":             {"channel/gossip"},
+	"github.com/libp2p/go-libp2p-kad-dht":            {"blobnet/tracker"},
+	"github.com/libp2p/go-libp2p/p2p/discovery/mdns": {"blobnet/tracker"},
+	"github.com/fxamacker/cbor":                      {"codec/dcbor"},
+	"lukechampine.com/blake3":                        {"codec", "blobnet/exchange"},
+}
