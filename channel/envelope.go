@@ -1,17 +1,26 @@
 package channel
 
+import (
+	"crypto/ed25519"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/anonymous-media-library/aml/codec/dcbor"
+)
+
 // Envelope carries a signed payload (after DSSE, the Dead Simple Signing
 // Envelope). Verify first, then decode the very bytes that were signed.
 type Envelope struct {
-	Type       string      `cbor:"1,keyasint"` // one of TypeRoot, TypeManifest, TypeHead
-	Payload    []byte      `cbor:"2,keyasint"`
-	Signatures []Signature `cbor:"3,keyasint"` // sorted by key, distinct, at most 32
+	Type       string      `cbor:"1,keyasint" json:"type"` // one of TypeRoot, TypeManifest, TypeHead
+	Payload    HexBytes    `cbor:"2,keyasint" json:"payload"`
+	Signatures []Signature `cbor:"3,keyasint" json:"signatures"` // sorted by key, distinct, at most 32
 }
 
 // Signature is an Ed25519 signature over PAE(type, payload).
 type Signature struct {
 	Key PublicKey `cbor:"1,keyasint" json:"key"`
-	Sig []byte    `cbor:"2,keyasint" json:"sig"` // 64 bytes
+	Sig HexBytes  `cbor:"2,keyasint" json:"sig"` // 64 bytes
 }
 
 // The types of payload.
@@ -20,3 +29,205 @@ const (
 	TypeManifest = "application/vnd.aml.manifest+cbor"
 	TypeHead     = "application/vnd.aml.head+cbor"
 )
+
+// PAE returns the bytes that are signed: DSSE's pre-authentication encoding,
+// "DSSEv1" SP LEN(type) SP type SP LEN(payload) SP payload, lengths in decimal
+// ASCII. With the type inside, a signature under one type is none under another.
+func PAE(typ string, payload []byte) []byte {
+	b := make([]byte, 0, len(typ)+len(payload)+32)
+	b = append(b, "DSSEv1 "...)
+	b = strconv.AppendInt(b, int64(len(typ)), 10)
+	b = append(b, ' ')
+	b = append(b, typ...)
+	b = append(b, ' ')
+	b = strconv.AppendInt(b, int64(len(payload)), 10)
+	b = append(b, ' ')
+	return append(b, payload...)
+}
+
+// Sign puts payload into an envelope signed by all keys. The payload is kept,
+// not copied. It does not look into the payload; Root.Sign and its like do.
+func Sign(typ string, payload []byte, keys ...PrivateKey) (Envelope, error) {
+	env := Envelope{Type: typ, Payload: payload}
+	if err := env.checkPayload(); err != nil {
+		return Envelope{}, fmt.Errorf("signing: %w", err)
+	}
+	if len(keys) == 0 {
+		return Envelope{}, fmt.Errorf("signing: %w: no key", ErrMalformed)
+	}
+	message := PAE(typ, payload)
+	for _, key := range keys {
+		if key.IsZero() {
+			return Envelope{}, fmt.Errorf("signing: %w: an empty key", ErrMalformed)
+		}
+		env.Signatures = append(env.Signatures, Signature{Key: key.Public(), Sig: key.sign(message)})
+	}
+	slices.SortFunc(env.Signatures, func(a, b Signature) int { return a.Key.Compare(b.Key) })
+	if err := env.Validate(); err != nil {
+		return Envelope{}, fmt.Errorf("signing: %w", err)
+	}
+	return env, nil
+}
+
+// Validate checks all that can be checked without verifying a signature or
+// looking into the payload: a known type, a payload within the limit of its
+// type, 1 to MaxSignatures signatures of 64 bytes by sound keys, keys strictly
+// ascending.
+func (e Envelope) Validate() error {
+	if err := e.checkPayload(); err != nil {
+		return err
+	}
+	if len(e.Signatures) == 0 {
+		return fmt.Errorf("%w: envelope has no signature", ErrMalformed)
+	}
+	if len(e.Signatures) > MaxSignatures {
+		return fmt.Errorf("%w: envelope has %d signatures, at most %d are allowed", ErrLimit, len(e.Signatures), MaxSignatures)
+	}
+	for i, s := range e.Signatures {
+		if len(s.Sig) != ed25519.SignatureSize {
+			return fmt.Errorf("%w: signature %d has %d bytes", ErrMalformed, i+1, len(s.Sig))
+		}
+		if err := s.Key.Check(); err != nil {
+			return fmt.Errorf("signature %d: %w", i+1, err)
+		}
+		if i > 0 && e.Signatures[i-1].Key.Compare(s.Key) >= 0 {
+			return fmt.Errorf("%w: signatures do not ascend by key", ErrMalformed)
+		}
+	}
+	return nil
+}
+
+func (e Envelope) checkPayload() error {
+	limit, err := payloadLimit(e.Type)
+	if err != nil {
+		return err
+	}
+	if len(e.Payload) > limit {
+		return fmt.Errorf("%w: payload of %d bytes, at most %d are allowed for %s", ErrTooLarge, len(e.Payload), limit, e.Type)
+	}
+	if len(e.Payload) == 0 {
+		return fmt.Errorf("%w: envelope has no payload", ErrMalformed)
+	}
+	return nil
+}
+
+func payloadLimit(typ string) (int, error) {
+	switch typ {
+	case TypeRoot:
+		return MaxRoot, nil
+	case TypeManifest:
+		return MaxManifest, nil
+	case TypeHead:
+		return MaxHead, nil
+	}
+	return 0, fmt.Errorf("%w: envelope of type %q", ErrVersion, clip(typ))
+}
+
+// EncodeEnvelope returns the one encoding of e, after Validate.
+func EncodeEnvelope(e Envelope) ([]byte, error) {
+	if err := e.Validate(); err != nil {
+		return nil, fmt.Errorf("encoding envelope: %w", err)
+	}
+	return encode("envelope", e)
+}
+
+// DecodeEnvelope reads what EncodeEnvelope writes and nothing else. It verifies
+// no signature. The envelope does not share memory with data.
+func DecodeEnvelope(data []byte) (Envelope, error) {
+	if len(data) > MaxEnvelope {
+		return Envelope{}, fmt.Errorf("decoding envelope: %w: %d bytes, at most %d are allowed", ErrTooLarge, len(data), MaxEnvelope)
+	}
+	var e Envelope
+	if err := decode("envelope", data, &e); err != nil {
+		return Envelope{}, err
+	}
+	if err := e.Validate(); err != nil {
+		return Envelope{}, fmt.Errorf("decoding envelope: %w", err)
+	}
+	return e, nil
+}
+
+// Hash returns the hash of the payload.
+func (e Envelope) Hash() Hash { return HashPayload(e.Payload) }
+
+// Signers returns the keys that the envelope says have signed it, ascending.
+func (e Envelope) Signers() []PublicKey {
+	keys := make([]PublicKey, len(e.Signatures))
+	for i, s := range e.Signatures {
+		keys[i] = s.Key
+	}
+	return keys
+}
+
+// Verify checks the envelope and every signature in it; one bad signature is
+// enough for ErrSignature. Who signed, and whether they may, is for
+// VerifyRoot, VerifyManifest and VerifyHead.
+func (e Envelope) Verify() error {
+	if err := e.Validate(); err != nil {
+		return err
+	}
+	message := PAE(e.Type, e.Payload)
+	for _, s := range e.Signatures {
+		if !ed25519.Verify(s.Key[:], message, s.Sig) {
+			return fmt.Errorf("%w: by key %s", ErrSignature, s.Key.Short())
+		}
+	}
+	return nil
+}
+
+// VerifyBy is Verify, and each of keys must have signed; others may have, too.
+func (e Envelope) VerifyBy(keys ...PublicKey) error {
+	for _, key := range keys {
+		if !slices.Contains(e.Signers(), key) {
+			return fmt.Errorf("%w: none by key %s", ErrSignature, key.Short())
+		}
+	}
+	return e.Verify()
+}
+
+// encode returns v's one encoding.
+func encode(what string, v any) ([]byte, error) {
+	data, err := dcbor.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encoding %s: %w", what, err)
+	}
+	return data, nil
+}
+
+// decode reads v's one encoding.
+func decode(what string, data []byte, v any) error {
+	if err := dcbor.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("decoding %s: %w: %w", what, ErrMalformed, err)
+	}
+	return nil
+}
+
+// decodePayload reads a payload of at most limit bytes whose field 1 is the
+// format version 1. The version is looked at before anything else, so that a
+// later format is told from a broken one.
+func decodePayload(what string, data []byte, limit int, v any) error {
+	if len(data) > limit {
+		return fmt.Errorf("decoding %s: %w: %d bytes, at most %d are allowed", what, ErrTooLarge, len(data), limit)
+	}
+	if f, ok := peekFormat(data); ok && f != 1 {
+		return fmt.Errorf("decoding %s: %w: format %d", what, ErrVersion, f)
+	}
+	return decode(what, data, v)
+}
+
+// peekFormat returns the value of field 1, which stands first in the
+// deterministic encoding of a map, if it is an integer below 24.
+func peekFormat(data []byte) (int, bool) {
+	at := 1
+	switch {
+	case len(data) > 0 && data[0] > 0xa0 && data[0] <= 0xb7: // a map of 1 to 23 pairs
+	case len(data) > 1 && data[0] == 0xb8: // a map of up to 255
+		at = 2
+	default:
+		return 0, false
+	}
+	if len(data) < at+2 || data[at] != 1 || data[at+1] > 23 {
+		return 0, false
+	}
+	return int(data[at+1]), true
+}

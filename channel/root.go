@@ -14,7 +14,7 @@ type Root struct {
 	Publishers []Publisher `cbor:"8,keyasint" json:"publishers"`                   // who signs manifests and heads; sorted by key
 	Recovery   *KeySet     `cbor:"9,keyasint,omitempty" json:"recovery,omitempty"` // who may sign the next root when root keys are lost
 	Expires    Time        `cbor:"10,keyasint" json:"expires"`                     // after this, nothing new is accepted under this root
-	Nonce      []byte      `cbor:"11,keyasint,omitempty" json:"nonce,omitempty"`   // 16 random bytes in version 1, absent in later ones
+	Nonce      HexBytes    `cbor:"11,keyasint,omitempty" json:"nonce,omitempty"`   // 16 random bytes in version 1, absent in later ones
 	Prev       *Hash       `cbor:"12,keyasint,omitempty" json:"prev,omitempty"`    // hash of version n-1's payload, absent in version 1
 	Revoked    []Revoked   `cbor:"13,keyasint,omitempty" json:"revoked,omitempty"` // publishing keys withdrawn; sorted by key
 }

@@ -1,0 +1,90 @@
+package channel
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// maxKeyFile is far above any PEM file that holds one key, in bytes.
+const maxKeyFile = 16 << 10
+
+// LoadKey reads a private key from a PEM file. A file that others than its
+// owner may read or write gives an error that wraps fs.ErrPermission and says
+// what to do (on systems that have such permissions); a missing one wraps
+// fs.ErrNotExist; one that holds no usable key wraps ErrMalformed.
+func LoadKey(path string) (PrivateKey, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return PrivateKey{}, fmt.Errorf("reading key: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return PrivateKey{}, fmt.Errorf("reading key: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return PrivateKey{}, fmt.Errorf("reading key %s: %w: not a regular file", path, ErrMalformed)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
+		return PrivateKey{}, fmt.Errorf("reading key %s: %w: others than its owner may use it (mode %04o); run: chmod 600 %s",
+			path, fs.ErrPermission, mode, path)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err != nil {
+		return PrivateKey{}, fmt.Errorf("reading key %s: %w", path, err)
+	}
+	if len(text) > maxKeyFile {
+		return PrivateKey{}, fmt.Errorf("reading key %s: %w: over %d bytes", path, ErrMalformed, maxKeyFile)
+	}
+	key, err := DecodeKeyPEM(text)
+	if err != nil {
+		return PrivateKey{}, fmt.Errorf("reading key %s: %w", path, err)
+	}
+	return key, nil
+}
+
+// WriteKey writes key to a new file that only its owner may use, and returns
+// once it would survive a power loss. A file that is there already is left
+// alone: the error then wraps fs.ErrExist. On any other error no file stays.
+func WriteKey(path string, key PrivateKey) (err error) {
+	text, err := EncodeKeyPEM(key)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("writing key: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("writing key %s: %w", path, errors.Join(err, os.Remove(path)))
+		}
+	}()
+	if _, err := f.Write(text); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Sync(); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes a new name in dir survive a power loss, where the system can.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,125 @@
+package channel
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// PrivateKey signs. It never shows itself: every verb of fmt, slog and JSON
+// give a placeholder or an error. The zero value signs nothing.
+type PrivateKey struct {
+	// A pointer to a pointer: fmt prints an address at most, also where a
+	// PrivateKey is an unexported field of something that is printed and its
+	// methods cannot be called.
+	key **secret
+}
+
+type secret struct{ ed ed25519.PrivateKey }
+
+// GenerateKey makes a new key from the system's randomness.
+func GenerateKey() (PrivateKey, error) {
+	_, ed, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return PrivateKey{}, fmt.Errorf("making a key: %w", err)
+	}
+	return wrapKey(ed), nil
+}
+
+// PrivateKeyFromSeed makes the key of an RFC 8032 seed: for tests, vectors and
+// keys that are derived elsewhere.
+func PrivateKeyFromSeed(seed [ed25519.SeedSize]byte) PrivateKey {
+	return wrapKey(ed25519.NewKeyFromSeed(seed[:]))
+}
+
+func wrapKey(ed ed25519.PrivateKey) PrivateKey {
+	s := &secret{ed}
+	return PrivateKey{&s}
+}
+
+// IsZero reports whether there is no key.
+func (k PrivateKey) IsZero() bool { return k.key == nil }
+
+// Public returns the public half, the zero PublicKey for the zero value.
+func (k PrivateKey) Public() PublicKey {
+	var pub PublicKey
+	if k.key != nil {
+		copy(pub[:], (*k.key).ed.Public().(ed25519.PublicKey))
+	}
+	return pub
+}
+
+// sign is not exported: a key of a channel signs envelopes and nothing else.
+func (k PrivateKey) sign(message []byte) []byte { return ed25519.Sign((*k.key).ed, message) }
+
+const hiddenKey = "private key (hidden)"
+
+// String hides the key.
+func (PrivateKey) String() string { return hiddenKey }
+
+// Format hides the key from every verb.
+func (PrivateKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hiddenKey) }
+
+// LogValue hides the key from slog.
+func (PrivateKey) LogValue() slog.Value { return slog.StringValue(hiddenKey) }
+
+// MarshalText refuses: no encoder that works by itself gets the key.
+func (PrivateKey) MarshalText() ([]byte, error) {
+	return nil, errors.New("a private key is written by WriteKey alone")
+}
+
+// MarshalBinary refuses, as MarshalText does.
+func (k PrivateKey) MarshalBinary() ([]byte, error) { return k.MarshalText() }
+
+const pemType = "PRIVATE KEY"
+
+// EncodeKeyPEM returns the key as PKCS#8 in PEM, the form that openssl and most
+// others read. The result is a secret.
+func EncodeKeyPEM(key PrivateKey) ([]byte, error) {
+	if key.IsZero() {
+		return nil, errors.New("encoding a private key: there is none")
+	}
+	der, err := x509.MarshalPKCS8PrivateKey((*key.key).ed)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a private key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: der}), nil
+}
+
+// DecodeKeyPEM reads what EncodeKeyPEM writes: exactly one block, an Ed25519
+// key. What is something else is named in the error, which wraps ErrMalformed
+// and never repeats the input.
+func DecodeKeyPEM(text []byte) (PrivateKey, error) {
+	block, rest := pem.Decode(text)
+	if block == nil {
+		return PrivateKey{}, fmt.Errorf("%w: not a PEM file; want -----BEGIN %s----- (PKCS#8, Ed25519)", ErrMalformed, pemType)
+	}
+	switch block.Type {
+	case pemType:
+	case "ENCRYPTED PRIVATE KEY":
+		return PrivateKey{}, fmt.Errorf("%w: the key is encrypted; decrypt it first: openssl pkcs8 -in KEY -out PLAIN", ErrMalformed)
+	case "OPENSSH PRIVATE KEY":
+		return PrivateKey{}, fmt.Errorf("%w: an OpenSSH key; want PKCS#8: openssl genpkey -algorithm ed25519", ErrMalformed)
+	case "PUBLIC KEY":
+		return PrivateKey{}, fmt.Errorf("%w: a public key; the private one is needed to sign", ErrMalformed)
+	default:
+		return PrivateKey{}, fmt.Errorf("%w: a PEM block %q; want %q", ErrMalformed, clip(block.Type), pemType)
+	}
+	if len(bytes.TrimSpace(rest)) > 0 {
+		return PrivateKey{}, fmt.Errorf("%w: something follows the key in its file", ErrMalformed)
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return PrivateKey{}, fmt.Errorf("%w: the PEM block holds no PKCS#8 key", ErrMalformed)
+	}
+	ed, ok := parsed.(ed25519.PrivateKey)
+	if !ok {
+		return PrivateKey{}, fmt.Errorf("%w: a key of type %T; want Ed25519", ErrMalformed, parsed)
+	}
+	return wrapKey(ed), nil
+}
