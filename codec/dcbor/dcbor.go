@@ -113,3 +113,7 @@ func Unmarshal(data []byte, v any) error {
 	}
 	return nil
 }
+
+// Len returns the length of the item that data begins with, of whatever type,
+// after the checks that need no type: for an item that padding follows.
+func Len(data []byte) (int, error) { return item(data, 0, 0) }

@@ -1,0 +1,260 @@
+package codec
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"sync"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+)
+
+// What a Reader keeps opened beside what is being read: at most 8 MiB of
+// chunks, and 1 MiB of index nodes, enough for two distant places of the
+// deepest file.
+const (
+	cachedChunks = 4
+	cachedNodes  = 8
+)
+
+// Reader reads a file out of its blobs, from any offset, and loads only what
+// it must. Every byte it returns was authenticated by the File's root. Reading
+// from offset 0 to the end without a Seek between, by Read, WriteTo or both,
+// also checks the file's SHA-256: ErrHash then comes in place of the end.
+//
+// It implements io.ReaderAt, io.ReadSeeker and io.WriterTo. ReadAt may be
+// called from many goroutines, also during the rest; Read, Seek and WriteTo
+// share an offset and belong to one goroutine at a time. Two that want one
+// chunk cause one Get. A Reader needs no closing.
+type Reader struct {
+	ctx    context.Context
+	tree   tree
+	err    error // what is wrong with the File
+	chunks *cache[uint64, []byte]
+	nodes  *cache[nodeKey, nodeValue]
+	blobs  sync.Pool // of []byte in a *[]byte: sealed blobs, or chunks opened in place
+
+	offset int64
+	sum    hash.Hash // of the first summed bytes
+	summed int64
+}
+
+type nodeKey struct {
+	level  int
+	offset uint64 // of its first byte in the file
+}
+
+type nodeValue struct {
+	refs      []Ref // never written again
+	chunkSize uint64
+}
+
+// NewReader returns a Reader of f that gets blobs from src. It does no I/O;
+// what is wrong with f comes out of the first read. When ctx ends, reads fail.
+func NewReader(ctx context.Context, src blobnet.Source, f File) *Reader {
+	return newReader(ctx, src, f, MaxRefs)
+}
+
+func newReader(ctx context.Context, src blobnet.Source, f File, maxRefs uint64) *Reader {
+	r := &Reader{
+		ctx:  ctx,
+		tree: tree{src, f, maxRefs},
+		err:  f.validate(maxRefs),
+		sum:  sha256.New(),
+	}
+	r.chunks = newCache[uint64](cachedChunks, r.giveBuffer)
+	r.nodes = newCache[nodeKey, nodeValue](cachedNodes, nil)
+	return r
+}
+
+// Size returns the length of the file in bytes, as the File states it.
+func (r *Reader) Size() int64 { return int64(r.tree.file.Size) }
+
+// ReadAt implements io.ReaderAt.
+func (r *Reader) ReadAt(p []byte, off int64) (n int, err error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	if off < 0 {
+		return 0, fmt.Errorf("reading at offset %d: negative", off)
+	}
+	if off >= r.Size() {
+		return 0, io.EOF
+	}
+	want := p[:min(int64(len(p)), r.Size()-off)]
+	for n < len(want) {
+		m, err := r.readChunk(want[n:], uint64(off)+uint64(n))
+		if n += m; err != nil {
+			return n, fmt.Errorf("reading at offset %d: %w", off+int64(n), err)
+		}
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// readChunk reads into p what one chunk has from off on.
+func (r *Reader) readChunk(p []byte, off uint64) (int, error) {
+	leaf, err := r.leaf(off)
+	if err != nil {
+		return 0, err
+	}
+	size := leaf.Ref.Size
+	e := r.chunks.peek(leaf.Offset)
+	if e == nil && off == leaf.Offset && uint64(len(p)) >= size && uint64(PaddedSize(int(size))) == size {
+		return int(size), r.open(p[:0:size], leaf.Ref) // the whole of it: no need to keep a copy
+	}
+	if e == nil {
+		e, err = r.chunks.get(leaf.Offset, func() ([]byte, error) { return r.loadChunk(leaf.Ref) })
+		if err != nil {
+			return 0, err
+		}
+	}
+	defer r.chunks.put(e)
+	return copy(p, e.value[off-leaf.Offset:]), nil
+}
+
+// open opens a full chunk into dst.
+func (r *Reader) open(dst []byte, ref Ref) error {
+	blob, err := r.getBlob(r.ctx, ref, r.takeBuffer())
+	if err == nil {
+		_, err = Open(dst, blob, ref)
+	}
+	r.giveBuffer(blob)
+	return err
+}
+
+// loadChunk returns the plaintext of a chunk in a buffer of r's.
+func (r *Reader) loadChunk(ref Ref) ([]byte, error) {
+	blob, err := r.getBlob(r.ctx, ref, r.takeBuffer())
+	if err != nil {
+		return nil, err
+	}
+	return Open(blob[:0], blob, ref)
+}
+
+func (r *Reader) getBlob(ctx context.Context, ref Ref, buf []byte) ([]byte, error) {
+	blob, err := r.tree.src.Get(ctx, ref.ID, buf)
+	if err != nil {
+		return nil, fmt.Errorf("getting blob %s: %w", ref.ID.Short(), err)
+	}
+	return blob, nil
+}
+
+func (r *Reader) takeBuffer() []byte {
+	if b, ok := r.blobs.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return nil
+}
+
+func (r *Reader) giveBuffer(b []byte) {
+	if cap(b) > 0 {
+		r.blobs.Put(&b)
+	}
+}
+
+// leaf returns the chunk that holds the byte at off, which is in the file.
+func (r *Reader) leaf(off uint64) (Leaf, error) {
+	level := int(r.tree.file.Depth)
+	ref := r.tree.file.Root
+	var base, chunkSize uint64
+	for ; level > 0; level-- {
+		node, err := r.node(ref, level, base, chunkSize)
+		if err != nil {
+			return Leaf{}, err
+		}
+		chunkSize = node.chunkSize
+		full := span(chunkSize, level-1, r.tree.maxRefs)
+		i := (off - base) / full
+		ref = node.refs[i]
+		base += i * full
+	}
+	leaf := Leaf{Ref: ref, Offset: base}
+	if chunkSize > 0 {
+		leaf.Index = base / chunkSize
+	}
+	return leaf, nil
+}
+
+// node returns an index node, the root if it is of the file's own depth.
+func (r *Reader) node(ref Ref, level int, base, chunkSize uint64) (nodeValue, error) {
+	e, err := r.nodes.get(nodeKey{level, base}, func() (v nodeValue, err error) {
+		if level == int(r.tree.file.Depth) {
+			v.refs, v.chunkSize, err = r.tree.loadRoot(r.ctx)
+			return v, err
+		}
+		v.chunkSize = chunkSize
+		v.refs, err = r.tree.load(r.ctx, ref, level, chunkSize)
+		return v, err
+	})
+	if err != nil {
+		return nodeValue{}, err
+	}
+	defer r.nodes.put(e)
+	return e.value, nil
+}
+
+// Read implements io.Reader.
+func (r *Reader) Read(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	if r.offset >= r.Size() {
+		return 0, r.end()
+	}
+	n, err := r.ReadAt(p, r.offset)
+	r.advance(p[:n])
+	if err == io.EOF {
+		err = nil // the next call says so, having checked the hash
+	}
+	return n, err
+}
+
+// Seek implements io.Seeker. It does no I/O.
+func (r *Reader) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekStart:
+	case io.SeekCurrent:
+		offset += r.offset
+	case io.SeekEnd:
+		offset += r.Size()
+	default:
+		return 0, fmt.Errorf("seeking: whence %d", whence)
+	}
+	if offset < 0 {
+		return 0, errors.New("seeking: negative offset")
+	}
+	r.offset = offset
+	return offset, nil
+}
+
+// advance moves over b, which was read at the offset, and hashes it if nothing
+// was left out before it.
+func (r *Reader) advance(b []byte) {
+	if r.offset == 0 {
+		r.sum.Reset()
+		r.summed = 0
+	}
+	if r.summed == r.offset {
+		r.sum.Write(b)
+		r.summed += int64(len(b))
+	}
+	r.offset += int64(len(b))
+}
+
+// end returns what a reader at the end of the file is to be told: io.EOF, or
+// ErrHash.
+func (r *Reader) end() error {
+	if r.summed != r.Size() {
+		return io.EOF // not read as a whole
+	}
+	if got := Hash(r.sum.Sum(nil)); got != r.tree.file.SHA256 {
+		return fmt.Errorf("got %s, want %s: %w", got, r.tree.file.SHA256, ErrHash)
+	}
+	return io.EOF
+}
