@@ -1,0 +1,83 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/anonymous-media-library/aml/channel"
+)
+
+// Expect says that a channel is of interest, so that what is offered of it is
+// taken in. A reason only ever gets stronger; see Unfollow. More listed
+// channels than Config.MaxListed give ErrFull.
+func (c *Catalog) Expect(ctx context.Context, id channel.ID, why Reason) error {
+	if why < Listed || why > Owned || id.IsZero() {
+		return fmt.Errorf("expecting channel %s: %s is no reason", id, why)
+	}
+	return c.update(ctx, "expecting channel", func(t *tx) error { return t.expect(id, why) })
+}
+
+func (t *tx) expect(id channel.ID, why Reason) error {
+	n, err := t.exec("UPDATE channels SET reason = max(reason, ?) WHERE id = ?", why, id[:])
+	if err != nil {
+		return err
+	}
+	if n == 1 {
+		if k := t.c.cache.get(id); k != nil {
+			k.reason = max(k.reason, why)
+			t.touched[k] = t.touched[k] // dropped from memory should the transaction fail
+		}
+		return nil
+	}
+	if why == Listed {
+		var listed int
+		if err := t.get([]any{&listed}, "SELECT count(*) FROM channels WHERE reason = ?", Listed); err != nil {
+			return err
+		}
+		if listed >= t.c.cfg.MaxListed {
+			return fmt.Errorf("%d channels: %w", listed, ErrFull)
+		}
+	}
+	discovery := id.Discovery()
+	_, err = t.exec("INSERT INTO channels (id, discovery, reason) VALUES (?, ?, ?)", id[:], discovery[:], why)
+	return err
+}
+
+// Unfollow makes a followed channel a listed one: what is known stays, nothing
+// new is taken in. One's own channels stay one's own.
+func (c *Catalog) Unfollow(ctx context.Context, id channel.ID) error {
+	return c.update(ctx, "unfollowing channel", func(t *tx) error {
+		_, err := t.exec("UPDATE channels SET reason = ? WHERE id = ? AND reason = ?", Listed, id[:], Followed)
+		if k := t.c.cache.get(id); k != nil {
+			t.c.cache.drop(k)
+		}
+		return err
+	})
+}
+
+// Forget deletes all that is known of a channel. One's own gives ErrOwned, one
+// that is subscribed to ErrConflict.
+func (c *Catalog) Forget(ctx context.Context, id channel.ID) error {
+	return c.update(ctx, "forgetting channel", func(t *tx) error {
+		k, err := t.known(id)
+		if err != nil {
+			return err
+		}
+		if k.reason == Owned {
+			return fmt.Errorf("channel %s: %w", id, ErrOwned)
+		}
+		var subs int
+		if err := t.get([]any{&subs}, "SELECT count(*) FROM subscriptions WHERE channel = ?", id[:]); err != nil {
+			return err
+		}
+		if subs > 0 {
+			return fmt.Errorf("channel %s has %d subscriptions: %w", id, subs, ErrConflict)
+		}
+		t.c.cache.drop(k)
+		if _, err := t.exec("DELETE FROM entries WHERE channel = ?", k.no); err != nil {
+			return err
+		}
+		_, err = t.exec("DELETE FROM channels WHERE no = ?", k.no)
+		return err
+	})
+}

@@ -1,0 +1,145 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/feed"
+)
+
+// Info is what is known of a channel.
+type Info struct {
+	ID            channel.ID
+	Discovery     channel.Hash
+	Reason        Reason
+	HasRoot       bool
+	Root          channel.Root // the newest, when HasRoot
+	Logs          []LogInfo    // by key
+	Releases      int64
+	Entries       int64 // live ones
+	Bytes         int64 // their plaintext
+	MissingBodies int64
+	Position      int64 // of the newest release, 0 for none
+
+	Fresh       bool // every log that may still publish is fresh, and there is one
+	Forked      bool // a log's or the root's fork has been proven
+	RootExpired bool
+	Behind      bool // a head names manifests that we miss
+}
+
+// LogInfo is what is known of one log.
+type LogInfo struct {
+	Log         channel.PublicKey
+	Seq         uint64 // of the newest manifest, 0 for none
+	Hash        channel.Hash
+	Issued      channel.Time
+	RootVersion uint64
+	Epoch       uint64
+	Head        *channel.Head // the newest that our manifests confirm
+	Claimed     uint64        // what the latest head names beyond our manifests, 0 for nothing
+	Frozen      bool          // by a proven fork
+	feed.Status
+}
+
+// Channel returns what is known of one channel.
+func (c *Catalog) Channel(ctx context.Context, id channel.ID) (Info, error) {
+	var info Info
+	err := c.view(ctx, "reading channel", func(s *session) error {
+		no, err := channelNo(s, id)
+		if err == nil {
+			info, err = readInfo(s, no, c.cfg.Now())
+		}
+		return err
+	})
+	return info, err
+}
+
+// Channels returns all channels, the strongest reason first and then as they
+// were found.
+func (c *Catalog) Channels(ctx context.Context) ([]Info, error) {
+	var out []Info
+	err := c.view(ctx, "reading channels", func(s *session) error {
+		var numbers []int64
+		err := s.each(func(scan func(...any) error) (bool, error) {
+			var no int64
+			err := scan(&no)
+			numbers = append(numbers, no)
+			return true, err
+		}, "SELECT no FROM channels ORDER BY reason DESC, no")
+		if err != nil {
+			return err
+		}
+		for _, no := range numbers {
+			info, err := readInfo(s, no, c.cfg.Now())
+			if err != nil {
+				return err
+			}
+			out = append(out, info)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// readInfo reads one channel, and judges it at the time now.
+func readInfo(s *session, no int64, now time.Time) (Info, error) {
+	var info Info
+	var id []byte
+	err := s.get([]any{&id, &info.Reason, &info.Entries, &info.Bytes, &info.MissingBodies, &info.Position},
+		`SELECT id, reason, entries, bytes,
+			(SELECT count(*) FROM manifests WHERE channel = no AND state = 1),
+			coalesce((SELECT position FROM manifests WHERE channel = no ORDER BY position DESC LIMIT 1), 0)
+		FROM channels WHERE no = ?`, no)
+	if err != nil {
+		return Info{}, err
+	}
+	if len(id) != len(channel.ID{}) {
+		return Info{}, errors.New("stored channel has an id of wrong length")
+	}
+	info.ID = channel.ID(id)
+	info.Discovery = info.ID.Discovery()
+	state, _, err := loadState(s, no, info.ID)
+	if err != nil {
+		return Info{}, fmt.Errorf("channel %s: %w", info.ID, err)
+	}
+	info.judge(state, now)
+	return info, nil
+}
+
+// judge fills in what follows from the state.
+func (info *Info) judge(state feed.State, now time.Time) {
+	info.Forked = state.RootFork
+	if state.Root != nil {
+		info.HasRoot, info.Root = true, *state.Root
+		info.RootExpired = now.After(state.Root.Expires.Time())
+	}
+	live, fresh := 0, 0
+	keys := slices.SortedFunc(maps.Keys(state.Logs), func(a, b channel.PublicKey) int { return a.Compare(b) })
+	for _, key := range keys {
+		log := state.Logs[key]
+		l := LogInfo{Log: key, Seq: log.Seq, Hash: log.Hash, Issued: log.Issued, RootVersion: log.Root,
+			Epoch: log.Epoch, Frozen: log.Frozen, Status: state.Status(key, now)}
+		if log.Head != nil {
+			l.Head = &log.Head.Head
+		}
+		if log.Claim != nil {
+			l.Claimed = log.Claim.Seq
+		}
+		info.Logs = append(info.Logs, l)
+		info.Releases += int64(log.Seq)
+		info.Forked = info.Forked || log.Frozen
+		info.Behind = info.Behind || l.Behind
+		if l.Publishes {
+			live++
+			if l.Fresh {
+				fresh++
+			}
+		}
+	}
+	info.Fresh = live > 0 && live == fresh
+}

@@ -1,0 +1,119 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/channel"
+)
+
+// Own is a channel that one publishes to. It says where keys lie, and holds
+// none.
+type Own struct {
+	Channel     channel.ID
+	Topic       string            // under which it was made
+	Key         channel.PublicKey // that publishes
+	KeyFile     string
+	RootKeyFile string // empty when the root key is kept elsewhere
+}
+
+// AddOwn records a channel of one's own, or changes where its keys lie.
+func (c *Catalog) AddOwn(ctx context.Context, own Own) error {
+	return c.update(ctx, "adding own channel", func(t *tx) error { return t.addOwn(own) })
+}
+
+func (t *tx) addOwn(own Own) error {
+	if own.Channel.IsZero() {
+		return errors.New("own channel has no id")
+	}
+	if err := t.expect(own.Channel, Owned); err != nil {
+		return err
+	}
+	_, err := t.exec(`INSERT INTO owns (channel, key, topic, key_file, root_key_file) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (channel, key) DO UPDATE SET topic = excluded.topic, key_file = excluded.key_file, root_key_file = excluded.root_key_file`,
+		own.Channel[:], own.Key[:], own.Topic, own.KeyFile, own.RootKeyFile)
+	return err
+}
+
+const ownColumns = "channel, key, topic, key_file, root_key_file"
+
+// Owns returns the channels that one publishes to.
+func (c *Catalog) Owns(ctx context.Context) ([]Own, error) {
+	var out []Own
+	err := c.view(ctx, "reading own channels", func(s *session) error {
+		return s.each(scanOwns(&out), "SELECT "+ownColumns+" FROM owns ORDER BY topic, channel, key")
+	})
+	return out, err
+}
+
+// OwnByTopic finds the channel that was made under a topic with a key.
+func (c *Catalog) OwnByTopic(ctx context.Context, topic string, key channel.PublicKey) (Own, error) {
+	var out []Own
+	err := c.view(ctx, "reading own channel", func(s *session) error {
+		err := s.each(scanOwns(&out), "SELECT "+ownColumns+" FROM owns WHERE topic = ? AND key = ? ORDER BY channel LIMIT 1", topic, key[:])
+		if err == nil && len(out) == 0 {
+			err = fmt.Errorf("own channel under %q: %w", topic, ErrUnknown)
+		}
+		return err
+	})
+	if err != nil {
+		return Own{}, err
+	}
+	return out[0], nil
+}
+
+func scanOwns(out *[]Own) scanFunc {
+	return func(scan func(...any) error) (bool, error) {
+		var own Own
+		var id, key []byte
+		if err := scan(&id, &key, &own.Topic, &own.KeyFile, &own.RootKeyFile); err != nil {
+			return false, err
+		}
+		own.Channel, own.Key = channel.ID(id), channel.PublicKey(key)
+		*out = append(*out, own)
+		return true, nil
+	}
+}
+
+// AddSeeds records root blobs of files that this node keeps announcing. Only
+// ids are stored: the catalogue can't open what it seeds.
+func (c *Catalog) AddSeeds(ctx context.Context, roots ...blobnet.ID) error {
+	return c.update(ctx, "adding seeds", func(t *tx) error {
+		for _, id := range roots {
+			if _, err := t.exec("INSERT INTO seeds (id) VALUES (?) ON CONFLICT DO NOTHING", id[:]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// RemoveSeeds takes root blobs off the record; unknown ones are no error.
+func (c *Catalog) RemoveSeeds(ctx context.Context, roots ...blobnet.ID) error {
+	return c.update(ctx, "removing seeds", func(t *tx) error {
+		for _, id := range roots {
+			if _, err := t.exec("DELETE FROM seeds WHERE id = ?", id[:]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Seeds returns the recorded root blobs in ascending order.
+func (c *Catalog) Seeds(ctx context.Context) ([]blobnet.ID, error) {
+	var out []blobnet.ID
+	err := c.view(ctx, "reading seeds", func(s *session) error {
+		return s.each(func(scan func(...any) error) (bool, error) {
+			var id []byte
+			if err := scan(&id); err != nil {
+				return false, err
+			}
+			out = append(out, blobnet.ID(id))
+			return true, nil
+		}, "SELECT id FROM seeds ORDER BY id")
+	})
+	return out, err
+}

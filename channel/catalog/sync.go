@@ -1,0 +1,180 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/feed"
+)
+
+// What sync serves: encoded envelopes, as they were accepted.
+
+// ByDiscovery finds the channel with a discovery key.
+func (c *Catalog) ByDiscovery(ctx context.Context, key channel.Hash) (channel.ID, error) {
+	var id []byte
+	err := c.view(ctx, "finding channel", func(s *session) error {
+		err := s.get([]any{&id}, "SELECT id FROM channels WHERE discovery = ?", key[:])
+		if errors.Is(err, sql.ErrNoRows) {
+			err = fmt.Errorf("channel with the discovery key %s: %w", key, ErrUnknown)
+		}
+		return err
+	})
+	if err != nil {
+		return channel.ID{}, err
+	}
+	return channel.ID(id), nil
+}
+
+// Roots returns versions of the root from a version on, in order: at most
+// maxItems of them, and after the first at most maxBytes.
+func (c *Catalog) Roots(ctx context.Context, id channel.ID, from uint64, maxItems, maxBytes int) ([][]byte, error) {
+	return c.envelopes(ctx, id, maxItems, maxBytes, func(s *session, no int64, take scanFunc) error {
+		return s.each(take, "SELECT envelope FROM roots WHERE channel = ? AND version >= ? ORDER BY version", no, clamp(from))
+	})
+}
+
+// Manifests returns manifests from to to of a log, in order: at most maxItems
+// of them, and after the first at most maxBytes.
+func (c *Catalog) Manifests(ctx context.Context, id channel.ID, log channel.PublicKey, from, to uint64, maxItems, maxBytes int) ([][]byte, error) {
+	return c.envelopes(ctx, id, maxItems, maxBytes, func(s *session, no int64, take scanFunc) error {
+		return s.each(take, `SELECT envelope FROM manifests WHERE log = (SELECT no FROM logs WHERE channel = ? AND key = ?)
+			AND seq BETWEEN ? AND ? ORDER BY seq`, no, log[:], clamp(from), clamp(to))
+	})
+}
+
+// Heads returns the newest heads of every log: the one that manifests here
+// confirm, and the latest that names one we miss.
+func (c *Catalog) Heads(ctx context.Context, id channel.ID) ([][]byte, error) {
+	return c.envelopes(ctx, id, math.MaxInt, math.MaxInt, eachHead)
+}
+
+func eachHead(s *session, no int64, take scanFunc) error {
+	return s.each(take, `SELECT head FROM logs WHERE channel = ?1 AND head IS NOT NULL
+		UNION ALL SELECT claim FROM logs WHERE channel = ?1 AND claim IS NOT NULL`, no)
+}
+
+// scanFunc is what session.each calls for every row.
+type scanFunc = func(scan func(...any) error) (bool, error)
+
+// envelopes collects what a query yields, within limits.
+func (c *Catalog) envelopes(ctx context.Context, id channel.ID, maxItems, maxBytes int, query func(*session, int64, scanFunc) error) ([][]byte, error) {
+	var out [][]byte
+	err := c.view(ctx, "reading envelopes", func(s *session) error {
+		no, err := channelNo(s, id)
+		if err != nil || maxItems <= 0 {
+			return err
+		}
+		out, err = collect(s, no, maxItems, maxBytes, query)
+		return err
+	})
+	return out, err
+}
+
+func collect(s *session, no int64, maxItems, maxBytes int, query func(*session, int64, scanFunc) error) ([][]byte, error) {
+	var out [][]byte
+	size := 0
+	err := query(s, no, func(scan func(...any) error) (bool, error) {
+		var envelope []byte
+		if err := scan(&envelope); err != nil {
+			return false, err
+		}
+		size += len(envelope)
+		if len(out) > 0 && size > maxBytes {
+			return false, nil
+		}
+		out = append(out, envelope)
+		return len(out) < maxItems, nil
+	})
+	return out, err
+}
+
+// clamp brings a foreign number into SQLite's range.
+func clamp(n uint64) int64 { return int64(min(n, math.MaxInt64)) }
+
+// Listing is a channel on a topic.
+type Listing struct {
+	ID     channel.ID
+	Title  string
+	Reason Reason
+	Root   []byte   // the newest
+	Roots  [][]byte // all versions, in order, so that a stranger can verify the newest
+	Heads  [][]byte
+}
+
+// listings is how many channels ListedOn returns at most.
+const listings = 1000
+
+// ListedOn returns the channels whose newest root names the topic: those that
+// matter more to this node first, then those known for longest; 1,000 at most.
+func (c *Catalog) ListedOn(ctx context.Context, topic string) ([]Listing, error) {
+	var out []Listing
+	err := c.view(ctx, "reading topic", func(s *session) error {
+		type row struct {
+			no int64
+			Listing
+		}
+		var rows []row
+		err := s.each(func(scan func(...any) error) (bool, error) {
+			var r row
+			var id []byte
+			err := scan(&r.no, &id, &r.Reason)
+			if err == nil {
+				r.ID = channel.ID(id)
+				rows = append(rows, r)
+			}
+			return true, err
+		}, `SELECT no, id, reason FROM channels WHERE no IN (SELECT channel FROM topics WHERE topic = ?)
+			ORDER BY reason DESC, no LIMIT ?`, topic, listings)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			if err := r.Listing.read(s, r.no); err != nil {
+				return err
+			}
+			out = append(out, r.Listing)
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (l *Listing) read(s *session, no int64) error {
+	var err error
+	l.Roots, err = collect(s, no, math.MaxInt, math.MaxInt, func(s *session, no int64, take scanFunc) error {
+		return s.each(take, "SELECT envelope FROM roots WHERE channel = ? ORDER BY version", no)
+	})
+	if err != nil {
+		return err
+	}
+	l.Root = l.Roots[len(l.Roots)-1]
+	root, _, err := storedRoot(l.Root)
+	if err != nil {
+		return err
+	}
+	l.Title = root.Title
+	l.Heads, err = collect(s, no, math.MaxInt, math.MaxInt, eachHead)
+	return err
+}
+
+// Forks returns the proofs of forks in a channel, the oldest first.
+func (c *Catalog) Forks(ctx context.Context, id channel.ID) ([]feed.Fork, error) {
+	var out []feed.Fork
+	err := c.view(ctx, "reading forks", func(s *session) error {
+		no, err := channelNo(s, id)
+		if err != nil {
+			return err
+		}
+		return s.each(func(scan func(...any) error) (bool, error) {
+			var f feed.Fork
+			err := scan(&f.A, &f.B)
+			out = append(out, f)
+			return true, err
+		}, "SELECT a, b FROM forks WHERE channel = ? ORDER BY no", no)
+	})
+	return out, err
+}

@@ -1,0 +1,64 @@
+package catalog
+
+import (
+	"fmt"
+
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/codec/dcbor"
+)
+
+// putEntry puts one name into the view. Over all logs of a channel, and in
+// whatever order releases become known, the same one wins for a name: the one
+// issued last, then that of the greater log key; within a log the later
+// manifest. Removals stay as tombstones, so that an older entry which arrives
+// later doesn't bring a name back.
+const putEntry = `INSERT INTO entries (channel, name, issued, log, seq, position, removed, size, entry, reason)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	ON CONFLICT (channel, name) DO UPDATE SET issued = excluded.issued, log = excluded.log, seq = excluded.seq,
+		position = excluded.position, removed = excluded.removed, size = excluded.size, entry = excluded.entry, reason = excluded.reason
+	WHERE (excluded.issued, excluded.log, excluded.seq) > (entries.issued, entries.log, entries.seq)`
+
+// apply puts a release into the view.
+func (t *tx) apply(channelNo, position int64, m *channel.Manifest, body *channel.Body) error {
+	for i := range body.Entries {
+		e := &body.Entries[i]
+		data, err := dcbor.Marshal(e)
+		if err != nil {
+			return fmt.Errorf("encoding entry %q: %w", e.Name, err)
+		}
+		if _, err := t.exec(putEntry, channelNo, e.Name, int64(m.Issued), m.Log[:], int64(m.Seq), position, false, int64(e.Size), data, nil); err != nil {
+			return err
+		}
+	}
+	for _, r := range body.Removals {
+		if _, err := t.exec(putEntry, channelNo, r.Name, int64(m.Issued), m.Log[:], int64(m.Seq), position, true, 0, nil, r.Reason); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rebuild works out a channel's view from its releases.
+func (t *tx) rebuild(channelNo int64) error {
+	if _, err := t.exec("DELETE FROM entries WHERE channel = ?", channelNo); err != nil {
+		return err
+	}
+	for after := int64(0); ; {
+		rows, err := releasesAfter(t.session, channel.ID{}, channelNo, after, releaseLimit)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		for i := range rows {
+			r := &rows[i]
+			if r.Body != nil {
+				if err := t.apply(channelNo, r.Position, &r.Manifest, r.Body); err != nil {
+					return err
+				}
+			}
+			after = r.Position
+		}
+	}
+}
