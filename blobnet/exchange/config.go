@@ -1,0 +1,122 @@
+package exchange
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+)
+
+// Config says what an Exchange serves and how much it bears.
+type Config struct {
+	// Host dials and listens. Required.
+	Host host.Host
+	// Store is what Run serves. If nil, every request is answered NOT_FOUND.
+	Store blobnet.Store
+	// OnEvent, if not nil, is told what happens. It is called from the
+	// transferring goroutines, several at once, and must return at once.
+	OnEvent func(Event)
+
+	// Streams is how many streams a Peer opens to share among its requests.
+	// If zero, 2.
+	Streams int
+	// StallTimeout is how long a peer may send or take nothing while it owes
+	// something, and how long its part of opening a stream may take. If
+	// zero, 15 seconds.
+	StallTimeout time.Duration
+	// IdleTimeout is how long a stream without requests stays open. If zero,
+	// 1 minute. The serving side waits twice as long.
+	IdleTimeout time.Duration
+	// MaxRequests is how many requests one stream may have open here; those
+	// beyond get BUSY. If zero, 128.
+	MaxRequests int
+	// MaxStreamsPerPeer is how many streams one peer may have open here. If
+	// zero, 4.
+	MaxStreamsPerPeer int
+	// MaxStreams is how many streams all peers together may have open here.
+	// If zero, 256.
+	MaxStreams int
+	// MaxMemory bounds the bytes of blobs that are in memory to be sent, for
+	// all peers together. If zero, 64 MiB. At least 4 MiB.
+	MaxMemory int
+}
+
+func (c *Config) validate() error {
+	if c.Host == nil {
+		return errors.New("exchange: config has no Host")
+	}
+	for _, n := range []*int{&c.Streams, &c.MaxRequests, &c.MaxStreamsPerPeer, &c.MaxStreams, &c.MaxMemory} {
+		if *n < 0 {
+			return errors.New("exchange: config has a negative limit")
+		}
+	}
+	if c.StallTimeout < 0 || c.IdleTimeout < 0 {
+		return errors.New("exchange: config has a negative timeout")
+	}
+	setInt(&c.Streams, 2)
+	setInt(&c.MaxRequests, 128)
+	setInt(&c.MaxStreamsPerPeer, 4)
+	setInt(&c.MaxStreams, 256)
+	setInt(&c.MaxMemory, 64<<20)
+	if c.StallTimeout == 0 {
+		c.StallTimeout = 15 * time.Second
+	}
+	if c.IdleTimeout == 0 {
+		c.IdleTimeout = time.Minute
+	}
+	if c.MaxRequests > 1<<16-1 {
+		return fmt.Errorf("exchange: MaxRequests is %d, at most 65535", c.MaxRequests)
+	}
+	if c.MaxMemory < 4<<20 {
+		return fmt.Errorf("exchange: MaxMemory is %d bytes, at least 4 MiB", c.MaxMemory)
+	}
+	return nil
+}
+
+func setInt(p *int, to int) {
+	if *p == 0 {
+		*p = to
+	}
+}
+
+// Kind is what an Event tells of.
+type Kind uint8
+
+// The kinds of events.
+const (
+	KindUpload       Kind = iota + 1 // a blob, or with Err a part of it, was sent to Peer: ID, Bytes
+	KindDownload                     // a blob came from Peer and is the right one: ID, Bytes
+	KindPeer                         // a first stream to or from Peer was opened
+	KindHave                         // Peer says, unasked, that it has IDs
+	KindMisbehaviour                 // Peer did what no honest peer does: Err, and ID if it was about one blob
+)
+
+func (k Kind) String() string {
+	switch k {
+	case KindUpload:
+		return "upload"
+	case KindDownload:
+		return "download"
+	case KindPeer:
+		return "peer"
+	case KindHave:
+		return "have"
+	case KindMisbehaviour:
+		return "misbehaviour"
+	}
+	return fmt.Sprintf("kind %d", uint8(k))
+}
+
+// Event is one thing that happened.
+type Event struct {
+	Kind  Kind
+	Peer  peer.ID
+	ID    blobnet.ID
+	IDs   []blobnet.ID // KindHave; the receiver's to keep
+	Bytes int64        // bytes of the blob that were moved
+	Err   error
+}

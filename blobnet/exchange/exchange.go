@@ -1,0 +1,180 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+)
+
+// Exchange is one node's end of the blob protocol. All methods may be called
+// from many goroutines at once.
+type Exchange struct {
+	cfg     Config
+	buffers *buffers
+	ctx     context.Context // ends when the exchange is closed
+	stop    context.CancelFunc
+	running sync.WaitGroup // every goroutine of every stream
+
+	mu      sync.Mutex // guards what follows; never held across I/O
+	closed  bool
+	serving bool
+	clients map[peer.ID]*client
+	served  map[peer.ID]*served
+	streams int // the sum of served's streams
+}
+
+// served is what one peer uses of the serving side.
+type served struct {
+	streams int
+	memory  chan struct{} // one token per blob in memory for this peer
+}
+
+// New returns an Exchange that does not serve yet, but whose Peers work. Close
+// it, or let its Run end, to end every stream.
+func New(cfg Config) (*Exchange, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	e := &Exchange{
+		cfg:     cfg,
+		buffers: newBuffers(cfg.MaxMemory),
+		clients: make(map[peer.ID]*client),
+		served:  make(map[peer.ID]*served),
+	}
+	e.ctx, e.stop = context.WithCancel(context.Background())
+	return e, nil
+}
+
+// Run serves the store's blobs to peers until ctx ends or Close is called, and
+// returns nil after every stream and goroutine of the exchange, those of its
+// Peers included, has ended. It may be called once.
+func (e *Exchange) Run(ctx context.Context) error {
+	e.mu.Lock()
+	if e.closed || e.serving {
+		e.mu.Unlock()
+		return errors.New("running exchange: it runs or is closed already")
+	}
+	e.serving = true
+	e.mu.Unlock()
+
+	e.cfg.Host.SetStreamHandler(Protocol, e.accept)
+	select {
+	case <-ctx.Done():
+	case <-e.ctx.Done():
+	}
+	return e.Close()
+}
+
+// Close ends every stream and waits for every goroutine of the exchange. Gets
+// under way return blobnet.ErrClosed.
+func (e *Exchange) Close() error {
+	e.mu.Lock()
+	e.closed = true
+	if e.serving {
+		e.serving = false
+		e.cfg.Host.RemoveStreamHandler(Protocol)
+	}
+	e.mu.Unlock()
+	e.stop()
+	e.running.Wait()
+	return nil
+}
+
+// enter counts a goroutine that Close will wait for, unless it is too late.
+func (e *Exchange) enter() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return false
+	}
+	e.running.Add(1)
+	return true
+}
+
+// accept serves one stream; the host calls it in a goroutine of its own.
+func (e *Exchange) accept(s network.Stream) {
+	from := s.Conn().RemotePeer()
+	if !e.enter() {
+		s.ResetWithError(network.StreamShutdown)
+		return
+	}
+	defer e.running.Done()
+	load, first := e.admit(from)
+	if load == nil {
+		s.ResetWithError(network.StreamResourceLimitExceeded)
+		return
+	}
+	defer e.release(from)
+	if first {
+		e.event(Event{Kind: KindPeer, Peer: from})
+	}
+	newSession(e, s, from, load.memory).run(e.ctx)
+}
+
+// admit counts a stream from a peer, or returns nil if there are too many.
+func (e *Exchange) admit(from peer.ID) (load *served, first bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	load = e.served[from]
+	if e.streams >= e.cfg.MaxStreams || load != nil && load.streams >= e.cfg.MaxStreamsPerPeer {
+		return nil, false
+	}
+	if load == nil {
+		load = &served{memory: make(chan struct{}, perPeerBuffers)}
+		e.served[from] = load
+	}
+	load.streams++
+	e.streams++
+	return load, load.streams == 1
+}
+
+func (e *Exchange) release(from peer.ID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.streams--
+	load := e.served[from]
+	if load.streams--; load.streams == 0 {
+		delete(e.served, from)
+	}
+}
+
+func (e *Exchange) event(ev Event) {
+	if e.cfg.OnEvent != nil {
+		e.cfg.OnEvent(ev)
+	}
+}
+
+// perPeerBuffers is how many blobs may be in memory for one peer: for each of
+// two streams one being sent and one being read from the store.
+const perPeerBuffers = 4
+
+// buffers lends memory for blobs to be sent, a bounded number of times.
+type buffers struct {
+	tokens chan struct{}
+	pool   sync.Pool // of *[]byte with length responseHead
+}
+
+func newBuffers(bytes int) *buffers {
+	return &buffers{tokens: make(chan struct{}, bytes/blobnet.MaxBlobSize)}
+}
+
+// get returns a buffer of length responseHead, room for the head of a blob's
+// first frame. The caller has put a token into b.tokens.
+func (b *buffers) get() *[]byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return p
+	}
+	// Most blobs are a sealed chunk of 1 MiB; larger ones grow the buffer.
+	buf := make([]byte, responseHead, responseHead+1<<20+64)
+	return &buf
+}
+
+func (b *buffers) put(p *[]byte) {
+	*p = (*p)[:responseHead]
+	b.pool.Put(p)
+}

@@ -1,0 +1,226 @@
+package exchange
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+)
+
+const (
+	// cancelGrace is how long a cancelled Get waits for the rest of the one
+	// frame that is being read into its caller's memory before it gives the
+	// stream up.
+	cancelGrace = 250 * time.Millisecond
+	// maxQueued is how many bytes of frames may wait to be sent on a link.
+	maxQueued = 1 << 20
+	// firstRequests is how many requests may be open before the peer has
+	// said how many it takes.
+	firstRequests = 64
+)
+
+// link is one stream to a peer, with the requests that are open on it. One
+// goroutine reads and completes calls, one writes.
+type link struct {
+	s       *timed
+	cfg     *Config
+	fr      *frameReader
+	flood   *rate.Limiter      // of frames that answer nothing
+	have    func([]blobnet.ID) // told of an unasked HAVE
+	written chan struct{}      // has a token when out has something
+	done    chan struct{}      // closed when the link has ended and err is final
+
+	mu    sync.Mutex // guards what follows; never held across I/O
+	err   error      // why the link ends; nil while it lives
+	idle  bool       // it ended in order
+	calls map[uint32]*call
+	order list.List // of *call, as they were sent
+	next  uint32    // the last request id used
+	limit int       // how many requests the peer queues
+	out   []byte    // encoded frames to be sent
+}
+
+// call is one REQUEST or WANT that has not had its last frame.
+type call struct {
+	req      uint32
+	want     []blobnet.ID // of a WANT
+	have     []blobnet.ID // the answer to it
+	dst      []byte       // the blob is appended here
+	got      int          // bytes of the blob in dst
+	total    int          // the blob's size; -1 until the first frame
+	finished chan struct{}
+	err      error // set before finished is closed
+
+	// The rest is guarded by link.mu.
+	over    bool          // finished is closed; what still comes is discarded
+	reading bool          // the reading goroutine writes to dst
+	waiter  chan struct{} // if not nil, closed when reading ends
+	touched time.Time     // when its last frame came, or it became the oldest
+	elem    *list.Element
+}
+
+func newLink(s stream, cfg *Config, have func([]blobnet.ID)) *link {
+	l := &link{
+		s: &timed{stream: s}, cfg: cfg, have: have,
+		flood:   rate.NewLimiter(idleFrameRate, idleFrameBurst),
+		written: make(chan struct{}, 1),
+		done:    make(chan struct{}),
+		calls:   make(map[uint32]*call),
+		limit:   firstRequests,
+	}
+	l.fr = newFrameReader(l.s, func() { l.s.readWithin(cfg.StallTimeout) })
+	l.out = appendFrame(nil, frame{typ: typeHandshake, version: version})
+	return l
+}
+
+// begin sends c as f, whose request id it chooses. It fails without waiting if
+// the link has ended or has all the requests that the peer takes.
+func (l *link) begin(c *call, f frame) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return l.err
+	}
+	if len(l.calls) >= l.limit || len(l.out) > maxQueued {
+		return &BusyError{After: 100 * time.Millisecond}
+	}
+	for l.next++; l.next == 0 || l.calls[l.next] != nil; l.next++ {
+	}
+	c.req, f.req = l.next, l.next
+	c.total = -1
+	c.finished = make(chan struct{})
+	c.touched = time.Now()
+	c.elem = l.order.PushBack(c)
+	l.calls[c.req] = c
+	l.out = appendFrame(l.out, f)
+	if len(l.calls) == 1 {
+		l.s.readWithin(l.cfg.StallTimeout) // the link was idle
+	}
+	notify(l.written)
+	return nil
+}
+
+// tell sends f, which has no answer.
+func (l *link) tell(f frame) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return l.err
+	}
+	if len(l.out) > maxQueued {
+		return &BusyError{After: 100 * time.Millisecond}
+	}
+	l.out = appendFrame(l.out, f)
+	notify(l.written)
+	return nil
+}
+
+// wait returns when c is over or ctx ends. After it nobody writes to c.dst.
+func (l *link) wait(ctx context.Context, c *call) error {
+	select {
+	case <-c.finished:
+		return c.err
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	l.giveUp(c, ctx.Err())
+	var reading chan struct{}
+	if c.reading {
+		c.waiter = make(chan struct{})
+		reading = c.waiter
+	}
+	l.mu.Unlock()
+	if reading != nil {
+		grace := time.NewTimer(cancelGrace)
+		defer grace.Stop()
+		select {
+		case <-reading:
+		case <-grace.C:
+			l.kill(ErrStalled)
+			<-reading
+		}
+	}
+	return c.err
+}
+
+// giveUp finishes c with err and asks the peer to stop. c keeps its place
+// until the peer's last frame for it. l.mu is held.
+func (l *link) giveUp(c *call, err error) {
+	if c.over {
+		return
+	}
+	c.over, c.err = true, err
+	close(c.finished)
+	l.out = appendFrame(l.out, frame{typ: typeCancel, req: c.req})
+	notify(l.written)
+}
+
+// finish removes c after its last frame. l.mu is held.
+func (l *link) finish(c *call, err error) {
+	delete(l.calls, c.req)
+	first := l.order.Front() == c.elem
+	l.order.Remove(c.elem)
+	if front := l.order.Front(); first && front != nil {
+		front.Value.(*call).touched = time.Now()
+	}
+	if !c.over {
+		c.over, c.err = true, err
+		close(c.finished)
+	}
+	if c.waiter != nil {
+		close(c.waiter)
+		c.waiter = nil
+	}
+}
+
+// kill makes the link end with err, without waiting for it.
+func (l *link) kill(err error) {
+	l.mu.Lock()
+	if l.err == nil {
+		l.err = err
+	}
+	l.mu.Unlock()
+	l.s.interrupt()
+}
+
+// load is how many calls are open, and whether the link takes more.
+func (l *link) load() (calls int, alive bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.calls), l.err == nil
+}
+
+// write sends queued frames, as many as there are in one write, until the link
+// ends.
+func (l *link) write() {
+	var spare []byte
+	for {
+		l.mu.Lock()
+		out := l.out
+		l.out = spare[:0]
+		l.mu.Unlock()
+		spare = out
+		if len(out) > 0 {
+			l.s.writeWithin(l.cfg.StallTimeout)
+			if _, err := l.s.Write(out); err != nil {
+				if isTimeout(err) {
+					l.kill(ErrStalled)
+				} else {
+					l.kill(fmt.Errorf("%w: %w", ErrLost, err))
+				}
+				return
+			}
+			continue
+		}
+		select {
+		case <-l.written:
+		case <-l.done:
+			return
+		}
+	}
+}

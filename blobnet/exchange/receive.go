@@ -1,0 +1,244 @@
+package exchange
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+)
+
+// read handles the peer's frames until the link ends; then every open call
+// ends with the reason. It returns that reason, nil for an orderly end.
+func (l *link) read() error {
+	err := l.frames()
+	l.mu.Lock()
+	switch {
+	case l.idle:
+		err = nil
+	case l.err != nil: // killed: that is why reading failed
+		err = l.err
+	case err == io.EOF:
+		l.err, err = ErrLost, nil
+	case errors.Is(err, ErrStalled), errors.Is(err, ErrLost), misbehaved(err):
+		l.err = err
+	default:
+		l.err = fmt.Errorf("%w: %w", ErrLost, err)
+		err = l.err
+	}
+	for _, c := range l.calls {
+		l.finish(c, l.err)
+	}
+	l.mu.Unlock()
+	close(l.done)
+	l.s.interrupt() // the writer
+	return err
+}
+
+func (l *link) frames() error {
+	l.s.readWithin(l.cfg.StallTimeout)
+	f, err := l.fr.next()
+	if errors.Is(err, errQuiet) {
+		return ErrStalled
+	}
+	if err != nil {
+		return err
+	}
+	if f.typ != typeHandshakeAck {
+		return fmt.Errorf("%w: %v before HANDSHAKE_ACK", ErrProtocol, f.typ)
+	}
+	if f.version != version || f.requests == 0 {
+		return fmt.Errorf("%w: HANDSHAKE_ACK of version %d for %d requests", ErrProtocol, f.version, f.requests)
+	}
+	l.mu.Lock()
+	l.limit = int(f.requests)
+	l.mu.Unlock()
+	for {
+		l.mu.Lock()
+		patience := l.cfg.StallTimeout
+		if len(l.calls) == 0 {
+			patience = l.cfg.IdleTimeout
+		}
+		l.s.readWithin(patience)
+		l.mu.Unlock()
+		f, err := l.fr.next()
+		if errors.Is(err, errQuiet) {
+			if err := l.quiet(); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := l.handle(f); err != nil {
+			return err
+		}
+		if err := l.overdue(); err != nil {
+			return err
+		}
+	}
+}
+
+// quiet says what it means that no frame came before the deadline. It is nil
+// for a call that began as the deadline of an idle link passed.
+func (l *link) quiet() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return l.err
+	}
+	if front := l.order.Front(); front == nil {
+		l.idle, l.err = true, ErrLost
+		return ErrLost
+	} else if time.Since(front.Value.(*call).touched) < l.cfg.StallTimeout {
+		return nil
+	}
+	return ErrStalled
+}
+
+// overdue gives up the oldest call if the peer has sent nothing for it in the
+// stall timeout, though it sends other things, and the link if the peer does
+// not even end the cancelled call.
+func (l *link) overdue() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	front := l.order.Front()
+	if front == nil {
+		return nil
+	}
+	c := front.Value.(*call)
+	if time.Since(c.touched) <= l.cfg.StallTimeout {
+		return nil
+	}
+	if c.over {
+		return ErrStalled
+	}
+	c.touched = time.Now()
+	l.giveUp(c, ErrStalled)
+	return nil
+}
+
+// handle acts on one frame.
+func (l *link) handle(f frame) error {
+	switch f.typ {
+	case typeResponse:
+		return l.response(f)
+	case typeHave:
+		if f.req == 0 {
+			if !l.flood.Allow() {
+				return fmt.Errorf("%w: flood of %v frames", ErrProtocol, f.typ)
+			}
+			l.have(f.ids)
+			return nil
+		}
+	case typeNotFound, typeError, typeBusy:
+		if f.req == 0 {
+			return fmt.Errorf("%w: %s", ErrRefused, describe(f))
+		}
+	default:
+		return fmt.Errorf("%w: %v from the serving side", ErrProtocol, f.typ)
+	}
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.calls[f.req]
+	if c == nil {
+		return fmt.Errorf("%w: %v for no request", ErrProtocol, f.typ)
+	}
+	var err error
+	switch f.typ {
+	case typeHave:
+		if !within32(f.ids, c.want) {
+			return fmt.Errorf("%w: HAVE that answers no WANT", ErrProtocol)
+		}
+		c.have = f.ids
+	case typeNotFound:
+		err = blobnet.ErrNotFound
+	case typeBusy:
+		err = &BusyError{After: min(time.Duration(f.retry)*time.Millisecond, time.Minute)}
+	case typeError:
+		err = fmt.Errorf("%w: %s", ErrRefused, describe(f))
+	}
+	l.finish(c, err)
+	return nil
+}
+
+func describe(f frame) string { return fmt.Sprintf("code %d %q", f.code, f.text) }
+
+// within32 reports whether part is some of whole's ids in whole's order.
+func within32(part, whole []blobnet.ID) bool {
+	for _, id := range part {
+		i := slices.Index(whole, id)
+		if i < 0 {
+			return false
+		}
+		whole = whole[i+1:]
+	}
+	return true
+}
+
+// response takes one RESPONSE and its data.
+func (l *link) response(f frame) error {
+	l.mu.Lock()
+	c := l.calls[f.req]
+	if err := checkResponse(c, f); err != nil {
+		l.mu.Unlock()
+		return err
+	}
+	c.touched = time.Now()
+	c.total = int(f.length)
+	keep := !c.over
+	c.reading = keep
+	l.mu.Unlock()
+
+	var err error
+	if keep {
+		if f.offset == 0 {
+			c.dst = slices.Grow(c.dst, c.total)
+		}
+		at := len(c.dst)
+		c.dst = c.dst[:at+f.size]
+		err = l.fr.data(c.dst[at:])
+	} else {
+		err = l.fr.discard()
+	}
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.reading = false
+	if c.waiter != nil {
+		close(c.waiter)
+		c.waiter = nil
+	}
+	if err != nil {
+		return err
+	}
+	if c.got += f.size; c.got == c.total {
+		l.finish(c, nil)
+	}
+	return nil
+}
+
+// checkResponse says whether f is the next part of what c wants.
+func checkResponse(c *call, f frame) error {
+	switch {
+	case c == nil || c.want != nil:
+		return fmt.Errorf("%w: RESPONSE for no request", ErrProtocol)
+	case f.flags != 0:
+		return fmt.Errorf("%w: RESPONSE with unknown flags %#x", ErrProtocol, f.flags)
+	case f.length > blobnet.MaxBlobSize:
+		return fmt.Errorf("%w: RESPONSE announces %d bytes", ErrProtocol, f.length)
+	case c.total >= 0 && int(f.length) != c.total:
+		return fmt.Errorf("%w: RESPONSE changes the blob's size", ErrProtocol)
+	case int64(f.offset) != int64(c.got):
+		return fmt.Errorf("%w: RESPONSE at %d, want %d", ErrProtocol, f.offset, c.got)
+	case int64(f.offset)+int64(f.size) > int64(f.length):
+		return fmt.Errorf("%w: RESPONSE beyond the blob's end", ErrProtocol)
+	case f.size == 0 && f.length > 0:
+		return fmt.Errorf("%w: RESPONSE without data", ErrProtocol)
+	}
+	return nil
+}

@@ -1,0 +1,267 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/time/rate"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+)
+
+const (
+	// maxControl is how many bytes of small frames may wait to be sent on
+	// one stream before its reader waits too.
+	maxControl = 128 << 10
+	// busyWait is how long a request waits for memory before it gets BUSY.
+	busyWait = 5 * time.Second
+	// Frames that are allowed but ask for nothing (CANCEL of what has ended,
+	// HAVE, requests over the limit): this many at once and per second.
+	idleFrameBurst = 1024
+	idleFrameRate  = 256
+)
+
+// session serves one stream. Three goroutines work for it: one reads frames,
+// one reads blobs from the store, one writes frames; so the store, the
+// network and the cancelling of requests do not wait for each other.
+type session struct {
+	e      *Exchange
+	s      *timed
+	peer   peer.ID
+	fr     *frameReader
+	memory chan struct{} // this peer's tokens
+	flood  *rate.Limiter
+
+	mu      sync.Mutex      // guards what follows; never held across I/O
+	jobs    map[uint32]*job // every request that has not had its last frame
+	queue   []*job          // those that the loader has not taken
+	control []byte          // encoded small frames, sent ahead of blobs
+	queued  chan struct{}   // has a token when queue may be non-empty
+	written chan struct{}   // has a token when control has something
+	drained chan struct{}   // has a token when control was taken
+}
+
+// job is one request.
+type job struct {
+	req       uint32
+	id        blobnet.ID
+	cancelled atomic.Bool
+}
+
+// loaded is a job with its blob, which begins at responseHead in buf.
+type loaded struct {
+	job *job
+	buf *[]byte
+}
+
+func newSession(e *Exchange, s stream, from peer.ID, memory chan struct{}) *session {
+	x := &session{
+		e: e, s: &timed{stream: s}, peer: from, memory: memory,
+		flood:   rate.NewLimiter(idleFrameRate, idleFrameBurst),
+		jobs:    make(map[uint32]*job),
+		queued:  make(chan struct{}, 1),
+		written: make(chan struct{}, 1),
+		drained: make(chan struct{}, 1),
+	}
+	x.fr = newFrameReader(x.s, x.frameStarted)
+	return x
+}
+
+// run serves until the stream or ctx ends.
+func (x *session) run(ctx context.Context) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(ctx, x.s.interrupt)
+	defer stop()
+
+	ready := make(chan loaded)
+	var work sync.WaitGroup
+	work.Go(func() { x.load(ctx, ready) })
+	work.Go(func() {
+		if err := x.write(ctx, ready); err != nil {
+			cancel(err)
+		}
+	})
+	err := x.read(ctx)
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause // what made reading fail
+	}
+	cancel(err)
+	work.Wait()
+	x.finish(err)
+}
+
+// finish ends the stream as its end deserves.
+func (x *session) finish(err error) {
+	if errors.Is(err, io.EOF) || errors.Is(err, errQuiet) {
+		err = nil
+	}
+	if err != nil && misbehaved(err) {
+		x.e.event(Event{Kind: KindMisbehaviour, Peer: x.peer, Err: &MisbehaviourError{Peer: x.peer, Err: err}})
+	}
+	end(x.s, err)
+}
+
+func (x *session) frameStarted() {
+	x.s.readWithin(x.e.cfg.StallTimeout)
+}
+
+// read handles the peer's frames until one cannot be read or breaks a rule.
+func (x *session) read(ctx context.Context) error {
+	x.frameStarted() // the handshake has to come soon
+	f, err := x.fr.next()
+	if errors.Is(err, errQuiet) {
+		return ErrStalled
+	}
+	if err != nil {
+		return err
+	}
+	if f.typ != typeHandshake {
+		return fmt.Errorf("%w: %v before HANDSHAKE", ErrProtocol, f.typ)
+	}
+	if f.version != version {
+		return fmt.Errorf("%w: HANDSHAKE of version %d", ErrProtocol, f.version)
+	}
+	err = x.reply(ctx, frame{typ: typeHandshakeAck, version: version, requests: uint16(x.e.cfg.MaxRequests)})
+	for err == nil {
+		x.s.readWithin(2 * x.e.cfg.IdleTimeout)
+		f, err = x.fr.next()
+		switch {
+		case err == nil:
+			err = x.handle(ctx, f)
+		case errors.Is(err, errQuiet) && ctx.Err() == nil && x.open() > 0:
+			err = nil // it waits for us, not we for it
+		}
+	}
+	return err
+}
+
+func (x *session) open() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.jobs)
+}
+
+// handle acts on one frame.
+func (x *session) handle(ctx context.Context, f frame) error {
+	switch f.typ {
+	case typeRequest:
+		return x.request(ctx, f)
+	case typeCancel:
+		x.mu.Lock()
+		j := x.jobs[f.req]
+		x.mu.Unlock()
+		if j == nil {
+			return x.useless(f.typ)
+		}
+		j.cancelled.Store(true)
+		return nil
+	case typeWant:
+		return x.want(ctx, f)
+	case typeHave:
+		if f.req != 0 {
+			return fmt.Errorf("%w: HAVE that answers nothing", ErrProtocol)
+		}
+		if err := x.useless(f.typ); err != nil {
+			return err
+		}
+		x.e.event(Event{Kind: KindHave, Peer: x.peer, IDs: f.ids})
+		return nil
+	case typeError:
+		return nil // the peer gives up on the stream and will say so by closing it
+	}
+	return fmt.Errorf("%w: %v from the requesting side", ErrProtocol, f.typ)
+}
+
+// useless counts a frame that costs work and asks for none.
+func (x *session) useless(typ frameType) error {
+	if !x.flood.Allow() {
+		return fmt.Errorf("%w: flood of %v frames", ErrProtocol, typ)
+	}
+	return nil
+}
+
+// request queues a REQUEST, or answers it at once.
+func (x *session) request(ctx context.Context, f frame) error {
+	if f.flags != 0 || f.offset != 0 || f.length != 0 {
+		if err := x.useless(f.typ); err != nil {
+			return err
+		}
+		return x.reply(ctx, frame{typ: typeError, req: f.req, code: codeUnsupported, text: "flags and ranges are not supported"})
+	}
+	x.mu.Lock()
+	if x.jobs[f.req] != nil {
+		x.mu.Unlock()
+		return fmt.Errorf("%w: REQUEST with an id in use", ErrProtocol)
+	}
+	if len(x.jobs) >= x.e.cfg.MaxRequests {
+		x.mu.Unlock()
+		if err := x.useless(f.typ); err != nil {
+			return err
+		}
+		return x.reply(ctx, frame{typ: typeBusy, req: f.req, retry: 200})
+	}
+	j := &job{req: f.req, id: f.id}
+	x.jobs[f.req] = j
+	x.queue = append(x.queue, j)
+	x.mu.Unlock()
+	notify(x.queued)
+	return nil
+}
+
+// want answers a WANT with those of its ids that the store has.
+func (x *session) want(ctx context.Context, f frame) error {
+	answer := frame{typ: typeHave, req: f.req}
+	if x.e.cfg.Store != nil {
+		has, err := x.e.cfg.Store.Has(ctx, f.ids...)
+		if err != nil {
+			return x.reply(ctx, frame{typ: typeError, req: f.req, code: codeInternal, text: "store failed"})
+		}
+		for i, ok := range has {
+			if ok {
+				answer.ids = append(answer.ids, f.ids[i])
+			}
+		}
+	}
+	return x.reply(ctx, answer)
+}
+
+// reply queues a small frame. If the peer reads nothing it waits, and so does
+// everything the peer sends.
+func (x *session) reply(ctx context.Context, f frame) error {
+	for {
+		x.mu.Lock()
+		if len(x.control) < maxControl {
+			x.control = appendFrame(x.control, f)
+			x.mu.Unlock()
+			notify(x.written)
+			return nil
+		}
+		x.mu.Unlock()
+		select {
+		case <-x.drained:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// done forgets j. It comes before j's last frame is sent, since the peer may
+// use the request id again as soon as it has that frame.
+func (x *session) done(j *job) {
+	x.mu.Lock()
+	delete(x.jobs, j.req)
+	x.mu.Unlock()
+}
+
+func notify(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
