@@ -1,0 +1,153 @@
+package gossip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/channel/feed"
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// errFull: the topic's listing has no room for one more channel.
+var errFull = errors.New("listing is full")
+
+// checkListing checks that envelopes list one channel on the topic: roots from
+// version 1 on, the last of them naming the topic, and then heads. It returns
+// the channel. The signatures of version 1 are verified, those of the others
+// by the Ledger. Whatever it refuses, every honest node refuses, except for
+// what wraps channel.ErrVersion.
+func checkListing(topic string, envelopes [][]byte) (channel.ID, error) {
+	var id channel.ID
+	var last channel.Root
+	heads := 0
+	for i, e := range envelopes {
+		it, err := feed.Parse(e)
+		if err != nil {
+			return id, err
+		}
+		switch {
+		case it.Kind == feed.KindRoot && heads == 0:
+			env, err := channel.DecodeEnvelope(e)
+			if err != nil {
+				return id, err
+			}
+			if i == 0 {
+				last, err = channel.VerifyRoot(env, nil)
+				id = it.Channel
+			} else if last, err = channel.OpenRoot(env); err == nil && last.Version != uint64(i+1) {
+				err = fmt.Errorf("root versions out of order: %w", channel.ErrMalformed)
+			}
+			if err != nil {
+				return id, err
+			}
+		case it.Kind == feed.KindHead && i > 0 && it.Channel == id:
+			heads++
+		default:
+			return id, fmt.Errorf("listing is not roots and then heads of one channel: %w", channel.ErrMalformed)
+		}
+	}
+	if id.IsZero() || !slices.Contains(last.Topics, topic) {
+		return id, fmt.Errorf("channel %s does not name topic %s: %w", id.Short(), topic, channel.ErrMalformed)
+	}
+	return id, nil
+}
+
+// takeListing offers a checked listing to the Ledger, making the channel
+// expected where there is room. The outcomes are in order. What came by gossip
+// is bound by the rate of its signers.
+func (g *Gossip) takeListing(ctx context.Context, in *interest, id channel.ID, envelopes [][]byte, gossiped bool) ([]feed.Outcome, error) {
+	_, err := g.cfg.Ledger.Channel(ctx, id)
+	if errors.Is(err, fs.ErrNotExist) {
+		if !in.listed.add(id) {
+			return nil, errFull
+		}
+		if err := g.cfg.Ledger.Expect(ctx, id, catalog.Listed); err != nil {
+			in.listed.remove(id)
+			return nil, fmt.Errorf("listing channel %s: %w", id.Short(), err)
+		}
+	} else if err != nil {
+		return nil, err
+	}
+	var outcomes []feed.Outcome
+	if gossiped {
+		for _, e := range envelopes {
+			o, err := g.cfg.Ledger.OfferGossip(ctx, e)
+			if err != nil {
+				return nil, err
+			}
+			outcomes = append(outcomes, o)
+		}
+	} else if outcomes, err = g.cfg.Ledger.OfferAll(ctx, envelopes); err != nil {
+		return nil, err
+	}
+	for _, o := range outcomes {
+		if o.Verdict == feed.Accepted && o.Kind == feed.KindRoot && o.Seq == 1 {
+			g.event(Event{Kind: EventListed, Channel: id, Topic: in.topic})
+		}
+	}
+	return outcomes, nil
+}
+
+// judgeTopic decides about a message in a topic's room: one channel's roots
+// and heads.
+func (g *Gossip) judgeTopic(ctx context.Context, in *interest, src peer.ID, data []byte) pubsub.ValidationResult {
+	envelopes, err := DecodeBundle(data)
+	if err != nil {
+		return pubsub.ValidationReject
+	}
+	id, err := checkListing(in.topic, envelopes)
+	if err != nil {
+		return verdict(feed.Refuse(err))
+	}
+	outcomes, err := g.takeListing(ctx, in, id, envelopes, true)
+	if err != nil {
+		return pubsub.ValidationIgnore
+	}
+	t := tally{g: g, in: in, src: src}
+	followed := g.interest(target{channel: id})
+	for _, o := range outcomes {
+		before := t.known
+		if t.add(o); o.Kind == feed.KindRoot {
+			t.known = before // roots are what makes a listing proof of itself
+		}
+		if followed != nil {
+			if o.Changed {
+				followed.moved()
+			}
+			if len(o.Want) > 0 {
+				g.plan.want(src, followed.target, gapGrace)
+			}
+		}
+	}
+	return t.result()
+}
+
+// listings returns what this node would say about its channels on the topic,
+// one section each, in no fixed order.
+func listings(known []catalog.Listing) []section {
+	sections := make([]section, 0, min(len(known), MaxListed))
+	for _, l := range known {
+		if len(sections) == MaxListed {
+			break
+		}
+		if len(l.Roots) == 0 {
+			continue
+		}
+		s := section{Key: l.ID.Discovery(), Items: slices.Clone(l.Roots[:min(len(l.Roots), maxRoots)])}
+		if len(l.Roots) <= maxRoots {
+			room := MaxItems - len(s.Items)
+			s.Items = append(s.Items, l.Heads[:min(len(l.Heads), room)]...)
+		}
+		for s.size() > MaxAnswer && len(s.Items) > 1 {
+			s.Items = s.Items[:len(s.Items)-1]
+		}
+		sections = append(sections, s)
+	}
+	return sections
+}

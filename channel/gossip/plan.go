@@ -1,0 +1,165 @@
+package gossip
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// target is what a session is about: a channel, or the listing of a topic.
+type target struct {
+	channel channel.ID
+	topic   string
+}
+
+// plan decides when to talk with whom. Everything that wants to be compared
+// with a peer is gathered, so that many channels become one session, and one
+// peer is never in two sessions at once. Asking twice for the same is asking
+// once.
+type plan struct {
+	conduct *conduct
+	session func(context.Context, peer.ID, []target) // runs one session
+
+	wake chan struct{} // holds at most one
+
+	mu    sync.Mutex
+	lanes map[peer.ID]*lane // guarded by mu
+	busy  int               // sessions that run; guarded by mu
+}
+
+type lane struct {
+	due  map[target]time.Time
+	busy bool
+	rest time.Time // no session before
+}
+
+func newPlan(c *conduct, session func(context.Context, peer.ID, []target)) *plan {
+	return &plan{conduct: c, session: session, wake: make(chan struct{}, 1), lanes: make(map[peer.ID]*lane)}
+}
+
+// want asks for a session with p about t, not before delay has passed. A peer
+// that misbehaved gets none.
+func (pl *plan) want(p peer.ID, t target, delay time.Duration) {
+	if pl.conduct.banned(p) {
+		return
+	}
+	due := time.Now().Add(max(delay, pl.conduct.pause(p)))
+	pl.mu.Lock()
+	l := pl.lanes[p]
+	if l == nil {
+		l = &lane{due: make(map[target]time.Time)}
+		pl.lanes[p] = l
+	}
+	if old, ok := l.due[t]; (!ok && len(l.due) < MaxTopicsPerPeer) || (ok && due.Before(old)) {
+		l.due[t] = due
+	}
+	pl.mu.Unlock()
+	pl.poke()
+}
+
+// drop forgets what is planned for t.
+func (pl *plan) drop(t target) {
+	pl.mu.Lock()
+	defer pl.mu.Unlock()
+	for _, l := range pl.lanes {
+		delete(l.due, t)
+	}
+}
+
+func (pl *plan) poke() {
+	select {
+	case pl.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run starts sessions as they become due, each in a goroutine that it gives
+// to start, until ctx ends.
+func (pl *plan) run(ctx context.Context, start func(func()) bool) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-pl.wake:
+		}
+		for {
+			p, targets, wait := pl.next(time.Now())
+			if targets == nil {
+				timer.Reset(wait)
+				break
+			}
+			if !start(func() {
+				defer pl.done(p)
+				pl.session(ctx, p, targets)
+			}) {
+				return // ctx is ending
+			}
+		}
+	}
+}
+
+// next takes the peer that has waited longest, with all that is due for it, or
+// says how long there is nothing to do.
+func (pl *plan) next(now time.Time) (peer.ID, []target, time.Duration) {
+	pl.mu.Lock()
+	defer pl.mu.Unlock()
+	const never = time.Hour
+	if pl.busy >= maxSessions {
+		return "", nil, never // done pokes
+	}
+	var best peer.ID
+	var first time.Time
+	for p, l := range pl.lanes {
+		if l.busy {
+			continue
+		}
+		if len(l.due) == 0 {
+			if !l.rest.After(now) {
+				delete(pl.lanes, p)
+			}
+			continue
+		}
+		for _, due := range l.due {
+			if due.Before(l.rest) {
+				due = l.rest
+			}
+			if first.IsZero() || due.Before(first) {
+				best, first = p, due
+			}
+		}
+	}
+	if first.IsZero() {
+		return "", nil, never
+	}
+	if first.After(now) {
+		return "", nil, first.Sub(now)
+	}
+	l := pl.lanes[best]
+	targets := make([]target, 0, min(len(l.due), MaxKeys))
+	for t, due := range l.due {
+		if !due.After(now) && len(targets) < MaxKeys {
+			targets = append(targets, t)
+			delete(l.due, t)
+		}
+	}
+	l.busy = true
+	pl.busy++
+	return best, targets, 0
+}
+
+func (pl *plan) done(p peer.ID) {
+	pl.mu.Lock()
+	pl.busy--
+	if l := pl.lanes[p]; l != nil {
+		l.busy = false
+		l.rest = time.Now().Add(restAfter)
+	}
+	pl.mu.Unlock()
+	pl.poke()
+}

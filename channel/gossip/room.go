@@ -1,0 +1,200 @@
+package gossip
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/anonymous-media-library/aml/channel"
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+const (
+	topicsAge    = 5 * time.Second // how often an unknown topic key may make us read the Ledger
+	maxTopicKeys = 64 << 10
+)
+
+// room is a gossip topic of pubsub that we speak in, and, once entered, hear
+// and relay. Relaying is enough: all work on a message is done by the
+// validator, so there is no subscription whose buffer could overflow.
+type room struct {
+	name   string
+	topic  *pubsub.Topic
+	cancel func() // leaves; nil unless entered
+}
+
+// judge decides about one message.
+type judge func(ctx context.Context, src peer.ID, data []byte) pubsub.ValidationResult
+
+// open returns the room of the interest, or of a topic that we only speak on.
+// g.opening is held.
+func (g *Gossip) open(name string, j judge) (*room, error) {
+	g.mu.Lock()
+	r := g.rooms[name]
+	g.mu.Unlock()
+	if r != nil {
+		return r, nil
+	}
+	self := g.cfg.Host.ID()
+	validator := func(ctx context.Context, src peer.ID, m *pubsub.Message) pubsub.ValidationResult {
+		if src == self {
+			return pubsub.ValidationAccept // the Ledger has it already
+		}
+		return j(ctx, src, m.GetData())
+	}
+	err := g.mesh.RegisterTopicValidator(name, validator,
+		pubsub.WithValidatorConcurrency(4*maxWaiting), pubsub.WithValidatorTimeout(2*gapWait))
+	if err != nil {
+		return nil, fmt.Errorf("joining gossip: %w", err)
+	}
+	topic, err := g.mesh.Join(name)
+	if err != nil {
+		_ = g.mesh.UnregisterTopicValidator(name)
+		return nil, fmt.Errorf("joining gossip: %w", err)
+	}
+	if err := topic.SetScoreParams(roomScore()); err != nil {
+		return nil, fmt.Errorf("joining gossip: %w", err)
+	}
+	r = &room{name: name, topic: topic}
+	g.mu.Lock()
+	g.rooms[name] = r
+	g.mu.Unlock()
+	return r, nil
+}
+
+// enter joins the room of the interest for hearing and relaying, and wants a
+// session with everybody who is or comes in. Entering twice is entering once.
+func (g *Gossip) enter(in *interest) error {
+	g.opening.Lock()
+	defer g.opening.Unlock()
+	if g.interest(in.target) != in {
+		return nil // removed meanwhile
+	}
+	r, err := g.open(in.room, g.judgeFor(in.target))
+	if err != nil || r.cancel != nil {
+		return err
+	}
+	if in.listed != nil {
+		g.countListed(in)
+	}
+	relay, err := r.topic.Relay()
+	if err != nil {
+		return fmt.Errorf("joining gossip: %w", err)
+	}
+	events, err := r.topic.EventHandler()
+	if err != nil {
+		relay()
+		return fmt.Errorf("joining gossip: %w", err)
+	}
+	ctx, stop := context.WithCancel(g.ctx)
+	r.cancel = func() {
+		stop()
+		events.Cancel()
+		relay()
+	}
+	g.start(func() {
+		defer stop()
+		for {
+			e, err := events.NextPeerEvent(ctx)
+			if err != nil {
+				return
+			}
+			if e.Type == pubsub.PeerJoin {
+				g.event(Event{Kind: EventFollower, Peer: e.Peer, Channel: in.channel, Topic: in.topic})
+				g.plan.want(e.Peer, in.target, 0)
+			}
+		}
+	})
+	g.announce(in)
+	return nil
+}
+
+// leave undoes open and enter.
+func (g *Gossip) leave(in *interest) {
+	g.opening.Lock()
+	defer g.opening.Unlock()
+	if !g.running() || g.interest(in.target) != nil {
+		return
+	}
+	g.mu.Lock()
+	r := g.rooms[in.room]
+	delete(g.rooms, in.room)
+	g.mu.Unlock()
+	if r == nil {
+		return
+	}
+	if r.cancel != nil {
+		r.cancel()
+	}
+	_ = r.topic.Close() // fails only when pubsub has stopped
+	_ = g.mesh.UnregisterTopicValidator(in.room)
+}
+
+// speak returns the room of a channel or topic for publishing, without
+// entering it.
+func (g *Gossip) speak(t target) (*room, error) {
+	g.opening.Lock()
+	defer g.opening.Unlock()
+	name := channelRoomName(t.channel)
+	if t.topic != "" {
+		name = topicRoomName(t.topic)
+	}
+	return g.open(name, g.judgeFor(t))
+}
+
+func (g *Gossip) judgeFor(t target) judge {
+	return func(ctx context.Context, src peer.ID, data []byte) pubsub.ValidationResult {
+		in := g.interest(t)
+		if in == nil {
+			return pubsub.ValidationIgnore
+		}
+		if t.topic != "" {
+			return g.judgeTopic(ctx, in, src, data)
+		}
+		return g.judgeChannel(ctx, in, src, data)
+	}
+}
+
+// countListed takes what the Ledger lists on the topic already into account.
+func (g *Gossip) countListed(in *interest) {
+	ctx, cancel := g.short()
+	defer cancel()
+	known, err := g.cfg.Ledger.ListedOn(ctx, in.topic)
+	if err != nil {
+		return
+	}
+	for _, l := range known {
+		in.listed.add(l.ID)
+	}
+}
+
+// topicOf returns the topic with the key, if this node has to do with it:
+// listens to it, or knows a channel that is listed on it.
+func (g *Gossip) topicOf(ctx context.Context, key channel.Hash) (string, bool) {
+	g.mu.Lock()
+	topic, ok := g.byKey[key]
+	stale := time.Since(g.byKeyAge) > topicsAge
+	if !ok && stale {
+		g.byKeyAge = time.Now()
+	}
+	g.mu.Unlock()
+	if ok || !stale {
+		return topic, ok
+	}
+	infos, err := g.cfg.Ledger.Channels(ctx)
+	if err != nil {
+		return "", false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, info := range infos {
+		for _, t := range info.Root.Topics {
+			if len(g.byKey) < maxTopicKeys {
+				g.byKey[channel.TopicKey(t)] = t
+			}
+		}
+	}
+	topic, ok = g.byKey[key]
+	return topic, ok
+}

@@ -1,0 +1,293 @@
+package gossip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/time/rate"
+)
+
+// What one peer may ask for: cost of requests per second, and at once.
+const (
+	askRate  = 32
+	askBurst = 256
+)
+
+// cost is what it takes to answer, in look-ups of a channel, roughly.
+func (r request) cost() int {
+	switch r.Kind {
+	case askListing:
+		return 32
+	case askHeads:
+		return 1 + len(r.Keys)/8
+	}
+	return 1
+}
+
+// server answers requests of the sync protocol. It says nothing about a
+// channel that the Ledger does not know, not even that it does not know it.
+type server struct {
+	ledger   Ledger
+	topicOf  func(context.Context, channel.Hash) (string, bool)
+	patience time.Duration
+}
+
+// serve answers the requests on c, in their order, until the other end closes
+// its side, breaks a rule, or is idle for twice the patience. before is called
+// ahead of every answer with what it costs, and may wait.
+func (s *server) serve(ctx context.Context, c conn, before func(ctx context.Context, cost int) error) error {
+	for range maxRequests {
+		if err := c.SetReadDeadline(time.Now().Add(2 * s.patience)); err != nil {
+			return fmt.Errorf("waiting for a request: %w", err)
+		}
+		data, err := readFrame(c, maxRequest)
+		if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("waiting for a request: %w", err)
+		}
+		r, err := decodeRequest(data)
+		if err != nil {
+			return err
+		}
+		if err := before(ctx, r.cost()); err != nil {
+			return err
+		}
+		if err := s.answer(ctx, c, r); err != nil {
+			return fmt.Errorf("answering request of kind %d: %w", r.Kind, err)
+		}
+	}
+	return fmt.Errorf("more than %d requests on one stream: %w", maxRequests, channel.ErrLimit)
+}
+
+func (s *server) answer(ctx context.Context, c conn, r request) error {
+	switch r.Kind {
+	case askHeads:
+		return s.heads(ctx, c, r)
+	case askListing:
+		return s.listing(ctx, c, r)
+	default:
+		return s.items(ctx, c, r)
+	}
+}
+
+// heads tells for every channel asked for that is known here: the newest root
+// version, how far each log goes, and the heads.
+func (s *server) heads(ctx context.Context, c conn, r request) error {
+	var sections []section
+	for _, key := range r.Keys {
+		info, err := s.lookup(ctx, key)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.HasRoot {
+			continue
+		} else if err != nil {
+			return err
+		}
+		sec := section{Key: key, Root: info.Root.Version}
+		for _, l := range info.Logs {
+			if l.Seq > 0 && len(sec.Logs) < maxLogs {
+				sec.Logs = append(sec.Logs, logState{Log: l.Log, Seq: l.Seq, Hash: l.Hash})
+			}
+		}
+		heads, err := s.ledger.Heads(ctx, info.ID)
+		if err != nil {
+			return err
+		}
+		sec.Items = heads[:min(len(heads), MaxItems)]
+		for sec.size() > MaxAnswer {
+			sec.Items = sec.Items[:len(sec.Items)-1]
+		}
+		if info.Forked {
+			if err := s.forks(ctx, info.ID, &sec); err != nil {
+				return err
+			}
+		}
+		sections = append(sections, sec)
+	}
+	return s.sections(c, sections)
+}
+
+// forks adds the proofs of forks that fit.
+func (s *server) forks(ctx context.Context, id channel.ID, sec *section) error {
+	forks, err := s.ledger.Forks(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, f := range forks {
+		size := len(f.A) + len(f.B) + 16
+		if len(sec.Forks) < maxForks && size <= maxProof && sec.size()+size <= MaxAnswer && !isRoot(f.A) {
+			sec.Forks = append(sec.Forks, fork{A: f.A, B: f.B})
+		}
+	}
+	return nil
+}
+
+// isRoot reports whether an envelope carries a root: two roots of one version
+// are found by asking for roots.
+func isRoot(envelope []byte) bool {
+	env, err := channel.DecodeEnvelope(envelope)
+	return err == nil && env.Type == channel.TypeRoot
+}
+
+// listing tells which channels are on a topic. If there are more than
+// MaxListed, it is a random choice, so that who asks often learns of all.
+func (s *server) listing(ctx context.Context, c conn, r request) error {
+	var sections []section
+	if topic, ok := s.topicOf(ctx, r.Keys[0]); ok {
+		known, err := s.ledger.ListedOn(ctx, topic)
+		if err != nil {
+			return err
+		}
+		rand.Shuffle(len(known), func(i, j int) { known[i], known[j] = known[j], known[i] })
+		sections = listings(known)
+	}
+	return s.sections(c, sections)
+}
+
+// sections writes sections in as few frames as fit.
+func (s *server) sections(c conn, all []section) error {
+	for {
+		items, size, n := 0, 0, 0
+		for n < len(all) {
+			sec := all[n]
+			if n > 0 && (items+len(sec.Items) > MaxItems || size+sec.size() > MaxAnswer) {
+				break
+			}
+			items, size, n = items+len(sec.Items), size+sec.size(), n+1
+		}
+		if err := s.write(c, answer{Sections: all[:n], More: n < len(all)}); err != nil {
+			return err
+		}
+		if all = all[n:]; len(all) == 0 {
+			return nil
+		}
+	}
+}
+
+// items answers a request for roots or manifests with as many frames as it
+// takes, until the range is complete or we have no more.
+func (s *server) items(ctx context.Context, c conn, r request) error {
+	info, err := s.lookup(ctx, r.Keys[0])
+	known := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for next := r.From; ; {
+		var items [][]byte
+		most := int(min(r.To-next+1, MaxItems))
+		if known && r.Kind == askRoots {
+			items, err = s.ledger.Roots(ctx, info.ID, next, most, MaxAnswer)
+		} else if known {
+			items, err = s.ledger.Manifests(ctx, info.ID, *r.Log, next, r.To, most, MaxAnswer)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		items = items[:min(len(items), most)]
+		next += uint64(len(items))
+		a := answer{More: len(items) > 0 && next <= r.To}
+		if len(items) > 0 {
+			a.Sections = []section{{Key: r.Keys[0], Items: items}}
+		}
+		if err := s.write(c, a); err != nil || !a.More {
+			return err
+		}
+	}
+}
+
+func (s *server) lookup(ctx context.Context, key channel.Hash) (catalog.Info, error) {
+	id, err := s.ledger.ByDiscovery(ctx, key)
+	if err != nil {
+		return catalog.Info{}, err
+	}
+	return s.ledger.Channel(ctx, id)
+}
+
+func (s *server) write(c conn, a answer) error { return writeFrame(c, a, maxFrame, s.patience) }
+
+// served counts the streams of each peer, and how fast it asks.
+type served struct {
+	mu    sync.Mutex
+	total int
+	peers map[peer.ID]*asker
+}
+
+type asker struct {
+	streams int
+	rate    *rate.Limiter
+}
+
+func newServed() *served { return &served{peers: make(map[peer.ID]*asker)} }
+
+// begin reports false where the peer, or all of them, have too many streams.
+func (s *served) begin(p peer.ID) (*asker, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.peers[p]
+	if a == nil {
+		a = &asker{rate: rate.NewLimiter(askRate, askBurst)}
+		s.peers[p] = a
+	}
+	if a.streams >= MaxStreams || s.total >= maxServed {
+		return nil, false
+	}
+	a.streams++
+	s.total++
+	return a, true
+}
+
+func (s *served) end(a *asker) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a.streams--
+	s.total--
+}
+
+// prune forgets peers that have asked for nothing lately.
+func (s *served) prune() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p, a := range s.peers {
+		if a.streams == 0 && a.rate.Tokens() >= askBurst {
+			delete(s.peers, p)
+		}
+	}
+}
+
+// handle serves one stream of the host.
+func (g *Gossip) handle(stream network.Stream) {
+	p := stream.Conn().RemotePeer()
+	a, ok := g.served.begin(p)
+	if !ok || g.conduct.banned(p) {
+		if ok {
+			g.served.end(a)
+		}
+		_ = stream.Reset()
+		return
+	}
+	ok = g.start(func() {
+		defer g.served.end(a)
+		stop := context.AfterFunc(g.ctx, func() { _ = stream.Reset() })
+		defer stop()
+		s := &server{ledger: g.cfg.Ledger, topicOf: g.topicOf, patience: g.cfg.Patience}
+		if err := s.serve(g.ctx, stream, a.rate.WaitN); err != nil {
+			_ = stream.Reset()
+			return
+		}
+		_ = stream.SetDeadline(time.Now().Add(g.cfg.Patience)) // Close could wait for ever
+		_ = stream.Close()
+	})
+	if !ok {
+		g.served.end(a)
+		_ = stream.Reset()
+	}
+}

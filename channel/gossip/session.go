@@ -1,0 +1,262 @@
+package gossip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/feed"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// session compares notes with one peer about targets, for the plan.
+func (g *Gossip) session(ctx context.Context, p peer.ID, targets []target) {
+	if !g.connected(p) {
+		return // it is wanted again when it comes back
+	}
+	_, _ = g.talk(ctx, p, targets) // talk has told of any error
+}
+
+// talk runs one session and keeps the books on the peer. It returns the
+// channels for which the peer answered.
+func (g *Gossip) talk(ctx context.Context, p peer.ID, targets []target) (known []channel.ID, err error) {
+	defer func() {
+		switch {
+		case err == nil:
+			g.conduct.good(p)
+		case errors.Is(err, ErrMisbehaved):
+			g.conduct.lied(p)
+			g.event(Event{Kind: EventMisbehaved, Peer: p, Err: err})
+		case ctx.Err() == nil:
+			g.conduct.failed(p)
+			g.event(Event{Kind: EventFailed, Peer: p, Err: err})
+		}
+	}()
+	stream, err := g.dial(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	clean := false
+	stop := context.AfterFunc(ctx, func() { _ = stream.Reset() })
+	defer func() {
+		stop()
+		if !clean {
+			_ = stream.Reset()
+			return
+		}
+		_ = stream.SetDeadline(time.Now().Add(g.cfg.Patience)) // Close could wait for ever
+		_ = stream.Close()
+	}()
+
+	pull := newPuller(g.cfg.Ledger, &g.claims, stream, g.cfg.Patience, g.synced)
+	var ids []channel.ID
+	for _, t := range targets {
+		if t.topic == "" {
+			ids = append(ids, t.channel)
+		}
+	}
+	if len(ids) > 0 {
+		if known, err = g.compare(ctx, p, pull, ids); err != nil {
+			return known, err
+		}
+	}
+	for _, t := range targets {
+		if t.topic != "" {
+			if err := g.browse(ctx, p, pull, t); err != nil {
+				return known, err
+			}
+		}
+	}
+	clean = true
+	return known, nil
+}
+
+func (g *Gossip) dial(ctx context.Context, p peer.ID) (network.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialLimit)
+	defer cancel()
+	stream, err := g.cfg.Host.NewStream(ctx, p, SyncProtocol)
+	if err != nil {
+		return nil, fmt.Errorf("opening sync stream: %w", err)
+	}
+	return stream, nil
+}
+
+// compare catches up with the peer in each of ids.
+func (g *Gossip) compare(ctx context.Context, p peer.ID, pull *puller, ids []channel.ID) ([]channel.ID, error) {
+	sections, err := pull.heads(ids)
+	if err != nil {
+		return nil, err
+	}
+	var known []channel.ID
+	for _, id := range ids {
+		in := g.interest(target{channel: id})
+		s, ok := sections[id]
+		if !ok {
+			if in != nil {
+				in.forget(p)
+			}
+			continue
+		}
+		b, err := pull.channel(ctx, id, s)
+		if err != nil {
+			return known, fmt.Errorf("syncing channel %s: %w", id.Short(), err)
+		}
+		known = append(known, id)
+		if in != nil {
+			in.answers(p)
+			g.retell(in, b.heads, b.encoded)
+		}
+		g.event(Event{Kind: EventSynced, Peer: p, Channel: id, Accepted: b.accepted, Behind: b.behind})
+	}
+	return known, nil
+}
+
+// synced is called for everything new that sync brought.
+func (g *Gossip) synced(o feed.Outcome) {
+	g.news.add(o.Hash)
+	in := g.interest(target{channel: o.Channel})
+	if in != nil {
+		in.moved()
+		if o.Kind == feed.KindRoot {
+			g.announce(in)
+		}
+	}
+	if o.Proof != nil {
+		g.publishFork(o.Channel, *o.Proof, o.Err)
+	}
+}
+
+// browse takes over what the peer lists on a topic.
+func (g *Gossip) browse(ctx context.Context, p peer.ID, pull *puller, t target) error {
+	in := g.interest(t)
+	if in == nil {
+		return nil
+	}
+	accepted := 0
+	err := pull.listing(t.topic, func(s section) error {
+		if len(s.Items) == 0 {
+			return lied("listing of topic %s: nothing about a channel", t.topic)
+		}
+		id, err := checkListing(t.topic, s.Items)
+		if errors.Is(err, channel.ErrVersion) {
+			return nil
+		}
+		if err != nil || id.Discovery() != s.Key {
+			return lied("listing of topic %s: %w", t.topic, errors.Join(err, channel.ErrMalformed))
+		}
+		outcomes, err := g.takeListing(ctx, in, id, s.Items, false)
+		if err != nil {
+			return ctx.Err() // it is our own want of room or luck
+		}
+		for _, o := range outcomes {
+			if o.Verdict == feed.Rejected {
+				return lied("listing of topic %s: %w", t.topic, o.Err)
+			}
+			if o.Verdict == feed.Accepted {
+				accepted++
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	in.answers(p)
+	g.event(Event{Kind: EventSynced, Peer: p, Topic: t.topic, Accepted: accepted})
+	return nil
+}
+
+// Sync compares notes about the channel with one peer, connected or with known
+// addresses, now. It returns an error that wraps ErrNotFollowed where the peer
+// does not know the channel, and ErrMisbehaved where it lies. It needs no Run.
+func (g *Gossip) Sync(ctx context.Context, id channel.ID, p peer.ID) error {
+	if g.conduct.banned(p) {
+		return fmt.Errorf("syncing channel %s with %s: %w lately", id.Short(), p, ErrMisbehaved)
+	}
+	known, err := g.talk(ctx, p, []target{{channel: id}})
+	if err != nil {
+		return fmt.Errorf("syncing channel %s with %s: %w", id.Short(), p, err)
+	}
+	if len(known) == 0 {
+		return fmt.Errorf("syncing channel %s with %s: %w", id.Short(), p, ErrNotFollowed)
+	}
+	return nil
+}
+
+// SyncAll compares notes about the channel with every follower that is known
+// or can be found now, and returns how many answered. The error is nil if one
+// did; else it is what went wrong last, or wraps ErrNoPeers if there was
+// nobody to ask.
+func (g *Gossip) SyncAll(ctx context.Context, id channel.ID) (answered int, err error) {
+	return g.all(ctx, target{channel: id}, func(p peer.ID) error { return g.Sync(ctx, id, p) })
+}
+
+// SyncTopic asks every peer that is known or can be found now which channels
+// are listed on the topic, and returns how many answered. Listen must have
+// been called. The error is as SyncAll's.
+func (g *Gossip) SyncTopic(ctx context.Context, topic string) (answered int, err error) {
+	t := target{topic: topic}
+	return g.all(ctx, t, func(p peer.ID) error {
+		_, err := g.talk(ctx, p, []target{t})
+		return err
+	})
+}
+
+// all calls ask for everybody known, and then for everybody found, some at
+// once.
+func (g *Gossip) all(ctx context.Context, t target, ask func(peer.ID) error) (int, error) {
+	in := g.interest(t)
+	if in == nil {
+		in = newInterest(t)
+	}
+	var mu sync.Mutex
+	asked := make(map[peer.ID]bool)
+	answered, last := 0, error(ErrNoPeers)
+	one := func(p peer.ID) {
+		mu.Lock()
+		again := asked[p]
+		asked[p] = true
+		mu.Unlock()
+		if again {
+			return
+		}
+		err := ask(p)
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil {
+			answered++
+		} else {
+			last = err
+		}
+	}
+	var work sync.WaitGroup
+	slots := make(chan struct{}, maxDialling)
+	for _, p := range g.followers(in) {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			continue
+		}
+		work.Go(func() {
+			defer func() { <-slots }()
+			one(p)
+		})
+	}
+	work.Go(func() { g.find(ctx, in, one) })
+	work.Wait()
+	if answered > 0 {
+		return answered, nil
+	}
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
+	name := "topic " + t.topic
+	if t.topic == "" {
+		name = "channel " + t.channel.Short()
+	}
+	return 0, fmt.Errorf("syncing %s: %w", name, last)
+}

@@ -1,0 +1,155 @@
+package gossip
+
+import (
+	"fmt"
+
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/codec/dcbor"
+)
+
+// What a request asks for.
+const (
+	askHeads     = 1 // of the channels Keys: newest root version, logs, heads
+	askRoots     = 2 // of the channel Keys[0]: versions From to To
+	askManifests = 3 // of the channel Keys[0]: manifests From to To of Log
+	askListing   = 4 // of the topic Keys[0]: the channels listed on it
+)
+
+// request is what the asking end sends, one frame each. Requests on one
+// stream are answered in their order, so several may be under way.
+type request struct {
+	Kind uint64             `cbor:"1,keyasint"`
+	Keys []channel.Hash     `cbor:"2,keyasint"` // discovery keys, or a topic key
+	Log  *channel.PublicKey `cbor:"3,keyasint,omitempty"`
+	From uint64             `cbor:"4,keyasint,omitempty"`
+	To   uint64             `cbor:"5,keyasint,omitempty"` // inclusive
+}
+
+// answer is one frame of an answer; the last one of an answer has More false.
+type answer struct {
+	Sections []section `cbor:"1,keyasint"`
+	More     bool      `cbor:"2,keyasint"`
+}
+
+// section is what an answer says about one channel. One that the answering
+// node does not know has none.
+type section struct {
+	Key   channel.Hash `cbor:"1,keyasint"`           // discovery key
+	Root  uint64       `cbor:"2,keyasint,omitempty"` // newest version; heads only
+	Logs  []logState   `cbor:"3,keyasint,omitempty"` // heads only
+	Items [][]byte     `cbor:"4,keyasint,omitempty"` // envelopes
+	Forks []fork       `cbor:"5,keyasint,omitempty"` // heads only
+}
+
+// fork is a proof that a log's key has signed two histories.
+type fork struct {
+	A []byte `cbor:"1,keyasint"`
+	B []byte `cbor:"2,keyasint"`
+}
+
+// logState is how far the answering node has a log.
+type logState struct {
+	Log  channel.PublicKey `cbor:"1,keyasint"`
+	Seq  uint64            `cbor:"2,keyasint"`
+	Hash channel.Hash      `cbor:"3,keyasint"` // of manifest Seq
+}
+
+// count returns how many items a request for roots or manifests asks for.
+func (r request) count() uint64 { return r.To - r.From + 1 }
+
+// decodeRequest reads one request. Errors wrap channel.ErrMalformed or
+// channel.ErrLimit.
+func decodeRequest(data []byte) (request, error) {
+	if len(data) > maxRequest {
+		return request{}, fmt.Errorf("request of %d bytes: %w of %d", len(data), channel.ErrLimit, maxRequest)
+	}
+	var r request
+	if err := dcbor.Unmarshal(data, &r); err != nil {
+		return request{}, fmt.Errorf("reading request: %w: %w", channel.ErrMalformed, err)
+	}
+	if err := r.check(); err != nil {
+		return request{}, fmt.Errorf("reading request: %w", err)
+	}
+	return r, nil
+}
+
+func (r request) check() error {
+	one := len(r.Keys) == 1
+	ranged := r.From >= 1 && r.To >= r.From && r.To-r.From < MaxRange
+	plain := r.From == 0 && r.To == 0 && r.Log == nil
+	var ok bool
+	switch r.Kind {
+	case askHeads:
+		ok = len(r.Keys) >= 1 && len(r.Keys) <= MaxKeys && plain
+		seen := make(map[channel.Hash]bool, len(r.Keys))
+		for _, k := range r.Keys {
+			ok = ok && !seen[k]
+			seen[k] = true
+		}
+	case askRoots:
+		ok = one && ranged && r.Log == nil
+	case askManifests:
+		ok = one && ranged && r.Log != nil
+	case askListing:
+		ok = one && plain
+	}
+	if !ok {
+		return fmt.Errorf("request of kind %d breaks the rules: %w", r.Kind, channel.ErrMalformed)
+	}
+	return nil
+}
+
+// decodeAnswer reads one frame of an answer and checks everything that does
+// not depend on the request. Errors wrap channel.ErrMalformed or
+// channel.ErrLimit.
+func decodeAnswer(data []byte) (answer, error) {
+	if len(data) > maxFrame {
+		return answer{}, fmt.Errorf("answer of %d bytes: %w of %d", len(data), channel.ErrLimit, maxFrame)
+	}
+	var a answer
+	if err := dcbor.Unmarshal(data, &a); err != nil {
+		return answer{}, fmt.Errorf("reading answer: %w: %w", channel.ErrMalformed, err)
+	}
+	items := 0
+	seen := make(map[channel.Hash]bool, len(a.Sections))
+	for _, s := range a.Sections {
+		if seen[s.Key] {
+			return answer{}, fmt.Errorf("answer names a channel twice: %w", channel.ErrMalformed)
+		}
+		seen[s.Key] = true
+		if len(s.Logs) > maxLogs {
+			return answer{}, fmt.Errorf("answer with %d logs of one channel: %w of %d", len(s.Logs), channel.ErrLimit, maxLogs)
+		}
+		logs := make(map[channel.PublicKey]bool, len(s.Logs))
+		for _, l := range s.Logs {
+			if l.Seq == 0 || logs[l.Log] {
+				return answer{}, fmt.Errorf("answer with an empty or repeated log: %w", channel.ErrMalformed)
+			}
+			logs[l.Log] = true
+		}
+		if len(s.Forks) > maxForks {
+			return answer{}, fmt.Errorf("answer with %d forks of one channel: %w of %d", len(s.Forks), channel.ErrLimit, maxForks)
+		}
+		for _, e := range s.Items {
+			if len(e) == 0 {
+				return answer{}, fmt.Errorf("answer with an empty envelope: %w", channel.ErrMalformed)
+			}
+		}
+		items += len(s.Items)
+	}
+	if items > MaxItems {
+		return answer{}, fmt.Errorf("answer with %d envelopes: %w of %d", items, channel.ErrLimit, MaxItems)
+	}
+	return a, nil
+}
+
+func (s section) size() int {
+	n := 64 + 80*len(s.Logs)
+	for _, e := range s.Items {
+		n += len(e) + 5
+	}
+	for _, f := range s.Forks {
+		n += len(f.A) + len(f.B) + 16
+	}
+	return n
+}
