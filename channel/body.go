@@ -124,26 +124,10 @@ func (e FileEntry) Validate() error {
 	return checkPairs("attrs", e.Attrs)
 }
 
-// maxChunk and maxFanout bound what lies below a reference of a given depth.
-const (
-	maxChunk  = 2 << 20 // bytes of plaintext in the largest chunk
-	maxFanout = 1024    // references in an index
-)
-
 // checkFile checks that a file's size, depth and root reference agree.
 func checkFile(f codec.File) error {
-	if f.Depth > codec.MaxDepth {
-		return fmt.Errorf("%w: depth %d, at most %d is allowed", ErrLimit, f.Depth, codec.MaxDepth)
-	}
-	if f.Root.Size != f.Size {
-		return fmt.Errorf("%w: size %d, but the root reference holds %d", ErrMalformed, f.Size, f.Root.Size)
-	}
-	most := uint64(maxChunk)
-	for range f.Depth {
-		most *= maxFanout
-	}
-	if f.Size > most {
-		return fmt.Errorf("%w: %d bytes do not fit an index of depth %d", ErrMalformed, f.Size, f.Depth)
+	if err := f.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	if f.Root.ID.IsZero() {
 		return fmt.Errorf("%w: root reference without a blob", ErrMalformed)

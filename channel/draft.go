@@ -62,7 +62,7 @@ func readDraftField(r *jsonReader, key string, d *Draft) (err error) {
 	at := r.pos
 	switch key {
 	case "version":
-		err = r.skip()
+		r.skip()
 	case "title":
 		if d.Title, err = r.text(); err == nil {
 			err = r.checked(at, checkLine("title", d.Title, MaxTitle))
@@ -92,7 +92,7 @@ func readDraftField(r *jsonReader, key string, d *Draft) (err error) {
 			return err
 		})
 	default:
-		err = r.unknown()
+		err = r.unknown(key)
 	}
 	return err
 }
@@ -115,7 +115,8 @@ func readDraftEntry(r *jsonReader) (DraftEntry, error) {
 	err := r.object(func(key string) error {
 		local = local || key == "path"
 		ingested = ingested || key == "root" || key == "version"
-		return r.skip()
+		r.skip()
+		return nil
 	})
 	if err != nil {
 		return DraftEntry{}, err
@@ -150,7 +151,7 @@ func readLocalEntry(r *jsonReader) (DraftEntry, error) {
 				err = r.checked(at, checkPairs("attrs", e.Attrs))
 			}
 		default:
-			err = r.unknown()
+			err = r.unknown(key)
 		}
 		return err
 	})

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-
-	"github.com/anonymous-media-library/aml/codec/dcbor"
 )
 
 // Envelope carries a signed payload (after DSSE, the Dead Simple Signing
@@ -71,8 +69,8 @@ func Sign(typ string, payload []byte, keys ...PrivateKey) (Envelope, error) {
 
 // Validate checks all that can be checked without verifying a signature or
 // looking into the payload: a known type, a payload within the limit of its
-// type, 1 to MaxSignatures signatures of 64 bytes by sound keys, keys strictly
-// ascending.
+// type, 1 to MaxSignatures signatures (exactly one on a manifest or head) of 64
+// bytes by sound keys, keys strictly ascending.
 func (e Envelope) Validate() error {
 	if err := e.checkPayload(); err != nil {
 		return err
@@ -82,6 +80,9 @@ func (e Envelope) Validate() error {
 	}
 	if len(e.Signatures) > MaxSignatures {
 		return fmt.Errorf("%w: envelope has %d signatures, at most %d are allowed", ErrLimit, len(e.Signatures), MaxSignatures)
+	}
+	if len(e.Signatures) > 1 && e.Type != TypeRoot {
+		return fmt.Errorf("%w: %d signatures, want one on %s", ErrMalformed, len(e.Signatures), e.Type)
 	}
 	for i, s := range e.Signatures {
 		if len(s.Sig) != ed25519.SignatureSize {
@@ -183,51 +184,4 @@ func (e Envelope) VerifyBy(keys ...PublicKey) error {
 		}
 	}
 	return e.Verify()
-}
-
-// encode returns v's one encoding.
-func encode(what string, v any) ([]byte, error) {
-	data, err := dcbor.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("encoding %s: %w", what, err)
-	}
-	return data, nil
-}
-
-// decode reads v's one encoding.
-func decode(what string, data []byte, v any) error {
-	if err := dcbor.Unmarshal(data, v); err != nil {
-		return fmt.Errorf("decoding %s: %w: %w", what, ErrMalformed, err)
-	}
-	return nil
-}
-
-// decodePayload reads a payload of at most limit bytes whose field 1 is the
-// format version 1. The version is looked at before anything else, so that a
-// later format is told from a broken one.
-func decodePayload(what string, data []byte, limit int, v any) error {
-	if len(data) > limit {
-		return fmt.Errorf("decoding %s: %w: %d bytes, at most %d are allowed", what, ErrTooLarge, len(data), limit)
-	}
-	if f, ok := peekFormat(data); ok && f != 1 {
-		return fmt.Errorf("decoding %s: %w: format %d", what, ErrVersion, f)
-	}
-	return decode(what, data, v)
-}
-
-// peekFormat returns the value of field 1, which stands first in the
-// deterministic encoding of a map, if it is an integer below 24.
-func peekFormat(data []byte) (int, bool) {
-	at := 1
-	switch {
-	case len(data) > 0 && data[0] > 0xa0 && data[0] <= 0xb7: // a map of 1 to 23 pairs
-	case len(data) > 1 && data[0] == 0xb8: // a map of up to 255
-		at = 2
-	default:
-		return 0, false
-	}
-	if len(data) < at+2 || data[at] != 1 || data[at+1] > 23 {
-		return 0, false
-	}
-	return int(data[at+1]), true
 }

@@ -17,7 +17,7 @@ const jsonVersion = 1
 // maxSize is the largest file, in bytes: what an index of full depth over the
 // largest chunks holds, 2 PiB. It is below 2^53, so that every JSON reader gets
 // sizes right.
-const maxSize = maxChunk * maxFanout * maxFanout * maxFanout
+const maxSize = codec.MaxChunkSize * codec.MaxRefs * codec.MaxRefs * codec.MaxRefs
 
 // entryJSON is the JSON of a FileEntry, in the order in which it is written.
 type entryJSON struct {
@@ -127,7 +127,7 @@ func readEntry(r *jsonReader) (FileEntry, error) {
 func readEntryField(r *jsonReader, key string, e *FileEntry) (err error) {
 	switch key {
 	case "version":
-		return r.skip()
+		r.skip()
 	case "name":
 		e.Name, err = r.text()
 	case "size":
@@ -149,7 +149,7 @@ func readEntryField(r *jsonReader, key string, e *FileEntry) (err error) {
 	case "attrs":
 		e.Attrs, err = r.pairs()
 	default:
-		err = r.unknown()
+		err = r.unknown(key)
 	}
 	return err
 }
@@ -185,7 +185,7 @@ func readRef(r *jsonReader) (codec.Ref, error) {
 		case "tree":
 			err = r.into(&ref.Tree)
 		default:
-			err = r.unknown()
+			err = r.unknown(key)
 		}
 		return err
 	})

@@ -1,7 +1,6 @@
 package channel
 
 import (
-	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 type jsonReader struct {
 	data  []byte
 	pos   int
+	keyAt int      // where the key before the value at pos is
 	path  []string // of the value at pos, as in entries[2].root.id
 	depth int
 }
@@ -123,10 +123,11 @@ func (r *jsonReader) object(field func(key string) error) error {
 			return r.errorf(ErrLimit, "an object of so many fields")
 		}
 		seen = append(seen, key)
+		r.keyAt = at
 		r.space()
 		r.pos++ // the colon
 		r.space()
-		return r.within("."+clip(key), func() error { return field(key) })
+		return r.within(pathStep(key), func() error { return field(key) })
 	})
 }
 
@@ -172,9 +173,27 @@ func (r *jsonReader) within(step string, do func() error) error {
 	return err
 }
 
+// pathStep returns key as a step of a path: as it is where it is a plain word,
+// else quoted, since it goes to a terminal.
+func pathStep(key string) string {
+	plain := key != "" && len(key) <= 64
+	for i := range len(key) {
+		c := key[i]
+		plain = plain && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-')
+	}
+	if plain {
+		return "." + key
+	}
+	return "[" + strconv.Quote(clip(key)) + "]"
+}
+
 // unknown refuses the field whose value comes next.
-func (r *jsonReader) unknown() error {
-	return r.errorf(ErrMalformed, "unknown field")
+func (r *jsonReader) unknown(key string) error {
+	whole := r.path
+	r.pos, r.path = r.keyAt, whole[:len(whole)-1]
+	err := r.errorf(ErrMalformed, "unknown field %q", clip(key))
+	r.path = whole
+	return err
 }
 
 func (r *jsonReader) want(what string) error {
@@ -192,145 +211,4 @@ func (r *jsonReader) want(what string) error {
 		got = "null"
 	}
 	return r.errorf(ErrMalformed, "want %s, found %s", what, got)
-}
-
-// text reads a string.
-func (r *jsonReader) text() (string, error) {
-	if r.peek() != '"' {
-		return "", r.want("a string")
-	}
-	end := r.pos + 1
-	for r.data[end] != '"' {
-		if r.data[end] == '\\' {
-			end++
-		}
-		end++
-	}
-	raw := r.data[r.pos : end+1]
-	if loneSurrogate(raw) {
-		return "", r.errorf(ErrMalformed, "an escape of half a character")
-	}
-	var s string
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return "", r.errorf(ErrMalformed, "not a string")
-	}
-	r.pos = end + 1
-	return s, nil
-}
-
-// loneSurrogate reports whether the JSON string raw escapes half of a surrogate
-// pair, which encoding/json would silently replace.
-func loneSurrogate(raw []byte) bool {
-	unit := func(i int) uint64 { // of the escape at raw[i:], 0 if there is none
-		if i+6 > len(raw) || raw[i] != '\\' || raw[i+1] != 'u' {
-			return 0
-		}
-		v, _ := strconv.ParseUint(string(raw[i+2:i+6]), 16, 16)
-		return v
-	}
-	for i := 0; i < len(raw); i++ {
-		if raw[i] != '\\' {
-			continue
-		}
-		switch v := unit(i); {
-		case v >= 0xdc00 && v <= 0xdfff:
-			return true
-		case v >= 0xd800 && v <= 0xdbff:
-			if low := unit(i + 6); low < 0xdc00 || low > 0xdfff {
-				return true
-			}
-			i += 11
-		default:
-			i++ // what is escaped is no backslash that begins an escape
-		}
-	}
-	return false
-}
-
-// uint reads a whole number of at most most.
-func (r *jsonReader) uint(most uint64) (uint64, error) {
-	if c := r.peek(); c != '-' && (c < '0' || c > '9') {
-		return 0, r.want("a number")
-	}
-	end := r.pos
-	for end < len(r.data) && strings.IndexByte("+-.0123456789eE", r.data[end]) >= 0 {
-		end++
-	}
-	v, err := strconv.ParseUint(string(r.data[r.pos:end]), 10, 64)
-	if err != nil || v > most {
-		return 0, r.errorf(ErrMalformed, "want a whole number from 0 to %d", most)
-	}
-	r.pos = end
-	return v, nil
-}
-
-// into reads a string into v.
-func (r *jsonReader) into(v encoding.TextUnmarshaler) error {
-	at := r.pos
-	s, err := r.text()
-	if err != nil {
-		return err
-	}
-	if err := v.UnmarshalText([]byte(s)); err != nil {
-		r.pos = at
-		if !errors.Is(err, ErrMalformed) {
-			err = fmt.Errorf("%w: %w", ErrMalformed, err)
-		}
-		return r.wrap(err)
-	}
-	return nil
-}
-
-// pairs reads an object of strings.
-func (r *jsonReader) pairs() (map[string]string, error) {
-	m := make(map[string]string)
-	err := r.object(func(key string) error {
-		if len(m) == MaxPairs {
-			return r.errorf(ErrLimit, "more than %d pairs", MaxPairs)
-		}
-		v, err := r.text()
-		m[key] = v
-		return err
-	})
-	if err != nil || len(m) == 0 {
-		return nil, err
-	}
-	return m, nil
-}
-
-// skip steps over a value.
-func (r *jsonReader) skip() error {
-	switch r.peek() {
-	case '{':
-		return r.object(func(string) error { return r.skip() })
-	case '[':
-		return r.array(func(int) error { return r.skip() })
-	case '"':
-		_, err := r.text()
-		return err
-	}
-	for r.pos < len(r.data) && strings.IndexByte(" \t\r\n,]}", r.data[r.pos]) < 0 {
-		r.pos++
-	}
-	return nil
-}
-
-// version looks for the field "version" of the object that comes next, without
-// moving the reader: a file of a later version must give ErrVersion, whatever
-// else is new in it. Without the field it returns absent.
-func (r *jsonReader) version() (v uint64, present bool, err error) {
-	if r.peek() != '{' {
-		return 0, false, r.want("an object")
-	}
-	at := r.pos
-	defer func() { r.pos = at }()
-	err = r.object(func(key string) error {
-		if key != "version" {
-			return r.skip()
-		}
-		present = true
-		v, err = r.uint(1 << 53)
-		return err
-	})
-	return v, present, err
 }

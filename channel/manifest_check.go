@@ -110,30 +110,3 @@ func checkPlace(id ID, root uint64, log PublicKey) error {
 	}
 	return nil
 }
-
-func checkFormat(format uint64) error {
-	if format != 1 {
-		return fmt.Errorf("%w: format %d", ErrVersion, format)
-	}
-	return nil
-}
-
-// encodePayload returns v's one encoding, of at most limit bytes.
-func encodePayload(what string, v any, limit int) ([]byte, error) {
-	data, err := encode(what, v)
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > limit {
-		return nil, fmt.Errorf("encoding %s: %w: %d bytes, at most %d are allowed", what, ErrTooLarge, len(data), limit)
-	}
-	return data, nil
-}
-
-func signPayload(typ string, payload func() ([]byte, error), keys []PrivateKey) (Envelope, error) {
-	data, err := payload()
-	if err != nil {
-		return Envelope{}, err
-	}
-	return Sign(typ, data, keys...)
-}

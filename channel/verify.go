@@ -172,8 +172,8 @@ func (m Manifest) checkUnder(signers []PublicKey, id ID, root Root) error {
 	if err := root.checkPlace(id, m.Channel, m.Root); err != nil {
 		return err
 	}
-	if len(signers) != 1 || signers[0] != m.Log {
-		return fmt.Errorf("%w: signed by another key than the log's, or by more", ErrNotAuthorized)
+	if signers[0] != m.Log { // Verify saw to it that there is exactly one
+		return fmt.Errorf("%w: signed by key %s, not by the log's", ErrNotAuthorized, signers[0].Short())
 	}
 	if err := root.checkRight(m.Log, m.Issued, RolePublish); err != nil {
 		return err
@@ -234,13 +234,10 @@ func (h Head) checkUnder(signers []PublicKey, id ID, root Root) error {
 	if err := root.checkPlace(id, h.Channel, h.Root); err != nil {
 		return err
 	}
-	if len(signers) != 1 {
-		return fmt.Errorf("%w: %d signatures, want one", ErrNotAuthorized, len(signers))
-	}
 	if err := root.checkRight(h.Log, h.Issued, RolePublish); err != nil {
 		return err
 	}
-	if signers[0] != h.Log {
+	if signers[0] != h.Log { // Verify saw to it that there is exactly one
 		if err := root.checkRight(signers[0], h.Issued, RoleHead); err != nil {
 			return err
 		}
