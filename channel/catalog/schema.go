@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"os"
 
-	sqlite3 "modernc.org/sqlite"
+	"github.com/anonymous-media-library/aml/internal/sqlite"
 )
 
 // applicationID marks the file as ours: "aml" and a 1.
@@ -237,12 +237,8 @@ func checkHeader(path string) error {
 
 // diagnose turns SQLite's words for a damaged file into ours.
 func diagnose(path string, err error) error {
-	const corrupt, notADatabase = 11, 26
-	var e *sqlite3.Error
-	if errors.As(err, &e) && !errors.Is(err, ErrForeignFile) {
-		if code := e.Code() & 0xff; code == corrupt || code == notADatabase {
-			return errors.Join(foreign(path, "is damaged", remedyMove), err)
-		}
+	if sqlite.IsDamaged(err) && !errors.Is(err, ErrForeignFile) {
+		return errors.Join(foreign(path, "is damaged", remedyMove), err)
 	}
 	return err
 }
