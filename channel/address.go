@@ -1,7 +1,7 @@
 package channel
 
 import (
-	"crypto/sha256"
+	"crypto/subtle"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,9 +9,40 @@ import (
 	"unicode/utf8"
 )
 
-// ReadKey opens the bodies of a private channel. It is a secret: nothing but
-// Address.StringWithReadKey prints it.
-type ReadKey [sha256.Size]byte
+// ReadKey opens the bodies of a private channel. It is a secret, and hides
+// itself as PrivateKey does: nothing but Address.StringWithReadKey prints it.
+// The zero value is no key.
+type ReadKey struct {
+	key **[ReadKeySize]byte // see PrivateKey
+}
+
+// ReadKeySize is the length of a read key in bytes.
+const ReadKeySize = 32
+
+// ReadKeyFrom returns the read key of these bytes.
+func ReadKeyFrom(key [ReadKeySize]byte) ReadKey {
+	p := &key
+	return ReadKey{&p}
+}
+
+// IsZero reports whether there is no key.
+func (k ReadKey) IsZero() bool { return k.key == nil }
+
+// Bytes returns the key, zeros if there is none: a secret that hides itself no
+// longer.
+func (k ReadKey) Bytes() [ReadKeySize]byte {
+	if k.key == nil {
+		return [ReadKeySize]byte{}
+	}
+	return **k.key
+}
+
+// Equal reports whether both are the same key, or both none. Keys must not be
+// compared by ==.
+func (k ReadKey) Equal(other ReadKey) bool {
+	a, b := k.Bytes(), other.Bytes()
+	return k.IsZero() == other.IsZero() && subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
 
 const hiddenReadKey = "read key (hidden)"
 
@@ -36,8 +67,8 @@ func (ReadKey) MarshalText() ([]byte, error) { return []byte(hiddenReadKey), nil
 // name of the channel, percent-encoded as RFC 3986 has it.
 type Address struct {
 	ID      ID
-	Path    string   // a valid name; "" for the whole channel
-	ReadKey *ReadKey // nil in a public channel
+	Path    string  // a valid name; "" for the whole channel
+	ReadKey ReadKey // zero in a public channel
 }
 
 const addressScheme = "aml://"
@@ -84,10 +115,11 @@ func parseAddress(s string) (Address, error) {
 		a.Path = name
 	}
 	if hasKey {
-		a.ReadKey = new(ReadKey)
-		if err := unbase32(a.ReadKey[:], key, "read key"); err != nil {
+		var raw [ReadKeySize]byte
+		if err := unbase32(raw[:], key, "read key"); err != nil {
 			return Address{}, err
 		}
+		a.ReadKey = ReadKeyFrom(raw)
 	}
 	return a, nil
 }
@@ -105,10 +137,11 @@ func (a Address) String() string {
 // StringWithReadKey returns the whole address, a secret if the channel is
 // private. ParseAddress reads it back.
 func (a Address) StringWithReadKey() string {
-	if a.ReadKey == nil {
+	if a.ReadKey.IsZero() {
 		return a.String()
 	}
-	return a.String() + "#" + idEncoding.EncodeToString(a.ReadKey[:])
+	key := a.ReadKey.Bytes()
+	return a.String() + "#" + idEncoding.EncodeToString(key[:])
 }
 
 // Format is String for every verb, so that no read key gets into a log.

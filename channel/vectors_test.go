@@ -254,8 +254,9 @@ func TestValidTextVectors(t *testing.T) {
 	for _, a := range v.Addresses {
 		got := must(ParseAddress(a.In))(t)
 		var key HexBytes
-		if got.ReadKey != nil {
-			key = got.ReadKey[:]
+		if !got.ReadKey.IsZero() {
+			raw := got.ReadKey.Bytes()
+			key = raw[:]
 		}
 		if got.ID != a.ID || got.Path != a.Path || !bytes.Equal(key, a.ReadKey) || got.StringWithReadKey() != a.Address {
 			t.Errorf("address %s was read wrongly: %s", a.Address, got)

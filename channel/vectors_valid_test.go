@@ -103,9 +103,9 @@ func makeTextVectors(t *testing.T) textVectors {
 		v.Topics = append(v.Topics, topicVector{in, topic, TopicKey(topic)})
 	}
 	id := testID()
-	key := ReadKey(testSeed("read key"))
+	key := ReadKeyFrom(testSeed("read key"))
 	for _, a := range []Address{
-		{ID: id}, {ID: id, Path: "live/2026"}, {ID: id, ReadKey: &key}, {ID: id, Path: "музыка/100% #1?.flac", ReadKey: &key},
+		{ID: id}, {ID: id, Path: "live/2026"}, {ID: id, ReadKey: key}, {ID: id, Path: "музыка/100% #1?.flac", ReadKey: key},
 	} {
 		v.addAddress(t, a.StringWithReadKey())
 	}
@@ -131,8 +131,9 @@ func (v *textVectors) addAddress(t *testing.T, in string) {
 	t.Helper()
 	a := must(ParseAddress(in))(t)
 	out := addressVector{In: in, Address: a.StringWithReadKey(), ID: a.ID, Path: a.Path}
-	if a.ReadKey != nil {
-		out.ReadKey = a.ReadKey[:]
+	if !a.ReadKey.IsZero() {
+		key := a.ReadKey.Bytes()
+		out.ReadKey = key[:]
 	}
 	v.Addresses = append(v.Addresses, out)
 }
