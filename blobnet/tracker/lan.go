@@ -78,12 +78,13 @@ func (l *lan) run(ctx context.Context) error {
 
 	var (
 		service io.Closer
-		told    []ma.Multiaddr // addresses that service tells
+		told    []ma.Multiaddr // addresses that service tells, or could not be started with
+		tried   time.Time
 	)
 	stop := func() {
 		if service != nil {
 			service.Close() // whatever goes wrong while saying goodbye
-			service, told = nil, nil
+			service = nil
 		}
 	}
 	defer stop()
@@ -92,13 +93,15 @@ func (l *lan) run(ctx context.Context) error {
 	retry := time.NewTicker(lanRetry)
 	defer retry.Stop()
 	for {
-		if now := lanAddrs(l.host.Addrs()); !slices.EqualFunc(now, told, ma.Multiaddr.Equal) {
+		now := lanAddrs(l.host.Addrs())
+		moved := !slices.EqualFunc(now, told, ma.Multiaddr.Equal)
+		if moved || (service == nil && time.Since(tried) >= lanRestart) {
 			stop()
+			told, tried = now, time.Now()
 			if len(now) > 0 { // else this node listens on loopback only, and nobody could come
-				s, err := l.start(now, l.heard, l.broken)
-				if err == nil {
-					service, told = s, now
-				} else {
+				var err error
+				if service, err = l.start(now, l.heard, l.broken); err != nil {
+					service = nil
 					l.broken(err)
 				}
 			}

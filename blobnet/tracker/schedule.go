@@ -24,6 +24,7 @@ const (
 type schedule struct {
 	interval, sparse time.Duration
 	parallel         int
+	gap              time.Duration  // minGap; tests shorten it
 	jitter           func() float64 // in [0, 1)
 
 	items    map[Key]*item
@@ -49,6 +50,7 @@ func newSchedule(interval, sparse time.Duration, parallel int) *schedule {
 		interval: interval,
 		sparse:   min(sparse, interval),
 		parallel: parallel,
+		gap:      minGap,
 		jitter:   rand.Float64,
 		items:    make(map[Key]*item),
 	}
@@ -102,7 +104,7 @@ func (s *schedule) joined(now time.Time) {
 			it.again = true
 		case it.copies < replicas || it.fails > 0:
 			at := now
-			if soonest := it.last.Add(minGap); !it.last.IsZero() && soonest.After(now) {
+			if soonest := it.last.Add(s.gap); !it.last.IsZero() && soonest.After(now) {
 				at = soonest
 			}
 			s.hasten(it, at)
@@ -151,7 +153,7 @@ func (s *schedule) done(now time.Time, key Key, copies int) {
 		it.again = false
 		it.due = now
 		if copies > 0 {
-			it.due = now.Add(minGap)
+			it.due = now.Add(s.gap)
 		}
 	}
 	heap.Push(&s.due, it)

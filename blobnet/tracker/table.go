@@ -35,19 +35,19 @@ type table struct {
 	dht      *dht.IpfsDHT
 	ask      *pb.ProtocolMessenger
 	records  *recordStore
-	dialable func(ma.Multiaddr) bool
+	patience time.Duration // peerWait
 
 	mu      sync.Mutex
 	members map[peer.ID]struct{} // guarded by mu: connected peers that take part
 	any     chan struct{}        // guarded by mu: closed while there are members
 }
 
-func newTable(cfg Config) (*table, error) {
+func newTable(cfg Config, patience time.Duration) (*table, error) {
 	t := &table{
 		host:     cfg.Host,
 		protocol: cfg.Prefix + "/kad/1.0.0",
 		records:  newRecordStore(cfg.Host.ID()),
-		dialable: cfg.Dialable,
+		patience: patience,
 		members:  make(map[peer.ID]struct{}),
 		any:      make(chan struct{}),
 	}
@@ -177,7 +177,7 @@ func (t *table) wait(ctx context.Context) bool {
 	t.mu.Lock()
 	any := t.any
 	t.mu.Unlock()
-	timer := time.NewTimer(peerWait)
+	timer := time.NewTimer(t.patience)
 	defer timer.Stop()
 	select {
 	case <-any:

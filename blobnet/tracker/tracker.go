@@ -131,6 +131,8 @@ type Tracker struct {
 	static *keeper
 	lan    *lan // nil without LAN
 
+	patience time.Duration // that Find waits for a first peer; tests shorten it
+
 	ready chan struct{} // closed once table is set, or Run has ended
 
 	mu    sync.Mutex
@@ -143,7 +145,7 @@ func New(cfg Config) (*Tracker, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	t := &Tracker{cfg: cfg, ready: make(chan struct{})}
+	t := &Tracker{cfg: cfg, patience: peerWait, ready: make(chan struct{})}
 	t.keys = newAnnouncer(newSchedule(cfg.Interval, cfg.SparseInterval, cfg.Parallel), cfg.OnEvent)
 	t.static = newKeeper(cfg.Host, cfg.OnEvent)
 	if cfg.LAN {
@@ -171,7 +173,7 @@ func (t *Tracker) Run(ctx context.Context) error {
 
 	g, ctx := errgroup.WithContext(ctx)
 	if t.cfg.DHT {
-		table, err := newTable(t.cfg)
+		table, err := newTable(t.cfg, t.patience)
 		if err != nil {
 			return fmt.Errorf("starting the hash table: %w", err)
 		}
