@@ -129,16 +129,16 @@ func loadState(s *session, no int64, id channel.ID) (feed.State, map[channel.Pub
 		state.Root, state.RootHash = &root, hash
 	}
 	err = s.each(func(scan func(...any) error) (bool, error) {
-		var n, epoch int64
+		var n, epoch, frozen int64
 		var key, hash, head, claim []byte
 		var log feed.Log
-		if err := scan(&n, &key, &log.Seq, &hash, &log.Issued, &log.Root, &epoch, &log.Frozen, &head, &claim); err != nil {
+		if err := scan(&n, &key, &log.Seq, &hash, &log.Issued, &log.Root, &epoch, &frozen, &head, &claim); err != nil {
 			return false, err
 		}
 		if len(key) != len(channel.PublicKey{}) || len(hash) != len(channel.Hash{}) {
 			return false, errors.New("stored log has a key or hash of wrong length")
 		}
-		log.Hash, log.Epoch = channel.Hash(hash), uint64(epoch)
+		log.Hash, log.Epoch, log.Frozen = channel.Hash(hash), uint64(epoch), uint64(frozen)
 		pub := channel.PublicKey(key)
 		var err error
 		if log.Head, err = storedHead(head, pub); err != nil {

@@ -123,7 +123,7 @@ func (info *Info) judge(state feed.State, now time.Time) {
 	for _, key := range keys {
 		log := state.Logs[key]
 		l := LogInfo{Log: key, Seq: log.Seq, Hash: log.Hash, Issued: log.Issued, RootVersion: log.Root,
-			Epoch: log.Epoch, Frozen: log.Frozen, Status: state.Status(key, now)}
+			Epoch: log.Epoch, Frozen: log.Frozen > 0, Status: state.Status(key, now)}
 		if log.Head != nil {
 			l.Head = &log.Head.Head
 		}
@@ -132,7 +132,7 @@ func (info *Info) judge(state feed.State, now time.Time) {
 		}
 		info.Logs = append(info.Logs, l)
 		info.Releases += int64(log.Seq)
-		info.Forked = info.Forked || log.Frozen
+		info.Forked = info.Forked || log.Frozen > 0
 		info.Behind = info.Behind || l.Behind
 		if l.Publishes {
 			live++

@@ -90,7 +90,7 @@ func (t *tx) saveLog(k *known, key channel.PublicKey, log feed.Log) error {
 	if !known {
 		no, err := t.insert(`INSERT INTO logs (channel, key, seq, hash, issued, root, epoch, frozen, head, claim)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, k.no, key[:], int64(log.Seq), log.Hash[:], int64(log.Issued),
-			int64(log.Root), int64(log.Epoch), log.Frozen, head, claim)
+			int64(log.Root), int64(log.Epoch), int64(log.Frozen), head, claim)
 		if err != nil {
 			return err
 		}
@@ -98,9 +98,9 @@ func (t *tx) saveLog(k *known, key channel.PublicKey, log feed.Log) error {
 		return nil
 	}
 	n, err := t.exec(`UPDATE logs SET seq = ?, hash = ?, issued = ?, root = ?, epoch = ?, frozen = ?, head = ?, claim = ?
-		WHERE no = ? AND seq = ? AND hash = ? AND frozen <= ?`, int64(log.Seq), log.Hash[:], int64(log.Issued),
-		int64(log.Root), int64(log.Epoch), log.Frozen, head, claim,
-		k.logs[key], int64(before.Seq), before.Hash[:], log.Frozen)
+		WHERE no = ? AND seq = ? AND hash = ? AND frozen = ?`, int64(log.Seq), log.Hash[:], int64(log.Issued),
+		int64(log.Root), int64(log.Epoch), int64(log.Frozen), head, claim,
+		k.logs[key], int64(before.Seq), before.Hash[:], int64(before.Frozen))
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ CREATE TABLE logs (
 	issued  INTEGER NOT NULL,
 	root    INTEGER NOT NULL,
 	epoch   INTEGER NOT NULL,
-	frozen  INTEGER NOT NULL,
+	frozen  INTEGER NOT NULL, -- the number at which a fork was proven, 0 for none
 	head    BLOB, -- envelope
 	claim   BLOB, -- envelope
 	UNIQUE (channel, key)

@@ -154,11 +154,11 @@ var (
 	// ErrKnown: exactly this is known.
 	ErrKnown = errors.New("known already")
 
-	// ErrGap: manifests before it are missing.
-	ErrGap = errors.New("manifests before it are missing")
+	// ErrGap: manifests, or versions of the root, before it are missing.
+	ErrGap = errors.New("what comes before it is missing")
 
 	// ErrFork: it contradicts what the same key signed before.
-	ErrFork = errors.New("the log's key signed two different histories")
+	ErrFork = errors.New("the same key signed two different histories")
 
 	// ErrFrozen: the log has forked; nothing is accepted on it until a new
 	// root version says where it ends.

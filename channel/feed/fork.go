@@ -39,7 +39,7 @@ func (m *Machine) Evidence(now time.Time, f Fork, past History) Outcome {
 		}
 	}
 	log := m.state.Logs[o.Log]
-	if log.Frozen {
+	if log.Frozen > 0 {
 		return decide(o, Duplicate, ErrKnown)
 	}
 	return m.freeze(b, o, log, f.A)

@@ -32,7 +32,7 @@ func (m *Machine) stepHead(in Input, past History) Outcome {
 		return decide(o, Ignored, fmt.Errorf("under root version %d: %w", m.state.Root.Version, channel.ErrNotAuthorized))
 	}
 	log := m.state.Logs[head.Log]
-	if log.Frozen {
+	if log.Frozen > 0 {
 		return decide(o, Ignored, ErrFrozen)
 	}
 	if before, err := contradicted(it, log, past); err != nil {
@@ -65,6 +65,9 @@ func (m *Machine) stepHead(in Input, past History) Outcome {
 		m.take(head.Log, KindHead, in.Now)
 	}
 	log.Head = signed
+	if c := log.Claim; c != nil && signed.ByLog && !c.ByLog && signed.Issued > c.Issued {
+		log.Claim = nil // the log's own later word against a head key's
+	}
 	m.state.Logs[head.Log] = log
 	o.Changed = true
 	return decide(o, Accepted, nil)

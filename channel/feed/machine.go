@@ -27,7 +27,7 @@ type Log struct {
 	Issued channel.Time
 	Root   uint64 // root version that it was signed under
 	Epoch  uint64
-	Frozen bool // by a proven fork
+	Frozen uint64 // number at which a fork has been proven, 0 for none; nothing is accepted from there on
 
 	Head  *SignedHead // the newest head that our manifests confirm
 	Claim *SignedHead // the latest head that names a manifest we miss

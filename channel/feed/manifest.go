@@ -31,8 +31,8 @@ func (m *Machine) stepManifest(in Input, past History) Outcome {
 	if man.Seq <= log.Seq {
 		return m.knownManifest(it, o, log, past)
 	}
-	if log.Frozen && !isRevoked {
-		return decide(o, Ignored, ErrFrozen)
+	if log.Frozen > 0 && man.Seq >= log.Frozen && !isRevoked {
+		return decide(o, Ignored, fmt.Errorf("from manifest %d on: %w", log.Frozen, ErrFrozen))
 	}
 	if in.Gossip {
 		// Nothing new comes by gossip from a key whose time is over, however it
@@ -48,7 +48,15 @@ func (m *Machine) stepManifest(in Input, past History) Outcome {
 		o.Want = []Range{{Log: man.Log, From: log.Seq + 1, To: man.Seq}}
 		return decide(o, Gap, fmt.Errorf("manifest %d, have %d: %w", man.Seq, log.Seq, ErrGap))
 	}
+	if isRevoked && man.Seq == revoked.Seq && it.Hash != revoked.Hash {
+		// Perhaps only this one is of another branch: others decide.
+		o.Want = []Range{{Log: man.Log, From: man.Seq, To: man.Seq}}
+		return decide(o, Ignored, fmt.Errorf("not the last good manifest: %w", ErrRevoked))
+	}
 	if log.Seq > 0 && (man.Prev == nil || *man.Prev != log.Hash) {
+		if isRevoked && man.Seq == revoked.Seq {
+			return m.disown(it, o, log)
+		}
 		// Somewhere at or before our newest manifest the log has forked: the
 		// other manifest of that number would prove it.
 		o.Want = []Range{{Log: man.Log, From: log.Seq, To: log.Seq}}
@@ -56,16 +64,6 @@ func (m *Machine) stepManifest(in Input, past History) Outcome {
 	}
 	if err := follows(log, man); err != nil {
 		return decide(o, Rejected, err)
-	}
-	if isRevoked && man.Seq == revoked.Seq && it.Hash != revoked.Hash {
-		// The whole branch is one that the root disowns.
-		m.state.Logs[man.Log] = Log{Frozen: log.Frozen}
-		o.Changed = true
-		if log.Seq > 0 {
-			o.Void = []Range{{Log: man.Log, From: 1, To: log.Seq}}
-		}
-		o.Want = []Range{{Log: man.Log, From: 1, To: revoked.Seq}}
-		return decide(o, Forked, fmt.Errorf("not the last good manifest: %w", ErrRevoked))
 	}
 	if c := log.Claim; c != nil && c.Seq == man.Seq && c.Hash != it.Hash {
 		if c.ByLog {
@@ -132,12 +130,23 @@ func (m *Machine) knownManifest(it *Item, o Outcome, log Log, past History) Outc
 
 // freeze stops a log, because an item contradicts the envelope known before.
 func (m *Machine) freeze(it *Item, o Outcome, log Log, before []byte) Outcome {
-	if !log.Frozen {
-		log.Frozen = true
+	if log.Frozen == 0 {
+		log.Frozen = o.Seq
 		m.state.Logs[o.Log] = log
 		o.Changed, o.Proof = true, &Fork{A: before, B: it.encoded}
 	}
 	return decide(o, Forked, fmt.Errorf("%s %d: %w", o.Kind, o.Seq, ErrFork))
+}
+
+// disown drops a whole log, because the last good manifest that the root names
+// does not follow ours: our branch is the wrong one, and nobody knows how far
+// back.
+func (m *Machine) disown(it *Item, o Outcome, log Log) Outcome {
+	m.state.Logs[o.Log] = Log{Frozen: log.Frozen}
+	o.Changed = true
+	o.Void = []Range{{Log: o.Log, From: 1, To: log.Seq}}
+	o.Want = []Range{{Log: o.Log, From: 1, To: o.Seq}}
+	return decide(o, Forked, fmt.Errorf("the last good manifest %d follows another %d: %w", o.Seq, log.Seq, ErrFork))
 }
 
 // logAfter is log with the manifest as its newest.

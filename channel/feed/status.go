@@ -27,7 +27,7 @@ func (s *State) Status(key channel.PublicKey, now time.Time) Status {
 	_, st.Revoked = s.Root.RevokedKey(key)
 	st.Publishes = ok && p.Role == channel.RolePublish && !st.Revoked && !expired(p.Expires, now)
 	st.Behind = log.Claim != nil && !st.Revoked
-	st.Fresh = st.Publishes && !log.Frozen && !st.Behind && !expired(s.Root.Expires, now) &&
+	st.Fresh = st.Publishes && log.Frozen == 0 && !st.Behind && !expired(s.Root.Expires, now) &&
 		log.Head != nil && log.Head.FreshAt(now)
 	return st
 }
