@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 func TestBodyHoldsAsManyEntriesAsTheLimitSays(t *testing.T) {
@@ -90,5 +94,31 @@ func TestHostileNamesThatOnlySomeSystemsCannotHoldAreToldToPublishers(t *testing
 	}
 	if got := NormalizeName("e\u0301"); got != "é" || ValidName(got) != nil {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestParserDifferentialNoValidNameIsTouchedByStreamSafeNFC: what Go's NFC
+// would break up with a joiner, though plain NFC leaves it alone, is refused by
+// a rule that every implementation can follow.
+func TestParserDifferentialNoValidNameIsTouchedByStreamSafeNFC(t *testing.T) {
+	const joiner = "\u034f"
+	seen := 0
+	for r := rune(0x80); r <= utf8.MaxRune; r++ {
+		s := string(r)
+		if !utf8.ValidRune(r) || norm.NFC.PropertiesString(s).BoundaryBefore() || s == joiner {
+			continue
+		}
+		seen++
+		many := "a" + strings.Repeat(s, 40)
+		if strings.Contains(norm.NFC.String(many), joiner) && !overstacked(many) {
+			t.Errorf("%U may be stacked", r)
+		}
+		few := "\u1eaf" + strings.Repeat(s, maxStack)
+		if strings.Contains(norm.NFC.String(few), joiner) && norm.NFC.IsNormalString(s) {
+			t.Errorf("%d times %U is broken up", maxStack, r)
+		}
+	}
+	if seen < 800 {
+		t.Errorf("only %d characters that combine", seen)
 	}
 }

@@ -12,8 +12,8 @@ import (
 // ValidName reports why name may not name a file in a channel, nil if it may.
 // A name is a relative slash path: 1 to MaxName bytes of UTF-8 in NFC, whose
 // components have 1 to MaxComponent bytes, are neither "." nor "..", and hold
-// no backslash and no hostile character (see CHANNELS.md for the list). The
-// first component may not begin with ".aml-", in any case: what nodes put
+// no backslash, no hostile character (see CHANNELS.md for the list) and no more
+// than 16 combining marks in a row. The first component may not begin with ".aml-", in any case: what nodes put
 // beside the files of a channel is called so.
 //
 // A name is not a path of any one system. Device names (CON, NUL), trailing
@@ -53,6 +53,9 @@ func ValidName(name string) error {
 	}
 	if len(name) >= 5 && strings.EqualFold(name[:5], ".aml-") {
 		return fmt.Errorf("%w: %q begins with .aml-, which is reserved", ErrName, clip(name))
+	}
+	if overstacked(name) {
+		return fmt.Errorf("%w: %q stacks more than %d marks", ErrName, clip(name), maxStack)
 	}
 	if !norm.NFC.IsNormalString(name) {
 		return fmt.Errorf("%w: %q is not in Unicode's form NFC", ErrName, clip(name))

@@ -2,6 +2,7 @@ package channel
 
 import (
 	"fmt"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -21,6 +22,29 @@ func hostileRune(r rune) bool {
 		return true
 	case r == 0xfeff:
 		return true
+	}
+	return false
+}
+
+// maxStack is the most characters of names and topics that may be stacked on
+// one another. Some implementations of NFC, that of Go among them, change a
+// text that stacks over 30 (Unicode's Stream-Safe Text Format) and others do
+// not: below that limit all agree on what NFC is. No script needs half as many.
+const maxStack = 16
+
+// overstacked reports whether s has more than maxStack stacking characters in a
+// row: marks (general category M), the vowels and trailing consonants of
+// conjoining Jamo, the halfwidth voicing marks of Katakana.
+func overstacked(s string) bool {
+	run := 0
+	for _, r := range s {
+		if unicode.Is(unicode.M, r) || r >= 0x1160 && r <= 0x11ff || r == 0xff9e || r == 0xff9f {
+			if run++; run > maxStack {
+				return true
+			}
+		} else {
+			run = 0
+		}
 	}
 	return false
 }

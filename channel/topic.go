@@ -32,7 +32,8 @@ func NormalizeTopic(s string) (string, error) {
 // ValidTopic reports why t is not a topic in normal form, nil if it is: 1 to
 // MaxTopic bytes of UTF-8, 1 to MaxTopicLevels levels with one slash between
 // them, lower case and NFC, without white space, hostile characters, and ASCII
-// punctuation other than "-", "_", "." and "+"; no level is "." or "..".
+// punctuation other than "-", "_", "." and "+", with at most 16 combining marks
+// in a row; no level is "." or "..".
 // Errors wrap ErrName.
 func ValidTopic(t string) error {
 	if t == "" {
@@ -58,6 +59,9 @@ func ValidTopic(t string) error {
 	}
 	if levels > MaxTopicLevels {
 		return fmt.Errorf("%w: topic %q has %d levels, at most %d are allowed", ErrName, clip(t), levels, MaxTopicLevels)
+	}
+	if overstacked(t) {
+		return fmt.Errorf("%w: topic %q stacks more than %d marks", ErrName, clip(t), maxStack)
 	}
 	if foldTopic(t) != t {
 		return fmt.Errorf("%w: topic %q is not lower case in Unicode's form NFC", ErrName, clip(t))

@@ -150,6 +150,7 @@ func hostileNames() []hostileName {
 		{"a NUL", "a\x00b", ""}, {"a line feed", "a\nb", ""}, {"an escape", "\x1b[31m", ""}, {"DEL", "a\x7f", ""}, {"a C1 control", "a\u0085b", ""},
 		{"a right-to-left override", "a\u202egpj.exe", ""}, {"an isolate", "\u2067a\u2069", ""}, {"a line separator", "a\u2028b", ""},
 		{"a byte order mark", "\ufeffa", ""}, {"NFD", "e\u0301", ""}, {"a lone jamo sequence", "\u1100\u1161", ""},
+		{"17 marks in a row", "a" + strings.Repeat("\u0316", 17), ""}, {"31 Jamo vowels in a row", "\u1100" + strings.Repeat("\u1160", 31), ""},
 		{"1025 bytes", strings.Repeat("abcd/", 205), ""}, {"a component of 256 bytes", strings.Repeat("a", MaxComponent+1), ""},
 		{"a reserved beginning", ".aml-partial/x", ""}, {"a reserved beginning in upper case", ".AML-x", ""},
 		{"bytes that are no UTF-8", "61ff", "name-hex"}, {"a surrogate in UTF-8", "eda080", "name-hex"}, {"an overlong slash", "61c0af62", "name-hex"},
@@ -167,6 +168,7 @@ func (out *invalidVectors) texts() {
 	for _, topic := range []string{
 		"", "/", "  ", "a b", "c#", "a?b", "a:b", `a\b`, "a/../b", ".", "a/./b", "1/2/3/4/5/6/7/8/9", "a\u200bb", "a\u00a0b", "x\u202ey", "a\nb",
 		"tab\tulated", strings.Repeat("t", MaxTopic+1), "x*", "user@host", "\ufeff",
+		"z" + strings.Repeat("\u0316", 17),
 	} {
 		out.text("topic", topic, topic, "ErrName")
 	}

@@ -86,6 +86,7 @@ func makeTextVectors(t *testing.T) textVectors {
 		Names: []string{
 			"a", "movie.mkv", "a/b/c.txt", ".hidden", "...", "a..b", "con", "c:drive", "x y", "what?*", "-rf", "~", "tail.", "A", "é",
 			"音楽/夜.flac", "\u200fעברית", "emoji 👩\u200d🚀", "a.aml-", "b/.aml-x", ".aml",
+			"z" + strings.Repeat("\u0316", 16) + "z", "\u0e01\u0e33", "ｶﾞ",
 			strings.Repeat("a", MaxComponent),
 			strings.Repeat(strings.Repeat("b", 127)+"/", 7) + strings.Repeat("c", 128),
 		},
