@@ -130,24 +130,21 @@ func loadState(s *session, no int64, id channel.ID) (feed.State, map[channel.Pub
 	}
 	err = s.each(func(scan func(...any) error) (bool, error) {
 		var n, epoch, frozen int64
-		var key, hash, head, claim []byte
+		var key channel.PublicKey
+		var head, claim []byte
 		var log feed.Log
-		if err := scan(&n, &key, &log.Seq, &hash, &log.Issued, &log.Root, &epoch, &frozen, &head, &claim); err != nil {
+		if err := scan(&n, (*bytes32)(&key), &log.Seq, (*bytes32)(&log.Hash), &log.Issued, &log.Root, &epoch, &frozen, &head, &claim); err != nil {
 			return false, err
 		}
-		if len(key) != len(channel.PublicKey{}) || len(hash) != len(channel.Hash{}) {
-			return false, errors.New("stored log has a key or hash of wrong length")
-		}
-		log.Hash, log.Epoch, log.Frozen = channel.Hash(hash), uint64(epoch), uint64(frozen)
-		pub := channel.PublicKey(key)
+		log.Epoch, log.Frozen = uint64(epoch), uint64(frozen)
 		var err error
-		if log.Head, err = storedHead(head, pub); err != nil {
+		if log.Head, err = storedHead(head, key); err != nil {
 			return false, err
 		}
-		if log.Claim, err = storedHead(claim, pub); err != nil {
+		if log.Claim, err = storedHead(claim, key); err != nil {
 			return false, err
 		}
-		state.Logs[pub], numbers[pub] = log, n
+		state.Logs[key], numbers[key] = log, n
 		return true, nil
 	}, "SELECT no, key, seq, hash, issued, root, epoch, frozen, head, claim FROM logs WHERE channel = ?", no)
 	return state, numbers, err
@@ -156,11 +153,11 @@ func loadState(s *session, no int64, id channel.ID) (feed.State, map[channel.Pub
 func storedRoot(envelope []byte) (channel.Root, channel.Hash, error) {
 	env, err := channel.DecodeEnvelope(envelope)
 	if err != nil {
-		return channel.Root{}, channel.Hash{}, fmt.Errorf("stored root: %w", err)
+		return channel.Root{}, channel.Hash{}, fmt.Errorf("%w: root: %w", errDamaged, err)
 	}
 	root, err := channel.OpenRoot(env)
 	if err != nil {
-		return channel.Root{}, channel.Hash{}, fmt.Errorf("stored root: %w", err)
+		return channel.Root{}, channel.Hash{}, fmt.Errorf("%w: root: %w", errDamaged, err)
 	}
 	return root, env.Hash(), nil
 }
@@ -171,11 +168,11 @@ func storedHead(envelope []byte, log channel.PublicKey) (*feed.SignedHead, error
 	}
 	env, err := channel.DecodeEnvelope(envelope)
 	if err != nil {
-		return nil, fmt.Errorf("stored head: %w", err)
+		return nil, fmt.Errorf("%w: head: %w", errDamaged, err)
 	}
 	head, err := channel.OpenHead(env)
 	if err != nil {
-		return nil, fmt.Errorf("stored head: %w", err)
+		return nil, fmt.Errorf("%w: head: %w", errDamaged, err)
 	}
 	signers := env.Signers()
 	return &feed.SignedHead{Head: head, Envelope: envelope, ByLog: len(signers) == 1 && signers[0] == log}, nil

@@ -147,7 +147,8 @@ func Open(ctx context.Context, cfg Config) (*Catalog, error) {
 		cache: newCache(cfg.CacheChannels), watchers: make(map[int]func(channel.ID, feed.Kind)),
 	}
 	if err := c.start(ctx); err != nil {
-		return nil, errors.Join(diagnose(cfg.Path, fmt.Errorf("opening catalogue: %w", err)), db.Close())
+		err = diagnose(cfg.Path, fmt.Errorf("opening catalogue: %w", err))
+		return nil, errors.Join(err, c.closeIdle(), db.Close())
 	}
 	return c, nil
 }
@@ -158,10 +159,10 @@ func (c *Catalog) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.writer <- w
 	if err := migrate(ctx, w, c.cfg.Path); err != nil {
 		return err
 	}
-	c.writer <- w
 	for range readers {
 		r, err := newSession(ctx, c.db)
 		if err != nil {
@@ -170,6 +171,21 @@ func (c *Catalog) start(ctx context.Context) error {
 		c.reading <- r
 	}
 	return nil
+}
+
+// closeIdle closes the sessions of a start that failed.
+func (c *Catalog) closeIdle() error {
+	var errs []error
+	for {
+		select {
+		case s := <-c.writer:
+			errs = append(errs, s.close())
+		case s := <-c.reading:
+			errs = append(errs, s.close())
+		default:
+			return errors.Join(errs...)
+		}
+	}
 }
 
 // Close waits for calls under way and closes the file. A second Close does

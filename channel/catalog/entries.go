@@ -118,17 +118,17 @@ func (c *Catalog) Entry(ctx context.Context, id channel.ID, name string) (Entry,
 func scanEntry(scan func(...any) error) (Entry, error) {
 	var e Entry
 	var name string
-	var log, data []byte
+	var data []byte
 	var reason sql.NullString
-	if err := scan(&name, &e.Issued, &log, &e.Seq, &e.Position, &e.Removed, &data, &reason); err != nil {
+	if err := scan(&name, &e.Issued, (*bytes32)(&e.Log), &e.Seq, &e.Position, &e.Removed, &data, &reason); err != nil {
 		return Entry{}, err
 	}
 	if data != nil {
 		if err := dcbor.Unmarshal(data, &e.FileEntry); err != nil {
-			return Entry{}, fmt.Errorf("stored entry %q: %w", name, err)
+			return Entry{}, fmt.Errorf("%w: entry %q: %w", errDamaged, name, err)
 		}
 	}
-	e.Name, e.Log, e.Reason = name, channel.PublicKey(log), reason.String
+	e.Name, e.Reason = name, reason.String
 	return e, nil
 }
 

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -89,8 +88,7 @@ func (c *Catalog) Channels(ctx context.Context) ([]Info, error) {
 // readInfo reads one channel, and judges it at the time now.
 func readInfo(s *session, no int64, now time.Time) (Info, error) {
 	var info Info
-	var id []byte
-	err := s.get([]any{&id, &info.Reason, &info.Entries, &info.Bytes, &info.MissingBodies, &info.Position},
+	err := s.get([]any{(*bytes32)(&info.ID), &info.Reason, &info.Entries, &info.Bytes, &info.MissingBodies, &info.Position},
 		`SELECT id, reason, entries, bytes,
 			(SELECT count(*) FROM manifests WHERE channel = no AND state = 1),
 			coalesce((SELECT position FROM manifests WHERE channel = no ORDER BY position DESC LIMIT 1), 0)
@@ -98,10 +96,6 @@ func readInfo(s *session, no int64, now time.Time) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	if len(id) != len(channel.ID{}) {
-		return Info{}, errors.New("stored channel has an id of wrong length")
-	}
-	info.ID = channel.ID(id)
 	info.Discovery = info.ID.Discovery()
 	state, _, err := loadState(s, no, info.ID)
 	if err != nil {

@@ -103,15 +103,15 @@ func (t *tx) route(it *feed.Item) (*known, error) {
 	if !it.Channel.IsZero() {
 		return t.known(it.Channel)
 	}
-	var id []byte
-	err := t.get([]any{&id}, "SELECT id FROM channels c JOIN roots r ON r.channel = c.no WHERE r.hash = ?", it.Prev[:])
+	var id channel.ID
+	err := t.get([]any{(*bytes32)(&id)}, "SELECT id FROM channels c JOIN roots r ON r.channel = c.no WHERE r.hash = ?", it.Prev[:])
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("root whose predecessor is %s: %w", it.Prev, ErrUnknown)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return t.known(channel.ID(id))
+	return t.known(id)
 }
 
 // OfferFork takes in a proof of a fork. Accepted proofs freeze the log: the

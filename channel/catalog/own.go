@@ -67,11 +67,9 @@ func (c *Catalog) OwnByTopic(ctx context.Context, topic string, key channel.Publ
 func scanOwns(out *[]Own) scanFunc {
 	return func(scan func(...any) error) (bool, error) {
 		var own Own
-		var id, key []byte
-		if err := scan(&id, &key, &own.Topic, &own.KeyFile, &own.RootKeyFile); err != nil {
+		if err := scan((*bytes32)(&own.Channel), (*bytes32)(&own.Key), &own.Topic, &own.KeyFile, &own.RootKeyFile); err != nil {
 			return false, err
 		}
-		own.Channel, own.Key = channel.ID(id), channel.PublicKey(key)
 		*out = append(*out, own)
 		return true, nil
 	}
@@ -107,12 +105,10 @@ func (c *Catalog) Seeds(ctx context.Context) ([]blobnet.ID, error) {
 	var out []blobnet.ID
 	err := c.view(ctx, "reading seeds", func(s *session) error {
 		return s.each(func(scan func(...any) error) (bool, error) {
-			var id []byte
-			if err := scan(&id); err != nil {
-				return false, err
-			}
-			out = append(out, blobnet.ID(id))
-			return true, nil
+			var id blobnet.ID
+			err := scan((*bytes32)(&id))
+			out = append(out, id)
+			return true, err
 		}, "SELECT id FROM seeds ORDER BY id")
 	})
 	return out, err

@@ -76,12 +76,11 @@ func queryReleases(s *session, id channel.ID, limit int, text string, args ...an
 	var out []Release
 	size := 0
 	err := s.each(func(scan func(...any) error) (bool, error) {
-		var hash, envelope, body []byte
+		var envelope, body []byte
 		r := Release{Channel: id}
-		if err := scan(&r.Position, &hash, &envelope, &body); err != nil {
+		if err := scan(&r.Position, (*bytes32)(&r.Hash), &envelope, &body); err != nil {
 			return false, err
 		}
-		r.Hash = channel.Hash(hash)
 		if err := r.decode(envelope, body); err != nil {
 			return false, err
 		}
@@ -98,13 +97,13 @@ func (r *Release) decode(envelope, body []byte) error {
 		r.Manifest, err = channel.OpenManifest(env)
 	}
 	if err != nil {
-		return fmt.Errorf("stored manifest %s: %w", r.Hash, err)
+		return fmt.Errorf("%w: manifest %s: %w", errDamaged, r.Hash, err)
 	}
 	r.Log, r.Seq, r.Body = r.Manifest.Log, r.Manifest.Seq, r.Manifest.Body
 	if body != nil {
 		b, err := channel.DecodeBody(body)
 		if err != nil {
-			return fmt.Errorf("stored body of manifest %s: %w", r.Hash, err)
+			return fmt.Errorf("%w: body of manifest %s: %w", errDamaged, r.Hash, err)
 		}
 		r.Body = &b
 	}
@@ -135,6 +134,9 @@ func (c *Catalog) PutBody(ctx context.Context, id channel.ID, manifest channel.H
 
 // refusalOf tells a body that is at fault from trouble of our own.
 func refusalOf(err error) error {
+	if errors.Is(err, errDamaged) {
+		return nil
+	}
 	for _, sentinel := range []error{channel.ErrNotAuthorized, channel.ErrMalformed, channel.ErrLimit, channel.ErrTooLarge, channel.ErrName} {
 		if errors.Is(err, sentinel) {
 			return err
@@ -186,7 +188,7 @@ func (t *tx) putBody(k *known, manifest channel.Hash, body channel.Body) error {
 	}
 	r := Release{Hash: manifest}
 	if err := r.decode(envelope, nil); err != nil {
-		return fmt.Errorf("%w: %w", ErrForeignFile, err)
+		return err
 	}
 	data, err := channel.EncodeBody(body)
 	if err != nil {
@@ -198,7 +200,7 @@ func (t *tx) putBody(k *known, manifest channel.Hash, body channel.Body) error {
 	}
 	root, _, err := storedRoot(rootEnvelope)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrForeignFile, err)
+		return err
 	}
 	if err := root.Authorize(r.Log, body); err != nil {
 		return err

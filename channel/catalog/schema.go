@@ -235,9 +235,13 @@ func checkHeader(path string) error {
 	return nil
 }
 
-// diagnose turns SQLite's words for a damaged file into ours.
+// errDamaged marks a row that this package cannot have written.
+var errDamaged = errors.New("damaged row")
+
+// diagnose names the file and the remedy where an error says that the file is
+// damaged.
 func diagnose(path string, err error) error {
-	if sqlite.IsDamaged(err) && !errors.Is(err, ErrForeignFile) {
+	if (sqlite.IsDamaged(err) || errors.Is(err, errDamaged)) && !errors.Is(err, ErrForeignFile) {
 		return errors.Join(foreign(path, "is damaged", remedyMove), err)
 	}
 	return err

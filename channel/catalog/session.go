@@ -199,3 +199,17 @@ func (c *Catalog) turn(ctx context.Context, from chan *session) (*session, error
 		return nil, ctx.Err()
 	}
 }
+
+// bytes32 scans a stored id, key or hash, so that a damaged row is an error and
+// not a panic.
+type bytes32 [32]byte
+
+// Scan implements sql.Scanner.
+func (b *bytes32) Scan(src any) error {
+	data, ok := src.([]byte)
+	if !ok || len(data) != len(b) {
+		return fmt.Errorf("%w: an id, key or hash is not 32 bytes", errDamaged)
+	}
+	copy(b[:], data)
+	return nil
+}

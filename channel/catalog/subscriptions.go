@@ -96,15 +96,13 @@ func (c *Catalog) Subscriptions(ctx context.Context) ([]Subscription, error) {
 	err := c.view(ctx, "reading subscriptions", func(s *session) error {
 		return s.each(func(scan func(...any) error) (bool, error) {
 			var sub Subscription
-			var id []byte
+			var id sql.Null[bytes32]
 			var trust, options string
 			var created int64
 			if err := scan(&sub.ID, &sub.Address, &id, &sub.Topic, &sub.Output, &trust, &sub.TrustAll, &options, &created); err != nil {
 				return false, err
 			}
-			if id != nil {
-				sub.Channel = channel.ID(id)
-			}
+			sub.Channel = channel.ID(id.V)
 			sub.Options, sub.Created = json.RawMessage(options), time.Unix(created, 0).UTC()
 			if err := json.Unmarshal([]byte(trust), &sub.Trust); err != nil {
 				return false, fmt.Errorf("stored subscription %s: %w", sub.ID, err)

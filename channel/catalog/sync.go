@@ -15,18 +15,15 @@ import (
 
 // ByDiscovery finds the channel with a discovery key.
 func (c *Catalog) ByDiscovery(ctx context.Context, key channel.Hash) (channel.ID, error) {
-	var id []byte
+	var id channel.ID
 	err := c.view(ctx, "finding channel", func(s *session) error {
-		err := s.get([]any{&id}, "SELECT id FROM channels WHERE discovery = ?", key[:])
+		err := s.get([]any{(*bytes32)(&id)}, "SELECT id FROM channels WHERE discovery = ?", key[:])
 		if errors.Is(err, sql.ErrNoRows) {
 			err = fmt.Errorf("channel with the discovery key %s: %w", key, ErrUnknown)
 		}
 		return err
 	})
-	if err != nil {
-		return channel.ID{}, err
-	}
-	return channel.ID(id), nil
+	return id, err
 }
 
 // Roots returns versions of the root from a version on, in order: at most
@@ -120,12 +117,8 @@ func (c *Catalog) ListedOn(ctx context.Context, topic string) ([]Listing, error)
 		var rows []row
 		err := s.each(func(scan func(...any) error) (bool, error) {
 			var r row
-			var id []byte
-			err := scan(&r.no, &id, &r.Reason)
-			if err == nil {
-				r.ID = channel.ID(id)
-				rows = append(rows, r)
-			}
+			err := scan(&r.no, (*bytes32)(&r.ID), &r.Reason)
+			rows = append(rows, r)
 			return true, err
 		}, `SELECT no, id, reason FROM channels WHERE no IN (SELECT channel FROM topics WHERE topic = ?)
 			ORDER BY reason DESC, no LIMIT ?`, topic, listings)
@@ -150,6 +143,9 @@ func (l *Listing) read(s *session, no int64) error {
 	})
 	if err != nil {
 		return err
+	}
+	if len(l.Roots) == 0 {
+		return fmt.Errorf("%w: channel %s is on a topic and has no root", errDamaged, l.ID)
 	}
 	l.Root = l.Roots[len(l.Roots)-1]
 	root, _, err := storedRoot(l.Root)
