@@ -35,6 +35,9 @@ var floors = map[string]int{
 // sameFloor are the imports within one floor, each with its reason.
 var sameFloor = map[[2]string]string{
 	{"channel/catalog", "channel/feed"}: "the catalogue drives the state machine and stores what it decides in the same transaction",
+	{"publisher", "channel/catalog"}:    "its ledger is an interface whose rows are the catalogue's structs",
+	{"subscriber", "channel/catalog"}:   "its ledger is an interface whose rows are the catalogue's structs",
+	{"subscriber", "channel/feed"}:      "the ledger says with feed's word what kind of thing is new",
 }
 
 // ban keeps one kind of import out of a room and all rooms below it.

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/anonymous-media-library/aml/config"
+	"github.com/anonymous-media-library/aml/node/api"
+)
+
+// app is one run of the program: its streams and the flags that every command
+// has. Data goes to out; all else, progress and errors, goes to err.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+
+	json   bool
+	home   string
+	peers  []string
+	listen []string
+	set    []string // KEY=VALUE
+
+	profile string // file for a CPU profile, for developers
+}
+
+func newApp(in io.Reader, out, err io.Writer) *app { return &app{in: in, out: out, err: err} }
+
+// run executes args, prints the error if there is one, and returns the exit
+// code.
+func (a *app) run(ctx context.Context, args []string) int {
+	root := a.command()
+	root.SetArgs(args)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	stop := a.profiled(root)
+	err := errors.Join(root.ExecuteContext(ctx), stop())
+	if err == nil {
+		return 0
+	}
+	code := a.codeOf(ctx, err)
+	a.printError(code, err)
+	return exitCodes[code]
+}
+
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "aml",
+		Short: "publish files to signed channels, and follow channels",
+		Long: `aml publishes files to signed channels. Whoever follows a channel gets every
+release, verified, from whoever has it, whether or not the publisher is online.
+Those who host the bytes cannot read them.`,
+		Example: `  aml demo                                  see it work on this machine
+  aml channel-publish music/live show.flac  publish a file, print the channel's address
+  aml channel-subscribe aml://... -o live   follow a channel into a folder`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		DisableAutoGenTag: true,
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.home, "home", "", "folder of this node's keys, blobs and catalogue (default $AML_HOME, else XDG)")
+	flags.StringArrayVar(&a.peers, "peer", nil, "multiaddr of a peer to know beside discovery, ending in /p2p/ID (repeatable)")
+	flags.StringArrayVar(&a.listen, "listen", nil, "multiaddr to listen on, port 0 allowed (repeatable; default loopback and LAN)")
+	flags.BoolVar(&a.json, "json", false, "print JSON, a line per event where there are several")
+	flags.StringArrayVar(&a.set, "set", nil, "KEY=VALUE of the configuration, as in `aml init --help` (repeatable)")
+	flags.StringVar(&a.profile, "cpuprofile", "", "write a CPU profile of this process to a file")
+	_ = flags.MarkHidden("cpuprofile")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
+	root.AddCommand(
+		a.initCommand(), a.demoCommand(), a.daemonCommand(), a.statusCommand(), a.pathsCommand(),
+		a.ingestCommand(), a.blobSeedCommand(), a.blobFetchCommand(), a.blobStatusCommand(),
+		a.blobPinCommand(), a.blobUnpinCommand(),
+		a.channelCreateCommand(), a.channelPublishCommand(), a.channelSubscribeCommand(),
+		a.channelUnsubscribeCommand(), a.channelListCommand(), a.channelShowCommand(),
+		a.versionCommand(),
+	)
+	return root
+}
+
+// config loads the configuration with this run's flags on top.
+func (a *app) config() (config.Config, error) {
+	flags := config.Flags{Home: a.home, Values: map[string]any{}}
+	for _, kv := range a.set {
+		key, value, ok := strings.Cut(kv, "=")
+		if !ok {
+			return config.Config{}, usageError("--set %q: want KEY=VALUE", kv)
+		}
+		flags.Values[key] = value
+	}
+	if a.listen != nil {
+		flags.Values["listen"] = a.listen
+	}
+	if a.peers != nil {
+		flags.Values["peer"] = a.peers
+	}
+	cfg, err := config.Load(flags)
+	if err != nil {
+		return config.Config{}, &api.Error{Code: api.CodeUsage, Message: err.Error()}
+	}
+	return cfg, nil
+}
+
+// connect opens the node of this home: the running one, or one in this process.
+func (a *app) connect(ctx context.Context, need api.Need) (*api.Client, error) {
+	cfg, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	return api.Open(ctx, cfg, need)
+}
+
+// profiled starts a CPU profile when the command begins, if one was asked for;
+// the function it returns ends the profile.
+func (a *app) profiled(root *cobra.Command) (stop func() error) {
+	var file *os.File
+	root.PersistentPreRunE = func(*cobra.Command, []string) (err error) {
+		if a.profile == "" {
+			return nil
+		}
+		if file, err = os.Create(a.profile); err != nil {
+			return fmt.Errorf("writing a CPU profile: %w", err)
+		}
+		return pprof.StartCPUProfile(file)
+	}
+	return func() error {
+		if file == nil {
+			return nil
+		}
+		pprof.StopCPUProfile()
+		return file.Close()
+	}
+}
+
+// exitCodes are design.md section 8's.
+var exitCodes = map[api.Code]int{
+	api.CodeFailure: 1, api.CodeUsage: 2, api.CodeNoDaemon: 3,
+	api.CodeNotFound: 4, api.CodeVerify: 5, api.CodeInterrupted: 130,
+}
+
+func (a *app) codeOf(ctx context.Context, err error) api.Code {
+	var e *api.Error
+	switch {
+	case ctx.Err() != nil:
+		return api.CodeInterrupted
+	case errors.As(err, &e):
+		if _, ok := exitCodes[e.Code]; ok {
+			return e.Code
+		}
+	case strings.HasPrefix(err.Error(), "unknown command"):
+		return api.CodeUsage
+	case errors.Is(err, os.ErrNotExist):
+		return api.CodeNotFound
+	}
+	return api.CodeFailure
+}
+
+func (a *app) printError(code api.Code, err error) {
+	if code == api.CodeInterrupted {
+		err = errors.New("interrupted")
+	}
+	if a.json {
+		line, _ := json.Marshal(api.Error{Code: code, Message: err.Error()})
+		fmt.Fprintf(a.err, "%s\n", line)
+		return
+	}
+	fmt.Fprintf(a.err, "aml: %v\n", err)
+}
+
+// usage turns an error into one that also says where the help is.
+func usage(cmd *cobra.Command, err error) error {
+	return usageError("%v\nSee `%s --help`.", err, cmd.CommandPath())
+}
+
+func usageError(format string, args ...any) error {
+	return &api.Error{Code: api.CodeUsage, Message: fmt.Sprintf(format, args...)}
+}
+
+// args wraps one of cobra's checks so that its error is a usage error.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		if err := check(cmd, given); err != nil {
+			return usage(cmd, err)
+		}
+		return nil
+	}
+}
+
+// absolute makes path absolute, because a running node has another working
+// folder.
+func absolute(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("path %q: %w", path, err)
+	}
+	return abs, nil
+}
+
+// maxInput bounds a JSON document that a command reads.
+const maxInput = 16 << 20
+
+// readInput reads a whole small document from the file path, or from standard
+// input if path is "-".
+func (a *app) readInput(path string) ([]byte, error) {
+	r := a.in
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("reading input: %w", err)
+		}
+		defer f.Close()
+		r = f
+	}
+	data, err := io.ReadAll(io.LimitReader(r, maxInput+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading input %s: %w", path, err)
+	}
+	if len(data) > maxInput {
+		return nil, fmt.Errorf("reading input %s: over %s", path, config.FormatSize(maxInput))
+	}
+	if !json.Valid(data) {
+		var v any
+		return nil, fmt.Errorf("reading input %s: not JSON: %w", path, json.Unmarshal(data, &v))
+	}
+	return data, nil
+}

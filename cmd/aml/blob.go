@@ -1,0 +1,275 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/anonymous-media-library/aml/config"
+	"github.com/anonymous-media-library/aml/node/api"
+)
+
+func (a *app) ingestCommand() *cobra.Command {
+	var input, output, chunk string
+	cmd := &cobra.Command{
+		Use:   "ingest -i FILE_OR_FOLDER",
+		Short: "seal a file into the blob store and print its FileEntry",
+		Long: `Seal a file into the blob store and print its FileEntry: all that a reader needs,
+and what nobody else may have. A folder gives an array of FileEntries, named by
+their paths below it. Standard output holds the JSON alone.`,
+		Example: "  aml ingest -i movie.mkv > file_entry.json\n  aml ingest -i album/ -o album.json",
+		Args:    args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if input == "" {
+				return usage(cmd, fmt.Errorf("which file or folder? give -i"))
+			}
+			path, err := absolute(input)
+			if err != nil {
+				return err
+			}
+			size, err := chunkSize(chunk)
+			if err != nil {
+				return err
+			}
+			c, err := a.connect(cmd.Context(), api.NeedStore)
+			if err != nil {
+				return err
+			}
+			p := a.printer()
+			p.quiet = true
+			res, err := c.Ingest(cmd.Context(), api.IngestRequest{Path: path, ChunkSize: size}, p.event)
+			if err = closing(c, p.done(err)); err != nil {
+				return err
+			}
+			var doc any = res.Entries
+			if !res.Folder {
+				doc = res.Entries[0]
+			}
+			return a.document(doc, output)
+		},
+	}
+	cmd.Flags().StringVarP(&input, "input", "i", "", "file or folder to seal")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "file to write the JSON to (default standard output)")
+	cmd.Flags().StringVar(&chunk, "chunk-size", "1MiB", "plaintext bytes per blob: a power of two from 64KiB to 2MiB")
+	return cmd
+}
+
+// document writes v as JSON for people to standard output or, whole or not at
+// all, to the file output, readable by its owner alone: it may hold keys.
+func (a *app) document(v any, output string) error {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if !a.json {
+		enc.SetIndent("", "  ")
+	}
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("encoding output: %w", err)
+	}
+	if output == "" || output == "-" {
+		return a.write(buf.Bytes())
+	}
+	return writeFile(output, buf.Bytes())
+}
+
+func (a *app) blobSeedCommand() *cobra.Command {
+	var input string
+	cmd := &cobra.Command{
+		Use:   "blob-seed -i FILE_ENTRY.JSON",
+		Short: "serve an ingested file until interrupted",
+		Long: `Announce the blobs of the file, or files, of a FileEntry document and serve them
+until interrupted, with a line for each blob that a peer got. All of the blobs
+must be in the store.`,
+		Example: "  aml blob-seed -i file_entry.json\n  aml blob-seed -i file_entry.json --listen /ip4/127.0.0.1/tcp/4001 --json",
+		Args:    args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			doc, err := a.entries(cmd, input)
+			if err != nil {
+				return err
+			}
+			c, err := a.connect(cmd.Context(), api.NeedNetwork)
+			if err != nil {
+				return err
+			}
+			p := a.printer()
+			_, err = c.Seed(cmd.Context(), api.SeedRequest{Entries: doc, Peers: a.peers}, p.event)
+			return closing(c, p.done(err))
+		},
+	}
+	cmd.Flags().StringVarP(&input, "input", "i", "", "FileEntry document, - for standard input")
+	return cmd
+}
+
+// entries reads the FileEntry document that -i names.
+func (a *app) entries(cmd *cobra.Command, input string) (json.RawMessage, error) {
+	if input == "" {
+		return nil, usage(cmd, fmt.Errorf("which file_entry.json? give -i"))
+	}
+	return a.readInput(input)
+}
+
+func (a *app) blobFetchCommand() *cobra.Command {
+	var input, output string
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "blob-fetch -i FILE_ENTRY.JSON -o FILE",
+		Short: "get a file from whoever has it",
+		Long: `Get the file of a FileEntry from whoever has it, verify it, and put it under its
+name once it is whole. A fetch that was interrupted asks only for what is
+missing when it is run again. A document of several entries is fetched into the
+folder -o.`,
+		Example: "  aml blob-fetch -i file_entry.json -o movie.mkv\n  aml blob-fetch -i file_entry.json -o movie.mkv --peer /ip4/192.168.1.5/tcp/4001/p2p/12D3KooW...",
+		Args:    args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			doc, err := a.entries(cmd, input)
+			if err != nil {
+				return err
+			}
+			if output == "" {
+				return usage(cmd, fmt.Errorf("where to? give -o"))
+			}
+			path, err := absolute(output)
+			if err != nil {
+				return err
+			}
+			c, err := a.connect(cmd.Context(), api.NeedNetwork)
+			if err != nil {
+				return err
+			}
+			p := a.printer()
+			res, err := c.Fetch(cmd.Context(), api.FetchRequest{Entries: doc, Output: path, Peers: a.peers, Timeout: api.Duration(timeout)}, p.event)
+			if err = closing(c, p.done(err)); err != nil {
+				return err
+			}
+			return a.result(res, func(w io.Writer) {
+				for _, f := range res.Files {
+					fmt.Fprintf(w, "%s (%s; %s from peers) sha256 %s\n", f.Path, config.FormatSize(int64(f.Size)), config.FormatSize(int64(f.FromPeers)), f.SHA256)
+				}
+			})
+		},
+	}
+	cmd.Flags().StringVarP(&input, "input", "i", "", "FileEntry document, - for standard input")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "file to write; a folder for several entries")
+	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "give up after so long without a byte")
+	return cmd
+}
+
+func (a *app) blobStatusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "blob-status",
+		Short:   "count the blob store",
+		Example: "  aml blob-status\n  aml blob-status --json",
+		Args:    args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.connect(cmd.Context(), api.NeedStore)
+			if err != nil {
+				return err
+			}
+			s, err := c.BlobStatus(cmd.Context())
+			if err = closing(c, err); err != nil {
+				return err
+			}
+			return a.result(s, func(w io.Writer) {
+				limit := "no quota"
+				if s.MaxSize > 0 {
+					limit = fmt.Sprintf("%.1f%% of %s", 100*s.Utilization, config.FormatSize(s.MaxSize))
+				}
+				fmt.Fprintf(w, "%d blobs, %s (%s); %d pinned, %s\n", s.BlobCount, config.FormatSize(s.CurrentSize), limit, s.Pinned, config.FormatSize(s.PinnedSize))
+			})
+		},
+	}
+}
+
+func (a *app) blobPinCommand() *cobra.Command {
+	return a.pinCommand("blob-pin", "keep blobs from eviction",
+		"Keep blobs from eviction when the store is full. Pins are counted: what is pinned\ntwice wants to be unpinned twice.", (*api.Client).Pin)
+}
+
+func (a *app) blobUnpinCommand() *cobra.Command {
+	return a.pinCommand("blob-unpin", "let blobs be evicted again",
+		"Take one pin off blobs. Without any, the least recently used are evicted when the\nstore is full.", (*api.Client).Unpin)
+}
+
+func (a *app) pinCommand(verb, short, long string, do func(*api.Client, context.Context, api.PinRequest) (api.PinResult, error)) *cobra.Command {
+	var input string
+	cmd := &cobra.Command{
+		Use:     verb + " ID... | -i FILE_ENTRY.JSON",
+		Short:   short,
+		Long:    long,
+		Example: "  aml " + verb + " -i file_entry.json\n  aml " + verb + " 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+		RunE: func(cmd *cobra.Command, given []string) error {
+			var req api.PinRequest
+			for _, s := range given {
+				id, err := api.ParseBlobID(s)
+				if err != nil {
+					return usage(cmd, fmt.Errorf("%q: %w", s, err))
+				}
+				req.IDs = append(req.IDs, id)
+			}
+			if input != "" {
+				doc, err := a.readInput(input)
+				if err != nil {
+					return err
+				}
+				req.Entries = doc
+			}
+			if len(req.IDs) == 0 && input == "" {
+				return usage(cmd, fmt.Errorf("which blobs? give ids or -i"))
+			}
+			c, err := a.connect(cmd.Context(), api.NeedStore)
+			if err != nil {
+				return err
+			}
+			res, err := do(c, cmd.Context(), req)
+			if err = closing(c, err); err != nil {
+				return err
+			}
+			return a.result(res, func(w io.Writer) { fmt.Fprintf(w, "%d blobs\n", res.Blobs) })
+		},
+	}
+	cmd.Flags().StringVarP(&input, "input", "i", "", "FileEntry document, - for standard input")
+	return cmd
+}
+
+// chunkSize reads --chunk-size.
+func chunkSize(s string) (int, error) {
+	n, err := config.ParseSize(s)
+	if err != nil {
+		return 0, usageError("--chunk-size: %v", err)
+	}
+	if n < 64<<10 || n > 2<<20 || n&(n-1) != 0 {
+		return 0, usageError("--chunk-size %s: want a power of two from 64KiB to 2MiB", s)
+	}
+	return int(n), nil
+}
+
+// writeFile puts data under path whole or not at all, with mode 0600.
+func writeFile(path string, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".aml-*")
+	if err != nil {
+		return fmt.Errorf("writing output %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+			err = fmt.Errorf("writing output %s: %w", path, err)
+		}
+	}()
+	if _, err = f.Write(data); err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

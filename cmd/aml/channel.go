@@ -1,0 +1,333 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/anonymous-media-library/aml/config"
+	"github.com/anonymous-media-library/aml/node/api"
+)
+
+func (a *app) channelCreateCommand() *cobra.Command {
+	var req api.CreateRequest
+	var kind string
+	cmd := &cobra.Command{
+		Use:   "channel-create TOPIC...",
+		Short: "found a channel listed on the given topics",
+		Long: `Found a channel: a root key is made apart, which can be taken offline, and signs
+who may publish; the publishing key stays. channel-publish does this by itself
+for the first release under a topic.`,
+		Example: "  aml channel-create software/linux --title 'Example OS' --kind update\n  aml channel-create music/live -k band.pem --json",
+		Args:    args(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, topics []string) (err error) {
+			req.Topics = topics
+			req.Kind = api.Kind(kind)
+			if req.KeyFile != "" {
+				if req.KeyFile, err = absolute(req.KeyFile); err != nil {
+					return err
+				}
+			}
+			c, err := a.connect(cmd.Context(), api.NeedStore)
+			if err != nil {
+				return err
+			}
+			res, err := c.Create(cmd.Context(), req)
+			if err = closing(c, err); err != nil {
+				return err
+			}
+			return a.result(res, func(w io.Writer) {
+				fmt.Fprintf(w, "%s\nroot key        %s  (move it to a safe place)\npublishing key  %s\n", res.Address, res.RootKey, res.Key)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&req.Title, "title", "", "title for people (default the first topic)")
+	cmd.Flags().StringVar(&kind, "kind", "media", "media or update: what stale means to followers")
+	cmd.Flags().StringVarP(&req.KeyFile, "key", "k", "", "publishing key file, PKCS#8 PEM (default this node's own)")
+	return cmd
+}
+
+func (a *app) channelPublishCommand() *cobra.Command {
+	var req api.PublishRequest
+	var input, chunk string
+	var once bool
+	cmd := &cobra.Command{
+		Use:   "channel-publish TOPIC [FILE_OR_FOLDER... | -i MANIFEST.JSON]",
+		Short: "publish files as the next release of a channel",
+		Long: `Publish files as the next release of this node's channel on a topic; the first
+publication makes the channel and prints its address. A folder's files are named
+by their paths below it. Through a running node the command returns when the
+release is stored; otherwise it stays to serve until interrupted, unless --once.
+
+manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
+[FileEntry or {"path": "local file", "name": "name in the channel", "attrs":
+{}}], "remove": ["name"]}. Paths are relative to the manifest's folder.`,
+		Example: "  aml channel-publish music/live show.flac --once\n  aml channel-publish music/live -i manifest.json\n  aml channel-publish music/live album/ -k band.pem",
+		Args:    args(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) (err error) {
+			req.Topic, req.Peers = given[0], a.peers
+			if (len(given) > 1) == (input != "") {
+				return usage(cmd, fmt.Errorf("what to publish? give files, or a manifest with -i"))
+			}
+			if err := a.publishInput(&req, given[1:], input, chunk); err != nil {
+				return err
+			}
+			need := api.NeedNetwork
+			if once {
+				need = api.NeedStore
+			}
+			ctx := cmd.Context()
+			c, err := a.connect(ctx, need)
+			if err != nil {
+				return err
+			}
+			stay := !once && !c.Remote()
+			p := a.printer()
+			if stay {
+				if err := a.listening(ctx, c); err != nil {
+					return closing(c, err)
+				}
+			}
+			res, err := c.Publish(ctx, req, p.event)
+			if err = p.done(err); err != nil {
+				return closing(c, err)
+			}
+			if err := a.published(res); err != nil || !stay {
+				return closing(c, err)
+			}
+			return closing(c, p.done(c.Watch(ctx, func(e api.Event) {
+				if e.Name != "listening" {
+					p.event(e)
+				}
+			})))
+		},
+	}
+	cmd.Flags().StringVarP(&input, "input", "i", "", "manifest.json, - for standard input")
+	cmd.Flags().StringVar(&req.Title, "title", "", "title of the release")
+	cmd.Flags().StringVar(&req.Description, "description", "", "description of the release")
+	cmd.Flags().StringVar(&chunk, "chunk-size", "1MiB", "plaintext bytes per blob: a power of two from 64KiB to 2MiB")
+	cmd.Flags().StringVarP(&req.KeyFile, "key", "k", "", "sign with this key file, PKCS#8 PEM (default this node's own)")
+	cmd.Flags().BoolVar(&once, "once", false, "end when the release is stored; a running node, or a later one, serves it")
+	return cmd
+}
+
+// publishInput puts what is to be published into req.
+func (a *app) publishInput(req *api.PublishRequest, paths []string, input, chunk string) (err error) {
+	if req.ChunkSize, err = chunkSize(chunk); err != nil {
+		return err
+	}
+	if req.KeyFile != "" {
+		if req.KeyFile, err = absolute(req.KeyFile); err != nil {
+			return err
+		}
+	}
+	for _, p := range paths {
+		abs, err := absolute(p)
+		if err != nil {
+			return err
+		}
+		req.Paths = append(req.Paths, abs)
+	}
+	if input == "" {
+		return nil
+	}
+	if req.Draft, err = a.readInput(input); err != nil {
+		return err
+	}
+	dir := "."
+	if input != "-" {
+		dir = filepath.Dir(input)
+	}
+	req.DraftDir, err = absolute(dir)
+	return err
+}
+
+// published prints a release: the address alone on the first line, so that
+// `head -1` finds it.
+func (a *app) published(res api.PublishResult) error {
+	if a.json {
+		return a.line(struct {
+			Event string `json:"event"`
+			api.PublishResult
+		}{"published", res})
+	}
+	verb := "release"
+	if res.Created {
+		verb = "new channel, release"
+	}
+	return a.write(fmt.Appendf(nil, "%s\n%s %d: %d files, %s\n", res.Address, verb, res.Seq, res.Entries, config.FormatSize(int64(res.Bytes))))
+}
+
+// listening prints who the node is, before anything else.
+func (a *app) listening(ctx context.Context, c *api.Client) error {
+	e, err := c.Listening(ctx)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.line(e)
+	}
+	return a.write(fmt.Appendf(nil, "listening as %s\n  %s\n", e.PeerID, strings.Join(e.Addrs, "\n  ")))
+}
+
+func (a *app) channelSubscribeCommand() *cobra.Command {
+	var req api.SubscribeRequest
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "channel-subscribe ADDRESS_OR_TOPIC [-o FOLDER]",
+		Short: "follow a channel, or the channels of a topic, into a folder",
+		Long: `Follow a channel: get every release, verify it, and write its files below a
+folder, each under its name once it is whole. A line is printed per event. The
+subscription is remembered; aml daemon goes on with it. channel-unsubscribe
+ends it.
+
+A bare topic shows the channels listed on it and follows those trusted with
+--trust, or all with --trust-all. Where more than one may be followed, each
+writes into a folder of its own, named by its id.`,
+		Example: "  aml channel-subscribe aml://... -o live\n  aml channel-subscribe aml://... -o live --once --timeout 2m --json\n  aml channel-subscribe music/live --trust-all -o music",
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) (err error) {
+			req.Target, req.Peers, req.Timeout = given[0], a.peers, api.Duration(timeout)
+			if req.Output != "" {
+				if req.Output, err = absolute(req.Output); err != nil {
+					return err
+				}
+			}
+			if timeout > 0 && !req.Once {
+				return usage(cmd, fmt.Errorf("--timeout goes with --once"))
+			}
+			c, err := a.connect(cmd.Context(), api.NeedNetwork)
+			if err != nil {
+				return err
+			}
+			if err := a.listening(cmd.Context(), c); err != nil {
+				return closing(c, err)
+			}
+			p := a.printer()
+			res, err := c.Subscribe(cmd.Context(), req, p.event)
+			if err = closing(c, p.done(err)); err != nil {
+				return err
+			}
+			if a.json {
+				return a.line(struct {
+					Event string `json:"event"`
+					api.SubscribeResult
+				}{"done", res})
+			}
+			return a.write(fmt.Appendf(nil, "up to date: %d releases, %d files, %s\n", res.Releases, res.Files, config.FormatSize(int64(res.Bytes))))
+		},
+	}
+	cmd.Flags().StringVarP(&req.Output, "output", "o", "", "folder to write to (default below this home's files/)")
+	cmd.Flags().BoolVar(&req.Once, "once", false, "end when all releases known now are there")
+	cmd.Flags().DurationVar(&timeout, "timeout", 0, "with --once: fail if that takes longer (default 1m without any progress)")
+	cmd.Flags().StringArrayVar(&req.Trust, "trust", nil, "on a topic: follow this channel (address or id; repeatable)")
+	cmd.Flags().BoolVar(&req.TrustAll, "trust-all", false, "on a topic: follow every channel, within the store's quota")
+	return cmd
+}
+
+func (a *app) channelUnsubscribeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "channel-unsubscribe ADDRESS_OR_TOPIC",
+		Short:   "end a subscription; its files stay",
+		Example: "  aml channel-unsubscribe aml://...\n  aml channel-unsubscribe music/live",
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			c, err := a.connect(cmd.Context(), api.NeedStore)
+			if err != nil {
+				return err
+			}
+			res, err := c.Unsubscribe(cmd.Context(), api.UnsubscribeRequest{Target: given[0]})
+			if err = closing(c, err); err != nil {
+				return err
+			}
+			return a.result(res, func(w io.Writer) { fmt.Fprintf(w, "%d subscriptions ended\n", res.Ended) })
+		},
+	}
+}
+
+func (a *app) channelListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "channel-list",
+		Short:   "list the channels that this node knows",
+		Example: "  aml channel-list\n  aml channel-list --json",
+		Args:    args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.connect(cmd.Context(), api.NeedStore)
+			if err != nil {
+				return err
+			}
+			res, err := c.List(cmd.Context())
+			if err = closing(c, err); err != nil {
+				return err
+			}
+			return a.result(res.Channels, func(w io.Writer) {
+				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+				for _, ch := range res.Channels {
+					fmt.Fprintf(t, "%s\t%s\t%d releases\t%d files\t%s\n", ch.Address, ch.Title, ch.Releases, ch.Entries, state(ch))
+				}
+				t.Flush()
+			})
+		},
+	}
+}
+
+// state says in a few words what a reader of a list should know.
+func state(ch api.ChannelInfo) string {
+	var words []string
+	for _, s := range []struct {
+		is   bool
+		word string
+	}{{ch.Own, "own"}, {ch.Subscribed, "followed"}, {ch.Forked, "FORKED"}, {!ch.Fresh, "stale"}} {
+		if s.is {
+			words = append(words, s.word)
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+func (a *app) channelShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "channel-show ADDRESS_OR_TOPIC",
+		Short:   "show a channel: its logs, whether it is fresh, its files",
+		Long:    "Show a known channel, named by its address or id, or by the topic of one that this\nnode publishes or follows.",
+		Example: "  aml channel-show aml://...\n  aml channel-show music/live --json",
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			c, err := a.connect(cmd.Context(), api.NeedStore)
+			if err != nil {
+				return err
+			}
+			s, err := c.Show(cmd.Context(), api.ShowRequest{Target: given[0]})
+			if err = closing(c, err); err != nil {
+				return err
+			}
+			return a.result(s, func(w io.Writer) { show(w, s) })
+		},
+	}
+}
+
+func show(w io.Writer, s api.ShowResult) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "title\t%s\naddress\t%s\ntopics\t%s\nclass\t%s, %s\nroot\tversion %d, until %s\nstate\t%s\n",
+		s.Title, s.Address, strings.Join(s.Topics, " "), s.Class, s.Kind, s.Root, s.Expires, orElse(state(s.ChannelInfo), "fresh"))
+	for _, l := range s.Logs {
+		note := "stale"
+		switch {
+		case l.Frozen:
+			note = "FROZEN by a fork: its key signed two releases with one number"
+		case l.Fresh:
+			note = "fresh until " + l.Expires.String()
+		}
+		fmt.Fprintf(t, "log\t%s: %d releases, %s\n", l.Log, l.Seq, note)
+	}
+	for _, f := range s.Files {
+		fmt.Fprintf(t, "file\t%s\t%s\t%s\n", f.Name, config.FormatSize(int64(f.Size)), f.SHA256)
+	}
+	t.Flush()
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The main job: publisher, mirror and late subscriber are three processes. The
+// full sizes (256 MiB and 200 files) run with -tags large.
+func TestALateSubscriberGetsEverythingFromAMirrorAfterThePublisherWasKilled(t *testing.T) {
+	t.Parallel()
+	threeProcesses(t, 9<<20+12345, 40)
+}
+
+func threeProcesses(t *testing.T, size, files int) {
+	dir := t.TempDir()
+	content := filepath.Join(dir, "content")
+	noise(t, filepath.Join(content, "film.mkv"), size, 1)
+	for i := range files {
+		noise(t, filepath.Join(content, fmt.Sprintf("album/disc %d/track-%03d.ogg", i%3, i)), 100+i*997, uint64(i+2))
+	}
+	noise(t, filepath.Join(content, "empty.txt"), 0, 0)
+
+	publisher := start(t, filepath.Join(dir, "p"), "channel-publish", "music/live", content)
+	publisherAddr := publisher.addr()
+	var pub struct {
+		Address string `json:"address"`
+		Entries int    `json:"entries"`
+	}
+	publisher.wait("published").decode(t, &pub)
+	if pub.Entries != files+2 || !strings.HasPrefix(pub.Address, "aml://") {
+		t.Fatalf("published %+v, want %d entries and an address", pub, files+2)
+	}
+
+	mirror := start(t, filepath.Join(dir, "m"), "channel-subscribe", pub.Address, "-o", filepath.Join(dir, "mirror"), "--peer", publisherAddr)
+	mirrorAddr := mirror.addr()
+	for range files + 2 {
+		mirror.wait("file")
+	}
+	publisher.kill()
+
+	late := start(t, filepath.Join(dir, "l"), "channel-subscribe", pub.Address, "-o", filepath.Join(dir, "late"), "--peer", mirrorAddr, "--once")
+	if code := late.exit(); code != 0 {
+		t.Fatalf("the late subscriber ended with exit code %d\n%s", code, late.stderr)
+	}
+	sameTree(t, filepath.Join(dir, "mirror"), content)
+	sameTree(t, filepath.Join(dir, "late"), content)
+}
+
+func TestTenReleasesPublishedWhileASubscriberIsOfflineArriveInOrder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, home, out := filepath.Join(dir, "episode.txt"), filepath.Join(dir, "p"), filepath.Join(dir, "out")
+	write(t, file, []byte("episode 0"))
+	address := publish(t, home, "show", file, "--title", "release 1")
+
+	subscribe := func(peer string) []string {
+		sub := start(t, filepath.Join(dir, "s"), "channel-subscribe", address, "-o", out, "--peer", peer, "--once")
+		var titles []string
+		for e := range sub.events {
+			if e.name == "manifest" {
+				var m struct {
+					Title string `json:"title"`
+				}
+				e.decode(t, &m)
+				titles = append(titles, m.Title)
+			}
+		}
+		if code := sub.exit(); code != 0 {
+			t.Fatalf("subscribing: exit code %d\n%s", code, sub.stderr)
+		}
+		return titles
+	}
+	daemon := start(t, home, "daemon")
+	if got := subscribe(daemon.addr()); fmt.Sprint(got) != "[release 1]" {
+		t.Fatalf("first: %v", got)
+	}
+	var want []string
+	for i := 2; i <= 11; i++ {
+		write(t, file, fmt.Appendf(nil, "episode %d", i))
+		title := fmt.Sprintf("release %d", i)
+		publish(t, home, "show", file, "--title", title) // through the daemon
+		want = append(want, title)
+	}
+	var status struct {
+		Addrs []string `json:"addrs"`
+	}
+	if err := json.Unmarshal([]byte(ok(t, home, "status", "--json")), &status); err != nil {
+		t.Fatal(err)
+	}
+	if got := subscribe(status.Addrs[0]); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Fatalf("after ten releases: %v, want %v", got, want)
+	}
+	if got := tree(t, out); len(got) != 1 {
+		t.Fatalf("files: %v", got)
+	}
+	sameTree(t, out, filepath.Dir(must(t, filepath.Join(dir, "want", "episode.txt"), "episode 11")))
+}
+
+func must(t *testing.T, path, content string) string {
+	t.Helper()
+	write(t, path, []byte(content))
+	return path
+}
+
+func TestARemovedFileGoesAwayAtTheSubscriber(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	home := filepath.Join(dir, "p")
+	content := filepath.Join(dir, "content")
+	noise(t, filepath.Join(content, "keep.bin"), 1000, 1)
+	noise(t, filepath.Join(content, "drop.bin"), 1000, 2)
+	address := publish(t, home, "data", content)
+	daemon := start(t, home, "daemon")
+	sub := start(t, filepath.Join(dir, "s"), "channel-subscribe", address, "-o", filepath.Join(dir, "out"), "--peer", daemon.addr())
+	sub.wait("file")
+	sub.wait("file")
+	write(t, filepath.Join(dir, "manifest.json"), []byte(`{"title":"fewer","remove":["drop.bin"]}`))
+	publish(t, home, "data", "-i", filepath.Join(dir, "manifest.json"))
+	sub.wait("removed")
+	got := tree(t, filepath.Join(dir, "out"))
+	if len(got) != 1 || got["keep.bin"] == "" {
+		t.Fatalf("after the removal the folder holds %v", got)
+	}
+}

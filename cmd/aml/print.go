@@ -1,0 +1,185 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/anonymous-media-library/aml/config"
+	"github.com/anonymous-media-library/aml/node/api"
+)
+
+// result prints v: as one line of JSON with --json, else in words by text.
+func (a *app) result(v any, text func(io.Writer)) error {
+	if !a.json {
+		text(a.out)
+		return nil
+	}
+	return a.line(v)
+}
+
+// line prints one value as one line of JSON.
+func (a *app) line(v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encoding output: %w", err)
+	}
+	return a.write(append(raw, '\n'))
+}
+
+func (a *app) write(b []byte) error {
+	if _, err := a.out.Write(b); err != nil {
+		return fmt.Errorf("writing output: %w", err)
+	}
+	return nil
+}
+
+// printer shows a request's events: each as its line of JSON, or in words, with
+// a progress bar if standard error is a terminal.
+type printer struct {
+	app   *app
+	quiet bool       // standard output is the result's alone
+	mu    sync.Mutex // guards bar; events of one request come one at a time
+	bar   *progressbar.ProgressBar
+	on    string // what the bar is about
+}
+
+func (a *app) printer() *printer { return &printer{app: a} }
+
+// event is what a client's verbs take.
+func (p *printer) event(e api.Event) {
+	if p.app.json {
+		if !p.quiet {
+			_ = p.app.write(append(e.Raw[:len(e.Raw):len(e.Raw)], '\n'))
+		}
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e.Name == "progress" {
+		p.progress(e)
+		return
+	}
+	p.clear()
+	if text := words(e); text != "" {
+		fmt.Fprintln(p.app.out, text)
+	}
+}
+
+// words says an event for people; empty if it is not worth a line.
+func words(e api.Event) string {
+	switch e.Name {
+	case "listening":
+		var v api.ListeningEvent
+		if e.Decode(&v) == nil {
+			return "listening as " + v.PeerID + "\n  " + strings.Join(v.Addrs, "\n  ")
+		}
+	case "upload":
+		var v api.UploadEvent
+		if e.Decode(&v) == nil {
+			return fmt.Sprintf("uploaded %.12s (%s) to %s", v.ID, config.FormatSize(v.Size), v.Peer)
+		}
+	case "peer":
+		var v api.PeerEvent
+		if e.Decode(&v) == nil {
+			return fmt.Sprintf("peer %s is %s: %s", v.Peer, v.State, v.Message)
+		}
+	case "channel":
+		var v api.ChannelEvent
+		if e.Decode(&v) == nil {
+			state := "not trusted; follow it with --trust " + v.Channel
+			if v.Trusted {
+				state = "following"
+			}
+			return fmt.Sprintf("channel %q on %s: %s (%s)", v.Title, v.Topic, v.Address, state)
+		}
+	case "manifest":
+		var v api.ManifestEvent
+		if e.Decode(&v) == nil {
+			return fmt.Sprintf("release %d: %s", v.Seq, orElse(v.Title, "(no title)"))
+		}
+	case "file":
+		var v api.FileEvent
+		if e.Decode(&v) == nil {
+			return fmt.Sprintf("file %s (%s) sha256 %s", v.Path, config.FormatSize(int64(v.Size)), v.SHA256)
+		}
+	case "removed":
+		var v api.RemovedEvent
+		if e.Decode(&v) == nil {
+			return "removed " + v.Path
+		}
+	case "error":
+		var v api.ErrorEvent
+		if e.Decode(&v) == nil {
+			return "error: " + v.Message
+		}
+	}
+	return ""
+}
+
+func (p *printer) progress(e api.Event) {
+	var v api.ProgressEvent
+	if e.Decode(&v) != nil || !terminal(p.app.err) {
+		return
+	}
+	if p.bar == nil || p.on != v.Name {
+		p.clear()
+		total := int64(v.Total)
+		if total == 0 {
+			total = -1
+		}
+		p.on = v.Name
+		p.bar = progressbar.NewOptions64(total,
+			progressbar.OptionSetWriter(p.app.err),
+			progressbar.OptionSetDescription(v.Name),
+			progressbar.OptionShowBytes(true),
+			progressbar.OptionUseIECUnits(true),
+			progressbar.OptionClearOnFinish(),
+			progressbar.OptionUseANSICodes(os.Getenv("NO_COLOR") == ""),
+		)
+	}
+	_ = p.bar.Set64(int64(v.Done))
+}
+
+// clear takes the bar off the terminal, so that a line can stand in its place.
+func (p *printer) clear() {
+	if p.bar != nil {
+		_ = p.bar.Clear()
+		p.bar = nil
+	}
+}
+
+// done ends the output of a request and passes err on.
+func (p *printer) done(err error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+	return err
+}
+
+// terminal reports whether w is a character device.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// closing joins the error of closing c to err, so that a node which could not
+// stop cleanly is heard of.
+func closing(c *api.Client, err error) error { return errors.Join(err, c.Close()) }

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/multiformats/go-multiaddr"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/codec"
+)
+
+// The floor of a fetch: the same sealed blobs, in order, as they are, over two
+// libp2p TCP+TLS streams; the reader hashes each, opens it and writes the file.
+const (
+	floorProtocol = "/aml-bench/floor/1"
+	floorStreams  = 2
+)
+
+// folderSource reads the blobs of a stopped or running node from its folder.
+type folderSource string
+
+func (f folderSource) Get(_ context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
+	hex := id.String()
+	data, err := os.ReadFile(filepath.Join(string(f), "blobs", hex[:2], hex[2:4], hex))
+	return append(dst, data...), err
+}
+
+// leaves lists the chunks of the file that entry describes.
+func leaves(ctx context.Context, o options) ([]codec.Leaf, channel.FileEntry, error) {
+	doc, err := os.ReadFile(o.input)
+	if err != nil {
+		return nil, channel.FileEntry{}, err
+	}
+	entries, err := channel.ParseFileEntries(doc)
+	if err != nil {
+		return nil, channel.FileEntry{}, err
+	}
+	var all []codec.Leaf
+	for leaf, err := range codec.Leaves(ctx, folderSource(o.home), entries[0].File()) {
+		if err != nil {
+			return nil, channel.FileEntry{}, err
+		}
+		all = append(all, leaf)
+	}
+	return all, entries[0], nil
+}
+
+func floorHost() (host.Host, error) {
+	return libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.Transport(tcp.NewTCPTransport),
+		libp2p.Security(libp2ptls.ID, libp2ptls.New), libp2p.DisableRelay())
+}
+
+func floorServe(ctx context.Context, o options) error {
+	all, _, err := leaves(ctx, o)
+	if err != nil {
+		return err
+	}
+	h, err := floorHost()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	h.SetStreamHandler(floorProtocol, func(s network.Stream) {
+		defer s.Close()
+		var which [1]byte
+		if _, err := io.ReadFull(s, which[:]); err != nil {
+			return
+		}
+		var blob []byte
+		for i := int(which[0]); i < len(all); i += floorStreams {
+			var err error
+			if blob, err = folderSource(o.home).Get(ctx, all[i].Ref.ID, blob[:0]); err != nil {
+				_ = s.Reset()
+				return
+			}
+			var size [4]byte
+			binary.BigEndian.PutUint32(size[:], uint32(len(blob)))
+			if _, err := s.Write(append(size[:], blob...)); err != nil {
+				return
+			}
+		}
+	})
+	addrs, err := peer.AddrInfoToP2pAddrs(&peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()})
+	if err != nil {
+		return err
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(map[string][]multiaddr.Multiaddr{"addrs": addrs}); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func floorFetch(ctx context.Context, o options) error {
+	all, entry, err := leaves(ctx, o)
+	if err != nil {
+		return err
+	}
+	h, err := floorHost()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	info, err := peer.AddrInfoFromString(o.peer)
+	if err != nil {
+		return err
+	}
+	if err := h.Connect(ctx, *info); err != nil {
+		return err
+	}
+	out, err := os.Create(o.output)
+	if err != nil {
+		return err
+	}
+	var group errgroup.Group
+	for which := range floorStreams {
+		group.Go(func() error { return floorStream(ctx, h, info.ID, which, all, out) })
+	}
+	if err := group.Wait(); err != nil {
+		return errors.Join(err, out.Close())
+	}
+	if o.sync {
+		if err := out.Sync(); err != nil {
+			return err
+		}
+	}
+	if st, err := out.Stat(); err != nil || uint64(st.Size()) != entry.Size {
+		return fmt.Errorf("floor wrote %v bytes, want %d: %w", st, entry.Size, err)
+	}
+	return out.Close()
+}
+
+func floorStream(ctx context.Context, h host.Host, from peer.ID, which int, all []codec.Leaf, out *os.File) error {
+	s, err := h.NewStream(ctx, from, floorProtocol)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.SetDeadline(time.Now().Add(10 * time.Minute)); err != nil {
+		return err
+	}
+	if _, err := s.Write([]byte{byte(which)}); err != nil {
+		return err
+	}
+	r := bufio.NewReaderSize(s, 64<<10)
+	blob, plain := make([]byte, 0, blobnet.MaxBlobSize), make([]byte, 0, blobnet.MaxBlobSize)
+	for i := which; i < len(all); i += floorStreams {
+		var size [4]byte
+		if _, err := io.ReadFull(r, size[:]); err != nil {
+			return err
+		}
+		n := binary.BigEndian.Uint32(size[:])
+		if n > blobnet.MaxBlobSize {
+			return blobnet.ErrTooLarge
+		}
+		if _, err := io.ReadFull(r, blob[:n]); err != nil {
+			return err
+		}
+		if blobnet.Sum(blob[:n]) != all[i].Ref.ID {
+			return blobnet.ErrCorrupt
+		}
+		if plain, err = codec.Open(plain[:0], blob[:n], all[i].Ref); err != nil {
+			return err
+		}
+		if _, err := out.WriteAt(plain, int64(all[i].Offset)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

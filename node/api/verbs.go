@@ -1,0 +1,140 @@
+package api
+
+import (
+	"context"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/node"
+)
+
+// What the verbs take and give, by the names that a caller of this package
+// uses. The documentation of each stands in node.
+type (
+	None     = node.None
+	Duration = node.Duration
+	BlobID   = blobnet.ID
+	Kind     = channel.Kind
+
+	Status = node.Status
+
+	IngestRequest = node.IngestRequest
+	IngestResult  = node.IngestResult
+
+	SeedRequest = node.SeedRequest
+	SeedResult  = node.SeedResult
+
+	FetchRequest = node.FetchRequest
+	FetchResult  = node.FetchResult
+
+	BlobStatus = node.BlobStatus
+	PinRequest = node.PinRequest
+	PinResult  = node.PinResult
+
+	CreateRequest  = node.CreateRequest
+	CreateResult   = node.CreateResult
+	PublishRequest = node.PublishRequest
+	PublishResult  = node.PublishResult
+
+	SubscribeRequest   = node.SubscribeRequest
+	SubscribeResult    = node.SubscribeResult
+	UnsubscribeRequest = node.UnsubscribeRequest
+	UnsubscribeResult  = node.UnsubscribeResult
+
+	ChannelInfo = node.ChannelInfo
+	ListResult  = node.ListResult
+	ShowRequest = node.ShowRequest
+	ShowResult  = node.ShowResult
+)
+
+// What the events carry.
+type (
+	ListeningEvent = node.ListeningEvent
+	ProgressEvent  = node.ProgressEvent
+	UploadEvent    = node.UploadEvent
+	PeerEvent      = node.PeerEvent
+	ManifestEvent  = node.ManifestEvent
+	FileEvent      = node.FileEvent
+	RemovedEvent   = node.RemovedEvent
+	ChannelEvent   = node.ChannelEvent
+	ErrorEvent     = node.ErrorEvent
+)
+
+// ParseBlobID reads a blob's id, 64 lower-case hex digits.
+func ParseBlobID(s string) (BlobID, error) { return blobnet.ParseID(s) }
+
+// Status says who the node is and what it holds.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return call[Status](ctx, c, "status", None{}, nil)
+}
+
+// Listening says under which addresses the node can be reached, once it can.
+func (c *Client) Listening(ctx context.Context) (ListeningEvent, error) {
+	return call[ListeningEvent](ctx, c, "listening", None{}, nil)
+}
+
+// Watch streams everything that the node does until ctx ends.
+func (c *Client) Watch(ctx context.Context, on func(Event)) error {
+	_, err := call[None](ctx, c, "watch", None{}, on)
+	return err
+}
+
+// Ingest seals a file, or each file of a folder, into the store.
+func (c *Client) Ingest(ctx context.Context, req IngestRequest, on func(Event)) (IngestResult, error) {
+	return call[IngestResult](ctx, c, "ingest", req, on)
+}
+
+// Seed announces and serves files until ctx ends.
+func (c *Client) Seed(ctx context.Context, req SeedRequest, on func(Event)) (SeedResult, error) {
+	return call[SeedResult](ctx, c, "blob-seed", req, on)
+}
+
+// Fetch gets a file from whoever has it.
+func (c *Client) Fetch(ctx context.Context, req FetchRequest, on func(Event)) (FetchResult, error) {
+	return call[FetchResult](ctx, c, "blob-fetch", req, on)
+}
+
+// BlobStatus counts the blob store.
+func (c *Client) BlobStatus(ctx context.Context) (BlobStatus, error) {
+	return call[BlobStatus](ctx, c, "blob-status", None{}, nil)
+}
+
+// Pin keeps blobs from eviction; Unpin takes that back.
+func (c *Client) Pin(ctx context.Context, req PinRequest) (PinResult, error) {
+	return call[PinResult](ctx, c, "blob-pin", req, nil)
+}
+
+// Unpin takes one Pin back.
+func (c *Client) Unpin(ctx context.Context, req PinRequest) (PinResult, error) {
+	return call[PinResult](ctx, c, "blob-unpin", req, nil)
+}
+
+// Create founds a channel.
+func (c *Client) Create(ctx context.Context, req CreateRequest) (CreateResult, error) {
+	return call[CreateResult](ctx, c, "channel-create", req, nil)
+}
+
+// Publish adds a release to one of this node's channels.
+func (c *Client) Publish(ctx context.Context, req PublishRequest, on func(Event)) (PublishResult, error) {
+	return call[PublishResult](ctx, c, "channel-publish", req, on)
+}
+
+// Subscribe follows a channel or a topic.
+func (c *Client) Subscribe(ctx context.Context, req SubscribeRequest, on func(Event)) (SubscribeResult, error) {
+	return call[SubscribeResult](ctx, c, "channel-subscribe", req, on)
+}
+
+// Unsubscribe ends a subscription.
+func (c *Client) Unsubscribe(ctx context.Context, req UnsubscribeRequest) (UnsubscribeResult, error) {
+	return call[UnsubscribeResult](ctx, c, "channel-unsubscribe", req, nil)
+}
+
+// List names the known channels.
+func (c *Client) List(ctx context.Context) (ListResult, error) {
+	return call[ListResult](ctx, c, "channel-list", None{}, nil)
+}
+
+// Show says all about one channel.
+func (c *Client) Show(ctx context.Context, req ShowRequest) (ShowResult, error) {
+	return call[ShowResult](ctx, c, "channel-show", req, nil)
+}

@@ -1,0 +1,194 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync/atomic"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/blobnet/exchange"
+	"github.com/anonymous-media-library/aml/blobnet/tracker"
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/codec"
+	"github.com/anonymous-media-library/aml/publisher"
+)
+
+// batch is how many blob ids go into one question to the store.
+const batch = 1024
+
+// Ingest seals a file or folder into the store. It emits ProgressEvents.
+func (n *Node) Ingest(ctx context.Context, req IngestRequest, emit func(any)) (IngestResult, error) {
+	res, err := n.pub.Ingest(ctx, publisher.IngestSpec{Path: req.Path, ChunkSize: req.ChunkSize, OnProgress: progress(emit)})
+	if err != nil {
+		return IngestResult{}, err
+	}
+	return IngestResult{Folder: res.Folder, Entries: res.Entries}, nil
+}
+
+// BlobStatus counts the blob store.
+func (n *Node) BlobStatus(ctx context.Context, _ None, _ func(any)) (BlobStatus, error) {
+	s, err := n.blobs.Stats(ctx)
+	if err != nil {
+		return BlobStatus{}, err
+	}
+	return BlobStatus{
+		BlobCount: s.BlobCount, CurrentSize: s.CurrentSize, MaxSize: s.MaxSize,
+		Pinned: s.Pinned, PinnedSize: s.PinnedSize, Utilization: s.Utilization(),
+	}, nil
+}
+
+// Pin pins the named blobs, or all blobs of the named files; a file's blobs
+// must be in the store, so that its index can be read.
+func (n *Node) Pin(ctx context.Context, req PinRequest, _ func(any)) (PinResult, error) {
+	return n.eachNamed(ctx, req, func(ids []blobnet.ID) error {
+		has, err := n.blobs.Has(ctx, ids...)
+		if err != nil {
+			return err
+		}
+		for i, ok := range has {
+			if !ok {
+				return fmt.Errorf("pinning %s: %w in this store; fetch it first", ids[i], blobnet.ErrNotFound)
+			}
+		}
+		return n.blobs.Pin(ctx, ids...)
+	})
+}
+
+// Unpin takes one pin off each of the named blobs.
+func (n *Node) Unpin(ctx context.Context, req PinRequest, _ func(any)) (PinResult, error) {
+	return n.eachNamed(ctx, req, func(ids []blobnet.ID) error { return n.blobs.Unpin(ctx, ids...) })
+}
+
+// eachNamed collects what req names before it acts, so that a bad entry changes
+// nothing.
+func (n *Node) eachNamed(ctx context.Context, req PinRequest, do func([]blobnet.ID) error) (PinResult, error) {
+	ids := req.IDs
+	if len(req.Entries) > 0 {
+		entries, err := channel.ParseFileEntries(req.Entries)
+		if err != nil {
+			return PinResult{}, err
+		}
+		for _, e := range entries {
+			for id, err := range codec.Blobs(ctx, n.blobs, e.File()) {
+				if err != nil {
+					return PinResult{}, fmt.Errorf("listing the blobs of %q: %w", e.Name, err)
+				}
+				ids = append(ids, id)
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return PinResult{}, fmt.Errorf("%w: no blob named", ErrUsage)
+	}
+	if err := do(ids); err != nil {
+		return PinResult{}, err
+	}
+	return PinResult{Blobs: len(ids)}, n.blobs.Sync(ctx)
+}
+
+// Seed announces the files' root blobs and serves all of their blobs until ctx
+// ends. It emits a ListeningEvent first and an UploadEvent per blob.
+func (n *Node) Seed(ctx context.Context, req SeedRequest, emit func(any)) (SeedResult, error) {
+	entries, err := channel.ParseFileEntries(req.Entries)
+	if err != nil {
+		return SeedResult{}, err
+	}
+	net, err := n.online(ctx)
+	if err != nil {
+		return SeedResult{}, err
+	}
+	if err := net.know(req.Peers); err != nil {
+		return SeedResult{}, err
+	}
+	emit(net.listening())
+	res := SeedResult{Files: len(entries)}
+	keys := make([]tracker.Key, len(entries))
+	for i, e := range entries {
+		blobs, err := n.holds(ctx, e)
+		if err != nil {
+			return SeedResult{}, err
+		}
+		res.Blobs += blobs
+		keys[i] = tracker.Key(e.Root.ID)
+	}
+	events, stop := n.bus.watch(func(about string) bool { return about == aboutUploads })
+	defer stop()
+	if err := net.tracker.Announce(ctx, keys...); err != nil {
+		return SeedResult{}, fmt.Errorf("announcing: %w", err)
+	}
+	defer net.tracker.Unannounce(keys...)
+	for {
+		select {
+		case <-ctx.Done():
+			return res, context.Cause(ctx)
+		case e, ok := <-events:
+			if !ok {
+				return res, errLagged
+			}
+			if up, ok := e.(UploadEvent); ok {
+				res.UploadedBlobs++
+				res.UploadedBytes += up.Size
+			}
+			emit(e)
+		}
+	}
+}
+
+// holds checks that every blob of e is in the store, and counts them.
+func (n *Node) holds(ctx context.Context, e channel.FileEntry) (int, error) {
+	count := 0
+	for ids, err := range batches(codec.Blobs(ctx, n.blobs, e.File()), batch) {
+		if err != nil {
+			return 0, fmt.Errorf("reading %q from the store: %w; ingest or fetch it first", e.Name, err)
+		}
+		has, err := n.blobs.Has(ctx, ids...)
+		if err != nil {
+			return 0, err
+		}
+		for i, ok := range has {
+			if !ok {
+				return 0, fmt.Errorf("%q: blob %s: %w in this store; ingest or fetch the file first", e.Name, ids[i], blobnet.ErrNotFound)
+			}
+		}
+		count += len(ids)
+	}
+	return count, nil
+}
+
+// batches groups a sequence into slices of at most size, which the next one
+// overwrites.
+func batches[T any](seq iter.Seq2[T, error], size int) iter.Seq2[[]T, error] {
+	return func(yield func([]T, error) bool) {
+		group := make([]T, 0, size)
+		for v, err := range seq {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if group = append(group, v); len(group) == size {
+				if !yield(group, nil) {
+					return
+				}
+				group = group[:0]
+			}
+		}
+		if len(group) > 0 {
+			yield(group, nil)
+		}
+	}
+}
+
+// errLagged ends a stream whose reader did not keep up.
+var errLagged = errors.New("events came faster than they were read")
+
+// onExchange turns what the exchange tells into events for whoever watches.
+func (n *Node) onExchange(e exchange.Event) {
+	switch e.Kind {
+	case exchange.KindUpload:
+		n.bus.send(aboutUploads, UploadEvent{Event: "upload", Peer: e.Peer.String(), ID: e.ID.String(), Size: e.Bytes})
+	case exchange.KindMisbehaviour:
+		n.bus.send(aboutPeers, PeerEvent{Event: "peer", Peer: e.Peer.String(), State: "misbehaved", Message: "sent bytes that break the protocol or do not hash to their id"})
+	}
+}

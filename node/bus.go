@@ -1,0 +1,58 @@
+package node
+
+import "sync"
+
+// busBuffer is how many events a watcher may lag behind before it is cut off.
+const busBuffer = 1 << 14
+
+// bus hands events to all who watch. Sending never blocks: a watcher that lags
+// too far loses its channel, so that a stuck terminal can't hold up a node.
+type bus struct {
+	mu       sync.Mutex // guards watchers; held for memory work alone
+	watchers map[*watcher]struct{}
+}
+
+type watcher struct {
+	want func(about string) bool
+	ch   chan any
+}
+
+// What an event is about, beside the id of a subscription.
+const (
+	aboutUploads = "uploads"
+	aboutPeers   = "peers"
+)
+
+// watch returns a channel of the events about what want accepts, and a
+// function that ends it. The channel closes early only if its reader lags.
+func (b *bus) watch(want func(about string) bool) (<-chan any, func()) {
+	w := &watcher{want: want, ch: make(chan any, busBuffer)}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.watchers == nil {
+		b.watchers = map[*watcher]struct{}{}
+	}
+	b.watchers[w] = struct{}{}
+	return w.ch, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.watchers, w)
+	}
+}
+
+// send tells everybody who wants to hear about that.
+func (b *bus) send(about string, event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for w := range b.watchers {
+		if !w.want(about) {
+			continue
+		}
+		select {
+		case w.ch <- event:
+		default:
+			close(w.ch)
+			delete(b.watchers, w)
+		}
+	}
+}

@@ -1,0 +1,164 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
+)
+
+// List names every channel that the catalogue knows.
+func (n *Node) List(ctx context.Context, _ None, _ func(any)) (ListResult, error) {
+	infos, err := n.catalog.Channels(ctx)
+	if err != nil {
+		return ListResult{}, err
+	}
+	subscribed, err := n.subscribed(ctx)
+	if err != nil {
+		return ListResult{}, err
+	}
+	res := ListResult{Channels: []ChannelInfo{}}
+	for _, info := range infos {
+		res.Channels = append(res.Channels, describe(info, subscribed))
+	}
+	return res, nil
+}
+
+// Show says all about one known channel.
+func (n *Node) Show(ctx context.Context, req ShowRequest, _ func(any)) (ShowResult, error) {
+	info, err := n.find(ctx, req.Target)
+	if err != nil {
+		return ShowResult{}, err
+	}
+	subscribed, err := n.subscribed(ctx)
+	if err != nil {
+		return ShowResult{}, err
+	}
+	res := ShowResult{ChannelInfo: describe(info, subscribed), Expires: info.Root.Expires, Logs: []LogInfo{}, Files: []channel.FileEntry{}}
+	for _, l := range info.Logs {
+		out := LogInfo{Log: l.Log, Seq: l.Seq, Hash: l.Hash, Fresh: l.Fresh, Frozen: l.Frozen}
+		if l.Head != nil {
+			out.Expires = l.Head.Expires
+		}
+		res.Logs = append(res.Logs, out)
+	}
+	for e, err := range n.catalog.Entries(ctx, info.ID, catalog.EntryFilter{}) {
+		if err != nil {
+			return ShowResult{}, err
+		}
+		res.Files = append(res.Files, e.FileEntry)
+	}
+	return res, nil
+}
+
+func describe(info catalog.Info, subscribed map[channel.ID]bool) ChannelInfo {
+	out := ChannelInfo{
+		Channel: info.ID.String(), Address: address(info.ID),
+		Title: info.Root.Title, Topics: info.Root.Topics, Class: string(info.Root.Class), Kind: string(info.Root.Kind),
+		Root: info.Root.Version, Releases: uint64(info.Releases), Entries: uint64(info.Entries),
+		Fresh: info.Fresh, Forked: info.Forked, Own: info.Reason == catalog.Owned, Subscribed: subscribed[info.ID],
+	}
+	for _, l := range info.Logs {
+		out.Updated = max(out.Updated, l.Issued)
+	}
+	return out
+}
+
+func (n *Node) subscribed(ctx context.Context) (map[channel.ID]bool, error) {
+	subs, err := n.catalog.Subscriptions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ids := map[channel.ID]bool{}
+	for _, s := range subs {
+		if !s.Channel.IsZero() {
+			ids[s.Channel] = true
+		}
+	}
+	return ids, nil
+}
+
+// Listening waits for the network and says where it is reached.
+func (n *Node) Listening(ctx context.Context, _ None, _ func(any)) (ListeningEvent, error) {
+	net, err := n.online(ctx)
+	if err != nil {
+		return ListeningEvent{}, err
+	}
+	return net.listening(), nil
+}
+
+// Watch emits a ListeningEvent, then everything that the node does but single
+// uploads, until ctx ends.
+func (n *Node) Watch(ctx context.Context, _ None, emit func(any)) (None, error) {
+	net, err := n.online(ctx)
+	if err != nil {
+		return None{}, err
+	}
+	events, stop := n.bus.watch(func(about string) bool { return about != aboutUploads })
+	defer stop()
+	emit(net.listening())
+	for {
+		select {
+		case <-ctx.Done():
+			return None{}, context.Cause(ctx)
+		case e, ok := <-events:
+			if !ok {
+				return None{}, errLagged
+			}
+			emit(e)
+		}
+	}
+}
+
+// Status says who the node is and what it holds.
+func (n *Node) Status(ctx context.Context, _ None, _ func(any)) (Status, error) {
+	s := Status{Home: n.cfg.Paths.Home, PID: os.Getpid(), Started: channel.Time(n.started.Unix()), Addrs: []string{}, Subscriptions: []Subscription{}}
+	id, err := peerID(n.identity)
+	if err != nil {
+		return Status{}, err
+	}
+	s.PeerID = id
+	if n.cfg.Network {
+		net, err := n.online(ctx)
+		if err != nil {
+			return Status{}, err
+		}
+		s.Addrs = net.addrs()
+		s.Peers = len(net.host.Network().Peers())
+	}
+	if s.Blobs, err = n.BlobStatus(ctx, None{}, nil); err != nil {
+		return Status{}, err
+	}
+	infos, err := n.catalog.Channels(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	s.Channels = len(infos)
+	for _, info := range infos {
+		if info.Reason == catalog.Owned {
+			s.Own++
+		}
+	}
+	subs, err := n.catalog.Subscriptions(ctx)
+	if err != nil {
+		return Status{}, fmt.Errorf("listing subscriptions: %w", err)
+	}
+	running := n.follows.names()
+	for _, sub := range subs {
+		s.Subscriptions = append(s.Subscriptions, Subscription{
+			ID: sub.ID, Target: targetOf(sub), Output: sub.Output, Running: slices.Contains(running, sub.ID),
+		})
+	}
+	return s, nil
+}
+
+// targetOf names what a subscription follows, without a read key.
+func targetOf(sub catalog.Subscription) string {
+	if sub.Topic != "" {
+		return sub.Topic
+	}
+	return address(sub.Channel)
+}

@@ -1,0 +1,64 @@
+package node
+
+import "github.com/anonymous-media-library/aml/subscriber"
+
+// Events are what a running request tells on the way. Each is one line of
+// NDJSON with --json, told apart by its "event" field.
+
+// ListeningEvent ("listening") is the first thing that whatever serves says.
+type ListeningEvent struct {
+	Event  string   `json:"event"`
+	PeerID string   `json:"peerId"`
+	Addrs  []string `json:"addrs"` // multiaddrs, each ending in /p2p/PEERID
+}
+
+// ProgressEvent ("progress") counts bytes of plaintext.
+type ProgressEvent struct {
+	Event string `json:"event"`
+	Name  string `json:"name,omitempty"` // the file it is about
+	Done  uint64 `json:"done"`           // bytes
+	Total uint64 `json:"total"`          // bytes; 0 if not known
+	Local uint64 `json:"local"`          // bytes of Done that were here already
+}
+
+// UploadEvent ("upload") says that a peer got a blob from this node.
+type UploadEvent struct {
+	Event string `json:"event"`
+	Peer  string `json:"peer"`
+	ID    string `json:"id"`
+	Size  int64  `json:"size"` // bytes
+}
+
+// PeerEvent ("peer") says that a peer was found unreachable or misbehaved.
+type PeerEvent struct {
+	Event   string `json:"event"`
+	Peer    string `json:"peer"`
+	State   string `json:"state"` // unreachable, misbehaved
+	Message string `json:"message,omitempty"`
+}
+
+// ChannelEvent ("channel") says that a subscription to a topic found a channel.
+type ChannelEvent struct {
+	Event   string `json:"event"`
+	Channel string `json:"channel"`
+	Address string `json:"address"`
+	Title   string `json:"title"`
+	Topic   string `json:"topic"`
+	Trusted bool   `json:"trusted"` // and therefore followed
+}
+
+// ErrorEvent ("error") is a failure that does not end the request: it will be
+// tried again.
+type ErrorEvent struct {
+	Event   string `json:"event"`
+	Channel string `json:"channel,omitempty"`
+	Name    string `json:"name,omitempty"`
+	Message string `json:"message"`
+}
+
+// What a followed channel does; see subscriber.
+type (
+	ManifestEvent = subscriber.ManifestEvent
+	FileEvent     = subscriber.FileEvent
+	RemovedEvent  = subscriber.RemovedEvent
+)

@@ -1,0 +1,186 @@
+// Package node assembles everything into one running participant: it opens the
+// store and the catalogue, owns the libp2p host and every goroutine, and
+// carries out what a user asks for. It is publisher, subscriber and mirror.
+//
+// It decides how the rooms below it work together and nothing that one of them
+// could decide alone: no format, no protocol, no scheduling. It must never know
+// how it is asked (node/api) or by what program (cmd/aml).
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/anonymous-media-library/aml/blobnet/diskstore"
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/config"
+	"github.com/anonymous-media-library/aml/internal/flock"
+	"github.com/anonymous-media-library/aml/node/transport"
+	"github.com/anonymous-media-library/aml/publisher"
+)
+
+// ErrInUse: another process runs a node on this home.
+var ErrInUse = errors.New("home is in use")
+
+// Config is what Open needs.
+type Config struct {
+	config.Config
+	Log *slog.Logger // if nil, slog.Default()
+
+	Network bool // start the network; without it, whatever needs it fails
+	Resume  bool // go on with every subscription that the catalogue remembers
+}
+
+// Node is one participant. Open makes it and Run runs it; the methods that
+// carry out requests may be called from many goroutines while Run runs, those
+// that need no network also before.
+type Node struct {
+	cfg      Config
+	log      *slog.Logger
+	started  time.Time
+	lock     *flock.Lock
+	identity crypto.PrivKey
+	blobs    *diskstore.Store
+	catalog  *catalog.Catalog
+	pub      *publisher.Publisher
+	bus      bus
+	follows  follows
+
+	ready chan struct{} // closed when net is set, or Run needs no network
+	net   *network      // nil until ready, and without Config.Network
+}
+
+// Open takes the home's lock, or fails with ErrInUse, and opens what is on
+// disk, making it where it is missing. It starts nothing.
+func Open(ctx context.Context, cfg Config) (*Node, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	for _, dir := range []string{cfg.Paths.Home, cfg.Paths.Keys} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("making the home folder: %w", err)
+		}
+	}
+	lock, err := flock.TryLock(cfg.Paths.Lock)
+	if errors.Is(err, flock.ErrLocked) {
+		return nil, fmt.Errorf("%w: %w", ErrInUse, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("locking the home %s: %w", cfg.Paths.Home, err)
+	}
+	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), lock: lock, ready: make(chan struct{})}
+	if err := n.open(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+func (n *Node) open(ctx context.Context) (err error) {
+	if n.identity, err = transport.LoadOrCreateIdentity(n.cfg.Paths.Identity); err != nil {
+		return err
+	}
+	if n.blobs, err = diskstore.Open(diskstore.Config{
+		Dir: n.cfg.Paths.Blobs, MaxSize: n.cfg.Quota, MinFree: orNone(n.cfg.MinFree),
+	}); err != nil {
+		return fmt.Errorf("opening the blob store: %w", err)
+	}
+	if n.catalog, err = catalog.Open(ctx, catalog.Config{Path: n.cfg.Paths.Catalog}); err != nil {
+		return fmt.Errorf("opening the catalogue: %w", err)
+	}
+	n.pub, err = publisher.New(publisher.Config{Blobs: n.blobs, Ledger: n.catalog, Broadcast: n.broadcast})
+	if err != nil {
+		return fmt.Errorf("opening the publisher: %w", err)
+	}
+	return nil
+}
+
+// orNone turns "0 means none" into the store's "below zero means none".
+func orNone(n int64) int64 {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
+// Ready is closed once requests that need the network can be made.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// Run runs the node until ctx ends or a part of it fails, and waits for all of
+// it to end. It returns nil after an end by ctx.
+func (n *Node) Run(ctx context.Context) error {
+	if !n.cfg.Network {
+		close(n.ready)
+		<-ctx.Done()
+		return nil
+	}
+	net, err := n.newNetwork()
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	net.start(ctx, group)
+	n.follows.open(ctx, group)
+	n.net = net
+	close(n.ready)
+	group.Go(func() error { return n.serveOwn(ctx) })
+	if n.cfg.Resume {
+		group.Go(func() error { return n.resume(ctx) })
+	}
+	err = group.Wait()
+	if closeErr := net.host.Close(); err == nil && closeErr != nil {
+		err = fmt.Errorf("closing the network: %w", closeErr)
+	}
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return err
+}
+
+// Close closes what Open opened. Call it after Run has returned.
+func (n *Node) Close() error {
+	var errs []error
+	if n.catalog != nil {
+		errs = append(errs, n.catalog.Close())
+	}
+	if n.blobs != nil {
+		errs = append(errs, n.blobs.Close())
+	}
+	return errors.Join(append(errs, n.lock.Unlock())...)
+}
+
+// errOffline: a request needs the network of a node that was opened without.
+var errOffline = errors.New("this command runs without network")
+
+// online returns the network, once it is up.
+func (n *Node) online(ctx context.Context) (*network, error) {
+	select {
+	case <-n.ready:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if n.net == nil {
+		return nil, errOffline
+	}
+	return n.net, nil
+}
+
+// broadcast tells the network of new envelopes of an own channel. Without a
+// network nothing is lost: they are stored, and served when there is one.
+func (n *Node) broadcast(ctx context.Context, id channel.ID, envelopes ...[]byte) error {
+	if !n.cfg.Network {
+		return nil
+	}
+	net, err := n.online(ctx)
+	if err != nil {
+		return err
+	}
+	return net.gossip.Publish(ctx, id, envelopes...)
+}

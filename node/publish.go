@@ -1,0 +1,242 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/anonymous-media-library/aml/blobnet/tracker"
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/publisher"
+)
+
+// publishKey is the file of the publishing key that is used when a request
+// names no other.
+const publishKey = "publish.pem"
+
+// Create founds a channel.
+func (n *Node) Create(ctx context.Context, req CreateRequest, _ func(any)) (CreateResult, error) {
+	key, file, err := n.publishingKey(req.KeyFile)
+	if err != nil {
+		return CreateResult{}, err
+	}
+	created, err := n.create(ctx, req.Topics, req.Title, req.Kind, key, file)
+	if err != nil {
+		return CreateResult{}, err
+	}
+	return CreateResult{
+		Channel: created.Channel.String(), Address: address(created.Channel), Topics: created.Topics,
+		RootKey: created.RootKeyFile, Key: file,
+	}, nil
+}
+
+func (n *Node) create(ctx context.Context, topics []string, title string, kind channel.Kind, key channel.PrivateKey, file string) (publisher.Created, error) {
+	for i, t := range topics {
+		normal, err := channel.NormalizeTopic(t)
+		if err != nil {
+			return publisher.Created{}, fmt.Errorf("%w: topic %q: %w", ErrUsage, t, err)
+		}
+		topics[i] = normal
+	}
+	switch kind {
+	case "":
+		kind = channel.KindMedia
+	case channel.KindMedia, channel.KindUpdate:
+	default:
+		return publisher.Created{}, fmt.Errorf("%w: kind %q: want media or update", ErrUsage, kind)
+	}
+	if title == "" && len(topics) > 0 {
+		title = topics[0]
+	}
+	created, err := n.pub.Create(ctx, publisher.CreateSpec{
+		Topics: topics, Title: title, Kind: kind, Key: key, KeyFile: file, KeyDir: n.cfg.Paths.Keys,
+	})
+	if err != nil {
+		return publisher.Created{}, fmt.Errorf("founding a channel: %w", err)
+	}
+	return created, n.own(ctx, created.Channel)
+}
+
+// publishingKey loads the key of file, or this node's own, made when it is
+// first wanted.
+func (n *Node) publishingKey(file string) (channel.PrivateKey, string, error) {
+	own := file == ""
+	if own {
+		file = filepath.Join(n.cfg.Paths.Keys, publishKey)
+	}
+	key, err := channel.LoadKey(file)
+	if own && errors.Is(err, fs.ErrNotExist) {
+		if key, err = channel.GenerateKey(); err == nil {
+			err = channel.WriteKey(file, key)
+		}
+	}
+	if err != nil {
+		return channel.PrivateKey{}, "", fmt.Errorf("publishing key: %w", err)
+	}
+	return key, file, nil
+}
+
+// Publish adds a release to an own channel, which is founded if the topic has
+// none by that key. The release is on disk before anybody is told. It emits
+// ProgressEvents.
+func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) (PublishResult, error) {
+	if n.cfg.Network {
+		net, err := n.online(ctx)
+		if err != nil {
+			return PublishResult{}, err
+		}
+		if err := net.know(req.Peers); err != nil {
+			return PublishResult{}, err
+		}
+	}
+	key, file, err := n.publishingKey(req.KeyFile)
+	if err != nil {
+		return PublishResult{}, err
+	}
+	t, err := parseTarget(req.Topic)
+	if err != nil {
+		return PublishResult{}, err
+	}
+	// The channel is looked up before anything is sealed and founded after, so
+	// that bad input leaves nothing behind.
+	own, found, err := n.ownChannel(ctx, t, key.Public())
+	if err != nil {
+		return PublishResult{}, err
+	}
+	release, err := n.release(ctx, req, own.Channel, emit)
+	if err != nil {
+		return PublishResult{}, err
+	}
+	if !found {
+		created, err := n.create(ctx, []string{t.topic}, "", "", key, file)
+		if err != nil {
+			return PublishResult{}, err
+		}
+		own.Channel = created.Channel
+	}
+	release.Channel, release.Key = own.Channel, key
+	done, err := n.pub.Publish(ctx, release)
+	if err != nil {
+		return PublishResult{}, fmt.Errorf("publishing to %s: %w", address(own.Channel), err)
+	}
+	if err := n.own(ctx, own.Channel); err != nil {
+		return PublishResult{}, err
+	}
+	info, err := n.catalog.Channel(ctx, own.Channel)
+	if err != nil {
+		return PublishResult{}, err
+	}
+	res := PublishResult{
+		Address: address(own.Channel), Channel: own.Channel.String(), Created: !found, Topics: info.Root.Topics,
+		Seq: done.Seq, Hash: done.Hash, Entries: len(release.Entries), Removed: len(release.Remove),
+	}
+	for _, e := range release.Entries {
+		res.Bytes += e.Size
+	}
+	return res, nil
+}
+
+// ownChannel finds the channel that a publication goes to; found is false if a
+// topic has none by that key yet.
+func (n *Node) ownChannel(ctx context.Context, t target, key channel.PublicKey) (own catalog.Own, found bool, err error) {
+	if t.topic != "" {
+		own, err = n.catalog.OwnByTopic(ctx, t.topic, key)
+		if errors.Is(err, fs.ErrNotExist) {
+			return own, false, nil
+		}
+		return own, err == nil, err
+	}
+	owns, err := n.catalog.Owns(ctx)
+	if err != nil {
+		return own, false, err
+	}
+	for _, o := range owns {
+		if o.Channel == t.address.ID && o.Key == key {
+			return o, true, nil
+		}
+	}
+	return own, false, fmt.Errorf("publishing to %s: %w: this key is not one of its publishers here; use -k with the key that is", t.address, channel.ErrNotAuthorized)
+}
+
+// release seals what a request names.
+func (n *Node) release(ctx context.Context, req PublishRequest, id channel.ID, emit func(any)) (publisher.Release, error) {
+	release := publisher.Release{Title: req.Title, Description: req.Description}
+	if len(req.Draft) > 0 {
+		draft, err := channel.ParseDraft(req.Draft)
+		if err != nil {
+			return release, fmt.Errorf("reading manifest.json: %w", err)
+		}
+		return n.pub.FromDraft(ctx, publisher.DraftSpec{
+			Draft: draft, Dir: req.DraftDir, Channel: id, ChunkSize: req.ChunkSize, OnProgress: progress(emit),
+		})
+	}
+	if len(req.Paths) == 0 {
+		return release, fmt.Errorf("%w: nothing to publish: give files, folders or a manifest.json", ErrUsage)
+	}
+	named := map[string]string{}
+	for _, path := range req.Paths {
+		res, err := n.pub.Ingest(ctx, publisher.IngestSpec{Path: path, ChunkSize: req.ChunkSize, OnProgress: progress(emit)})
+		if err != nil {
+			return release, err
+		}
+		for _, e := range res.Entries {
+			if other, twice := named[e.Name]; twice {
+				return release, fmt.Errorf("%w: %s and %s both give %q; names in a channel are unique", ErrUsage, other, path, e.Name)
+			}
+			named[e.Name] = path
+			release.Entries = append(release.Entries, e)
+		}
+	}
+	return release, nil
+}
+
+// renewInterval is how often the heads of own channels are looked at.
+const renewInterval = time.Minute
+
+// serveOwn keeps own channels on the network until ctx ends: announced, their
+// heads fresh.
+func (n *Node) serveOwn(ctx context.Context) error {
+	owns, err := n.catalog.Owns(ctx)
+	if err != nil {
+		return fmt.Errorf("listing own channels: %w", err)
+	}
+	for _, o := range owns {
+		if err := n.own(ctx, o.Channel); err != nil {
+			return err
+		}
+	}
+	for {
+		if err := n.pub.RenewHeads(ctx); err != nil && ctx.Err() == nil {
+			n.log.Warn("renewing heads", "error", err)
+		}
+		if pause(ctx, renewInterval) != nil {
+			return nil
+		}
+	}
+}
+
+// own puts an own channel on the network: its gossip is joined, it and its
+// files are announced. Without a network there is nothing to do.
+func (n *Node) own(ctx context.Context, id channel.ID) error {
+	if !n.cfg.Network {
+		return nil
+	}
+	if err := n.net.gossip.Follow(id); err != nil {
+		return fmt.Errorf("joining the gossip of %s: %w", address(id), err)
+	}
+	var keys []tracker.Key
+	for e, err := range n.catalog.Entries(ctx, id, catalog.EntryFilter{}) {
+		if err != nil {
+			return fmt.Errorf("announcing %s: %w", address(id), err)
+		}
+		keys = append(keys, tracker.Key(e.Root.ID))
+	}
+	if err := n.net.tracker.Announce(ctx, keys...); err != nil {
+		return fmt.Errorf("announcing %s: %w", address(id), err)
+	}
+	return nil
+}

@@ -1,0 +1,228 @@
+package node
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/channel"
+)
+
+// ErrUsage: the request itself is wrong; asking again unchanged cannot help.
+var ErrUsage = errors.New("usage")
+
+// None is a request or result without content.
+type None struct{}
+
+// Status is who a node is and what it holds.
+type Status struct {
+	PeerID        string         `json:"peerId"`
+	Addrs         []string       `json:"addrs"` // multiaddrs, each ending in /p2p/PEERID
+	Home          string         `json:"home"`
+	PID           int            `json:"pid"`
+	Started       channel.Time   `json:"started"`
+	Peers         int            `json:"peers"` // connected
+	Blobs         BlobStatus     `json:"blobs"`
+	Channels      int            `json:"channels"` // known
+	Own           int            `json:"own"`      // that this node publishes
+	Subscriptions []Subscription `json:"subscriptions"`
+}
+
+// Subscription is one followed channel or topic.
+type Subscription struct {
+	ID      string `json:"id"`
+	Target  string `json:"target"` // an address or a topic
+	Output  string `json:"output"` // folder
+	Running bool   `json:"running"`
+}
+
+// IngestRequest seals Path, a file or a folder, into the store.
+type IngestRequest struct {
+	Path      string `json:"path"`      // absolute
+	ChunkSize int    `json:"chunkSize"` // bytes; 0: 1 MiB
+}
+
+// IngestResult has one entry for a file, one for each file of a folder.
+type IngestResult struct {
+	Folder  bool                `json:"folder"`
+	Entries []channel.FileEntry `json:"entries"`
+}
+
+// SeedRequest serves the files of one file_entry.json (an object or an array)
+// until its context ends.
+type SeedRequest struct {
+	Entries json.RawMessage `json:"entries"`
+	Peers   []string        `json:"peers"` // multiaddrs to know beside discovery
+}
+
+// SeedResult counts what was served.
+type SeedResult struct {
+	Files         int   `json:"files"`
+	Blobs         int   `json:"blobs"`
+	UploadedBlobs int64 `json:"uploadedBlobs"`
+	UploadedBytes int64 `json:"uploadedBytes"`
+}
+
+// FetchRequest gets one file; an array of entries is fetched below Output as a
+// folder.
+type FetchRequest struct {
+	Entries json.RawMessage `json:"entries"`
+	Output  string          `json:"output"` // absolute
+	Peers   []string        `json:"peers"`
+	Timeout Duration        `json:"timeout"` // without any progress; 0: 60 s
+}
+
+// FetchResult describes what was fetched.
+type FetchResult struct {
+	Files []FetchedFile `json:"files"`
+}
+
+// FetchedFile is one file, whole and verified on disk.
+type FetchedFile struct {
+	Name      string `json:"name"`
+	Path      string `json:"path"`
+	Size      uint64 `json:"size"`
+	SHA256    string `json:"sha256"`
+	FromStore uint64 `json:"fromStore"` // bytes that were here already
+	FromPeers uint64 `json:"fromPeers"` // bytes that peers sent
+}
+
+// BlobStatus counts the blob store; sizes are bytes.
+type BlobStatus struct {
+	BlobCount   int64   `json:"blobCount"`
+	CurrentSize int64   `json:"currentSize"`
+	MaxSize     int64   `json:"maxSize"` // 0: no quota
+	Pinned      int64   `json:"pinned"`
+	PinnedSize  int64   `json:"pinnedSize"`
+	Utilization float64 `json:"utilization"` // CurrentSize / MaxSize
+}
+
+// PinRequest names blobs by id, or all blobs of the files of a
+// file_entry.json.
+type PinRequest struct {
+	IDs     []blobnet.ID    `json:"ids"`
+	Entries json.RawMessage `json:"entries"`
+}
+
+// PinResult counts the blobs pinned or unpinned.
+type PinResult struct {
+	Blobs int `json:"blobs"`
+}
+
+// CreateRequest founds a channel.
+type CreateRequest struct {
+	Topics  []string     `json:"topics"` // at least one
+	Title   string       `json:"title"`  // empty: the first topic
+	Kind    channel.Kind `json:"kind"`   // empty: media
+	KeyFile string       `json:"keyFile"`
+}
+
+// CreateResult says where the channel is and which keys were made.
+type CreateResult struct {
+	Channel string   `json:"channel"`
+	Address string   `json:"address"`
+	Topics  []string `json:"topics"`
+	RootKey string   `json:"rootKey"` // file; move it to a safe place
+	Key     string   `json:"key"`     // file of the publishing key
+}
+
+// PublishRequest adds a release to the own channel of Topic, which is founded
+// if there is none. It has a Draft (a manifest.json) or Paths.
+type PublishRequest struct {
+	Topic       string          `json:"topic"` // or the channel's address or id
+	Draft       json.RawMessage `json:"draft"`
+	DraftDir    string          `json:"draftDir"` // what relative paths in Draft are relative to
+	Paths       []string        `json:"paths"`    // absolute files and folders
+	Title       string          `json:"title"`
+	Description string          `json:"description"`
+	ChunkSize   int             `json:"chunkSize"`
+	KeyFile     string          `json:"keyFile"`
+	Peers       []string        `json:"peers"`
+}
+
+// PublishResult is the release as it was signed and stored.
+type PublishResult struct {
+	Address string       `json:"address"`
+	Channel string       `json:"channel"`
+	Created bool         `json:"created"` // the channel was founded by this request
+	Topics  []string     `json:"topics"`
+	Seq     uint64       `json:"seq"`
+	Hash    channel.Hash `json:"hash"`
+	Entries int          `json:"entries"`
+	Removed int          `json:"removed"`
+	Bytes   uint64       `json:"bytes"` // of plaintext
+}
+
+// SubscribeRequest follows Target, an address or a topic.
+type SubscribeRequest struct {
+	Target   string   `json:"target"`
+	Output   string   `json:"output"` // absolute folder; empty: below the home's files/
+	Once     bool     `json:"once"`   // end when all that is known now is there
+	Timeout  Duration `json:"timeout"`
+	Trust    []string `json:"trust"`    // channels to follow on a topic
+	TrustAll bool     `json:"trustAll"` // follow every channel of a topic
+	Peers    []string `json:"peers"`
+}
+
+// SubscribeResult is what a subscription that ended has brought.
+type SubscribeResult struct {
+	Releases int    `json:"releases"`
+	Files    int    `json:"files"`
+	Bytes    uint64 `json:"bytes"`
+}
+
+// UnsubscribeRequest ends the subscriptions to Target; its files stay.
+type UnsubscribeRequest struct {
+	Target string `json:"target"`
+}
+
+// UnsubscribeResult counts the subscriptions that ended.
+type UnsubscribeResult struct {
+	Ended int `json:"ended"`
+}
+
+// ListResult names the known channels.
+type ListResult struct {
+	Channels []ChannelInfo `json:"channels"`
+}
+
+// ChannelInfo is one channel in a list.
+type ChannelInfo struct {
+	Channel    string       `json:"channel"`
+	Address    string       `json:"address"`
+	Title      string       `json:"title"`
+	Topics     []string     `json:"topics"`
+	Class      string       `json:"class"`
+	Kind       string       `json:"kind"`
+	Root       uint64       `json:"root"`     // version of the root in force
+	Releases   uint64       `json:"releases"` // on all logs
+	Entries    uint64       `json:"entries"`  // in the view
+	Updated    channel.Time `json:"updated,omitzero"`
+	Fresh      bool         `json:"fresh"`  // a head is in force
+	Forked     bool         `json:"forked"` // a log is frozen, see channel-show
+	Own        bool         `json:"own"`
+	Subscribed bool         `json:"subscribed"`
+}
+
+// ShowRequest names a channel by address, id, or the topic of an own one.
+type ShowRequest struct {
+	Target string `json:"target"`
+}
+
+// ShowResult says all about one channel.
+type ShowResult struct {
+	ChannelInfo
+	Expires channel.Time        `json:"expires"` // of the root
+	Logs    []LogInfo           `json:"logs"`
+	Files   []channel.FileEntry `json:"files"` // the view, sorted by name
+}
+
+// LogInfo is one publishing key's log.
+type LogInfo struct {
+	Log     channel.PublicKey `json:"log"`
+	Seq     uint64            `json:"seq"`
+	Hash    channel.Hash      `json:"hash"`
+	Fresh   bool              `json:"fresh"`
+	Expires channel.Time      `json:"expires,omitzero"` // of its head
+	Frozen  bool              `json:"frozen"`           // by a fork: two manifests with one number
+}

@@ -1,0 +1,288 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/subscriber"
+)
+
+// defaultPatience is how long a request that must end waits without any
+// progress.
+const defaultPatience = time.Minute
+
+// Subscribe remembers a subscription and follows it. Without Once it emits
+// events until ctx ends, and the node goes on following as long as it runs;
+// with Once it returns when every release known to the followers that answer is
+// written out.
+func (n *Node) Subscribe(ctx context.Context, req SubscribeRequest, emit func(any)) (SubscribeResult, error) {
+	net, err := n.online(ctx)
+	if err != nil {
+		return SubscribeResult{}, err
+	}
+	sub, err := n.subscription(req)
+	if err != nil {
+		return SubscribeResult{}, err
+	}
+	if err := net.know(req.Peers); err != nil {
+		return SubscribeResult{}, err
+	}
+	if err := subscriber.CheckOutput(sub.Output); err != nil {
+		return SubscribeResult{}, err
+	}
+	if sub, err = n.catalog.Subscribe(ctx, sub); err != nil {
+		return SubscribeResult{}, fmt.Errorf("remembering the subscription: %w", err)
+	}
+	if req.Once {
+		return n.once(ctx, sub, time.Duration(req.Timeout), emit)
+	}
+	events, stop := n.bus.watch(func(about string) bool { return about == sub.ID || about == aboutPeers })
+	defer stop()
+	if err := n.startFollow(sub); err != nil {
+		return SubscribeResult{}, err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return SubscribeResult{}, context.Cause(ctx)
+		case e, ok := <-events:
+			if !ok {
+				return SubscribeResult{}, errLagged
+			}
+			emit(e)
+		}
+	}
+}
+
+// subscription checks a request and makes of it what the catalogue remembers.
+func (n *Node) subscription(req SubscribeRequest) (catalog.Subscription, error) {
+	t, err := parseTarget(req.Target)
+	if err != nil {
+		return catalog.Subscription{}, err
+	}
+	sub := catalog.Subscription{Output: req.Output, TrustAll: req.TrustAll, Topic: t.topic}
+	for _, s := range req.Trust {
+		trusted, err := parseTarget(s)
+		if err != nil || trusted.topic != "" {
+			return catalog.Subscription{}, fmt.Errorf("%w: --trust %q: want a channel's address or id", ErrUsage, s)
+		}
+		sub.Trust = append(sub.Trust, trusted.address.ID)
+	}
+	folder := t.topic
+	if t.topic == "" {
+		if len(req.Trust) > 0 || req.TrustAll {
+			return catalog.Subscription{}, fmt.Errorf("%w: --trust goes with a topic; an address is trusted by itself", ErrUsage)
+		}
+		sub.Channel, sub.Address = t.address.ID, t.address.StringWithReadKey()
+		folder = t.address.ID.String()
+	}
+	if sub.Output == "" {
+		sub.Output = filepath.Join(n.cfg.Paths.Files, filepath.FromSlash(folder))
+	}
+	return sub, nil
+}
+
+// Unsubscribe ends the subscriptions to a channel or topic. What they wrote
+// stays.
+func (n *Node) Unsubscribe(ctx context.Context, req UnsubscribeRequest, _ func(any)) (UnsubscribeResult, error) {
+	t, err := parseTarget(req.Target)
+	if err != nil {
+		return UnsubscribeResult{}, err
+	}
+	subs, err := n.catalog.Subscriptions(ctx)
+	if err != nil {
+		return UnsubscribeResult{}, err
+	}
+	var res UnsubscribeResult
+	for _, sub := range subs {
+		if sub.Topic != t.topic || (t.topic == "" && sub.Channel != t.address.ID) {
+			continue
+		}
+		n.follows.stop(sub.ID)
+		if err := n.catalog.Unsubscribe(ctx, sub.ID); err != nil {
+			return res, fmt.Errorf("ending the subscription to %s: %w", t, err)
+		}
+		res.Ended++
+	}
+	if res.Ended == 0 {
+		return res, fmt.Errorf("no subscription to %s: %w", t, catalog.ErrUnknown)
+	}
+	return res, nil
+}
+
+// once catches up and returns. A follower of the same subscription that runs
+// in this node stands aside meanwhile.
+func (n *Node) once(ctx context.Context, sub catalog.Subscription, patience time.Duration, emit func(any)) (SubscribeResult, error) {
+	if n.follows.stop(sub.ID) {
+		defer func() {
+			if err := n.startFollow(sub); err != nil {
+				n.log.Warn("following again", "subscription", sub.ID, "error", err)
+			}
+		}()
+	}
+	idle := patience == 0
+	if idle {
+		patience = defaultPatience
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(patience, func() {
+		cancel(fmt.Errorf("%s is not up to date after %s; is a follower or the publisher reachable? name one with --peer", targetOf(sub), patience))
+	})
+	defer timer.Stop()
+
+	var res SubscribeResult
+	count := func(e any) {
+		if idle {
+			timer.Reset(patience)
+		}
+		switch e := e.(type) {
+		case ManifestEvent:
+			res.Releases++
+		case FileEvent:
+			res.Files++
+			res.Bytes += e.Size
+		}
+		emit(e)
+	}
+	ids, err := n.channelsOf(ctx, sub, count)
+	for _, id := range ids {
+		if err == nil {
+			err = n.catchUp(ctx, sub, id, count)
+		}
+	}
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return res, err
+}
+
+// catchUp asks followers until at least one has answered, applies what it
+// brought, and asks again until nothing new came.
+func (n *Node) catchUp(ctx context.Context, sub catalog.Subscription, id channel.ID, emit func(any)) error {
+	if err := n.net.gossip.Follow(id); err != nil {
+		return fmt.Errorf("following %s: %w", address(id), err)
+	}
+	for applied := int64(-1); ; {
+		if err := n.synced(ctx, id); err != nil {
+			return err
+		}
+		info, err := n.catalog.Channel(ctx, id)
+		if err != nil {
+			return err
+		}
+		if info.Position == applied && !info.Behind {
+			return nil
+		}
+		if err := n.apply(ctx, sub, id, true, emit); err != nil {
+			return err
+		}
+		applied = info.Position
+	}
+}
+
+// syncRetry is the pause before followers are asked again when none answered.
+const syncRetry = 500 * time.Millisecond
+
+// synced returns when at least one follower of the channel has answered and the
+// channel's root is known.
+func (n *Node) synced(ctx context.Context, id channel.ID) error {
+	for {
+		answered, err := n.net.gossip.SyncAll(ctx, id)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			n.log.Debug("syncing", "channel", address(id), "error", err)
+		}
+		if answered > 0 {
+			info, err := n.catalog.Channel(ctx, id)
+			if err != nil {
+				return err
+			}
+			if info.HasRoot {
+				return nil
+			}
+		}
+		if err := pause(ctx, syncRetry); err != nil {
+			return err
+		}
+	}
+}
+
+// channelsOf returns the channels to follow for a subscription. For a topic it
+// waits until one that is trusted was found; where single ones are trusted,
+// until all of them were.
+func (n *Node) channelsOf(ctx context.Context, sub catalog.Subscription, emit func(any)) ([]channel.ID, error) {
+	if sub.Topic == "" {
+		return []channel.ID{sub.Channel}, nil
+	}
+	if err := n.net.gossip.Listen(sub.Topic); err != nil {
+		return nil, fmt.Errorf("listening to topic %q: %w", sub.Topic, err)
+	}
+	told := map[channel.ID]bool{}
+	for {
+		trusted, err := n.listed(ctx, sub, told, emit)
+		if err != nil {
+			return nil, err
+		}
+		if len(trusted) > 0 && (sub.TrustAll || len(trusted) == len(sub.Trust)) {
+			return trusted, nil
+		}
+		if err := pause(ctx, syncRetry); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// listed returns the trusted channels known on the subscription's topic, and
+// tells of those that were not told yet.
+func (n *Node) listed(ctx context.Context, sub catalog.Subscription, told map[channel.ID]bool, emit func(any)) ([]channel.ID, error) {
+	listings, err := n.catalog.ListedOn(ctx, sub.Topic)
+	if err != nil {
+		return nil, err
+	}
+	var trusted []channel.ID
+	for _, l := range listings {
+		ok := sub.TrustAll || slices.Contains(sub.Trust, l.ID)
+		if ok {
+			trusted = append(trusted, l.ID)
+		}
+		if !told[l.ID] {
+			told[l.ID] = true
+			emit(ChannelEvent{Event: "channel", Channel: l.ID.String(), Address: address(l.ID), Title: l.Title, Topic: sub.Topic, Trusted: ok})
+		}
+	}
+	return trusted, nil
+}
+
+// folder is where a channel's files go: the subscription's output, or a folder
+// in it where several channels may be followed.
+func folder(sub catalog.Subscription, id channel.ID) string {
+	if sub.Topic == "" || (!sub.TrustAll && len(sub.Trust) == 1) {
+		return sub.Output
+	}
+	return filepath.Join(sub.Output, id.Short())
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}
+
+// canceled reports whether err only says that ctx ended.
+func canceled(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)))
+}

@@ -1,0 +1,87 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
+)
+
+// target is what a person names: one channel, or a topic.
+type target struct {
+	address channel.Address // when topic is empty
+	topic   string
+}
+
+// parseTarget reads an address, a bare channel id, or a topic.
+func parseTarget(s string) (target, error) {
+	s = strings.TrimSpace(s)
+	if strings.Contains(s, "://") {
+		a, err := channel.ParseAddress(s)
+		if err != nil {
+			return target{}, fmt.Errorf("%w: %w", ErrUsage, err)
+		}
+		return target{address: a}, nil
+	}
+	if id, err := channel.ParseID(s); err == nil {
+		return target{address: channel.Address{ID: id}}, nil
+	}
+	topic, err := channel.NormalizeTopic(s)
+	if err != nil {
+		return target{}, fmt.Errorf("%w: %q is neither an address (aml://...) nor a topic: %w", ErrUsage, s, err)
+	}
+	return target{topic: topic}, nil
+}
+
+func (t target) String() string {
+	if t.topic != "" {
+		return t.topic
+	}
+	return t.address.String()
+}
+
+// find names one known channel. A topic names the own channel on it, else the
+// only known one.
+func (n *Node) find(ctx context.Context, s string) (catalog.Info, error) {
+	t, err := parseTarget(s)
+	if err != nil {
+		return catalog.Info{}, err
+	}
+	if t.topic == "" {
+		info, err := n.catalog.Channel(ctx, t.address.ID)
+		if err != nil {
+			return catalog.Info{}, fmt.Errorf("channel %s: %w", t.address, err)
+		}
+		return info, nil
+	}
+	owns, err := n.catalog.Owns(ctx)
+	if err != nil {
+		return catalog.Info{}, err
+	}
+	var found []channel.ID
+	for _, o := range owns {
+		if o.Topic == t.topic {
+			found = append(found, o.Channel)
+		}
+	}
+	if len(found) == 0 {
+		listings, err := n.catalog.ListedOn(ctx, t.topic)
+		if err != nil {
+			return catalog.Info{}, err
+		}
+		for _, l := range listings {
+			found = append(found, l.ID)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return catalog.Info{}, fmt.Errorf("no channel known on topic %q: %w", t.topic, catalog.ErrUnknown)
+	case 1:
+		return n.catalog.Channel(ctx, found[0])
+	}
+	return catalog.Info{}, fmt.Errorf("%w: %d channels are known on topic %q; name one by its address, see channel-list", ErrUsage, len(found), t.topic)
+}
+
+func address(id channel.ID) string { return channel.Address{ID: id}.String() }

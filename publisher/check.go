@@ -1,0 +1,98 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
+)
+
+// mayPublish reads where a log stands and says in words why its key may not go
+// on with it: what everybody else would only refuse.
+func (p *Publisher) mayPublish(ctx context.Context, id channel.ID, key channel.PublicKey) (catalog.Info, catalog.LogInfo, error) {
+	info, err := p.cfg.Ledger.Channel(ctx, id)
+	if err != nil {
+		return info, catalog.LogInfo{}, err
+	}
+	log := catalog.LogInfo{Log: key}
+	if i := slices.IndexFunc(info.Logs, func(l catalog.LogInfo) bool { return l.Log == key }); i >= 0 {
+		log = info.Logs[i]
+	}
+	now := p.cfg.Now()
+	publisher, ok := info.Root.Publisher(key)
+	switch {
+	case !info.HasRoot:
+		return info, log, fmt.Errorf("its root is not known here: %w", fs.ErrNotExist)
+	case info.Root.Class != channel.Public:
+		return info, log, ErrPrivate
+	case !ok || publisher.Role != channel.RolePublish:
+		return info, log, fmt.Errorf("%w: key %s is none of its publishers", channel.ErrNotAuthorized, key.Short())
+	case now.After(info.Root.Expires.Time()):
+		return info, log, fmt.Errorf("%w: its root expired %s; sign a new one with its root key", channel.ErrExpired, info.Root.Expires)
+	case !publisher.Expires.IsZero() && now.After(publisher.Expires.Time()):
+		return info, log, fmt.Errorf("%w: the right of key %s to publish ended %s", channel.ErrExpired, key.Short(), publisher.Expires)
+	case log.Frozen:
+		return info, log, fmt.Errorf("%w: the log of key %s is frozen: it has two manifests with one number; a new root has to say which counts", channel.ErrChain, key.Short())
+	case log.Claimed > log.Seq:
+		return info, log, fmt.Errorf("%w: manifest %d of this log is known elsewhere, here it ends at %d; sync with a follower first, or the log forks", channel.ErrChain, log.Claimed, log.Seq)
+	}
+	return info, log, nil
+}
+
+// removable checks that all names are in the channel's view.
+func (p *Publisher) removable(ctx context.Context, id channel.ID, names []string) error {
+	for _, name := range names {
+		if id.IsZero() {
+			return fmt.Errorf("removing %q: %w, which is new", name, ErrNoEntry)
+		}
+		e, err := p.cfg.Ledger.Entry(ctx, id, name)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && e.Removed {
+			return fmt.Errorf("removing %q: %w", name, ErrNoEntry)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fits checks a body against the channel's view: what it removes is there, and
+// no name of it becomes a folder of another, or the reverse. Subscribers, who
+// write files, could not follow.
+func (p *Publisher) fits(ctx context.Context, id channel.ID, body channel.Body) error {
+	removed := map[string]bool{}
+	names := make([]string, len(body.Removals))
+	for i, r := range body.Removals {
+		names[i], removed[r.Name] = r.Name, true
+	}
+	if err := p.removable(ctx, id, names); err != nil {
+		return err
+	}
+	folders := map[string]bool{}
+	for _, e := range body.Entries {
+		for dir := path.Dir(e.Name); dir != "." && !folders[dir]; dir = path.Dir(dir) {
+			folders[dir] = true
+			file, err := p.cfg.Ledger.Entry(ctx, id, dir)
+			if err == nil && !file.Removed && !removed[dir] {
+				return fmt.Errorf("%w: %q is a file in the channel and the folder of %q; remove one in this release", ErrConflict, dir, e.Name)
+			}
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+		for below, err := range p.cfg.Ledger.Entries(ctx, id, catalog.EntryFilter{Prefix: e.Name + "/"}) {
+			if err != nil {
+				return err
+			}
+			if !removed[below.Name] {
+				return fmt.Errorf("%w: %q is the folder of %q in the channel; remove one in this release", ErrConflict, e.Name, below.Name)
+			}
+		}
+	}
+	return nil
+}

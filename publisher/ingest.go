@@ -1,0 +1,213 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/codec"
+)
+
+// IngestSpec says what to seal into the store.
+type IngestSpec struct {
+	Path      string            // a file or folder
+	Name      string            // of a file, or the prefix of a folder's names; if empty, a file's own or none
+	Attrs     map[string]string // of each entry
+	ChunkSize int               // bytes; if zero, codec.DefaultChunkSize
+
+	// Unpinned leaves the blobs to eviction: for a caller that publishes them
+	// at once, which pins them. Otherwise each blob is pinned once.
+	Unpinned bool
+
+	// OnProgress, if not nil, is told how far it is, by one goroutine at a
+	// time, at most ten times a second and once at the end. It must be quick.
+	OnProgress func(Progress)
+}
+
+// Ingested is what came of it.
+type Ingested struct {
+	Folder  bool // Path is a folder
+	Entries []channel.FileEntry
+}
+
+// Ingest seals a file, or all files of a folder, into the store, and returns
+// their entries sorted by name. When it returns nil every blob is in the store,
+// pinned unless the spec says otherwise, and survives a power loss.
+//
+// On an error there is no result: blobs that were put by then are not pinned
+// and fall to eviction, since nobody has their keys. A file that changes while
+// it is read gives ErrChanged, a store that cannot hold all of it
+// blobnet.ErrFull. Every error names the file. What of a folder is taken is
+// documented at walk.go's plan.add.
+func (p *Publisher) Ingest(ctx context.Context, spec IngestSpec) (Ingested, error) {
+	var pl plan
+	defer pl.close()
+	folder, err := pl.add(ctx, spec.Path, spec.Name, spec.Attrs)
+	if err != nil {
+		return Ingested{}, fmt.Errorf("ingesting: %w", err)
+	}
+	entries, err := p.ingest(ctx, &pl, spec.ChunkSize, spec.OnProgress)
+	if err != nil {
+		return Ingested{}, fmt.Errorf("ingesting: %w", err)
+	}
+	if spec.Unpinned {
+		err = p.present(ctx, entries)
+	} else {
+		err = p.keep(ctx, entries)
+	}
+	if err != nil {
+		return Ingested{}, fmt.Errorf("ingesting: %w", evicted(err))
+	}
+	return Ingested{Folder: folder, Entries: entries}, nil
+}
+
+// keep pins and syncs what was just ingested.
+func (p *Publisher) keep(ctx context.Context, entries []channel.FileEntry) error {
+	held := p.hold()
+	err := held.files(ctx, entries)
+	if err == nil {
+		err = p.sync(ctx)
+	}
+	if err != nil {
+		held.drop(ctx)
+	}
+	return err
+}
+
+// evicted explains why a blob that was put a moment ago is not there: the store
+// made room for the last ones by dropping the first.
+func evicted(err error) error {
+	if errors.Is(err, ErrMissing) {
+		return fmt.Errorf("%w: it cannot hold all of this at once; raise the quota (%v)", blobnet.ErrFull, err)
+	}
+	return err
+}
+
+// smallWorkers is how many files of at most one chunk are sealed at once. They
+// are bound by file system calls, so there may be more than cores.
+func smallWorkers() int { return min(max(4, 2*runtime.GOMAXPROCS(0)), 16) }
+
+// ingest seals what the plan names. Files of one chunk are sealed side by side;
+// a longer one uses all cores by itself, so that those go one after another.
+func (p *Publisher) ingest(ctx context.Context, pl *plan, chunkSize int, report func(Progress)) ([]channel.FileEntry, error) {
+	if err := pl.sort(); err != nil {
+		return nil, err
+	}
+	if chunkSize == 0 {
+		chunkSize = codec.DefaultChunkSize
+	}
+	entries := make([]channel.FileEntry, len(pl.sources))
+	count := &meter{report: report, now: p.cfg.Now, total: pl.total}
+	seal := func(ctx context.Context, i int) (err error) {
+		entries[i], err = p.seal(ctx, pl.sources[i], codec.Config{ChunkSize: chunkSize}, count)
+		return err
+	}
+
+	group, ctx := errgroup.WithContext(ctx)
+	small := make(chan int)
+	for range smallWorkers() {
+		group.Go(func() error {
+			for i := range small {
+				if err := seal(ctx, i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		defer close(small)
+		for i, s := range pl.sources {
+			if s.same >= 0 || s.info.Size() > int64(chunkSize) {
+				continue
+			}
+			select {
+			case small <- i:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	group.Go(func() error {
+		for i, s := range pl.sources {
+			if s.same >= 0 || s.info.Size() <= int64(chunkSize) {
+				continue
+			}
+			if err := seal(ctx, i); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	for i, s := range pl.sources {
+		if s.same >= 0 {
+			entries[i] = linked(s, entries[s.same])
+		}
+		if err := entries[i].Validate(); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.path, err)
+		}
+	}
+	count.end(pl.sources[len(pl.sources)-1].name)
+	return entries, nil
+}
+
+// seal makes the entry of one file.
+func (p *Publisher) seal(ctx context.Context, s source, cfg codec.Config, count *meter) (channel.FileEntry, error) {
+	f, err := s.open(count)
+	if err != nil {
+		return channel.FileEntry{}, err // names the path
+	}
+	defer f.close()
+	stop := context.AfterFunc(ctx, f.close) // ends a read that hangs
+	defer stop()
+	file, err := codec.Encode(ctx, f, p.cfg.Blobs, cfg)
+	if err == nil {
+		err = f.check(file.Size)
+	}
+	if ctx.Err() != nil {
+		return channel.FileEntry{}, ctx.Err() // a closed file says nothing
+	}
+	if err != nil {
+		return channel.FileEntry{}, fmt.Errorf("%s: %w", s.path, err)
+	}
+	modified := channel.TimeOf(s.info.ModTime())
+	if modified < 0 {
+		modified = 0 // before 1970: the format has no such time
+	}
+	return channel.FileEntry{
+		Name: s.name, Size: file.Size, MediaType: mediaType(s.name, f.head), SHA256: file.SHA256,
+		Mode: uint32(s.info.Mode().Perm()), Depth: file.Depth, Root: file.Root,
+		Modified: modified, Attrs: maps.Clone(s.attrs),
+	}, nil
+}
+
+// linked is the entry of a symbolic link: the content of target, with a name
+// of its own.
+func linked(s source, target channel.FileEntry) channel.FileEntry {
+	e := target
+	e.Name, e.Attrs = s.name, maps.Clone(s.attrs)
+	if t := typeByName(s.name); t != "" {
+		e.MediaType = t
+	}
+	return e
+}
+
+// sync makes all that was put survive a power loss, where the store can.
+func (p *Publisher) sync(ctx context.Context) error {
+	if s, ok := p.cfg.Blobs.(blobnet.Syncer); ok {
+		if err := s.Sync(ctx); err != nil {
+			return fmt.Errorf("syncing the blob store: %w", err)
+		}
+	}
+	return nil
+}

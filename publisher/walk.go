@@ -1,0 +1,206 @@
+package publisher
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/anonymous-media-library/aml/channel"
+)
+
+// partialFolder is where a subscriber keeps unfinished files, in the folder
+// that it writes to. It is no part of what is published from there.
+const partialFolder = ".aml-partial"
+
+// source is one file that is to become an entry.
+type source struct {
+	name  string   // in the channel
+	path  string   // on disk, for people
+	dir   *os.Root // the folder it was found in; nil if path was given by the user
+	local string   // below dir
+	info  fs.FileInfo
+	attrs map[string]string
+
+	same int // index of the source whose content this one shares, -1 for none
+}
+
+// plan is what is to be ingested, sorted by name.
+type plan struct {
+	sources []source
+	roots   []*os.Root // to be closed
+	total   uint64     // bytes
+}
+
+func (p *plan) close() {
+	for _, r := range p.roots {
+		r.Close() // only read from
+	}
+}
+
+// add looks at what lies at path and notes its files, without reading any.
+// name is the name of a file, or the prefix of a folder's files; if empty, a
+// file has its own and a folder's have none. It reports whether path is a
+// folder.
+//
+// Below a folder only regular files are taken. A symbolic link to a regular
+// file of the same folder tree becomes an entry that shares that file's blobs;
+// every other link, and everything that is neither file nor folder, is an
+// error that names it: what is left out silently is missed too late. A link
+// that the user names as path is followed. Folders called .aml-partial are left
+// out.
+func (p *plan) add(ctx context.Context, path, name string, attrs map[string]string) (folder bool, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return false, err // names the path
+	}
+	if !info.IsDir() {
+		if name == "" {
+			name = channel.NormalizeName(filepath.Base(filepath.Clean(path)))
+		}
+		return false, p.note(source{name: name, path: path, info: info, attrs: attrs, same: -1})
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return true, err
+	}
+	p.roots = append(p.roots, root)
+	before := len(p.sources)
+	w := walk{plan: p, root: root, path: path, prefix: name, attrs: attrs}
+	if err := fs.WalkDir(root.FS(), ".", func(local string, d fs.DirEntry, err error) error {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		return w.visit(local, d)
+	}); err != nil {
+		return true, fmt.Errorf("looking through %s: %w", path, err)
+	}
+	if err := w.resolve(); err != nil {
+		return true, err
+	}
+	if len(p.sources) == before {
+		return true, fmt.Errorf("%s: %w", path, ErrEmpty)
+	}
+	return true, nil
+}
+
+// note checks one file's name and kind.
+func (p *plan) note(s source) error {
+	if !s.info.Mode().IsRegular() {
+		return fmt.Errorf("%s: %w: %s", s.path, ErrNotRegular, kindOf(s.info.Mode()))
+	}
+	if err := channel.ValidName(s.name); err != nil {
+		return fmt.Errorf("%s: %w", s.path, err)
+	}
+	p.sources = append(p.sources, s)
+	if s.same < 0 {
+		p.total += uint64(s.info.Size())
+	}
+	return nil
+}
+
+// sort orders the sources by name and refuses two of one name, such as two
+// spellings of one accent.
+func (p *plan) sort() error {
+	order := make([]int, len(p.sources))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return strings.Compare(p.sources[a].name, p.sources[b].name) })
+	sorted := make([]source, len(order))
+	place := make([]int, len(order))
+	for to, from := range order {
+		sorted[to], place[from] = p.sources[from], to
+	}
+	for i := range sorted {
+		if sorted[i].same >= 0 {
+			sorted[i].same = place[sorted[i].same]
+		}
+		if i > 0 && sorted[i-1].name == sorted[i].name {
+			return fmt.Errorf("%w: %s and %s both give %q; names in a channel are unique",
+				channel.ErrName, sorted[i-1].path, sorted[i].path, sorted[i].name)
+		}
+	}
+	p.sources = sorted
+	return nil
+}
+
+// walk goes through one folder.
+type walk struct {
+	*plan
+	root   *os.Root
+	path   string // of the root, for people
+	prefix string
+	attrs  map[string]string
+	links  []string
+}
+
+func (w *walk) visit(local string, d fs.DirEntry) error {
+	if d.IsDir() {
+		if d.Name() == partialFolder {
+			return fs.SkipDir
+		}
+		return nil
+	}
+	if d.Type()&fs.ModeSymlink != 0 {
+		w.links = append(w.links, local)
+		return nil
+	}
+	info, err := d.Info()
+	if err != nil {
+		return err
+	}
+	return w.note(w.source(local, info, -1))
+}
+
+func (w *walk) source(local string, info fs.FileInfo, same int) source {
+	name := channel.NormalizeName(local)
+	if w.prefix != "" {
+		name = w.prefix + "/" + name
+	}
+	return source{
+		name: name, path: filepath.Join(w.path, filepath.FromSlash(local)),
+		dir: w.root, local: filepath.FromSlash(local), info: info, attrs: w.attrs, same: same,
+	}
+}
+
+// resolve turns links into entries of the files that they lead to.
+func (w *walk) resolve() error {
+	for _, local := range w.links {
+		path := filepath.Join(w.path, filepath.FromSlash(local))
+		to, _ := w.root.Readlink(filepath.FromSlash(local)) // for people
+		info, err := w.root.Stat(filepath.FromSlash(local))
+		if err != nil {
+			return fmt.Errorf("%s: %w to %q, which leads out of %s or nowhere; remove it, or put the file in its place", path, ErrLink, to, w.path)
+		}
+		if info.IsDir() {
+			return fmt.Errorf("%s: %w to the folder %q; remove it, or put the folder in its place", path, ErrLink, to)
+		}
+		same := slices.IndexFunc(w.sources, func(s source) bool { return s.dir == w.root && s.same < 0 && os.SameFile(s.info, info) })
+		if same < 0 {
+			return fmt.Errorf("%s: %w to %q, which is no file that is published with it", path, ErrLink, to)
+		}
+		if err := w.note(w.source(local, w.sources[same].info, same)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func kindOf(mode fs.FileMode) string {
+	switch {
+	case mode&fs.ModeNamedPipe != 0:
+		return "a named pipe"
+	case mode&fs.ModeSocket != 0:
+		return "a socket"
+	case mode&fs.ModeDevice != 0:
+		return "a device"
+	}
+	return mode.Type().String()
+}
