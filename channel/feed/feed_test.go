@@ -106,7 +106,7 @@ func TestNodesConvergeWhateverTheOrder(t *testing.T) {
 	if want.Root.Version != 2 || want.Logs[channeltest.Pub("alice")].Seq != 20 {
 		t.Fatalf("the ordered run ended with %+v", want)
 	}
-	for seed := range uint64(20) {
+	for seed := range uint64(8) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		m, h := New(id), newMemory()
 		for round := 0; ; round++ {
