@@ -24,8 +24,8 @@ func (t *tx) expect(id channel.ID, why Reason) error {
 	}
 	if n == 1 {
 		if k := t.c.cache.get(id); k != nil {
-			k.reason = max(k.reason, why)
-			t.touched[k] = t.touched[k] // dropped from memory should the transaction fail
+			t.c.cache.drop(k) // what is read again is what the file says
+			delete(t.touched, k)
 		}
 		return nil
 	}
