@@ -17,22 +17,25 @@ const (
 	errorLockViolation  = syscall.Errno(33)
 )
 
-func call(name string, f *os.File, args ...uintptr) error {
-	o := &syscall.Overlapped{Offset: lockOffset}
-	args = append([]uintptr{f.Fd()}, args...)
-	ok, _, err := syscall.NewLazyDLL("kernel32.dll").NewProc(name).Call(append(args, uintptr(unsafe.Pointer(o)))...)
-	if ok == 0 {
-		return err
-	}
-	return nil
-}
-
 func lock(f *os.File) error {
-	err := call("LockFileEx", f, lockExclusive|lockFailImmediately, 0, 1, 0)
-	if errors.Is(err, errorLockViolation) {
+	at := &syscall.Overlapped{Offset: lockOffset}
+	ok, _, err := syscall.NewLazyDLL("kernel32.dll").NewProc("LockFileEx").Call(
+		f.Fd(), lockExclusive|lockFailImmediately, 0, 1, 0, uintptr(unsafe.Pointer(at)))
+	switch {
+	case ok != 0:
+		return nil
+	case errors.Is(err, errorLockViolation):
 		return ErrLocked
 	}
 	return err
 }
 
-func unlock(f *os.File) error { return call("UnlockFileEx", f, 0, 1, 0) }
+func unlock(f *os.File) error {
+	at := &syscall.Overlapped{Offset: lockOffset}
+	ok, _, err := syscall.NewLazyDLL("kernel32.dll").NewProc("UnlockFileEx").Call(
+		f.Fd(), 0, 1, 0, uintptr(unsafe.Pointer(at)))
+	if ok == 0 {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,34 @@
+package diskstore
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"unsafe"
+)
+
+// Windows syncs only what was opened for writing.
+const openToSync = os.O_RDWR
+
+// freeSpace returns how many bytes this user can still write to the disk that
+// dir is on.
+func freeSpace(dir string) (int64, error) {
+	name, err := syscall.UTF16PtrFromString(dir)
+	if err != nil {
+		return 0, err
+	}
+	var free int64
+	ok, _, err := syscall.NewLazyDLL("kernel32.dll").NewProc("GetDiskFreeSpaceExW").Call(
+		uintptr(unsafe.Pointer(name)), uintptr(unsafe.Pointer(&free)), 0, 0)
+	if ok == 0 {
+		return 0, os.NewSyscallError("GetDiskFreeSpaceEx", err)
+	}
+	return free, nil
+}
+
+// isNoSpace reports whether err says that the disk, or the user's share of it,
+// is full.
+func isNoSpace(err error) bool {
+	const handleDiskFull, diskFull, quotaExceeded = syscall.Errno(39), syscall.Errno(112), syscall.Errno(1295)
+	return errors.Is(err, handleDiskFull) || errors.Is(err, diskFull) || errors.Is(err, quotaExceeded)
+}

@@ -1,0 +1,160 @@
+package diskstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+)
+
+// Put implements blobnet.Store. A disk without room, or below Config.MinFree,
+// gives ErrFull as a full quota does.
+func (s *Store) Put(ctx context.Context, id blobnet.ID, blob []byte) error {
+	if len(blob) > blobnet.MaxBlobSize {
+		return fmt.Errorf("storing blob %s: %w", id, blobnet.ErrTooLarge)
+	}
+	if blobnet.Sum(blob) != id {
+		return fmt.Errorf("storing blob %s: %w", id, blobnet.ErrCorrupt)
+	}
+	return s.PutVerified(ctx, id, blob)
+}
+
+// PutVerified is Put for a caller who has just computed that SHA-256(blob) is
+// id: it is not computed again. A wrong claim does no more harm than a disk
+// that changes bytes; Get finds it.
+func (s *Store) PutVerified(ctx context.Context, id blobnet.ID, blob []byte) error {
+	if len(blob) > blobnet.MaxBlobSize {
+		return fmt.Errorf("storing blob %s: %w", id, blobnet.ErrTooLarge)
+	}
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.ops.Done()
+	if err := s.put(ctx, id, blob); err != nil {
+		if isNoSpace(err) || isFull(err) {
+			err = fmt.Errorf("%w: %w", blobnet.ErrFull, err)
+		}
+		return fmt.Errorf("storing blob %s: %w", id, err)
+	}
+	return nil
+}
+
+func (s *Store) put(ctx context.Context, id blobnet.ID, blob []byte) error {
+	if err := s.claims.take(ctx, id); err != nil {
+		return err
+	}
+	defer s.claims.drop(id)
+	path, size := s.tree.blob(id), int64(len(blob))
+	switch fi, err := os.Lstat(path); {
+	case err == nil && fi.Size() == size:
+		s.touch(id)
+		return nil
+	case err == nil: // torn: make room for the whole one
+		if err := s.forget(ctx, id, path); err != nil {
+			return err
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	if err := s.markUnclean(ctx); err != nil {
+		return err
+	}
+	if err := s.reserve(ctx, size); err != nil {
+		return err
+	}
+	if err := s.write(id, path, blob, nil); err != nil {
+		s.release(size)
+		return err
+	}
+	s.account(id, size)
+	return nil
+}
+
+// write makes the file: complete under its final name, or not there at all. If
+// fsync is not nil it is called before the file gets that name.
+func (s *Store) write(id blobnet.ID, path string, blob []byte, fsync func(*os.File) error) error {
+	temp := s.tree.temp() + separator + strconv.FormatUint(s.temps.Add(1), 10)
+	f, err := os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	switch _, err = f.Write(blob); {
+	case err == nil && fsync != nil:
+		err = fsync(f)
+	case err == nil:
+		startWriteback(f, len(blob))
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = s.rename(id, temp, path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temp))
+	}
+	return nil
+}
+
+// rename gives a finished file its final name, and makes the folder for it
+// when it is the first there.
+func (s *Store) rename(id blobnet.ID, temp, path string) error {
+	err := os.Rename(temp, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := s.tree.makeLeaf(leaf(id)); err != nil {
+			return err
+		}
+		err = os.Rename(temp, path)
+	}
+	return err
+}
+
+// account notes a file that was just made, for the index and for Sync.
+func (s *Store) account(id blobnet.ID, size int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.usage.reserved -= size
+	s.usage.stored += size
+	s.usage.count++
+	s.usage.announce()
+	s.queue.rows = append(s.queue.rows, row{id: id, size: size, used: s.stamp(), gen: s.queue.gen})
+	s.dirt.add(id, size)
+	s.wake()
+}
+
+// quarantineFiles is how many files that did not hash to their name are kept
+// for whoever wants to know why; later ones are removed.
+const quarantineFiles = 16
+
+// forget takes away a file that is not the blob it is named after, and the
+// blob from the index. The caller has the claim on id.
+func (s *Store) forget(ctx context.Context, id blobnet.ID, path string) error {
+	if err := s.markUnclean(ctx); err != nil {
+		return err
+	}
+	idx, err := s.takeIndex(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { s.index <- idx }()
+	if err := s.setAside(path); err != nil {
+		return err
+	}
+	return s.erase(ctx, idx, []row{{id: id}})
+}
+
+// setAside moves a bad file out of the way.
+func (s *Store) setAside(path string) error {
+	kept, err := readNames(s.tree.quarantine())
+	if err == nil && len(kept) < quarantineFiles {
+		err = os.Rename(path, filepath.Join(s.tree.quarantine(), filepath.Base(path)))
+	} else {
+		err = os.Remove(path)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing a damaged blob: %w", err)
+	}
+	return nil
+}

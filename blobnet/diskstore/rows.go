@@ -1,0 +1,139 @@
+package diskstore
+
+import (
+	"context"
+	"errors"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+)
+
+// The changes of rows. Each keeps the sums right, and is called in a
+// transaction (index.write) by the owner of the index.
+
+// put says that a blob is stored. It may be known already: pinned before it
+// came, or stored under a row that was not removed with its file.
+func (x *index) put(r row) error {
+	n, err := x.exec("INSERT INTO blobs (id, size, used, pins, gen) VALUES (?, ?, ?, 0, ?) ON CONFLICT DO NOTHING", r.id[:], r.size, r.used, r.gen)
+	if err != nil {
+		return err
+	}
+	var old entry
+	if n == 0 {
+		if old, err = x.find(r.id); err != nil {
+			return err
+		}
+		x.subtract(old)
+		if _, err := x.exec("UPDATE blobs SET size = ?, used = ?, gen = ? WHERE id = ?", r.size, r.used, r.gen, r.id[:]); err != nil {
+			return err
+		}
+	}
+	x.add(entry{size: r.size, pins: old.pins})
+	return nil
+}
+
+// touch moves a blob to the end of the queue for eviction.
+func (x *index) touch(id blobnet.ID, used int64) error {
+	_, err := x.exec("UPDATE blobs SET used = ?1 WHERE id = ?2 AND used < ?1", used, id[:])
+	return err
+}
+
+// erase says that a blob is not stored any more; its pins stay.
+func (x *index) erase(id blobnet.ID) error {
+	e, err := x.find(id)
+	if err != nil || e.size < 0 {
+		return err
+	}
+	x.subtract(e)
+	if e.pins > 0 {
+		_, err = x.exec("UPDATE blobs SET size = -1 WHERE id = ?", id[:])
+	} else {
+		_, err = x.exec("DELETE FROM blobs WHERE id = ?", id[:])
+	}
+	return err
+}
+
+// pin adds a pin to a blob, stored or not.
+func (x *index) pin(id blobnet.ID) error {
+	e, err := x.find(id)
+	if err != nil {
+		return err
+	}
+	x.subtract(e)
+	e.pins++
+	x.add(e)
+	_, err = x.exec("INSERT INTO blobs (id, size, used, pins, gen) VALUES (?, -1, 0, 1, 0) ON CONFLICT DO UPDATE SET pins = pins + 1", id[:])
+	return err
+}
+
+// unpin takes one pin away, if there is one.
+func (x *index) unpin(id blobnet.ID) error {
+	e, err := x.find(id)
+	if err != nil || e.pins == 0 {
+		return err
+	}
+	x.subtract(e)
+	e.pins--
+	x.add(e)
+	if e.pins == 0 && e.size < 0 {
+		_, err = x.exec("DELETE FROM blobs WHERE id = ?", id[:])
+	} else {
+		_, err = x.exec("UPDATE blobs SET pins = pins - 1 WHERE id = ?", id[:])
+	}
+	return err
+}
+
+func (t *totals) add(e entry)      { t.book(e, 1) }
+func (t *totals) subtract(e entry) { t.book(e, -1) }
+
+func (t *totals) book(e entry, sign int64) {
+	if e.size < 0 {
+		return
+	}
+	t.count += sign
+	t.size += sign * e.size
+	if e.pins > 0 {
+		t.pinned += sign
+		t.pinnedSize += sign * e.size
+	}
+}
+
+// victimsAtMost bounds how many blobs one eviction removes.
+const victimsAtMost = 4096
+
+// oldest returns the blobs used longest ago, of those that are stored, not
+// pinned and that claim lets have, until they are need bytes together. The
+// caller drops the claims on all that are returned, also when there is an
+// error.
+func (x *index) oldest(ctx context.Context, need int64, claim func(blobnet.ID) bool) (victims []row, err error) {
+	s, err := x.stmt("SELECT id, size, used FROM blobs WHERE pins = 0 ORDER BY used")
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.QueryContext(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for need > 0 && len(victims) < victimsAtMost && rows.Next() {
+		var r row
+		var id []byte
+		if err := rows.Scan(&id, &r.size, &r.used); err != nil {
+			return victims, err
+		}
+		if copy(r.id[:], id); claim(r.id) {
+			victims = append(victims, r)
+			need -= r.size
+		}
+	}
+	return victims, rows.Err()
+}
+
+// recount computes the sums from the rows.
+func (x *index) recount() error {
+	s, err := x.stmt(`SELECT count(*), coalesce(sum(size), 0), coalesce(sum(pins > 0), 0),
+		coalesce(sum(CASE WHEN pins > 0 THEN size ELSE 0 END), 0) FROM blobs WHERE size >= 0`)
+	if err != nil {
+		return err
+	}
+	return s.QueryRowContext(context.Background()).Scan(&x.count, &x.size, &x.pinned, &x.pinnedSize)
+}
