@@ -102,6 +102,20 @@ func TestRootIndexThatLiesIsRefused(t *testing.T) {
 	}
 }
 
+func TestLargestIndexFitsItsLimit(t *testing.T) {
+	if want := PaddedSize(16+MaxRefs*116) + Overhead; maxIndexBlob != want {
+		t.Errorf("limit is %d, want %d", maxIndexBlob, want)
+	}
+	refs := make([]Ref, MaxRefs)
+	for i := range refs {
+		refs[i].Size = 1<<64 - 1
+	}
+	plain, err := encodeNode(MaxDepth, refs)
+	if err != nil || PaddedSize(len(plain))+Overhead > maxIndexBlob {
+		t.Errorf("%d bytes, %v", len(plain), err)
+	}
+}
+
 func zerosSum(n int) (sum Hash) { return Hash(blobnet.Sum(make([]byte, n))) }
 
 func TestIndexWithTooManyRefsIsRefused(t *testing.T) {
