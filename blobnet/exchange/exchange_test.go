@@ -69,8 +69,8 @@ func TestGetOfWhatThePeerHasNotIsNotFound(t *testing.T) {
 
 func TestManyGetsAtOnceShareTwoStreams(t *testing.T) {
 	var blobs [][]byte
-	for i := range 100 {
-		blobs = append(blobs, randomBlob(30_000*(i%4+1), uint64(i)))
+	for i := range 400 { // more than the peer takes at once
+		blobs = append(blobs, randomBlob(10_000*(i%4+1), uint64(i)))
 	}
 	from, to := newPair(t)
 	start(t, Config{Host: to, Store: newMapStore(blobs...)})

@@ -81,7 +81,11 @@ func TestMisbehavingServerIsToldFromAFailingOne(t *testing.T) {
 			r.send(part(f, 0, 1000), frame{typ: typeNotFound, req: f.req + 1})
 		}},
 		{"flood of HAVE", ErrProtocol, func(r *raw, f frame) {
-			for r.send(frame{typ: typeHave, ids: make([]blobnet.ID, 1)}) == nil {
+			flood := make([]frame, 500)
+			for i := range flood {
+				flood[i] = frame{typ: typeHave, ids: make([]blobnet.ID, 1)}
+			}
+			for r.send(flood...) == nil {
 			}
 		}},
 		{"stops in mid-blob", ErrStalled, func(r *raw, f frame) { r.send(part(f, 0, 1000)) }},

@@ -3,6 +3,7 @@ package exchange
 import (
 	"container/list"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -33,6 +34,7 @@ type link struct {
 	flood   *rate.Limiter      // of frames that answer nothing
 	have    func([]blobnet.ID) // told of an unasked HAVE
 	written chan struct{}      // has a token when out has something
+	room    chan struct{}      // has a token when a call has ended since one found the link full
 	done    chan struct{}      // closed when the link has ended and err is final
 
 	mu    sync.Mutex // guards what follows; never held across I/O
@@ -69,6 +71,7 @@ func newLink(s stream, cfg *Config, have func([]blobnet.ID)) *link {
 		s: &timed{stream: s}, cfg: cfg, have: have,
 		flood:   rate.NewLimiter(idleFrameRate, idleFrameBurst),
 		written: make(chan struct{}, 1),
+		room:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 		calls:   make(map[uint32]*call),
 		limit:   firstRequests,
@@ -78,8 +81,11 @@ func newLink(s stream, cfg *Config, have func([]blobnet.ID)) *link {
 	return l
 }
 
+// errFull: a link has all the requests that the peer takes.
+var errFull = errors.New("stream has all requests that the peer takes")
+
 // begin sends c as f, whose request id it chooses. It fails without waiting if
-// the link has ended or has all the requests that the peer takes.
+// the link has ended or, with errFull, is full.
 func (l *link) begin(c *call, f frame) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -87,7 +93,7 @@ func (l *link) begin(c *call, f frame) error {
 		return l.err
 	}
 	if len(l.calls) >= l.limit || len(l.out) > maxQueued {
-		return &BusyError{After: 100 * time.Millisecond}
+		return errFull
 	}
 	for l.next++; l.next == 0 || l.calls[l.next] != nil; l.next++ {
 	}
@@ -113,7 +119,7 @@ func (l *link) tell(f frame) error {
 		return l.err
 	}
 	if len(l.out) > maxQueued {
-		return &BusyError{After: 100 * time.Millisecond}
+		return &BusyError{After: time.Second}
 	}
 	l.out = appendFrame(l.out, f)
 	notify(l.written)
@@ -163,6 +169,7 @@ func (l *link) giveUp(c *call, err error) {
 // finish removes c after its last frame. l.mu is held.
 func (l *link) finish(c *call, err error) {
 	delete(l.calls, c.req)
+	notify(l.room)
 	first := l.order.Front() == c.elem
 	l.order.Remove(c.elem)
 	if front := l.order.Front(); first && front != nil {

@@ -138,9 +138,9 @@ func (p *Peer) Announce(ctx context.Context, ids []blobnet.ID) error {
 	return nil
 }
 
-// call sends f as a copy of c and waits for its last frame. A link that had
-// served before may have been closed by the peer while f was under way; then
-// it tries once more.
+// call sends f as a copy of blank, as soon as a link has room for it, and waits
+// for its last frame. A link that had served before may have been closed by
+// the peer while f was under way; then it tries once more.
 func (c *client) call(ctx context.Context, blank call, f frame) (*link, *call, error) {
 	for try := 1; ; try++ {
 		l, fresh, err := c.link(ctx)
@@ -148,7 +148,17 @@ func (c *client) call(ctx context.Context, blank call, f frame) (*link, *call, e
 			return nil, nil, err
 		}
 		call := blank
-		if err = l.begin(&call, f); err == nil {
+		err = l.begin(&call, f)
+		if err == errFull {
+			select {
+			case <-l.room:
+			case <-l.done:
+			case <-ctx.Done():
+			}
+			try--
+			continue
+		}
+		if err == nil {
 			err = l.wait(ctx, &call)
 		}
 		if err == nil {

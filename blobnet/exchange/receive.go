@@ -54,6 +54,7 @@ func (l *link) frames() error {
 	}
 	l.mu.Lock()
 	l.limit = int(f.requests)
+	notify(l.room)
 	l.mu.Unlock()
 	for {
 		l.mu.Lock()

@@ -1,0 +1,118 @@
+package fetch
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+)
+
+// Peer is one place that may have blobs: a blobnet.Source, which has checked
+// what it returns, with a name that stays the same and is no other peer's.
+//
+// The Swarm tells by the error of Get what to do: blobnet.ErrNotFound, ask
+// others; blobnet.ErrBusy, come back after RetryAfter() of an error in its
+// chain, or a second; blobnet.ErrCorrupt, or an error in its chain with
+// Misbehaviour() true, drop the peer; anything else, leave it alone for a
+// while that grows. Get must end soon after its context, and write nothing to
+// dst afterwards.
+type Peer interface {
+	blobnet.Source
+	Name() string
+}
+
+// Config says where a Swarm keeps blobs and how much it asks for at once.
+type Config struct {
+	// Store is asked before any peer and receives what they give. If nil,
+	// nothing is kept.
+	Store blobnet.Store
+	// Window is how many bytes may be asked of one peer and not be there
+	// yet. A peer that is slow is asked for less. If zero, 8 MiB.
+	Window int
+	// MaxOutstanding is how many bytes all Eaches of the Swarm together hold:
+	// asked for, or there and not delivered. Sizes are estimated from those
+	// of earlier blobs; were every estimate wrong, it would be eight times as
+	// much. If zero, 16 MiB.
+	MaxOutstanding int
+	// StallTimeout is how long a blob that no peer has, or that none that has
+	// it gives, is waited for before it is an error; peers that are added
+	// meanwhile are asked. If zero, 60 seconds.
+	StallTimeout time.Duration
+	// PeerTimeout is how long one peer may take for one blob, waiting behind
+	// others included. If zero, 2 minutes.
+	PeerTimeout time.Duration
+	// SlowAfter is how long after the first peer a second one with capacity
+	// is asked for the same blob, the faster winning. If zero, 10 seconds.
+	SlowAfter time.Duration
+	// NotFoundRetry is how long a peer that has not a blob is not asked for
+	// it again. If zero, 15 seconds.
+	NotFoundRetry time.Duration
+	// MustStore makes it an error if the store has no room for a blob.
+	// Otherwise the blob is delivered and KindUnstored told.
+	MustStore bool
+	// OnEvent, if not nil, is told what happens. It is called from the
+	// fetching goroutines, several at once, and must return at once.
+	OnEvent func(Event)
+}
+
+func (c *Config) validate() error {
+	for _, n := range []int{c.Window, c.MaxOutstanding} {
+		if n < 0 {
+			return errors.New("fetch: config has a negative limit")
+		}
+	}
+	for _, d := range []*time.Duration{&c.StallTimeout, &c.PeerTimeout, &c.SlowAfter, &c.NotFoundRetry} {
+		if *d < 0 {
+			return errors.New("fetch: config has a negative time")
+		}
+	}
+	if c.Window == 0 {
+		c.Window = 8 << 20
+	}
+	if c.MaxOutstanding == 0 {
+		c.MaxOutstanding = 16 << 20
+	}
+	set(&c.StallTimeout, time.Minute)
+	set(&c.PeerTimeout, 2*time.Minute)
+	set(&c.SlowAfter, 10*time.Second)
+	set(&c.NotFoundRetry, 15*time.Second)
+	return nil
+}
+
+func set(d *time.Duration, to time.Duration) {
+	if *d == 0 {
+		*d = to
+	}
+}
+
+// Kind is what an Event tells of.
+type Kind uint8
+
+// The kinds of events.
+const (
+	KindFetched  Kind = iota + 1 // a blob came: Peer, ID, Bytes
+	KindNotFound                 // Peer has not the blob ID
+	KindFailed                   // Peer did not give the blob ID: Err. It is asked again later
+	KindDropped                  // Peer misbehaved and is asked for nothing any more: ID, Err
+	KindCorrupt                  // the store's copy of ID was damaged and is fetched again: Err
+	KindUnstored                 // the store had no room for ID: Err
+)
+
+var kindNames = [...]string{"", "fetched", "not found", "failed", "dropped", "corrupt", "unstored"}
+
+func (k Kind) String() string {
+	if k > 0 && int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("kind %d", uint8(k))
+}
+
+// Event is one thing that happened.
+type Event struct {
+	Kind  Kind
+	Peer  string // the peer's name
+	ID    blobnet.ID
+	Bytes int64
+	Err   error
+}
