@@ -11,7 +11,7 @@ const (
 	// has as many: kad-dht's bucket size.
 	replicas = 20
 
-	minGap    = 10 * time.Second // between two announcements of a key because a peer came
+	minGap    = 10 * time.Second // at least between two sweeps because peers came; see joined
 	freshFor  = time.Minute      // for which asking again to announce a key changes nothing
 	retryMin  = 5 * time.Second
 	retryMax  = 15 * time.Minute
@@ -31,6 +31,10 @@ type schedule struct {
 	due      dueHeap // items that are not running
 	running  int
 	isOnline bool
+
+	swept   time.Time     // the last sweep
+	sweepAt time.Time     // the next one; zero if nobody came since
+	pause   time.Duration // between the two
 }
 
 // item is one announced key.
@@ -96,8 +100,27 @@ func (s *schedule) remove(key Key) {
 func (s *schedule) setOnline(online bool) { s.isOnline = online }
 
 // joined says that a peer came, or came back. Keys that few peers hold, and
-// keys whose last attempts failed, are due soon: the new peer lacks them.
+// keys whose last attempts failed, are swept up: due soon, for the new peer
+// lacks them. The more often peers come, the rarer the sweeps, down to one in
+// the sparse interval: somebody who comes and goes all the time does not keep
+// this node busy.
 func (s *schedule) joined(now time.Time) {
+	if !s.sweepAt.IsZero() {
+		return
+	}
+	if s.swept.IsZero() || now.Sub(s.swept) >= s.sparse {
+		s.pause = s.gap
+	}
+	s.sweepAt = now
+	if soonest := s.swept.Add(s.pause); !s.swept.IsZero() && soonest.After(now) {
+		s.sweepAt = soonest
+		s.pause = min(2*s.pause, s.sparse)
+	}
+}
+
+// sweep does what joined promised.
+func (s *schedule) sweep(now time.Time) {
+	s.swept, s.sweepAt = now, time.Time{}
 	for _, it := range s.items {
 		switch {
 		case it.index < 0:
@@ -116,11 +139,17 @@ func (s *schedule) joined(now time.Time) {
 // wait is how long until there may be one, if nothing else happens; 0 means
 // that only another call can change that.
 func (s *schedule) next(now time.Time) (key Key, ok bool, wait time.Duration) {
+	if !s.sweepAt.IsZero() && !s.sweepAt.After(now) {
+		s.sweep(now)
+	}
 	if !s.isOnline || s.running >= s.parallel || len(s.due) == 0 {
 		return Key{}, false, 0
 	}
 	it := s.due[0]
 	if wait = it.due.Sub(now); wait > 0 {
+		if !s.sweepAt.IsZero() {
+			wait = min(wait, s.sweepAt.Sub(now))
+		}
 		return Key{}, false, wait
 	}
 	heap.Pop(&s.due)

@@ -109,7 +109,7 @@ func TestFailuresAreRetriedWithGrowingPausesAndAtOnceWhenSomebodyComes(t *testin
 	s.waits(15 * time.Minute)
 }
 
-func TestNewPeerIsToldSparseKeysButNotMoreOftenThanTheGap(t *testing.T) {
+func TestNewPeerIsToldSparseKeysSoon(t *testing.T) {
 	s := newStepper(t)
 	s.setOnline(true)
 	s.add(s.now, testKey(1))
@@ -117,18 +117,58 @@ func TestNewPeerIsToldSparseKeysButNotMoreOftenThanTheGap(t *testing.T) {
 	s.done(s.now, testKey(1), 1)
 	s.passes(time.Second)
 	s.joined(s.now)
-	s.joined(s.now)
-	s.waits(minGap - time.Second)
+	s.waits(minGap - time.Second) // since the last announcement
 	s.passes(minGap)
 	s.takes(testKey(1))
-	s.joined(s.now) // came while it is being announced
+	s.joined(s.now) // while it is being announced
 	s.done(s.now, testKey(1), 2)
 	s.waits(minGap)
 	s.passes(minGap)
 	s.takes(testKey(1))
 	s.done(s.now, testKey(1), replicas)
+	s.passes(time.Hour)
 	s.joined(s.now)
-	s.waits(22 * time.Hour)
+	s.waits(21 * time.Hour) // it is on as many peers as can be
+}
+
+func TestPeerThatIsThereAtTheTimeOfTheAnnouncementIsToldOnlyOnce(t *testing.T) {
+	s := newStepper(t)
+	s.add(s.now, testKey(1))
+	s.setOnline(true)
+	s.joined(s.now)
+	s.takes(testKey(1))
+	s.done(s.now, testKey(1), 1)
+	s.waits(15 * time.Minute)
+}
+
+func TestPeerThatComesAndGoesAllTheTimeDoesNotKeepUsBusy(t *testing.T) {
+	s := newStepper(t)
+	s.setOnline(true)
+	s.add(s.now, testKey(1))
+	announced := 0
+	for range 3600 {
+		s.joined(s.now)
+		for {
+			key, ok, _ := s.next(s.now)
+			if !ok {
+				break
+			}
+			s.done(s.now, key, 1)
+			announced++
+		}
+		s.passes(time.Second)
+	}
+	if announced < 8 || announced > 16 {
+		t.Fatalf("announced %d times in an hour", announced)
+	}
+	s.passes(15 * time.Minute) // of quiet
+	s.next(s.now)
+	s.done(s.now, testKey(1), 1)
+	s.passes(15 * time.Minute)
+	s.next(s.now)
+	s.done(s.now, testKey(1), 1)
+	s.joined(s.now)
+	s.waits(minGap)
 }
 
 func TestAnnouncingAgainSoonChangesNothing(t *testing.T) {
@@ -144,6 +184,20 @@ func TestAnnouncingAgainSoonChangesNothing(t *testing.T) {
 	s.passes(1)
 	s.add(s.now, testKey(1))
 	s.takes(testKey(1))
+}
+
+func TestKeyAskedForAgainOvertakesThoseThatAreDueLater(t *testing.T) {
+	s := newStepper(t)
+	s.setOnline(true)
+	s.add(s.now, testKey(1))
+	s.takes(testKey(1))
+	s.done(s.now, testKey(1), 1)
+	s.add(s.now, testKey(2))
+	s.takes(testKey(2))
+	s.done(s.now, testKey(2), replicas)
+	s.passes(freshFor)
+	s.add(s.now, testKey(2))
+	s.takes(testKey(2))
 }
 
 func TestRemovedKeyIsNotAnnounced(t *testing.T) {
@@ -248,6 +302,11 @@ func TestScheduleKeepsItsPromisesInAnyOrder(t *testing.T) {
 					}
 					if it.index >= 0 && s.due[it.index] != it {
 						t.Fatalf("%s is not where it says", k)
+					}
+				}
+				for i := 1; i < len(s.due); i++ {
+					if s.due.Less(i, (i-1)/2) {
+						t.Fatalf("the heap is out of order at %d", i)
 					}
 				}
 				if len(s.due)+len(running) != len(s.items) {

@@ -98,10 +98,10 @@ func (t *table) run(ctx context.Context, online func(bool), joined func()) error
 	defer events.Close()
 	check := func(p peer.ID) {
 		n, came := t.update(p)
-		online(n > 0)
 		if came {
-			joined()
+			joined() // first, or the first peer of all would be told twice
 		}
+		online(n > 0)
 	}
 	for _, p := range t.host.Network().Peers() { // connected before we listened
 		check(p)
