@@ -12,7 +12,7 @@ const indexFormat = 1
 
 // maxIndexBlob bounds an index blob in bytes. A ref takes at most 116 bytes
 // of CBOR: a head, four keys, three strings of 2+32 and an integer of 9.
-const maxIndexBlob = 122_880 + Overhead // PaddedSize(16+MaxRefs*116)
+const maxIndexBlob = 120_832 + Overhead // PaddedSize(16+MaxRefs*116)
 
 // node is the plaintext of an index blob, padded like any other.
 type node struct {
