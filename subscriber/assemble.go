@@ -1,0 +1,228 @@
+package subscriber
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/blobnet/fetch"
+	"github.com/anonymous-media-library/aml/codec"
+)
+
+// finishers is how many files are checked, synced and renamed at once, while
+// chunks of others come in.
+const finishers = 8
+
+// assembly puts files together from blobs, all of them in one stream of
+// requests, so that many small files do not wait for one another. What it holds
+// in memory beside the swarm's blobs does not grow with the files.
+type assembly struct {
+	swarm   *fetch.Swarm
+	targets []*target
+	onBytes func(t *target, n int, local bool) // may be nil; from many goroutines
+
+	buffers   sync.Pool // of *[]byte
+	delivered atomic.Int64
+
+	mu   sync.Mutex               // guards want
+	want map[blobnet.ID][]*target // whose blob was asked for and has not come
+
+	finish *errgroup.Group // of one pass
+	cancel context.CancelCauseFunc
+}
+
+// piece is one chunk of one target.
+type piece struct {
+	t    *target
+	leaf codec.Leaf
+}
+
+// run ends every target, or returns an error: that of the disk or ctx, or, with
+// blobnet.ErrNotFound in it, that of a blob which keeps targets waiting. Then
+// those that are not over can be tried again; they have no temporary file any
+// more.
+func (a *assembly) run(ctx context.Context) error {
+	defer func() {
+		for _, t := range a.targets {
+			t.clean()
+		}
+	}()
+	a.want = map[blobnet.ID][]*target{}
+	for {
+		before := a.delivered.Load()
+		err := a.pass(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		var missing *fetch.NotFoundError
+		switch {
+		case err == nil:
+			return a.firstLost()
+		case !errors.As(err, &missing):
+			return err
+		}
+		optional := a.blame(missing.ID, err)
+		if a.delivered.Load() == before && !optional {
+			return cmp.Or(a.firstLost(), err) // nothing comes; what is left would only wait as long
+		}
+	}
+}
+
+// firstLost is the error of the first target that has to be tried again.
+func (a *assembly) firstLost() error {
+	for _, t := range a.targets {
+		if t.over.Load() && t.lost && !t.optional {
+			return t.err
+		}
+	}
+	return nil
+}
+
+// blame ends the targets that wait for a blob which cannot be had, and reports
+// whether all of them may do without. After it, a.want is empty.
+func (a *assembly) blame(id blobnet.ID, err error) (optional bool) {
+	a.mu.Lock()
+	waiting := a.want[id]
+	clear(a.want)
+	a.mu.Unlock()
+	optional = true
+	for _, t := range waiting {
+		t.lose(err)
+		optional = optional && t.optional
+	}
+	return optional && len(waiting) > 0
+}
+
+// pass asks for every chunk that is missing once.
+func (a *assembly) pass(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	a.cancel = cancel
+	a.finish = new(errgroup.Group)
+	a.finish.SetLimit(finishers)
+	err := fetch.Each(ctx, a.swarm, a.pieces(ctx), func(p piece) blobnet.ID { return p.leaf.Ref.ID },
+		func(p piece, blob []byte, local bool) error { return a.deliver(ctx, p, blob, local) })
+	if finishErr := a.finish.Wait(); finishErr != nil {
+		return finishErr // the cause of err, if that is any
+	}
+	return err
+}
+
+// pieces yields the chunks that are missing, one target after another.
+func (a *assembly) pieces(ctx context.Context) iter.Seq2[piece, error] {
+	return func(yield func(piece, error) bool) {
+		for _, t := range a.targets {
+			if t.over.Load() {
+				continue
+			}
+			if !a.piecesOf(ctx, t, yield) {
+				return
+			}
+		}
+	}
+}
+
+func (a *assembly) piecesOf(ctx context.Context, t *target, yield func(piece, error) bool) bool {
+	for leaf, err := range codec.Leaves(ctx, a.swarm, t.entry.File()) {
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return yield(piece{}, context.Cause(ctx))
+		case errors.Is(err, codec.ErrIndex), errors.Is(err, codec.ErrSealed), errors.Is(err, codec.ErrPadding):
+			t.refuse(err)
+			return true
+		case err != nil:
+			var missing *fetch.NotFoundError
+			if errors.As(err, &missing) {
+				a.asked(missing.ID, t)
+			}
+			return yield(piece{}, fmt.Errorf("file %q: %w", t.name, err))
+		}
+		if t.over.Load() {
+			return true
+		}
+		if t.order.has(leaf.Offset) {
+			continue
+		}
+		a.asked(leaf.Ref.ID, t)
+		if !yield(piece{t, leaf}, nil) {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *assembly) asked(id blobnet.ID, t *target) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.want[id] = append(a.want[id], t)
+}
+
+func (a *assembly) came(id blobnet.ID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.want, id)
+}
+
+// deliver opens a chunk into its file. An error is one of the disk and ends all.
+func (a *assembly) deliver(ctx context.Context, p piece, blob []byte, local bool) error {
+	t := p.t
+	a.came(p.leaf.Ref.ID)
+	if t.over.Load() {
+		return nil
+	}
+	buf := a.buffer()
+	plain, err := codec.Open(buf, blob, p.leaf.Ref)
+	if err != nil {
+		a.free(buf)
+		t.refuse(err) // the blob is the one that was signed for: asking others does not help
+		return nil
+	}
+	n := len(plain)
+	complete, err := t.write(p.leaf, plain, a.free)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", t.out.full(t.name), err)
+	}
+	a.delivered.Add(1)
+	if local {
+		t.fromStore.Add(uint64(n))
+	} else {
+		t.fromPeers.Add(uint64(n))
+	}
+	if a.onBytes != nil {
+		a.onBytes(t, n, local)
+	}
+	if complete {
+		a.finish.Go(func() error { return a.complete(ctx, t) })
+	}
+	return nil
+}
+
+// complete finishes a target, and ends all if the disk fails.
+func (a *assembly) complete(ctx context.Context, t *target) error {
+	if err := t.finish(ctx); err != nil {
+		err = fmt.Errorf("writing %s: %w", t.out.full(t.name), err)
+		a.cancel(err)
+		return err
+	}
+	return nil
+}
+
+func (a *assembly) buffer() []byte {
+	if b, ok := a.buffers.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return nil
+}
+
+func (a *assembly) free(b []byte) {
+	if cap(b) > 0 {
+		a.buffers.Put(&b)
+	}
+}

@@ -1,0 +1,86 @@
+package subscriber
+
+import (
+	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/codec"
+)
+
+// Event is what Follow tells: a ManifestEvent, FileEvent, RemovedEvent,
+// KeptEvent or ErrorEvent. In JSON the field "event" tells them apart.
+//
+// After a crash, or an error that ends Follow, a release whose cursor had not
+// moved is told again from its ManifestEvent on.
+type Event interface{ event() }
+
+// ManifestEvent ("manifest"): a release is being applied. Those of one log come
+// in the order of their numbers.
+type ManifestEvent struct {
+	Event       string            `json:"event"`
+	Channel     channel.ID        `json:"channel"`
+	Log         channel.PublicKey `json:"log"`
+	Seq         uint64            `json:"seq"`
+	Hash        channel.Hash      `json:"hash"`
+	Issued      channel.Time      `json:"issued"`
+	Title       string            `json:"title,omitempty"`
+	Description string            `json:"description,omitempty"`
+	Metadata    map[string]string `json:"metadata,omitempty"`
+	Entries     int               `json:"entries"`
+	Removals    int               `json:"removals"`
+	Bytes       uint64            `json:"bytes"` // of plaintext
+}
+
+// FileEvent ("file"): a file is complete, verified and under its name. Those of
+// one release come in the order of names.
+type FileEvent struct {
+	Event     string            `json:"event"`
+	Channel   channel.ID        `json:"channel"`
+	Log       channel.PublicKey `json:"log"`
+	Seq       uint64            `json:"seq"`
+	Name      string            `json:"name"`
+	Size      uint64            `json:"size"`
+	SHA256    codec.Hash        `json:"sha256"`
+	Path      string            `json:"path"`
+	Root      blobnet.ID        `json:"root"`      // the file's root blob, which can be announced
+	FromStore uint64            `json:"fromStore"` // bytes that this node had
+	FromPeers uint64            `json:"fromPeers"` // bytes that peers sent; both 0 if the file was there already
+}
+
+// RemovedEvent ("removed"): a file that the channel removed was deleted.
+type RemovedEvent struct {
+	Event   string            `json:"event"`
+	Channel channel.ID        `json:"channel"`
+	Log     channel.PublicKey `json:"log"`
+	Seq     uint64            `json:"seq"`
+	Name    string            `json:"name"`
+	Path    string            `json:"path"`
+}
+
+// KeptEvent ("kept"): a file that the channel removed or replaced is not what
+// the channel had published under that name, so that it is somebody else's work
+// and was not deleted.
+type KeptEvent struct {
+	Event   string            `json:"event"`
+	Channel channel.ID        `json:"channel"`
+	Log     channel.PublicKey `json:"log"`
+	Seq     uint64            `json:"seq"`
+	Name    string            `json:"name"`
+	Path    string            `json:"path"` // where it is now
+	Message string            `json:"message"`
+}
+
+// ErrorEvent ("error"): something was skipped and will not be tried again.
+type ErrorEvent struct {
+	Event   string            `json:"event"`
+	Channel channel.ID        `json:"channel"`
+	Log     channel.PublicKey `json:"log"`
+	Seq     uint64            `json:"seq"`
+	Name    string            `json:"name,omitempty"`
+	Message string            `json:"message"`
+}
+
+func (ManifestEvent) event() {}
+func (FileEvent) event()     {}
+func (RemovedEvent) event()  {}
+func (KeptEvent) event()     {}
+func (ErrorEvent) event()    {}

@@ -1,0 +1,138 @@
+package subscriber
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/anonymous-media-library/aml/internal/flock"
+)
+
+// partialFolder holds unfinished files, in the folder that they are to be in
+// and therefore on the same file system. No name of a channel begins so. It is
+// there only while something is written.
+const partialFolder = ".aml-partial"
+
+const lockName = "lock"
+
+// output is a folder that files are written to, opened as an os.Root: nothing
+// reaches out of it, whatever links lie in it. Paths inside are local ones of
+// this system. Its methods may be called from many goroutines at once.
+type output struct {
+	path string // for people
+	root *os.Root
+	work string // folder of our own below partialFolder
+	lock *flock.Lock
+
+	mu    sync.Mutex          // guards dirty
+	dirty map[string]struct{} // folders whose names have to be synced
+}
+
+// openOutput opens a folder, with a place of its own for unfinished files that
+// tag names, and deletes what an earlier run left there. The same tag twice at
+// a time gives an error that wraps flock.ErrLocked.
+func openOutput(path, tag string) (*output, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256([]byte(tag))
+	o := &output{path: path, root: root, work: filepath.Join(partialFolder, hex.EncodeToString(sum[:6])), dirty: map[string]struct{}{}}
+	if err := o.claim(); err != nil {
+		return nil, errors.Join(fmt.Errorf("preparing to write below %s: %w", path, err), root.Close())
+	}
+	return o, nil
+}
+
+// claim makes the working folder, locks it and empties it.
+func (o *output) claim() error {
+	// Another run of ours deletes the folders when it ends, perhaps between
+	// two steps of this one.
+	for range 100 {
+		err := o.root.MkdirAll(o.work, 0o700)
+		if err == nil {
+			o.lock, err = flock.TryLock(filepath.Join(o.path, o.work, lockName))
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		pid, err := o.root.ReadFile(filepath.Join(o.work, lockName))
+		if err == nil && strings.TrimSpace(string(pid)) == strconv.Itoa(os.Getpid()) {
+			return o.sweep()
+		}
+		_ = o.lock.Unlock() // of a file that was deleted meanwhile
+	}
+	return fmt.Errorf("%s keeps disappearing", filepath.Join(o.path, o.work))
+}
+
+// sweep deletes the leftovers of a run that was killed.
+func (o *output) sweep() error {
+	d, err := o.root.Open(o.work)
+	if err != nil {
+		return err
+	}
+	names, err := d.Readdirnames(-1)
+	d.Close() // only read from
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if name == lockName {
+			continue
+		}
+		if err := o.root.RemoveAll(filepath.Join(o.work, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close deletes the working folder and gives up the lock.
+func (o *output) close() {
+	// Whatever cannot be deleted now is swept by the next run.
+	_ = o.sweep()
+	_ = o.root.Remove(filepath.Join(o.work, lockName))
+	_ = o.root.Remove(o.work)
+	_ = o.root.Remove(partialFolder)
+	_ = o.lock.Unlock()
+	o.root.Close()
+}
+
+// hasLeftovers reports whether a run with this tag did not end by itself.
+func hasLeftovers(path, tag string) bool {
+	sum := sha256.Sum256([]byte(tag))
+	_, err := os.Lstat(filepath.Join(path, partialFolder, hex.EncodeToString(sum[:6])))
+	return err == nil
+}
+
+// CheckOutput makes a folder, unless it is there, and proves that files can be
+// written to it: what is wrong is then known before anything is fetched.
+func CheckOutput(path string) error {
+	if path == "" {
+		return errors.New("no output folder")
+	}
+	if err := os.MkdirAll(path, 0o777); err != nil {
+		return fmt.Errorf("output folder %s: %w", path, err)
+	}
+	o, err := openOutput(path, "check"+rand.Text())
+	if err != nil {
+		return fmt.Errorf("output folder %s: %w", path, err)
+	}
+	defer o.close()
+	f, _, err := o.temp(0)
+	if err != nil {
+		return fmt.Errorf("output folder %s: %w", path, err)
+	}
+	return f.Close()
+}

@@ -1,0 +1,211 @@
+package subscriber
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+
+	"github.com/anonymous-media-library/aml/codec"
+)
+
+// full is a local path with the folder's own, for people and events.
+func (o *output) full(local string) string { return filepath.Join(o.path, local) }
+
+// temp makes a file for unfinished content, with the mode, less the umask, that
+// it will have in the end; its owner can always read and write it.
+func (o *output) temp(mode uint32) (*os.File, string, error) {
+	name := filepath.Join(o.work, rand.Text()+".part")
+	f, err := o.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, os.FileMode(mode&0o777|0o600))
+	return f, name, err
+}
+
+// inspect looks at what is at a name of a channel: its local path, and the
+// regular file that is there, nil for nothing. If anything but a regular file
+// is there, or anything but folders on the way to it, or if this system has no
+// such names, the error wraps ErrConflict and names both.
+func (o *output) inspect(name string) (local string, info fs.FileInfo, err error) {
+	local, err = filepath.Localize(name)
+	if err != nil {
+		return "", nil, fmt.Errorf("%q: %w: this system cannot have a file of that name", name, ErrConflict)
+	}
+	for i := range len(local) {
+		if local[i] != filepath.Separator {
+			continue
+		}
+		// Through Stat, because a link to a folder that stays inside is the
+		// user's way to lay out things; Root refuses one that leads out.
+		switch dir, err := o.root.Stat(local[:i]); {
+		case errors.Is(err, fs.ErrNotExist):
+			if _, err := o.root.Lstat(local[:i]); err == nil {
+				return local, nil, fmt.Errorf("%q: %w: %s is a symbolic link to nothing, where a folder has to be", name, ErrConflict, o.full(local[:i]))
+			}
+			return local, nil, nil
+		case errors.Is(err, fs.ErrPermission):
+			return local, nil, fmt.Errorf("looking at %s: %w", o.full(local[:i]), err)
+		case err != nil:
+			return local, nil, fmt.Errorf("%q: %w: %s cannot be a folder: %w", name, ErrConflict, o.full(local[:i]), err)
+		case !dir.IsDir():
+			return local, nil, fmt.Errorf("%q: %w: %s is a file, where a folder has to be", name, ErrConflict, o.full(local[:i]))
+		}
+	}
+	info, err = o.root.Lstat(local)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return local, nil, nil
+	case err != nil:
+		return local, nil, fmt.Errorf("looking at %s: %w", o.full(local), err)
+	case info.IsDir():
+		return local, nil, fmt.Errorf("%q: %w: %s is a folder, where a file has to be", name, ErrConflict, o.full(local))
+	case !info.Mode().IsRegular():
+		return local, nil, fmt.Errorf("%q: %w: %s is no regular file (%s)", name, ErrConflict, o.full(local), info.Mode().Type())
+	}
+	return local, info, nil
+}
+
+// version is a content that a file may have.
+type version struct {
+	size   uint64
+	sha256 codec.Hash
+}
+
+// isOne reports whether the file at local, whose info is given, has one of the
+// contents. It is read only if its size is right. A file that may not be read
+// has none of them.
+func (o *output) isOne(ctx context.Context, local string, info fs.FileInfo, contents ...version) (bool, error) {
+	if !slices.ContainsFunc(contents, func(v version) bool { return v.size == uint64(info.Size()) }) {
+		return false, nil
+	}
+	f, err := o.root.Open(local)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close() // only read from
+	h := sha256.New()
+	n, err := io.CopyBuffer(h, &cancelReader{ctx, io.LimitReader(f, info.Size()+1)}, make([]byte, 256<<10))
+	if err != nil {
+		return false, fmt.Errorf("reading %s: %w", o.full(local), err)
+	}
+	return slices.Contains(contents, version{uint64(n), codec.Hash(h.Sum(nil))}), nil
+}
+
+// cancelReader ends with its context.
+type cancelReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *cancelReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, context.Cause(c.ctx)
+	}
+	return c.r.Read(p)
+}
+
+// place gives a finished file its name, over one that may be there.
+func (o *output) place(temp, local string) error {
+	dir := filepath.Dir(local)
+	if err := o.root.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	if err := o.root.Rename(temp, local); err != nil {
+		return err
+	}
+	o.touch(dir)
+	return nil
+}
+
+// keep gives a file that is not ours, and whose info is given, another name
+// beside its own, and returns that. The file stays in place as well if the file
+// system has hard links, so that there is no moment without it.
+func (o *output) keep(local string, info fs.FileInfo) (string, error) {
+	for i := 1; i < 1000; i++ {
+		other := local + ".kept"
+		if i > 1 {
+			other += "-" + strconv.Itoa(i)
+		}
+		err := o.root.Link(local, other)
+		if err == nil {
+			o.touch(filepath.Dir(local))
+			return other, nil
+		}
+		if there, err := o.root.Lstat(other); err == nil {
+			if os.SameFile(there, info) {
+				return other, nil // a run that was killed has kept it
+			}
+			continue
+		}
+		if err := o.root.Rename(local, other); err != nil {
+			return "", err
+		}
+		o.touch(filepath.Dir(local))
+		return other, nil
+	}
+	return "", fmt.Errorf("%s: too many kept files beside it", o.full(local))
+}
+
+// remove deletes a file, and the folders above it that are then empty.
+func (o *output) remove(local string) error {
+	if err := o.root.Remove(local); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	dir := filepath.Dir(local)
+	for ; dir != "."; dir = filepath.Dir(dir) {
+		if info, err := o.root.Lstat(dir); err != nil || !info.IsDir() {
+			break // a link is the user's
+		}
+		if o.root.Remove(dir) != nil {
+			break
+		}
+	}
+	o.touch(dir)
+	return nil
+}
+
+// touch notes that names in a folder, and perhaps of those above it, have
+// changed.
+func (o *output) touch(dir string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for ; ; dir = filepath.Dir(dir) {
+		o.dirty[dir] = struct{}{}
+		if dir == "." {
+			return
+		}
+	}
+}
+
+// sync makes all names that changed survive a power loss, where the system can.
+func (o *output) sync() error {
+	o.mu.Lock()
+	dirs := o.dirty
+	o.dirty = map[string]struct{}{}
+	o.mu.Unlock()
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	for dir := range dirs {
+		d, err := o.root.Open(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // was removed since; what is above it is in the set, too
+		}
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(d.Sync(), d.Close()); err != nil {
+			return fmt.Errorf("syncing %s: %w", o.full(dir), err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,258 @@
+package subscriber
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
+)
+
+// application is one release on its way into the output folder.
+type application struct {
+	*follower
+	release catalog.Release
+	body    *channel.Body
+	out     *output
+
+	files   []item // one for each entry that is to be there, sorted by name
+	removal []item // one for each file to be deleted
+	history map[string][]version
+}
+
+// item is a name that the release changes.
+type item struct {
+	entry channel.FileEntry // of a removal only the name
+	local string
+	info  fs.FileInfo // of what is there, nil for nothing
+	stale bool        // a later release that is known replaces it
+	there bool        // the very file is there
+	skip  error       // something is in the way
+}
+
+// look compares the release with the channel's view and with what is on disk,
+// and changes nothing.
+func (a *application) look(ctx context.Context) error {
+	for _, r := range a.body.Removals {
+		it, wanted, err := a.see(ctx, channel.FileEntry{Name: r.Name}, true)
+		if err != nil {
+			return err
+		}
+		if wanted && (it.info != nil || it.skip != nil) {
+			a.removal = append(a.removal, it)
+		}
+	}
+	for _, e := range a.body.Entries {
+		it, wanted, err := a.see(ctx, e, false)
+		if err != nil {
+			return err
+		}
+		if wanted {
+			a.files = append(a.files, it)
+		}
+	}
+	return a.recall(ctx)
+}
+
+// see looks at one name. It is not wanted if the view says otherwise than this
+// release, and is not going to be changed by a later one, or has what the later
+// one brings already.
+func (a *application) see(ctx context.Context, e channel.FileEntry, removal bool) (it item, wanted bool, err error) {
+	it.entry = e
+	view, err := a.cfg.Ledger.Entry(ctx, a.release.Channel, e.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return it, false, nil // a new root has withdrawn the release
+	}
+	if err != nil {
+		return it, false, err
+	}
+	switch at := a.release.Position; {
+	case view.Position < at:
+		return it, false, nil // another log's word stands
+	case view.Position > at && view.Removed && !removal:
+		return it, false, nil // fetched only to be deleted
+	case view.Position > at:
+		it.stale = true
+	}
+	it.local, it.info, err = a.out.inspect(e.Name)
+	if errors.Is(err, ErrConflict) {
+		// A file that this release removes may be what is in the way.
+		it.skip = err
+		return it, true, nil
+	}
+	if err != nil || it.info == nil {
+		return it, err == nil, err
+	}
+	if it.stale && !view.Removed {
+		newer, err := a.out.isOne(ctx, it.local, it.info, version{view.Size, view.SHA256})
+		if err != nil || newer {
+			return it, false, err // as after the loss of a cursor
+		}
+	}
+	if !removal {
+		it.there, err = a.out.isOne(ctx, it.local, it.info, version{e.Size, e.SHA256})
+	}
+	return it, err == nil, err
+}
+
+// recall finds out what the channel has ever published under the names whose
+// files are to be deleted or replaced: only such content is ours.
+func (a *application) recall(ctx context.Context) error {
+	a.history = map[string][]version{}
+	for _, it := range a.removal {
+		a.history[it.entry.Name] = nil
+	}
+	for _, it := range a.files {
+		if it.info != nil && !it.there {
+			a.history[it.entry.Name] = nil
+		}
+	}
+	if len(a.history) == 0 {
+		return nil
+	}
+	for after := int64(0); ; {
+		releases, err := a.cfg.Ledger.Releases(ctx, a.release.Channel, after, 0)
+		if err != nil {
+			return err
+		}
+		if len(releases) == 0 {
+			return nil
+		}
+		for _, r := range releases {
+			after = r.Position
+			if r.Body == nil {
+				continue
+			}
+			for _, e := range r.Body.Entries {
+				if versions, ok := a.history[e.Name]; ok {
+					a.history[e.Name] = append(versions, version{e.Size, e.SHA256})
+				}
+			}
+		}
+	}
+}
+
+// remove deletes what the release removes, as far as it is ours.
+func (a *application) remove(ctx context.Context) error {
+	r := a.release
+	for _, it := range a.removal {
+		kept := KeptEvent{
+			Event: "kept", Channel: r.Channel, Log: r.Log, Seq: r.Seq, Name: it.entry.Name, Path: a.out.full(it.local),
+			Message: "the channel removed it, but it is not the file that the channel had published",
+		}
+		if it.skip != nil {
+			a.emit(kept)
+			continue
+		}
+		ours, err := a.out.isOne(ctx, it.local, it.info, a.history[it.entry.Name]...)
+		if err != nil {
+			return err
+		}
+		if !ours {
+			a.emit(kept)
+			continue
+		}
+		if err := a.out.remove(it.local); err != nil {
+			return fmt.Errorf("removing %s: %w", a.out.full(it.local), err)
+		}
+		a.emit(RemovedEvent{Event: "removed", Channel: r.Channel, Log: r.Log, Seq: r.Seq, Name: it.entry.Name, Path: a.out.full(it.local)})
+	}
+	return nil
+}
+
+// fetch brings the files. Events are told in the order of names, as soon as all
+// before them are settled.
+func (a *application) fetch(ctx context.Context) error {
+	targets := make([]*target, len(a.files)) // nil for what needs no fetching
+	settled := make(chan int, len(a.files))
+	as := assembly{swarm: a.cfg.Swarm}
+	for i := range a.files {
+		it := &a.files[i]
+		if it.skip != nil { // unless a removal of this release has cleared the way
+			if it.local, it.info, it.skip = a.out.inspect(it.entry.Name); it.skip != nil && !errors.Is(it.skip, ErrConflict) {
+				return it.skip
+			}
+		}
+		if it.there || it.skip != nil || it.stale && !a.available(ctx, it) {
+			settled <- i
+			continue
+		}
+		targets[i] = &target{
+			entry: it.entry, name: it.entry.Name, out: a.out, ours: append([]version{}, a.history[it.entry.Name]...),
+			optional: it.stale, onEnd: func(*target) { settled <- i }, order: inorder{size: it.entry.Size},
+		}
+		as.targets = append(as.targets, targets[i])
+	}
+	var teller sync.WaitGroup
+	teller.Go(func() {
+		done := make([]bool, len(a.files))
+		next := 0
+		for i := range settled {
+			for done[i] = true; next < len(done) && done[next]; next++ {
+				a.tell(a.files[next], targets[next])
+			}
+		}
+		for ; next < len(done); next++ { // some were not settled
+			if done[next] {
+				a.tell(a.files[next], targets[next])
+			}
+		}
+	})
+	err := as.run(ctx)
+	close(settled)
+	teller.Wait()
+	return err
+}
+
+// available reports whether the first blob of a file that a later release
+// replaces can be had at all; if not, the item says so.
+func (a *application) available(ctx context.Context, it *item) bool {
+	probe, cancel := context.WithTimeout(ctx, a.cfg.ProbeTimeout)
+	defer cancel()
+	if _, err := a.cfg.Swarm.Get(probe, it.entry.Root.ID, nil); err != nil && ctx.Err() == nil {
+		it.skip = fmt.Errorf("file %q: %w", it.entry.Name, errGone)
+		return false
+	}
+	return true
+}
+
+// errGone: nobody gives the blobs of a file that is of no use any more.
+var errGone = fmt.Errorf("replaced by a later release, and nobody has it any more: %w", blobnet.ErrNotFound)
+
+// tell emits what became of one file.
+func (a *application) tell(it item, t *target) {
+	r, name := a.release, it.entry.Name
+	file := FileEvent{
+		Event: "file", Channel: r.Channel, Log: r.Log, Seq: r.Seq, Name: name, Size: it.entry.Size, SHA256: it.entry.SHA256,
+		Path: a.out.full(it.local), Root: it.entry.Root.ID,
+	}
+	switch {
+	case errors.Is(it.skip, errGone): // no loss: it is not told as an error
+		return
+	case it.skip != nil:
+		a.follower.skip(r, name, it.skip)
+		return
+	case t == nil:
+		a.emit(file)
+		return
+	case t.err != nil && t.lost && t.optional:
+		return
+	case t.err != nil && t.lost: // run returns it
+		return
+	case t.err != nil:
+		a.follower.skip(r, name, t.err)
+		return
+	}
+	if t.kept != "" {
+		a.emit(KeptEvent{
+			Event: "kept", Channel: r.Channel, Log: r.Log, Seq: r.Seq, Name: name, Path: a.out.full(t.kept),
+			Message: "the channel has a new file of this name; what was there is not what the channel had published",
+		})
+	}
+	file.FromStore, file.FromPeers = t.fromStore.Load(), t.fromPeers.Load()
+	a.emit(file)
+}

@@ -1,0 +1,116 @@
+// Package subscriber turns verified releases into files: it fetches what a
+// release names, checks it as a whole, and puts it below an output folder in
+// one step.
+//
+// It is for nodes that follow channels and for whoever fetches a file by its
+// entry. Names, sizes and contents come from strangers who may sign what they
+// like. It must never write, delete or read outside of the output folder, show
+// a file under its final name that is not complete and verified, delete or
+// overwrite what it has not written, or move a cursor past a release before
+// what it brought is safe. It knows no peers: blobs come from a Swarm that is
+// handed in.
+package subscriber
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/blobnet/fetch"
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/channel/feed"
+)
+
+// One sentinel per decision that a caller makes; test with errors.Is. That a
+// blob cannot be had wraps blobnet.ErrNotFound, that a file is not what was
+// signed one of codec's errors.
+var (
+	// ErrConflict: something else stands in the output folder where a file or
+	// folder of the channel has to be. Move it away.
+	ErrConflict = errors.New("something else is in the way")
+
+	// ErrSealed: the release's body is sealed, and this version has no keys
+	// for private channels.
+	ErrSealed = errors.New("body of the release is sealed")
+
+	// ErrRefused: the release's body is not what may be in one. Its log's key
+	// signed it all the same.
+	ErrRefused = errors.New("body of the release is not valid")
+)
+
+// Releases is what the subscriber reads of a channel. *catalog.Catalog is one.
+// What is not there gives an error that wraps fs.ErrNotExist. All methods of
+// the three interfaces may be called from many goroutines at once.
+type Releases interface {
+	Releases(ctx context.Context, id channel.ID, after int64, limit int) ([]catalog.Release, error)
+	Entry(ctx context.Context, id channel.ID, name string) (catalog.Entry, error)
+	Watch(fn func(id channel.ID, kind feed.Kind)) (cancel func())
+}
+
+// Bodies takes the bodies that lie in blobs. *catalog.Catalog is one. PutBody
+// checks what the body's key may name, and refuses it for good with
+// catalog.ErrRefused.
+type Bodies interface {
+	PutBody(ctx context.Context, id channel.ID, manifest channel.Hash, body channel.Body) error
+	RefuseBody(ctx context.Context, id channel.ID, manifest channel.Hash, why string) error
+}
+
+// Cursors remembers how far each subscription was applied. *catalog.Catalog is
+// one. SetCursor moves forward only, and only from where the caller believes
+// the cursor to be.
+type Cursors interface {
+	Cursor(ctx context.Context, subscription string, id channel.ID) (int64, error)
+	SetCursor(ctx context.Context, subscription string, id channel.ID, from, to int64) error
+}
+
+// Ledger is all that the subscriber needs of a catalogue.
+type Ledger interface {
+	Releases
+	Bodies
+	Cursors
+}
+
+// Config is what New needs.
+type Config struct {
+	Ledger Ledger
+
+	// Blobs is the store that Swarm keeps blobs in. If it is a blobnet.Syncer,
+	// it is synced before a cursor moves, so that what was fetched can also be
+	// passed on after a power loss. May be nil.
+	Blobs blobnet.Store
+
+	// Swarm is where blobs are had. It bounds how many bytes are in flight.
+	Swarm *fetch.Swarm
+
+	// ProbeTimeout is how long is looked for a file that a later release has
+	// replaced, before it is skipped; if zero, ten seconds.
+	ProbeTimeout time.Duration
+}
+
+func (c Config) validate() (Config, error) {
+	if c.Ledger == nil || c.Swarm == nil {
+		return c, errors.New("subscriber: want a ledger and a swarm")
+	}
+	if c.ProbeTimeout < 0 {
+		return c, errors.New("subscriber: a timeout is negative")
+	}
+	if c.ProbeTimeout == 0 {
+		c.ProbeTimeout = 10 * time.Second
+	}
+	return c, nil
+}
+
+// Subscriber follows channels. Its methods may be called from many goroutines
+// at once.
+type Subscriber struct{ cfg Config }
+
+// New returns a Subscriber. It starts nothing.
+func New(cfg Config) (*Subscriber, error) {
+	cfg, err := cfg.validate()
+	if err != nil {
+		return nil, err
+	}
+	return &Subscriber{cfg: cfg}, nil
+}
