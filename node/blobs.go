@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"sync/atomic"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/exchange"
@@ -20,7 +19,7 @@ const batch = 1024
 
 // Ingest seals a file or folder into the store. It emits ProgressEvents.
 func (n *Node) Ingest(ctx context.Context, req IngestRequest, emit func(any)) (IngestResult, error) {
-	res, err := n.pub.Ingest(ctx, publisher.IngestSpec{Path: req.Path, ChunkSize: req.ChunkSize, OnProgress: progress(emit)})
+	res, err := n.pub.Ingest(ctx, publisher.IngestSpec{Path: req.Path, ChunkSize: req.ChunkSize, OnProgress: ingestProgress(emit)})
 	if err != nil {
 		return IngestResult{}, err
 	}
@@ -182,6 +181,13 @@ func batches[T any](seq iter.Seq2[T, error], size int) iter.Seq2[[]T, error] {
 
 // errLagged ends a stream whose reader did not keep up.
 var errLagged = errors.New("events came faster than they were read")
+
+// ingestProgress turns what the publisher counts into events.
+func ingestProgress(emit func(any)) func(publisher.Progress) {
+	return func(p publisher.Progress) {
+		emit(ProgressEvent{Event: "progress", Name: p.Name, Done: p.Done, Total: p.Total})
+	}
+}
 
 // onExchange turns what the exchange tells into events for whoever watches.
 func (n *Node) onExchange(e exchange.Event) {

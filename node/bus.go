@@ -56,3 +56,29 @@ func (b *bus) send(about string, event any) {
 		}
 	}
 }
+
+// forward emits what want accepts until the function it returns is called,
+// which waits for the last emit.
+func (b *bus) forward(emit func(any), want func(about string) bool) (stop func()) {
+	events, unwatch := b.watch(want)
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case e, ok := <-events:
+				if !ok {
+					return
+				}
+				emit(e)
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return func() {
+		unwatch()
+		close(quit)
+		<-done
+	}
+}

@@ -16,9 +16,9 @@ type ListeningEvent struct {
 type ProgressEvent struct {
 	Event string `json:"event"`
 	Name  string `json:"name,omitempty"` // the file it is about
-	Done  uint64 `json:"done"`           // bytes
-	Total uint64 `json:"total"`          // bytes; 0 if not known
-	Local uint64 `json:"local"`          // bytes of Done that were here already
+	Done  uint64 `json:"done"`
+	Total uint64 `json:"total"`
+	Local uint64 `json:"local,omitempty"` // of Done, what the store had already
 }
 
 // UploadEvent ("upload") says that a peer got a blob from this node.
@@ -52,7 +52,6 @@ type ChannelEvent struct {
 type ErrorEvent struct {
 	Event   string `json:"event"`
 	Channel string `json:"channel,omitempty"`
-	Name    string `json:"name,omitempty"`
 	Message string `json:"message"`
 }
 
@@ -61,4 +60,5 @@ type (
 	ManifestEvent = subscriber.ManifestEvent
 	FileEvent     = subscriber.FileEvent
 	RemovedEvent  = subscriber.RemovedEvent
+	KeptEvent     = subscriber.KeptEvent
 )

@@ -188,7 +188,10 @@ func (n *Node) apply(ctx context.Context, sub catalog.Subscription, id channel.I
 	var searching sync.WaitGroup
 	defer searching.Wait()
 	defer cancel()
-	swarm := n.newSwarm()
+	swarm, err := n.newSwarm(0)
+	if err != nil {
+		return err
+	}
 	searching.Go(func() {
 		n.net.feedSwarm(ctx, swarm, func() []peer.ID { return n.net.gossip.Peers(id) }, tracker.Key(id.Discovery()))
 	})

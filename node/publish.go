@@ -44,8 +44,8 @@ func (n *Node) create(ctx context.Context, topics []string, title string, kind c
 	}
 	switch kind {
 	case "":
-		kind = channel.KindMedia
-	case channel.KindMedia, channel.KindUpdate:
+		kind = channel.Media
+	case channel.Media, channel.Update:
 	default:
 		return publisher.Created{}, fmt.Errorf("%w: kind %q: want media or update", ErrUsage, kind)
 	}
@@ -123,6 +123,9 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 	if err != nil {
 		return PublishResult{}, fmt.Errorf("publishing to %s: %w", address(own.Channel), err)
 	}
+	if done.Unannounced != nil { // the release stands; followers sync it
+		emit(ErrorEvent{Event: "error", Channel: own.Channel.String(), Message: "telling followers: " + done.Unannounced.Error()})
+	}
 	if err := n.own(ctx, own.Channel); err != nil {
 		return PublishResult{}, err
 	}
@@ -132,10 +135,7 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 	}
 	res := PublishResult{
 		Address: address(own.Channel), Channel: own.Channel.String(), Created: !found, Topics: info.Root.Topics,
-		Seq: done.Seq, Hash: done.Hash, Entries: len(release.Entries), Removed: len(release.Remove),
-	}
-	for _, e := range release.Entries {
-		res.Bytes += e.Size
+		Seq: done.Seq, Hash: done.Hash, Entries: len(release.Entries), Removed: len(release.Remove), Bytes: done.Bytes,
 	}
 	return res, nil
 }
@@ -171,7 +171,7 @@ func (n *Node) release(ctx context.Context, req PublishRequest, id channel.ID, e
 			return release, fmt.Errorf("reading manifest.json: %w", err)
 		}
 		return n.pub.FromDraft(ctx, publisher.DraftSpec{
-			Draft: draft, Dir: req.DraftDir, Channel: id, ChunkSize: req.ChunkSize, OnProgress: progress(emit),
+			Draft: draft, Dir: req.DraftDir, Channel: id, ChunkSize: req.ChunkSize, OnProgress: ingestProgress(emit),
 		})
 	}
 	if len(req.Paths) == 0 {
@@ -179,7 +179,7 @@ func (n *Node) release(ctx context.Context, req PublishRequest, id channel.ID, e
 	}
 	named := map[string]string{}
 	for _, path := range req.Paths {
-		res, err := n.pub.Ingest(ctx, publisher.IngestSpec{Path: path, ChunkSize: req.ChunkSize, OnProgress: progress(emit)})
+		res, err := n.pub.Ingest(ctx, publisher.IngestSpec{Path: path, ChunkSize: req.ChunkSize, Unpinned: true, OnProgress: ingestProgress(emit)})
 		if err != nil {
 			return release, err
 		}

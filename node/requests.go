@@ -51,7 +51,7 @@ type IngestResult struct {
 // SeedRequest serves the files of one file_entry.json (an object or an array)
 // until its context ends.
 type SeedRequest struct {
-	Entries json.RawMessage `json:"entries"`
+	Entries json.RawMessage `json:"entries,omitempty"`
 	Peers   []string        `json:"peers"` // multiaddrs to know beside discovery
 }
 
@@ -66,7 +66,7 @@ type SeedResult struct {
 // FetchRequest gets one file; an array of entries is fetched below Output as a
 // folder.
 type FetchRequest struct {
-	Entries json.RawMessage `json:"entries"`
+	Entries json.RawMessage `json:"entries,omitempty"`
 	Output  string          `json:"output"` // absolute
 	Peers   []string        `json:"peers"`
 	Timeout Duration        `json:"timeout"` // without any progress; 0: 60 s
@@ -101,7 +101,7 @@ type BlobStatus struct {
 // file_entry.json.
 type PinRequest struct {
 	IDs     []blobnet.ID    `json:"ids"`
-	Entries json.RawMessage `json:"entries"`
+	Entries json.RawMessage `json:"entries,omitempty"`
 }
 
 // PinResult counts the blobs pinned or unpinned.
@@ -130,7 +130,7 @@ type CreateResult struct {
 // if there is none. It has a Draft (a manifest.json) or Paths.
 type PublishRequest struct {
 	Topic       string          `json:"topic"` // or the channel's address or id
-	Draft       json.RawMessage `json:"draft"`
+	Draft       json.RawMessage `json:"draft,omitempty"`
 	DraftDir    string          `json:"draftDir"` // what relative paths in Draft are relative to
 	Paths       []string        `json:"paths"`    // absolute files and folders
 	Title       string          `json:"title"`

@@ -34,10 +34,19 @@ var floors = map[string]int{
 
 // sameFloor are the imports within one floor, each with its reason.
 var sameFloor = map[[2]string]string{
+	{"publisher", "channel/catalog"}:    "the ledger that a publisher asks for is spoken of in the catalogue's records",
+	{"subscriber", "channel/catalog"}:   "as with the publisher",
+	{"subscriber", "channel/feed"}:      "the catalogue's notices name feed kinds",
 	{"channel/catalog", "channel/feed"}: "the catalogue drives the state machine and stores what it decides in the same transaction",
 	{"publisher", "channel/catalog"}:    "its ledger is an interface whose rows are the catalogue's structs",
 	{"subscriber", "channel/catalog"}:   "its ledger is an interface whose rows are the catalogue's structs",
 	{"subscriber", "channel/feed"}:      "the ledger says with feed's word what kind of thing is new",
+}
+
+// ownChild are the imports of a child by its parent, each with its reason.
+var ownChild = map[[2]string]string{
+	{"codec", "codec/dcbor"}:   "dcbor is a tool below the codec, and knows nothing of it",
+	{"node", "node/transport"}: "node is assembly, not vocabulary: nobody below it imports it",
 }
 
 // ban keeps one kind of import out of a room and all rooms below it.

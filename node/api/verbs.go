@@ -56,6 +56,7 @@ type (
 	ManifestEvent  = node.ManifestEvent
 	FileEvent      = node.FileEvent
 	RemovedEvent   = node.RemovedEvent
+	KeptEvent      = node.KeptEvent
 	ChannelEvent   = node.ChannelEvent
 	ErrorEvent     = node.ErrorEvent
 )
