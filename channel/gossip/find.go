@@ -26,7 +26,7 @@ func (g *Gossip) look(in *interest) {
 	g.start(func() {
 		ctx, cancel := context.WithTimeout(g.ctx, findLimit)
 		defer cancel()
-		g.find(ctx, in, func(p peer.ID) { g.plan.want(p, in.target, 0) })
+		g.find(ctx, in, func(p peer.ID) { g.plan.want(p, in.target, 0, false) })
 		in.mu.Lock()
 		defer in.mu.Unlock()
 		in.finding = false

@@ -33,8 +33,8 @@ type Gossip struct {
 
 	mu        sync.Mutex
 	ran       bool                 // Run was called; guarded by mu
-	ctx       context.Context      // of Run; guarded by mu until started is closed, then fixed
-	mesh      *pubsub.PubSub       // likewise
+	ctx       context.Context      // of Run; guarded by mu, and fixed once set
+	mesh      *pubsub.PubSub       // guarded by mu until started is closed, then fixed
 	interests map[target]*interest // guarded by mu
 	rooms     map[string]*room     // guarded by mu; changed only under opening too
 	byKey     map[channel.Hash]string
@@ -76,27 +76,27 @@ func (g *Gossip) Run(ctx context.Context) error {
 		return errors.New("gossip: Run called twice")
 	}
 	g.ran = true
+	g.ctx = ctx
 	g.mu.Unlock()
 	defer close(g.stopped)
+	defer g.work.Wait()
+	defer cancel()
 
+	g.cfg.Host.SetStreamHandler(SyncProtocol, g.handle) // before gossip brings the first who ask
+	defer g.cfg.Host.RemoveStreamHandler(SyncProtocol)
 	mesh, err := newMesh(ctx, g.cfg, g.filter, g.conduct)
 	if err != nil {
 		return err
 	}
 	defer g.cfg.Host.RemoveStreamHandler(meshProtocol)
 	g.mu.Lock()
-	g.ctx, g.mesh = ctx, mesh
+	g.mesh = mesh
 	var wanted []*interest
 	for _, in := range g.interests {
 		wanted = append(wanted, in)
 	}
 	close(g.started) // under the lock, so that add sees either all of it or nothing
 	g.mu.Unlock()
-
-	g.cfg.Host.SetStreamHandler(SyncProtocol, g.handle)
-	defer g.cfg.Host.RemoveStreamHandler(SyncProtocol)
-	defer g.work.Wait()
-	defer cancel()
 
 	for _, in := range wanted {
 		if err := g.enter(in); err != nil {

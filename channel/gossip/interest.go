@@ -71,7 +71,7 @@ func (g *Gossip) add(t target, hints []peer.AddrInfo) error {
 	}
 	if known {
 		for _, p := range g.followers(in) {
-			g.plan.want(p, t, 0)
+			g.plan.want(p, t, 0, false)
 		}
 	}
 	g.look(in)
@@ -184,7 +184,7 @@ func (g *Gossip) agenda(ctx context.Context) {
 			}
 			if sync {
 				if ps := g.followers(in); len(ps) > 0 {
-					g.plan.want(ps[rand.IntN(len(ps))], in.target, 0)
+					g.plan.want(ps[rand.IntN(len(ps))], in.target, 0, false)
 				}
 			}
 		}

@@ -95,7 +95,7 @@ func waitable(o feed.Outcome) bool {
 // relayed as soon as it is known to be good, and not lost to those behind us.
 func (g *Gossip) wait(ctx context.Context, t *tally, late [][]byte) {
 	in := t.in
-	g.plan.want(t.src, in.target, gapGrace)
+	g.plan.want(t.src, in.target, gapGrace, false)
 	in.mu.Lock()
 	full := in.waiting >= maxWaiting
 	if !full {
@@ -159,12 +159,13 @@ func (t *tally) add(o feed.Outcome) {
 	g := t.g
 	if o.Changed {
 		t.in.moved()
+		g.learn(o.Root)
 	}
 	if o.Proof != nil {
 		g.publishFork(o.Channel, *o.Proof, o.Err)
 	}
 	if len(o.Want) > 0 && t.in.topic == "" {
-		g.plan.want(t.src, t.in.target, gapGrace)
+		g.plan.want(t.src, t.in.target, gapGrace, false)
 	}
 	switch {
 	case o.Verdict == feed.Rejected:

@@ -121,7 +121,7 @@ func (g *Gossip) judgeTopic(ctx context.Context, in *interest, src peer.ID, data
 				followed.moved()
 			}
 			if len(o.Want) > 0 {
-				g.plan.want(src, followed.target, gapGrace)
+				g.plan.want(src, followed.target, gapGrace, false)
 			}
 		}
 	}

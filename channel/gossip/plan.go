@@ -15,13 +15,19 @@ type target struct {
 	topic   string
 }
 
+// want is a target, and why.
+type want struct {
+	target
+	knocked bool // the other end asked for it, so it need not be told to do the same
+}
+
 // plan decides when to talk with whom. Everything that wants to be compared
 // with a peer is gathered, so that many channels become one session, and one
 // peer is never in two sessions at once. Asking twice for the same is asking
 // once.
 type plan struct {
 	conduct *conduct
-	session func(context.Context, peer.ID, []target) // runs one session
+	session func(context.Context, peer.ID, []want) // runs one session
 
 	wake chan struct{} // holds at most one
 
@@ -31,29 +37,40 @@ type plan struct {
 }
 
 type lane struct {
-	due  map[target]time.Time
+	due  map[target]appointment
 	busy bool
 	rest time.Time // no session before
 }
 
-func newPlan(c *conduct, session func(context.Context, peer.ID, []target)) *plan {
+type appointment struct {
+	at      time.Time
+	knocked bool
+}
+
+func newPlan(c *conduct, session func(context.Context, peer.ID, []want)) *plan {
 	return &plan{conduct: c, session: session, wake: make(chan struct{}, 1), lanes: make(map[peer.ID]*lane)}
 }
 
 // want asks for a session with p about t, not before delay has passed. A peer
 // that misbehaved gets none.
-func (pl *plan) want(p peer.ID, t target, delay time.Duration) {
+func (pl *plan) want(p peer.ID, t target, delay time.Duration, knocked bool) {
 	if pl.conduct.banned(p) {
 		return
 	}
-	due := time.Now().Add(max(delay, pl.conduct.pause(p)))
+	due := appointment{time.Now().Add(max(delay, pl.conduct.pause(p))), knocked}
 	pl.mu.Lock()
 	l := pl.lanes[p]
 	if l == nil {
-		l = &lane{due: make(map[target]time.Time)}
+		l = &lane{due: make(map[target]appointment)}
 		pl.lanes[p] = l
 	}
-	if old, ok := l.due[t]; (!ok && len(l.due) < MaxTopicsPerPeer) || (ok && due.Before(old)) {
+	if old, ok := l.due[t]; ok {
+		if old.at.Before(due.at) {
+			due.at = old.at
+		}
+		due.knocked = due.knocked && old.knocked
+		l.due[t] = due
+	} else if len(l.due) < MaxTopicsPerPeer {
 		l.due[t] = due
 	}
 	pl.mu.Unlock()
@@ -106,7 +123,7 @@ func (pl *plan) run(ctx context.Context, start func(func()) bool) {
 
 // next takes the peer that has waited longest, with all that is due for it, or
 // says how long there is nothing to do.
-func (pl *plan) next(now time.Time) (peer.ID, []target, time.Duration) {
+func (pl *plan) next(now time.Time) (peer.ID, []want, time.Duration) {
 	pl.mu.Lock()
 	defer pl.mu.Unlock()
 	const never = time.Hour
@@ -125,7 +142,8 @@ func (pl *plan) next(now time.Time) (peer.ID, []target, time.Duration) {
 			}
 			continue
 		}
-		for _, due := range l.due {
+		for _, a := range l.due {
+			due := a.at
 			if due.Before(l.rest) {
 				due = l.rest
 			}
@@ -141,10 +159,10 @@ func (pl *plan) next(now time.Time) (peer.ID, []target, time.Duration) {
 		return "", nil, first.Sub(now)
 	}
 	l := pl.lanes[best]
-	targets := make([]target, 0, min(len(l.due), MaxKeys))
-	for t, due := range l.due {
-		if !due.After(now) && len(targets) < MaxKeys {
-			targets = append(targets, t)
+	targets := make([]want, 0, min(len(l.due), MaxKeys))
+	for t, a := range l.due {
+		if !a.at.After(now) && len(targets) < MaxKeys {
+			targets = append(targets, want{t, a.knocked})
 			delete(l.due, t)
 		}
 	}

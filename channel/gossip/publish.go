@@ -54,9 +54,10 @@ func (g *Gossip) list(ctx context.Context, id channel.ID) error {
 	if err != nil {
 		return err
 	}
-	if !info.HasRoot || len(info.Root.Topics) == 0 {
+	if !info.HasRoot {
 		return nil
 	}
+	g.learn(&info.Root)
 	bundle, err := g.cfg.Ledger.Roots(ctx, id, 1, MaxBundle, MaxMessage/2)
 	if err != nil {
 		return err

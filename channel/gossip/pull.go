@@ -115,6 +115,25 @@ func (p *puller) heads(ids []channel.ID) (map[channel.ID]section, error) {
 	return known, nil
 }
 
+// knock tells the peer that we have more of some channels than it, so that it
+// asks us in turn: after a session, neither end lacks what the other has.
+func (p *puller) knock(more map[channel.ID]bool) error {
+	if len(more) == 0 {
+		return nil
+	}
+	r := request{Kind: knock}
+	for id := range more {
+		r.Keys = append(r.Keys, id.Discovery())
+	}
+	if err := p.ask(r); err != nil {
+		return err
+	}
+	if err := p.sections(0, nil); err != nil {
+		return fmt.Errorf("knocking: %w", err)
+	}
+	return nil
+}
+
 // channel brings us to where the peer is with one channel, as far as it can.
 func (p *puller) channel(ctx context.Context, id channel.ID, s section) (brought, error) {
 	release := p.claims.take(ctx, id)
@@ -174,16 +193,18 @@ func missing(info catalog.Info, s section) []feed.Range {
 		ours[l.Log] = l
 	}
 	for _, l := range s.Logs {
-		have, last := ours[l.Log], l.Seq
+		have, last, most := ours[l.Log], l.Seq, uint64(MaxRange)
+		if have.Frozen {
+			most = MaxItems // a fork was proven; what is before it can still be had
+		}
 		revoked, ended := info.Root.RevokedKey(l.Log)
 		if ended {
 			last = min(last, revoked.Seq)
 		}
 		switch {
-		case have.Frozen && !ended:
 		case last > have.Seq:
-			ranges = append(ranges, feed.Range{Log: l.Log, From: have.Seq + 1, To: min(last, have.Seq+MaxRange)})
-		case !ended && l.Seq == have.Seq && l.Hash != have.Hash:
+			ranges = append(ranges, feed.Range{Log: l.Log, From: have.Seq + 1, To: min(last, have.Seq+most)})
+		case !ended && !have.Frozen && l.Seq == have.Seq && l.Hash != have.Hash:
 			ranges = append(ranges, feed.Range{Log: l.Log, From: l.Seq, To: l.Seq})
 		}
 	}
@@ -292,6 +313,8 @@ func (p *puller) offer(ctx context.Context, id channel.ID, log channel.PublicKey
 		switch {
 		case o.Verdict == feed.Rejected:
 			return nil, false, lied("%s %d: %w", kind, seq, o.Err)
+		case !o.Channel.IsZero() && o.Channel != id:
+			return nil, false, lied("envelope of channel %s where channel %s was asked for", o.Channel.Short(), id.Short())
 		case o.Kind == feed.KindNone, o.Verdict == feed.Ignored && o.Seq == 0:
 			// Of a later version of aml, or of what we have just stopped to
 			// follow, or a root that does not continue ours.

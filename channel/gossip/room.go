@@ -102,7 +102,10 @@ func (g *Gossip) enter(in *interest) error {
 			}
 			if e.Type == pubsub.PeerJoin {
 				g.event(Event{Kind: EventFollower, Peer: e.Peer, Channel: in.channel, Topic: in.topic})
-				g.plan.want(e.Peer, in.target, 0)
+				g.plan.want(e.Peer, in.target, 0, false)
+				// Once more when the mesh has formed: what arrives before is
+				// passed on to nobody who has just come.
+				time.AfterFunc(settle, func() { g.plan.want(e.Peer, in.target, 0, false) })
 			}
 		}
 	})
@@ -186,15 +189,25 @@ func (g *Gossip) topicOf(ctx context.Context, key channel.Hash) (string, bool) {
 	if err != nil {
 		return "", false
 	}
+	for _, info := range infos {
+		g.learn(&info.Root)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, info := range infos {
-		for _, t := range info.Root.Topics {
-			if len(g.byKey) < maxTopicKeys {
-				g.byKey[channel.TopicKey(t)] = t
-			}
-		}
-	}
 	topic, ok = g.byKey[key]
 	return topic, ok
+}
+
+// learn remembers the topics of a root that the Ledger has accepted.
+func (g *Gossip) learn(root *channel.Root) {
+	if root == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, t := range root.Topics {
+		if len(g.byKey) < maxTopicKeys {
+			g.byKey[channel.TopicKey(t)] = t
+		}
+	}
 }

@@ -28,6 +28,8 @@ func (r request) cost() int {
 	switch r.Kind {
 	case askListing:
 		return 32
+	case knock:
+		return 16
 	case askHeads:
 		return 1 + len(r.Keys)/8
 	}
@@ -39,6 +41,7 @@ func (r request) cost() int {
 type server struct {
 	ledger   Ledger
 	topicOf  func(context.Context, channel.Hash) (string, bool)
+	knocked  func(channel.ID) // the other end has more of the channel than we
 	patience time.Duration
 }
 
@@ -76,6 +79,8 @@ func (s *server) answer(ctx context.Context, c conn, r request) error {
 		return s.heads(ctx, c, r)
 	case askListing:
 		return s.listing(ctx, c, r)
+	case knock:
+		return s.knocks(ctx, c, r)
 	default:
 		return s.items(ctx, c, r)
 	}
@@ -114,6 +119,19 @@ func (s *server) heads(ctx context.Context, c conn, r request) error {
 		sections = append(sections, sec)
 	}
 	return s.sections(c, sections)
+}
+
+// knocks passes on who has more than we, and answers nothing.
+func (s *server) knocks(ctx context.Context, c conn, r request) error {
+	for _, key := range r.Keys {
+		id, err := s.ledger.ByDiscovery(ctx, key)
+		if err == nil {
+			s.knocked(id)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return s.write(c, answer{})
 }
 
 // forks adds the proofs of forks that fit.
@@ -278,7 +296,11 @@ func (g *Gossip) handle(stream network.Stream) {
 		defer g.served.end(a)
 		stop := context.AfterFunc(g.ctx, func() { _ = stream.Reset() })
 		defer stop()
-		s := &server{ledger: g.cfg.Ledger, topicOf: g.topicOf, patience: g.cfg.Patience}
+		s := &server{ledger: g.cfg.Ledger, topicOf: g.topicOf, patience: g.cfg.Patience, knocked: func(id channel.ID) {
+			if t := (target{channel: id}); g.interest(t) != nil {
+				g.plan.want(p, t, 0, true)
+			}
+		}}
 		if err := s.serve(g.ctx, stream, a.rate.WaitN); err != nil {
 			_ = stream.Reset()
 			return

@@ -4,17 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/channel/feed"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // session compares notes with one peer about targets, for the plan.
-func (g *Gossip) session(ctx context.Context, p peer.ID, targets []target) {
+func (g *Gossip) session(ctx context.Context, p peer.ID, targets []want) {
 	if !g.connected(p) {
 		return // it is wanted again when it comes back
 	}
@@ -23,7 +25,7 @@ func (g *Gossip) session(ctx context.Context, p peer.ID, targets []target) {
 
 // talk runs one session and keeps the books on the peer. It returns the
 // channels for which the peer answered.
-func (g *Gossip) talk(ctx context.Context, p peer.ID, targets []target) (known []channel.ID, err error) {
+func (g *Gossip) talk(ctx context.Context, p peer.ID, targets []want) (known []channel.ID, err error) {
 	defer func() {
 		switch {
 		case err == nil:
@@ -54,19 +56,28 @@ func (g *Gossip) talk(ctx context.Context, p peer.ID, targets []target) (known [
 
 	pull := newPuller(g.cfg.Ledger, &g.claims, stream, g.cfg.Patience, g.synced)
 	var ids []channel.ID
-	for _, t := range targets {
-		if t.topic == "" {
-			ids = append(ids, t.channel)
+	for _, w := range targets {
+		if w.topic == "" {
+			ids = append(ids, w.channel)
 		}
 	}
 	if len(ids) > 0 {
-		if known, err = g.compare(ctx, p, pull, ids); err != nil {
+		var more map[channel.ID]bool
+		if known, more, err = g.compare(ctx, p, pull, ids); err != nil {
+			return known, err
+		}
+		for _, w := range targets {
+			if w.knocked {
+				delete(more, w.channel)
+			}
+		}
+		if err := pull.knock(more); err != nil {
 			return known, err
 		}
 	}
-	for _, t := range targets {
-		if t.topic != "" {
-			if err := g.browse(ctx, p, pull, t); err != nil {
+	for _, w := range targets {
+		if w.topic != "" {
+			if err := g.browse(ctx, p, pull, w.target); err != nil {
 				return known, err
 			}
 		}
@@ -85,39 +96,59 @@ func (g *Gossip) dial(ctx context.Context, p peer.ID) (network.Stream, error) {
 	return stream, nil
 }
 
-// compare catches up with the peer in each of ids.
-func (g *Gossip) compare(ctx context.Context, p peer.ID, pull *puller, ids []channel.ID) ([]channel.ID, error) {
+// compare catches up with the peer in each of ids. It returns those for which
+// the peer answered, and those of which we have more than it.
+func (g *Gossip) compare(ctx context.Context, p peer.ID, pull *puller, ids []channel.ID) (known []channel.ID, more map[channel.ID]bool, err error) {
 	sections, err := pull.heads(ids)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var known []channel.ID
+	more = make(map[channel.ID]bool)
 	for _, id := range ids {
 		in := g.interest(target{channel: id})
 		s, ok := sections[id]
-		if !ok {
-			if in != nil {
-				in.forget(p)
+		if ok {
+			b, err := pull.channel(ctx, id, s)
+			if err != nil {
+				return known, nil, fmt.Errorf("syncing channel %s: %w", id.Short(), err)
 			}
-			continue
+			known = append(known, id)
+			if in != nil {
+				in.answers(p)
+				g.retell(in, b.heads, b.encoded)
+			}
+			g.event(Event{Kind: EventSynced, Peer: p, Channel: id, Accepted: b.accepted, Behind: b.behind})
+		} else if in != nil {
+			in.forget(p)
 		}
-		b, err := pull.channel(ctx, id, s)
+		info, err := g.cfg.Ledger.Channel(ctx, id)
 		if err != nil {
-			return known, fmt.Errorf("syncing channel %s: %w", id.Short(), err)
+			return known, nil, err
 		}
-		known = append(known, id)
-		if in != nil {
-			in.answers(p)
-			g.retell(in, b.heads, b.encoded)
+		if ahead(info, s) {
+			more[id] = true
 		}
-		g.event(Event{Kind: EventSynced, Peer: p, Channel: id, Accepted: b.accepted, Behind: b.behind})
 	}
-	return known, nil
+	return known, more, nil
+}
+
+// ahead reports whether we have something that a peer that answered with s has
+// not.
+func ahead(info catalog.Info, s section) bool {
+	if !info.HasRoot || info.Root.Version > s.Root {
+		return info.HasRoot
+	}
+	theirs := make(map[channel.PublicKey]uint64, len(s.Logs))
+	for _, l := range s.Logs {
+		theirs[l.Log] = l.Seq
+	}
+	return slices.ContainsFunc(info.Logs, func(l catalog.LogInfo) bool { return l.Seq > theirs[l.Log] })
 }
 
 // synced is called for everything new that sync brought.
 func (g *Gossip) synced(o feed.Outcome) {
 	g.news.add(o.Hash)
+	g.learn(o.Root)
 	in := g.interest(target{channel: o.Channel})
 	if in != nil {
 		in.moved()
@@ -158,6 +189,7 @@ func (g *Gossip) browse(ctx context.Context, p peer.ID, pull *puller, t target) 
 			}
 			if o.Verdict == feed.Accepted {
 				accepted++
+				g.learn(o.Root)
 			}
 		}
 		return nil
@@ -177,7 +209,7 @@ func (g *Gossip) Sync(ctx context.Context, id channel.ID, p peer.ID) error {
 	if g.conduct.banned(p) {
 		return fmt.Errorf("syncing channel %s with %s: %w lately", id.Short(), p, ErrMisbehaved)
 	}
-	known, err := g.talk(ctx, p, []target{{channel: id}})
+	known, err := g.talk(ctx, p, []want{{target: target{channel: id}}})
 	if err != nil {
 		return fmt.Errorf("syncing channel %s with %s: %w", id.Short(), p, err)
 	}
@@ -201,7 +233,7 @@ func (g *Gossip) SyncAll(ctx context.Context, id channel.ID) (answered int, err 
 func (g *Gossip) SyncTopic(ctx context.Context, topic string) (answered int, err error) {
 	t := target{topic: topic}
 	return g.all(ctx, t, func(p peer.ID) error {
-		_, err := g.talk(ctx, p, []target{t})
+		_, err := g.talk(ctx, p, []want{{target: t}})
 		return err
 	})
 }

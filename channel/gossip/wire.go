@@ -13,6 +13,7 @@ const (
 	askRoots     = 2 // of the channel Keys[0]: versions From to To
 	askManifests = 3 // of the channel Keys[0]: manifests From to To of Log
 	askListing   = 4 // of the topic Keys[0]: the channels listed on it
+	knock        = 5 // asks for nothing: of the channels Keys, I have more than you
 )
 
 // request is what the asking end sends, one frame each. Requests on one
@@ -79,7 +80,7 @@ func (r request) check() error {
 	plain := r.From == 0 && r.To == 0 && r.Log == nil
 	var ok bool
 	switch r.Kind {
-	case askHeads:
+	case askHeads, knock:
 		ok = len(r.Keys) >= 1 && len(r.Keys) <= MaxKeys && plain
 		seen := make(map[channel.Hash]bool, len(r.Keys))
 		for _, k := range r.Keys {
