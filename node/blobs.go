@@ -79,7 +79,7 @@ func (n *Node) eachNamed(ctx context.Context, req PinRequest, do func([]blobnet.
 		}
 	}
 	if len(ids) == 0 {
-		return PinResult{}, fmt.Errorf("%w: no blob named", ErrUsage)
+		return PinResult{}, badRequest("no blob named")
 	}
 	if err := do(ids); err != nil {
 		return PinResult{}, err

@@ -84,9 +84,9 @@ func checkOutput(path string, file bool) error {
 	case err != nil:
 		return nil // not there, or the writer says why it cannot be used
 	case file && info.IsDir():
-		return fmt.Errorf("%w: output %s is a folder; name the file to write", ErrUsage, path)
+		return badRequest("output %s is a folder; name the file to write", path)
 	case !file && !info.IsDir():
-		return fmt.Errorf("%w: output %s is a file; several entries need a folder", ErrUsage, path)
+		return badRequest("output %s is a file; several entries need a folder", path)
 	}
 	return nil
 }

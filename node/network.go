@@ -124,7 +124,7 @@ func (net *network) know(peers []string) error {
 	}
 	net.reach.Permit(infos...)
 	if err := net.tracker.AddStatic(infos...); err != nil {
-		return fmt.Errorf("%w: --peer: %w", ErrUsage, err)
+		return badRequest("--peer: %w", err)
 	}
 	return nil
 }
@@ -164,7 +164,7 @@ func (net *network) addPeer(s *fetch.Swarm, info peer.AddrInfo) {
 func parsePeers(peers []string) ([]peer.AddrInfo, error) {
 	infos, err := transport.ParsePeers(peers)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+		return nil, badRequest("%w", err)
 	}
 	return infos, nil
 }
@@ -174,7 +174,7 @@ func parseListen(addrs []string) ([]multiaddr.Multiaddr, error) {
 	for i, s := range addrs {
 		a, err := multiaddr.NewMultiaddr(s)
 		if err != nil {
-			return nil, fmt.Errorf("%w: listening on %q: %w; want a multiaddr such as /ip4/127.0.0.1/tcp/4001", ErrUsage, s, err)
+			return nil, badRequest("listening on %q: %w; want a multiaddr such as /ip4/127.0.0.1/tcp/4001", s, err)
 		}
 		out[i] = a
 	}

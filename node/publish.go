@@ -38,7 +38,7 @@ func (n *Node) create(ctx context.Context, topics []string, title string, kind c
 	for i, t := range topics {
 		normal, err := channel.NormalizeTopic(t)
 		if err != nil {
-			return publisher.Created{}, fmt.Errorf("%w: topic %q: %w", ErrUsage, t, err)
+			return publisher.Created{}, badRequest("topic %q: %w", t, err)
 		}
 		topics[i] = normal
 	}
@@ -47,7 +47,7 @@ func (n *Node) create(ctx context.Context, topics []string, title string, kind c
 		kind = channel.Media
 	case channel.Media, channel.Update:
 	default:
-		return publisher.Created{}, fmt.Errorf("%w: kind %q: want media or update", ErrUsage, kind)
+		return publisher.Created{}, badRequest("kind %q: want media or update", kind)
 	}
 	if title == "" && len(topics) > 0 {
 		title = topics[0]
@@ -175,7 +175,7 @@ func (n *Node) release(ctx context.Context, req PublishRequest, id channel.ID, e
 		})
 	}
 	if len(req.Paths) == 0 {
-		return release, fmt.Errorf("%w: nothing to publish: give files, folders or a manifest.json", ErrUsage)
+		return release, badRequest("nothing to publish: give files, folders or a manifest.json")
 	}
 	named := map[string]string{}
 	for _, path := range req.Paths {
@@ -185,7 +185,7 @@ func (n *Node) release(ctx context.Context, req PublishRequest, id channel.ID, e
 		}
 		for _, e := range res.Entries {
 			if other, twice := named[e.Name]; twice {
-				return release, fmt.Errorf("%w: %s and %s both give %q; names in a channel are unique", ErrUsage, other, path, e.Name)
+				return release, badRequest("%s and %s both give %q; names in a channel are unique", other, path, e.Name)
 			}
 			named[e.Name] = path
 			release.Entries = append(release.Entries, e)

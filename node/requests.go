@@ -3,13 +3,24 @@ package node
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/channel"
 )
 
 // ErrUsage: the request itself is wrong; asking again unchanged cannot help.
-var ErrUsage = errors.New("usage")
+var ErrUsage = errors.New("wrong request")
+
+// usageError is an error that is also ErrUsage, without saying so in its text.
+type usageError struct{ error }
+
+func (usageError) Is(target error) bool { return target == ErrUsage }
+func (e usageError) Unwrap() error      { return e.error }
+
+func badRequest(format string, args ...any) error {
+	return usageError{fmt.Errorf(format, args...)}
+}
 
 // None is a request or result without content.
 type None struct{}

@@ -70,14 +70,14 @@ func (n *Node) subscription(req SubscribeRequest) (catalog.Subscription, error) 
 	for _, s := range req.Trust {
 		trusted, err := parseTarget(s)
 		if err != nil || trusted.topic != "" {
-			return catalog.Subscription{}, fmt.Errorf("%w: --trust %q: want a channel's address or id", ErrUsage, s)
+			return catalog.Subscription{}, badRequest("--trust %q: want a channel's address or id", s)
 		}
 		sub.Trust = append(sub.Trust, trusted.address.ID)
 	}
 	folder := t.topic
 	if t.topic == "" {
 		if len(req.Trust) > 0 || req.TrustAll {
-			return catalog.Subscription{}, fmt.Errorf("%w: --trust goes with a topic; an address is trusted by itself", ErrUsage)
+			return catalog.Subscription{}, badRequest("--trust goes with a topic; an address is trusted by itself")
 		}
 		sub.Channel, sub.Address = t.address.ID, t.address.StringWithReadKey()
 		folder = t.address.ID.String()

@@ -21,7 +21,7 @@ func parseTarget(s string) (target, error) {
 	if strings.Contains(s, "://") {
 		a, err := channel.ParseAddress(s)
 		if err != nil {
-			return target{}, fmt.Errorf("%w: %w", ErrUsage, err)
+			return target{}, badRequest("%w", err)
 		}
 		return target{address: a}, nil
 	}
@@ -30,7 +30,7 @@ func parseTarget(s string) (target, error) {
 	}
 	topic, err := channel.NormalizeTopic(s)
 	if err != nil {
-		return target{}, fmt.Errorf("%w: %q is neither an address (aml://...) nor a topic: %w", ErrUsage, s, err)
+		return target{}, badRequest("%q is neither an address (aml://...) nor a topic: %w", s, err)
 	}
 	return target{topic: topic}, nil
 }
@@ -81,7 +81,7 @@ func (n *Node) find(ctx context.Context, s string) (catalog.Info, error) {
 	case 1:
 		return n.catalog.Channel(ctx, found[0])
 	}
-	return catalog.Info{}, fmt.Errorf("%w: %d channels are known on topic %q; name one by its address, see channel-list", ErrUsage, len(found), t.topic)
+	return catalog.Info{}, badRequest("%d channels are known on topic %q; name one by its address, see channel-list", len(found), t.topic)
 }
 
 func address(id channel.ID) string { return channel.Address{ID: id}.String() }

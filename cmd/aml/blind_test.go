@@ -99,9 +99,9 @@ func TestHostsAndListenersFindNoPlaintextNameOrKey(t *testing.T) {
 	seeder := start(t, host, "blob-seed", "-i", entry)
 	wire := tapped(t, seeder.addr())
 	other := filepath.Join(dir, "other")
-	ok(t, other, "blob-fetch", "-i", entry, "-o", filepath.Join(dir, "out", "fetched"), "--peer", wire.addr, "--set", "dht=false")
+	ok(t, other, "blob-fetch", "-i", entry, "-o", filepath.Join(dir, "fetched"), "--peer", wire.addr, "--set", "dht=false")
 	seeder.interrupt()
-	got, err := os.ReadFile(filepath.Join(dir, "out", "fetched"))
+	got, err := os.ReadFile(filepath.Join(dir, "fetched"))
 	if err != nil || !bytes.HasPrefix(got, []byte(marker)) {
 		t.Fatalf("fetched %.40q, %v", got, err)
 	}

@@ -42,8 +42,7 @@ their paths below it. Standard output holds the JSON alone.`,
 			if err != nil {
 				return err
 			}
-			p := a.printer()
-			p.quiet = true
+			p := a.beside()
 			res, err := c.Ingest(cmd.Context(), api.IngestRequest{Path: path, ChunkSize: size}, p.event)
 			if err = closing(c, p.done(err)); err != nil {
 				return err
@@ -98,7 +97,7 @@ must be in the store.`,
 			if err != nil {
 				return err
 			}
-			p := a.printer()
+			p := a.stream()
 			_, err = c.Seed(cmd.Context(), api.SeedRequest{Entries: doc, Peers: a.peers}, p.event)
 			return closing(c, p.done(err))
 		},
@@ -143,7 +142,7 @@ folder -o.`,
 			if err != nil {
 				return err
 			}
-			p := a.printer()
+			p := a.beside()
 			res, err := c.Fetch(cmd.Context(), api.FetchRequest{Entries: doc, Output: path, Peers: a.peers, Timeout: api.Duration(timeout)}, p.event)
 			if err = closing(c, p.done(err)); err != nil {
 				return err

@@ -88,7 +88,7 @@ manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
 				return err
 			}
 			stay := !once && !c.Remote()
-			p := a.printer()
+			p := &printer{app: a, stream: stay}
 			if stay {
 				if err := a.listening(ctx, c); err != nil {
 					return closing(c, err)
@@ -209,7 +209,7 @@ writes into a folder of its own, named by its id.`,
 			if err := a.listening(cmd.Context(), c); err != nil {
 				return closing(c, err)
 			}
-			p := a.printer()
+			p := a.stream()
 			res, err := c.Subscribe(cmd.Context(), req, p.event)
 			if err = closing(c, p.done(err)); err != nil {
 				return err

@@ -75,7 +75,7 @@ It goes on where it stopped. Only one process runs on a home.`,
 			if err != nil {
 				return err
 			}
-			p := a.printer()
+			p := a.stream()
 			return closing(c, p.done(c.Watch(cmd.Context(), p.event)))
 		},
 	}

@@ -40,26 +40,25 @@ func (a *app) write(b []byte) error {
 	return nil
 }
 
-// printer shows a request's events: each as its line of JSON, or in words, with
-// a progress bar if standard error is a terminal.
+// printer shows a request's events as lines of JSON or in words. The events of
+// a stream are data; beside a result they go to standard error, as trouble does
+// in words. Progress is shown in words alone, as a bar on a terminal.
 type printer struct {
-	app   *app
-	quiet bool       // standard output is the result's alone
-	mu    sync.Mutex // guards bar; events of one request come one at a time
-	bar   *progressbar.ProgressBar
-	on    string // what the bar is about
+	app    *app
+	stream bool
+	mu     sync.Mutex // guards bar; events of one request come one at a time
+	bar    *progressbar.ProgressBar
+	on     string // what the bar is about
 }
 
-func (a *app) printer() *printer { return &printer{app: a} }
+// stream is the printer of a command whose output is its events.
+func (a *app) stream() *printer { return &printer{app: a, stream: true} }
+
+// beside is the printer of a command whose output is its result.
+func (a *app) beside() *printer { return &printer{app: a} }
 
 // event is what a client's verbs take.
 func (p *printer) event(e api.Event) {
-	if p.app.json {
-		if !p.quiet {
-			_ = p.app.write(append(e.Raw[:len(e.Raw):len(e.Raw)], '\n'))
-		}
-		return
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if e.Name == "progress" {
@@ -67,8 +66,17 @@ func (p *printer) event(e api.Event) {
 		return
 	}
 	p.clear()
-	if text := words(e); text != "" {
-		fmt.Fprintln(p.app.out, text)
+	trouble := e.Name == "error" || e.Name == "peer"
+	w := p.app.err
+	if p.stream && (p.app.json || !trouble) {
+		w = p.app.out
+	}
+	text := string(e.Raw)
+	if !p.app.json {
+		text = words(e)
+	}
+	if text != "" {
+		fmt.Fprintln(w, text)
 	}
 }
 
@@ -114,6 +122,11 @@ func words(e api.Event) string {
 		if e.Decode(&v) == nil {
 			return "removed " + v.Path
 		}
+	case "kept":
+		var v api.KeptEvent
+		if e.Decode(&v) == nil {
+			return "kept " + v.Path + ": " + v.Message
+		}
 	case "error":
 		var v api.ErrorEvent
 		if e.Decode(&v) == nil {
@@ -125,7 +138,7 @@ func words(e api.Event) string {
 
 func (p *printer) progress(e api.Event) {
 	var v api.ProgressEvent
-	if e.Decode(&v) != nil || !terminal(p.app.err) {
+	if p.app.json || e.Decode(&v) != nil || !terminal(p.app.err) {
 		return
 	}
 	if p.bar == nil || p.on != v.Name {

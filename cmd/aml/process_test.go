@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -228,10 +229,14 @@ func write(t *testing.T, path string, data []byte) {
 }
 
 // tree maps the relative path of every regular file below dir to its SHA-256.
-// Folders whose name begins with .aml are the program's own.
+// Folders whose name begins with .aml are the program's own. A folder that is not
+// there holds nothing.
 func tree(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return files
+	}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -240,6 +245,9 @@ func tree(t *testing.T, dir string) map[string]string {
 			if strings.HasPrefix(d.Name(), ".aml") {
 				return filepath.SkipDir
 			}
+			return nil
+		}
+		if !d.Type().IsRegular() {
 			return nil
 		}
 		data, err := os.ReadFile(path)

@@ -99,36 +99,52 @@ func TestAFullDiskIsNamedAndTheFetchGoesOnLater(t *testing.T) {
 	t.Cleanup(func() { _ = syscall.Unmount(small, 0) })
 
 	file, entry := filepath.Join(dir, "film"), filepath.Join(dir, "entry.json")
-	noise(t, file, 16<<20, 1)
-	ok(t, filepath.Join(dir, "p"), "ingest", "-i", file, "-o", entry)
-	seeder := start(t, filepath.Join(dir, "p"), "blob-seed", "-i", entry)
-	peer := seeder.addr()
+	const size = 16 << 20
+	noise(t, file, size, 1)
 
-	home, out := filepath.Join(small, "home"), filepath.Join(dir, "out")
-	fetch := []string{"blob-fetch", "-i", entry, "-o", out, "--peer", peer, "--timeout", "5s", "--set", "minfree=0"}
-	fails(t, 1, home, fetch, "full")
-	if _, err := os.Stat(out); err == nil {
-		t.Error("a half file stands under its final name")
+	// The store's disk is full: nothing is reported done, and the home is whole.
+	home := filepath.Join(small, "home")
+	fails(t, 1, home, []string{"ingest", "-i", file, "-o", entry, "--set", "minfree=0"}, "full")
+	if _, err := os.Stat(entry); err == nil {
+		t.Error("an entry was written for a file that is not stored")
 	}
-	ok(t, home, "blob-status", "--set", "minfree=0") // the home is still whole
+	fails(t, 1, home, []string{"channel-publish", "data", file, "--once", "--set", "minfree=0"}, "full")
+	if out := ok(t, home, "channel-list", "--json"); strings.TrimSpace(out) != "[]" {
+		t.Errorf("a channel was founded without its release: %s", out)
+	}
 	if err := syscall.Mount("", small, "", syscall.MS_REMOUNT, "size=64m"); err != nil {
 		t.Fatal(err)
 	}
-	ok(t, home, fetch...)
-	sums := tree(t, dir)
-	if sums["out"] != sums["film"] {
-		t.Error("the fetched file differs")
-	}
-	// The output's own disk can be full as well.
-	if err := syscall.Mount("", small, "", syscall.MS_REMOUNT, "size=40m"); err != nil {
-		t.Fatal(err)
-	}
-	outFull := filepath.Join(small, "out")
-	noise(t, filepath.Join(small, "ballast"), 10<<20, 2)
-	fails(t, 1, filepath.Join(dir, "f2"), []string{"blob-fetch", "-i", entry, "-o", outFull, "--peer", peer, "--timeout", "5s"}, "space")
-	if _, err := os.Stat(outFull); err == nil {
+	ok(t, home, "ingest", "-i", file, "-o", entry, "--set", "minfree=0")
+
+	// The output's disk is full: nothing stands under the final name, and the
+	// next run has not to fetch again what the store kept.
+	seeder := start(t, home, "blob-seed", "-i", entry, "--set", "minfree=0")
+	other, out := filepath.Join(dir, "other"), filepath.Join(small, "out")
+	fetch := []string{"blob-fetch", "-i", entry, "-o", out, "--peer", seeder.addr(), "--json"}
+	ballast := filepath.Join(small, "ballast")
+	fill(t, ballast, 8<<20)
+	fails(t, 1, other, fetch, "space")
+	if _, err := os.Stat(out); err == nil {
 		t.Error("a half file stands under its final name")
 	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	ok(t, other, fetch...)
+	if sums := tree(t, dir); sums["small/out"] != sums["film"] {
+		t.Error("the fetched file differs")
+	}
+}
+
+// fill writes path until only free bytes are left on its disk.
+func fill(t *testing.T, path string, free uint64) {
+	t.Helper()
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(filepath.Dir(path), &st); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, make([]byte, st.Bavail*uint64(st.Bsize)-free))
 }
 
 // An output folder that may not be written to is named before anything is

@@ -56,8 +56,11 @@ func Open(ctx context.Context, cfg config.Config, need Need) (*Client, error) {
 			return nil, ErrNoDaemon
 		}
 		c, err := start(ctx, cfg, need)
+		if err == nil {
+			return c, nil
+		}
 		if !errors.Is(err, node.ErrInUse) || need == NeedBeDaemon || time.Now().After(deadline) {
-			return c, err
+			return nil, toError(err)
 		}
 		// The node there may be about to open its socket, or to end.
 		select {
@@ -106,8 +109,12 @@ func start(ctx context.Context, cfg config.Config, need Need) (*Client, error) {
 		return errors.Join(group.Wait(), n.Close())
 	}
 	if need != NeedStore {
-		if err := ready(ctx, runCtx, n); err != nil {
-			return nil, errors.Join(err, ignoreCanceled(stop()))
+		select {
+		case <-n.Ready():
+		case <-ctx.Done():
+			return nil, errors.Join(context.Cause(ctx), stop())
+		case <-runCtx.Done():
+			return nil, stop()
 		}
 		socket, err := listen(cfg.Paths.Socket)
 		if err != nil {
@@ -118,25 +125,6 @@ func start(ctx context.Context, cfg config.Config, need Need) (*Client, error) {
 	c := newClient(memory.dial)
 	c.stop = stop
 	return c, nil
-}
-
-// ready waits until n's network is up, or n has failed.
-func ready(ctx, runCtx context.Context, n *node.Node) error {
-	select {
-	case <-n.Ready():
-		return nil
-	case <-runCtx.Done():
-		return nil // stop tells why
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func ignoreCanceled(err error) error {
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return err
 }
 
 // listen opens the API's socket for this user alone. The home's lock is held,
