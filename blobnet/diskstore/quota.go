@@ -145,8 +145,7 @@ func (s *Store) makeRoom(ctx context.Context, size int64) (freed int64, wait <-c
 // evict removes the blobs used longest ago, at least need bytes of them and
 // some more, so that not every Put has to. The caller owns idx.
 func (s *Store) evict(ctx context.Context, idx *index, need int64) (freed int64, err error) {
-	need += min(s.cfg.MaxSize/128, 64<<20)
-	victims, err := idx.oldest(ctx, need, s.claims.try)
+	victims, err := idx.oldest(ctx, need, min(s.cfg.MaxSize/128, 64<<20), s.claims.try)
 	for _, v := range victims {
 		defer s.claims.drop(v.id)
 	}
@@ -167,24 +166,27 @@ func (s *Store) remove(ctx context.Context, idx *index, victims []row) (freed in
 	if err := s.markUncleanOwned(); err != nil {
 		return 0, err
 	}
-	// What was used or put before the claims were had is known now.
-	if err := s.flush(ctx, idx, flushOptions{}); err != nil {
+	// What was used or put before the claims were had is known after this,
+	// unless the disk is full; then rows may be missing, and only files tell.
+	err = s.flush(ctx, idx, flushOptions{})
+	if err != nil && !isFull(err) {
 		return 0, err
 	}
+	behind := err != nil
 	gone := make([]row, 0, len(victims))
 	for _, v := range victims {
 		e, err := idx.find(v.id)
 		if err != nil {
 			return 0, errors.Join(err, s.erase(ctx, idx, gone))
 		}
-		if e.size < 0 || e.pins > 0 || v.used != 0 && e.used != v.used {
+		if e.size < 0 && !behind || e.pins > 0 || v.used != 0 && e.used != v.used {
 			continue
 		}
 		if err := os.Remove(s.tree.blob(v.id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return 0, errors.Join(err, s.erase(ctx, idx, gone))
 		}
 		gone = append(gone, v)
-		freed += e.size
+		freed += max(0, e.size)
 	}
 	return freed, s.erase(ctx, idx, gone)
 }

@@ -101,10 +101,10 @@ func (t *totals) book(e entry, sign int64) {
 const victimsAtMost = 4096
 
 // oldest returns the blobs used longest ago, of those that are stored, not
-// pinned and that claim lets have, until they are need bytes together. The
-// caller drops the claims on all that are returned, also when there is an
-// error.
-func (x *index) oldest(ctx context.Context, need int64, claim func(blobnet.ID) bool) (victims []row, err error) {
+// pinned and that claim lets have, until they are need bytes together, and then
+// as many as fit into more bytes. The caller drops the claims on all that are
+// returned, also when there is an error.
+func (x *index) oldest(ctx context.Context, need, more int64, claim func(blobnet.ID) bool) (victims []row, err error) {
 	s, err := x.stmt("SELECT id, size, used FROM blobs WHERE pins = 0 ORDER BY used")
 	if err != nil {
 		return nil, err
@@ -114,11 +114,14 @@ func (x *index) oldest(ctx context.Context, need int64, claim func(blobnet.ID) b
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	for need > 0 && len(victims) < victimsAtMost && rows.Next() {
+	for len(victims) < victimsAtMost && rows.Next() {
 		var r row
 		var id []byte
 		if err := rows.Scan(&id, &r.size, &r.used); err != nil {
 			return victims, err
+		}
+		if need <= 0 && need+more < r.size {
+			break
 		}
 		if copy(r.id[:], id); claim(r.id) {
 			victims = append(victims, r)
