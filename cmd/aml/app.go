@@ -29,6 +29,8 @@ type app struct {
 	listen []string
 	set    []string // KEY=VALUE
 
+	serving bool // the command has done its work and goes on until it is stopped
+
 	profile string // file for a CPU profile, for developers
 }
 
@@ -44,7 +46,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetErr(a.err)
 	stop := a.profiled(root)
 	err := errors.Join(root.ExecuteContext(ctx), stop())
-	if err == nil {
+	if err == nil || a.serving && errors.Is(context.Cause(ctx), errTerminated) {
 		return 0
 	}
 	code := a.codeOf(ctx, err)

@@ -97,6 +97,7 @@ must be in the store.`,
 			if err != nil {
 				return err
 			}
+			a.serving = true
 			p := a.stream()
 			_, err = c.Seed(cmd.Context(), api.SeedRequest{Entries: doc, Peers: a.peers}, p.event)
 			return closing(c, p.done(err))

@@ -101,6 +101,7 @@ manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
 			if err := a.published(res); err != nil || !stay {
 				return closing(c, err)
 			}
+			a.serving = true
 			return closing(c, p.done(c.Watch(ctx, func(e api.Event) {
 				if e.Name != "listening" {
 					p.event(e)
@@ -209,6 +210,7 @@ writes into a folder of its own, named by its id.`,
 			if err := a.listening(cmd.Context(), c); err != nil {
 				return closing(c, err)
 			}
+			a.serving = !req.Once
 			p := a.stream()
 			res, err := c.Subscribe(cmd.Context(), req, p.event)
 			if err = closing(c, p.done(err)); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -188,6 +189,8 @@ type process struct {
 	name  string
 	cmd   *exec.Cmd
 	lines *bufio.Scanner
+
+	trouble bytes.Buffer // standard error, shown if the process fails
 }
 
 func (d *demo) start(ctx context.Context, name string, args ...string) (*process, error) {
@@ -195,7 +198,8 @@ func (d *demo) start(ctx context.Context, name string, args ...string) (*process
 	cmd := exec.CommandContext(ctx, d.program, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
-	cmd.Stderr = d.app.err
+	p := &process{app: d.app, name: name, cmd: cmd}
+	cmd.Stderr = &p.trouble
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, fmt.Errorf("starting the %s: %w", name, err)
@@ -203,9 +207,9 @@ func (d *demo) start(ctx context.Context, name string, args ...string) (*process
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting the %s: %w", name, err)
 	}
-	lines := bufio.NewScanner(out)
-	lines.Buffer(nil, 16<<20)
-	return &process{app: d.app, name: name, cmd: cmd, lines: lines}, nil
+	p.lines = bufio.NewScanner(out)
+	p.lines.Buffer(nil, 16<<20)
+	return p, nil
 }
 
 // next reads the process's next event.
@@ -215,7 +219,7 @@ func (p *process) next() (api.Event, error) {
 		if err == nil {
 			err = p.cmd.Wait()
 		}
-		return api.Event{}, fmt.Errorf("the %s ended early: %w", p.name, orEOF(err))
+		return api.Event{}, fmt.Errorf("the %s ended early: %w\n%s", p.name, orEOF(err), bytes.TrimSpace(p.trouble.Bytes()))
 	}
 	if p.app.json {
 		_ = p.app.write(append(p.lines.Bytes()[:len(p.lines.Bytes()):len(p.lines.Bytes())], '\n'))

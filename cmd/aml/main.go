@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -15,11 +16,24 @@ import (
 
 func main() { os.Exit(run(os.Args[1:])) }
 
-// run is main with an exit code.
+// errTerminated is why the context ends on SIGTERM, a service manager's way to
+// ask for an end; that is no failure of what serves until it is asked to stop.
+var errTerminated = errors.New("terminated")
+
+// run is main with an exit code. The first signal ends the context, a second
+// one the process at once.
 func run(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	app := newApp(os.Stdin, os.Stdout, os.Stderr)
-	return app.run(ctx, args)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		why := context.Canceled
+		if <-signals == syscall.SIGTERM {
+			why = errTerminated
+		}
+		signal.Stop(signals)
+		cancel(why)
+	}()
+	return newApp(os.Stdin, os.Stdout, os.Stderr).run(ctx, args)
 }

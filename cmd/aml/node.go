@@ -67,7 +67,8 @@ func (a *app) daemonCommand() *cobra.Command {
 		Short: "keep all subscriptions and publications of this home going",
 		Long: `Run this home's node until interrupted: it follows every subscription, serves
 every publication and every blob that it holds, and answers the other commands.
-It goes on where it stopped. Only one process runs on a home.`,
+It goes on where it stopped. Only one process runs on a home. SIGTERM ends it
+with exit code 0, Ctrl-C with 130.`,
 		Example: "  aml daemon\n  aml daemon --listen /ip4/0.0.0.0/tcp/4001 --json",
 		Args:    args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -75,6 +76,7 @@ It goes on where it stopped. Only one process runs on a home.`,
 			if err != nil {
 				return err
 			}
+			a.serving = true
 			p := a.stream()
 			return closing(c, p.done(c.Watch(cmd.Context(), p.event)))
 		},

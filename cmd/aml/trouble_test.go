@@ -48,6 +48,14 @@ func TestASecondDaemonOnOneHomeIsRefused(t *testing.T) {
 		t.Errorf("an interrupted daemon ended with %d, want 130", code)
 	}
 	fails(t, 3, home, []string{"status"}, "aml daemon")
+	again := start(t, home, "daemon")
+	again.addr()
+	if err := again.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := again.exit(); code != 0 {
+		t.Errorf("a daemon asked to stop by SIGTERM ended with %d, want 0", code)
+	}
 }
 
 func TestAnUnreachablePeerIsNamedAndNothingIsWritten(t *testing.T) {

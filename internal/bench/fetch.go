@@ -91,7 +91,6 @@ func (o options) fetchFloor(ctx context.Context, seed, entry string, sync bool) 
 // serving starts a process whose first line of output is a listening event and
 // returns its first address.
 func serving(cmd *exec.Cmd) (addr string, stop func(), err error) {
-	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return "", nil, err

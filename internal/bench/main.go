@@ -44,7 +44,6 @@ type options struct {
 	size int64 // of the file, bytes
 	runs int
 	dir  string // scratch
-	keep bool
 
 	// for the floors
 	input, output, peer, home string
