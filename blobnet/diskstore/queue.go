@@ -11,6 +11,7 @@ import (
 const (
 	flushRows    = 1024    // rows that wait for the index
 	flushTouches = 16384   // use times that wait for the index
+	maxTouches   = 1 << 16 // as many wait if the index cannot keep up; further uses are not noted
 	syncBlobs    = 1 << 16 // blobs not known to survive a power loss ...
 	syncBytes    = 1 << 30 // ... and their bytes: what a start after a crash has to hash
 )
@@ -47,6 +48,9 @@ func (s *Store) stamp() int64 {
 func (s *Store) touch(id blobnet.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if _, waits := s.queue.touched[id]; !waits && len(s.queue.touched) >= maxTouches {
+		return // the disk is full or very slow; the order of eviction may suffer
+	}
 	s.queue.touched[id] = s.stamp()
 	if len(s.queue.touched) >= flushTouches {
 		s.wake()
@@ -82,7 +86,6 @@ func (s *Store) work() {
 		flush, sync := s.flushDue(), s.syncDue()
 		if err != nil {
 			s.queue.holdOff = len(s.queue.rows) + len(s.queue.touched) + len(s.dirt.ids)
-			s.dropTouches()
 		}
 		if err != nil || !flush && !sync {
 			s.queue.running = false
@@ -98,14 +101,6 @@ func (s *Store) work() {
 		if sync && err == nil {
 			err = s.sync(ctx)
 		}
-	}
-}
-
-// dropTouches forgets use times that cannot be written, so that reading from
-// a full disk does not fill the memory. Called with mu held.
-func (s *Store) dropTouches() {
-	if len(s.queue.touched) >= 2*flushTouches {
-		clear(s.queue.touched)
 	}
 }
 
