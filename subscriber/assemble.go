@@ -28,8 +28,9 @@ type assembly struct {
 	targets []*target
 	onBytes func(t *target, n int, local bool) // may be nil; from many goroutines
 
-	buffers   sync.Pool // of *[]byte
-	delivered atomic.Int64
+	buffers   sync.Pool    // of *[]byte
+	delivered atomic.Int64 // chunks
+	atLoss    int64        // delivered when an index was last not to be had, -1 for never
 
 	mu   sync.Mutex               // guards want
 	want map[blobnet.ID][]*target // whose blob was asked for and has not come
@@ -54,7 +55,7 @@ func (a *assembly) run(ctx context.Context) error {
 			t.clean()
 		}
 	}()
-	a.want = map[blobnet.ID][]*target{}
+	a.want, a.atLoss = map[blobnet.ID][]*target{}, -1
 	for {
 		before := a.delivered.Load()
 		err := a.pass(ctx)
@@ -137,11 +138,10 @@ func (a *assembly) piecesOf(ctx context.Context, t *target, yield func(piece, er
 		case errors.Is(err, codec.ErrIndex), errors.Is(err, codec.ErrSealed), errors.Is(err, codec.ErrPadding):
 			t.refuse(err)
 			return true
+		case errors.Is(err, blobnet.ErrNotFound):
+			t.lose(err)
+			return a.goOn() || yield(piece{}, err)
 		case err != nil:
-			var missing *fetch.NotFoundError
-			if errors.As(err, &missing) {
-				a.asked(missing.ID, t)
-			}
 			return yield(piece{}, fmt.Errorf("file %q: %w", t.name, err))
 		}
 		if t.over.Load() {
@@ -156,6 +156,15 @@ func (a *assembly) piecesOf(ctx context.Context, t *target, yield func(piece, er
 		}
 	}
 	return true
+}
+
+// goOn reports, after the index of a target was waited for in vain, whether it
+// makes sense to wait for the next one's: not if nothing came since the last
+// time.
+func (a *assembly) goOn() bool {
+	before := a.atLoss
+	a.atLoss = a.delivered.Load()
+	return a.atLoss > before
 }
 
 func (a *assembly) asked(id blobnet.ID, t *target) {

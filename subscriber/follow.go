@@ -79,6 +79,9 @@ func (s *Subscriber) Follow(ctx context.Context, order Follow, emit func(Event))
 	}
 	for {
 		if err := f.catchUp(ctx); err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
 			return err
 		}
 		if order.Once {

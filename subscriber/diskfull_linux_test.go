@@ -1,0 +1,81 @@
+package subscriber_test
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/anonymous-media-library/aml/codec"
+	"github.com/anonymous-media-library/aml/subscriber"
+)
+
+// smallDisk mounts a file system of a given size, if that is permitted here.
+func smallDisk(t *testing.T) (dir string, resize func(size string)) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := syscall.Mount("aml-test", dir, "tmpfs", 0, "size=2m"); err != nil {
+		t.Skipf("mounting a small file system is not permitted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir, func(size string) {
+		t.Helper()
+		if err := syscall.Mount("aml-test", dir, "tmpfs", syscall.MS_REMOUNT, "size="+size); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAFullDiskIsNamedAndNothingIsLost(t *testing.T) {
+	dir, resize := smallDisk(t)
+	w := newWorld(t)
+	w.out = filepath.Join(dir, "out")
+	w.subscribe()
+	f := files{"a-small": "small", "big": pattern(64*codec.MinChunkSize, 1), "z-small": "small"}
+	w.publish("one", f)
+	w.sync()
+	err := w.follow()
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), filepath.Join(w.out, "big")) {
+		t.Errorf("%v", err)
+	}
+	for name, content := range tree(t, w.out) {
+		if f[name] != content {
+			t.Errorf("%s is there with %d bytes", name, len(content))
+		}
+	}
+	if cursor, err := w.ledger.Cursor(t.Context(), w.sub.ID, w.id); err != nil || cursor != 0 {
+		t.Errorf("the cursor is at %d, %v", cursor, err)
+	}
+	resize("16m")
+	if err := w.follow(); err != nil {
+		t.Fatal(err)
+	}
+	w.wantTree(f)
+	for _, id := range w.peer.order {
+		if w.peer.asked[id] > 1 {
+			t.Errorf("blob %s was fetched %d times", id.Short(), w.peer.asked[id])
+		}
+	}
+}
+
+func TestADownloadToAFullDiskLeavesNothing(t *testing.T) {
+	dir, resize := smallDisk(t)
+	w := newWorld(t)
+	content := pattern(64*codec.MinChunkSize, 1)
+	e := w.ingest(files{"big": content})[0]
+	out := filepath.Join(dir, "big")
+	if _, err := subscriber.DownloadFile(t.Context(), w.swarm, e, out, nil); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), out) {
+		t.Errorf("%v", err)
+	}
+	wantTree(t, dir, files{})
+	resize("16m")
+	if _, err := subscriber.DownloadFile(t.Context(), w.swarm, e, out, nil); err != nil {
+		t.Error(err)
+	}
+	wantTree(t, dir, files{"big": content})
+}
