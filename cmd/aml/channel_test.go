@@ -126,3 +126,36 @@ func TestARemovedFileGoesAwayAtTheSubscriber(t *testing.T) {
 		t.Fatalf("after the removal the folder holds %v", got)
 	}
 }
+
+func TestATopicShowsItsChannelsAndFollowsThoseTrusted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var addresses, peers []string
+	for i := range 2 {
+		home, file := filepath.Join(dir, fmt.Sprint("p", i)), filepath.Join(dir, fmt.Sprintf("file-%d.bin", i))
+		noise(t, file, 1000, uint64(i))
+		addresses = append(addresses, publish(t, home, "music/live", file))
+		args := []string{"daemon"}
+		for _, p := range peers {
+			args = append(args, "--peer", p)
+		}
+		peers = append(peers, start(t, home, args...).addr())
+	}
+	// The second publisher knows the first; the subscriber only the second.
+	one, all := filepath.Join(dir, "one"), filepath.Join(dir, "all")
+	ok(t, filepath.Join(dir, "s1"), "channel-subscribe", "music/live", "--trust", addresses[1], "-o", one, "--peer", peers[1], "--once")
+	if got := tree(t, one); len(got) != 1 || got["file-1.bin"] == "" {
+		t.Errorf("one channel was trusted; its folder holds %v", got)
+	}
+	sub := start(t, filepath.Join(dir, "s2"), "channel-subscribe", "music/live", "--trust-all", "-o", all, "--peer", peers[1])
+	sub.wait("file")
+	sub.wait("file")
+	if got := tree(t, all); len(got) != 2 {
+		t.Errorf("every channel is trusted; the folder holds %v", got)
+	}
+	for name := range tree(t, all) {
+		if strings.Count(name, "/") != 1 {
+			t.Errorf("%s is not in a folder of its channel's own", name)
+		}
+	}
+}
