@@ -27,6 +27,7 @@ type interest struct {
 	nextFind  time.Time
 	nextSync  time.Time
 	tries     int           // look-ups before anyone answered
+	hunger    int           // sessions that left us behind and brought nothing
 	finding   bool          // a look-up is under way
 	waiting   int           // messages that wait for their predecessor
 	progress  chan struct{} // closed and replaced when the Ledger moved
@@ -130,6 +131,25 @@ func (in *interest) forget(p peer.ID) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	delete(in.answered, p)
+}
+
+// hungers brings the next session nearer where the last one left us behind
+// what we know there is: after half a second, and twice that for every session
+// that brought nothing. The peer that was asked may be waiting for it as well.
+func (in *interest) hungers(behind, progress bool, most time.Duration) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if !behind || progress {
+		in.hunger = 0
+	}
+	if !behind {
+		return
+	}
+	soon := time.Now().Add(min(most, time.Second/2<<min(in.hunger, 16)))
+	in.hunger++
+	if in.nextSync.IsZero() || soon.Before(in.nextSync) {
+		in.nextSync = soon
+	}
 }
 
 // moved wakes the messages that wait for the Ledger to move.

@@ -107,9 +107,9 @@ func (g *Gossip) compare(ctx context.Context, p peer.ID, pull *puller, ids []cha
 	for _, id := range ids {
 		in := g.interest(target{channel: id})
 		s, ok := sections[id]
+		var b brought
 		if ok {
-			b, err := pull.channel(ctx, id, s)
-			if err != nil {
+			if b, err = pull.channel(ctx, id, s); err != nil {
 				return known, nil, fmt.Errorf("syncing channel %s: %w", id.Short(), err)
 			}
 			known = append(known, id)
@@ -127,6 +127,9 @@ func (g *Gossip) compare(ctx context.Context, p peer.ID, pull *puller, ids []cha
 		}
 		if ahead(info, s) {
 			more[id] = true
+		}
+		if in != nil {
+			in.hungers(b.behind || info.Behind || !info.HasRoot, b.accepted > 0, g.cfg.SyncInterval)
 		}
 	}
 	return known, more, nil

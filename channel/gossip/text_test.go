@@ -1,0 +1,99 @@
+package gossip
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// These tests hold CHANNELS.md against the code.
+
+func sectionsOfText(t *testing.T) (gossip, sync string) {
+	t.Helper()
+	data, err := os.ReadFile("../../CHANNELS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(data), "\n## Gossip\n")
+	if !ok {
+		t.Fatal("no section on gossip")
+	}
+	gossip, rest, _ = strings.Cut(rest, "\n## Sync\n")
+	sync, _, _ = strings.Cut(rest, "\n## ")
+	return gossip, sync
+}
+
+func TestTextNamesEveryFieldOfTheWire(t *testing.T) {
+	_, text := sectionsOfText(t)
+	structs := map[string]reflect.Type{
+		"request": reflect.TypeFor[request](), "answer": reflect.TypeFor[answer](), "section": reflect.TypeFor[section](),
+		"logState": reflect.TypeFor[logState](), "fork": reflect.TypeFor[fork](),
+	}
+	row := regexp.MustCompile("^\\| (\\d+) \\| `(\\w+)` \\| [^|]+ \\| (yes|no) \\|")
+	for _, table := range regexp.MustCompile(`(?s)<!-- wire: (\w+) -->\n(.*?)\n\n`).FindAllStringSubmatch(text, -1) {
+		typ, ok := structs[table[1]]
+		if !ok {
+			t.Errorf("no structure %s", table[1])
+			continue
+		}
+		delete(structs, table[1])
+		var told, made []string
+		for line := range strings.Lines(table[2]) {
+			if m := row.FindStringSubmatch(line); m != nil {
+				told = append(told, strings.Join(m[1:], " "))
+			}
+		}
+		for i := range typ.NumField() {
+			f := typ.Field(i)
+			tag := f.Tag.Get("cbor")
+			number, _, _ := strings.Cut(tag, ",")
+			optional := "no"
+			if strings.Contains(tag, "omitempty") {
+				optional = "yes"
+			}
+			made = append(made, strings.Join([]string{number, strings.ToLower(f.Name), optional}, " "))
+		}
+		if fmt.Sprint(told) != fmt.Sprint(made) {
+			t.Errorf("%s\ntext: %q\ncode: %q", table[1], told, made)
+		}
+	}
+	for name := range structs {
+		t.Errorf("%s is not described", name)
+	}
+}
+
+func TestTextNamesEveryLimitOfTheWire(t *testing.T) {
+	gossip, sync := sectionsOfText(t)
+	for _, want := range []struct {
+		text, say string
+	}{
+		{gossip, string(meshProtocol)},
+		{gossip, channelRoom},
+		{gossip, topicRoom},
+		{gossip, fmt.Sprintf("1 to %d byte strings", MaxBundle)},
+		{gossip, "at most 131,072 bytes"},
+		{gossip, fmt.Sprintf("and these are at most %d", maxContext)},
+		{gossip, fmt.Sprintf("at most %d messages per channel", maxWaiting)},
+		{sync, string(SyncProtocol)},
+		{sync, "at most 4,096 bytes"},
+		{sync, "at most 1,114,112 bytes"},
+		{sync, fmt.Sprintf("1 to %d different keys", MaxKeys)},
+		{sync, "at most 4,096 numbers"},
+		{sync, fmt.Sprintf("at most %d envelopes and 1,048,576 bytes", MaxItems)},
+		{sync, fmt.Sprintf("at most %d, each log once", maxLogs)},
+		{sync, fmt.Sprintf("at most %d proofs, each of at most 131,072 bytes", maxForks)},
+		{sync, fmt.Sprintf("at most %d streams\nper peer", MaxStreams)},
+		{sync, fmt.Sprintf("%d requests per second and peer, burst %d", askRate, askBurst)},
+	} {
+		if !strings.Contains(want.text, want.say) {
+			t.Errorf("the text does not say %q", want.say)
+		}
+	}
+	if MaxMessage != 131072 || maxRequest != 4096 || maxFrame != 1114112 || MaxRange != 4096 || MaxAnswer != 1048576 ||
+		maxProof != 131072 || MaxListed != 1024 || MaxTopicsPerPeer != 1024 {
+		t.Error("a limit differs from what the text says")
+	}
+}
