@@ -99,7 +99,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("opening the publisher: %w", err)
 	}
-	return nil
+	return n.recovered(ctx)
 }
 
 // orNone turns "0 means none" into the store's "below zero means none".

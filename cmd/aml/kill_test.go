@@ -155,3 +155,32 @@ func TestAPublisherKilledAtAnyMomentKeepsWhatItReported(t *testing.T) {
 	ok(t, filepath.Join(dir, "s"), "channel-subscribe", address, "-o", filepath.Join(dir, "out"), "--peer", daemon.addr(), "--once")
 	wholeOrAbsent(t, filepath.Join(dir, "out"), dir)
 }
+
+// The index of the blob store is only that: without it nothing published is
+// lost, nor becomes prey to eviction.
+func TestWithTheIndexLostPublishedBlobsAreFoundAndPinnedAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	home, file := filepath.Join(dir, "p"), filepath.Join(dir, "file")
+	noise(t, file, 3<<20, 1)
+	publish(t, home, "data", file)
+	status := func() (s struct{ BlobCount, Pinned int64 }) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(ok(t, home, "blob-status", "--json")), &s); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	before := status()
+	if before.BlobCount < 4 || before.Pinned != before.BlobCount {
+		t.Fatalf("after publishing: %+v", before)
+	}
+	for _, index := range []string{"index.db", "index.db-wal", "index.db-shm"} {
+		if err := os.Remove(filepath.Join(home, "blobs", index)); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+	if after := status(); after != before {
+		t.Errorf("with the index lost: %+v, before: %+v", after, before)
+	}
+}

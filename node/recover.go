@@ -1,0 +1,70 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/codec"
+)
+
+// recovered says what the store found when it opened, and pins again what is
+// published here if the index that held the pins was lost.
+func (n *Node) recovered(ctx context.Context) error {
+	r := n.blobs.Recovery()
+	if r.Corrupt > 0 || r.Missing > 0 {
+		n.log.Warn("the blob store lost blobs in a crash; they are fetched again where peers have them", "corrupt", r.Corrupt, "missing", r.Missing)
+	}
+	if !r.Rebuilt {
+		return nil
+	}
+	n.log.Warn("the blob store's index was lost and has been rebuilt; pins set by hand or by ingest are gone, those of own channels are set again")
+	owns, err := n.catalog.Owns(ctx)
+	if err != nil {
+		return err
+	}
+	for _, o := range owns {
+		for after := int64(0); ; {
+			releases, err := n.catalog.Releases(ctx, o.Channel, after, 0)
+			if err != nil {
+				return err
+			}
+			if len(releases) == 0 {
+				break
+			}
+			for _, r := range releases {
+				after = r.Position
+				if r.Manifest.Inventory == nil || r.Log != o.Key {
+					continue
+				}
+				if err := n.pinInventory(ctx, *r.Manifest.Inventory); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					return fmt.Errorf("pinning release %d of %s again: %w", r.Seq, address(o.Channel), err)
+				}
+			}
+		}
+	}
+	return n.blobs.Sync(ctx)
+}
+
+// pinInventory pins all blobs of a release as its publication did.
+func (n *Node) pinInventory(ctx context.Context, id blobnet.ID) error {
+	for ids, err := range batches(codec.InventoryBlobs(ctx, n.blobs, id), batch) {
+		if err != nil {
+			return err
+		}
+		if err := n.blobs.Pin(ctx, ids...); err != nil {
+			return err
+		}
+	}
+	for ids, err := range batches(codec.Inventory(ctx, n.blobs, id), batch) {
+		if err != nil {
+			return err
+		}
+		if err := n.blobs.Pin(ctx, ids...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
