@@ -22,7 +22,7 @@ func TestGetBringsBlobsOfEverySizeBehindWhatIsInDst(t *testing.T) {
 	}
 	from, to := newPair(t)
 	up, down := newEvents(), newEvents()
-	start(t, Config{Host: to, Store: newMapStore(blobs...), OnEvent: up.add})
+	start(t, Config{Host: to, Store: newTestStore(blobs...), OnEvent: up.add})
 	p := start(t, Config{Host: from, OnEvent: down.add}).Peer(to.ID())
 	defer p.Close()
 
@@ -54,7 +54,7 @@ func TestGetBringsBlobsOfEverySizeBehindWhatIsInDst(t *testing.T) {
 
 func TestGetOfWhatThePeerHasNotIsNotFound(t *testing.T) {
 	from, to := newPair(t)
-	start(t, Config{Host: to, Store: newMapStore()})
+	start(t, Config{Host: to, Store: newTestStore()})
 	p := start(t, Config{Host: from}).Peer(to.ID())
 	if _, err := p.Get(t.Context(), blobnet.ID{1}, nil); !errors.Is(err, blobnet.ErrNotFound) {
 		t.Error(err)
@@ -73,7 +73,7 @@ func TestManyGetsAtOnceShareTwoStreams(t *testing.T) {
 		blobs = append(blobs, randomBlob(10_000*(i%4+1), uint64(i)))
 	}
 	from, to := newPair(t)
-	start(t, Config{Host: to, Store: newMapStore(blobs...)})
+	start(t, Config{Host: to, Store: newTestStore(blobs...)})
 	p := start(t, Config{Host: from}).Peer(to.ID())
 
 	var wg sync.WaitGroup
@@ -107,7 +107,7 @@ func streams(from, to host.Host) int {
 func TestHaveAnswersInOrderForMoreThanOneFrame(t *testing.T) {
 	b := randomBlob(10, 1)
 	from, to := newPair(t)
-	start(t, Config{Host: to, Store: newMapStore(b)})
+	start(t, Config{Host: to, Store: newTestStore(b)})
 	p := start(t, Config{Host: from}).Peer(to.ID())
 	ids := make([]blobnet.ID, 2*maxIDs+5)
 	for i := range ids {
@@ -141,7 +141,7 @@ func TestAnnounceIsToldToThePeer(t *testing.T) {
 func TestCancelledGetEndsTheTransferAtThePeer(t *testing.T) {
 	blob := randomBlob(blobnet.MaxBlobSize, 1)
 	from, to := newPair(t)
-	store := newMapStore(blob)
+	store := newTestStore(blob)
 	store.block = make(chan struct{})
 	up := newEvents()
 	start(t, Config{Host: to, Store: store, OnEvent: up.add})
@@ -155,7 +155,7 @@ func TestCancelledGetEndsTheTransferAtThePeer(t *testing.T) {
 			}
 		})
 	}
-	for store.count() == 0 {
+	for store.gets.Load() == 0 {
 		up.wait(t, KindPeer)
 	}
 	cancel()
@@ -172,16 +172,10 @@ func TestCancelledGetEndsTheTransferAtThePeer(t *testing.T) {
 	}
 }
 
-func (s *mapStore) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.gets
-}
-
 func TestGetAfterThePeerHasRestartedOpensANewStream(t *testing.T) {
 	blob := randomBlob(1000, 1)
 	from, to := newPair(t)
-	first, err := New(Config{Host: to, Store: newMapStore(blob)})
+	first, err := New(Config{Host: to, Store: newTestStore(blob)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +188,7 @@ func TestGetAfterThePeerHasRestartedOpensANewStream(t *testing.T) {
 	}
 	first.Close()
 	<-ended
-	start(t, Config{Host: to, Store: newMapStore(blob)})
+	start(t, Config{Host: to, Store: newTestStore(blob)})
 	if _, err := p.Get(t.Context(), blobnet.Sum(blob), nil); err != nil {
 		t.Error(err)
 	}
@@ -202,19 +196,19 @@ func TestGetAfterThePeerHasRestartedOpensANewStream(t *testing.T) {
 
 func TestClosedExchangeAndPeerSaySo(t *testing.T) {
 	from, to := newPair(t)
-	store := newMapStore(randomBlob(10, 1))
+	store := newTestStore(randomBlob(10, 1))
 	store.block = make(chan struct{})
 	start(t, Config{Host: to, Store: store})
 	e := start(t, Config{Host: from})
 	for _, end := range []func(*Peer){func(p *Peer) { p.Close() }, func(*Peer) { e.Close() }} {
 		p := e.Peer(to.ID())
-		before := store.count()
+		before := store.gets.Load()
 		done := make(chan error)
 		go func() {
 			_, err := p.Get(t.Context(), blobnet.ID{1}, nil)
 			done <- err
 		}()
-		for store.count() == before {
+		for store.gets.Load() == before {
 			select {
 			case err := <-done:
 				t.Fatal(err)
@@ -234,7 +228,7 @@ func TestClosedExchangeAndPeerSaySo(t *testing.T) {
 func TestIdleStreamsAreClosedAndOpenedAgain(t *testing.T) {
 	blob := randomBlob(1000, 1)
 	from, to := newPair(t)
-	start(t, Config{Host: to, Store: newMapStore(blob)})
+	start(t, Config{Host: to, Store: newTestStore(blob)})
 	e := start(t, Config{Host: from, IdleTimeout: 20 * time.Millisecond})
 	p := e.Peer(to.ID())
 	for range 2 {

@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -9,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,58 +20,36 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 
 	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/blobnet/memstore"
 )
 
-// mapStore is the least store that does.
-type mapStore struct {
-	mu    sync.Mutex
-	blobs map[blobnet.ID][]byte
-	gets  int
-	block chan struct{} // if not nil, Get waits for it
+// testStore is a store whose Gets can be counted and held up.
+type testStore struct {
+	*memstore.Store
+	gets  atomic.Int64
+	block chan struct{} // if not nil, Get waits until it is closed
 }
 
-func newMapStore(blobs ...[]byte) *mapStore {
-	s := &mapStore{blobs: make(map[blobnet.ID][]byte)}
+func newTestStore(blobs ...[]byte) *testStore {
+	s := &testStore{Store: memstore.New(memstore.Config{})}
 	for _, b := range blobs {
-		s.blobs[blobnet.Sum(b)] = b
+		if err := s.Put(context.Background(), blobnet.Sum(b), b); err != nil {
+			panic(err)
+		}
 	}
 	return s
 }
 
-func (s *mapStore) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
-	s.mu.Lock()
-	b, ok := s.blobs[id]
-	s.gets++
-	block := s.block
-	s.mu.Unlock()
-	if block != nil {
+func (s *testStore) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
+	s.gets.Add(1)
+	if s.block != nil {
 		select {
-		case <-block:
+		case <-s.block:
 		case <-ctx.Done():
 			return dst, ctx.Err()
 		}
 	}
-	if !ok {
-		return dst, blobnet.ErrNotFound
-	}
-	return append(dst, b...), nil
-}
-
-func (s *mapStore) Put(_ context.Context, id blobnet.ID, blob []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.blobs[id] = bytes.Clone(blob)
-	return nil
-}
-
-func (s *mapStore) Has(_ context.Context, ids ...blobnet.ID) ([]bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	has := make([]bool, len(ids))
-	for i, id := range ids {
-		_, has[i] = s.blobs[id]
-	}
-	return has, nil
+	return s.Store.Get(ctx, id, dst)
 }
 
 // randomBlob returns size bytes that differ by seed.

@@ -250,7 +250,7 @@ func TestMisbehavingClientIsCutOff(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			store := newMapStore()
+			store := newTestStore()
 			store.block = make(chan struct{}) // so that requests stay open
 			r, ev := hostileClient(t, Config{Store: store})
 			tt.send(r)
@@ -266,7 +266,7 @@ func TestMisbehavingClientIsCutOff(t *testing.T) {
 
 func TestUnknownFlagsAndRangesAreRefusedAndTheStreamGoesOn(t *testing.T) {
 	blob := []byte("some bytes")
-	r, _ := hostileClient(t, Config{Store: newMapStore(blob)})
+	r, _ := hostileClient(t, Config{Store: newTestStore(blob)})
 	r.hello()
 	id := blobnet.Sum(blob)
 	r.send(frame{typ: typeRequest, req: 1, id: id, flags: 1},
@@ -285,7 +285,7 @@ func TestUnknownFlagsAndRangesAreRefusedAndTheStreamGoesOn(t *testing.T) {
 
 func TestCancelStopsAfterTheFrameThatIsBeingSent(t *testing.T) {
 	blob := randomBlob(blobnet.MaxBlobSize, 1)
-	r, ev := hostileClient(t, Config{Store: newMapStore(blob)})
+	r, ev := hostileClient(t, Config{Store: newTestStore(blob)})
 	r.hello()
 	r.send(frame{typ: typeRequest, req: 1, id: blobnet.Sum(blob)})
 	r.next()
@@ -313,7 +313,7 @@ func TestCancelStopsAfterTheFrameThatIsBeingSent(t *testing.T) {
 }
 
 func TestRequestsOverTheLimitGetBusy(t *testing.T) {
-	store := newMapStore()
+	store := newTestStore()
 	store.block = make(chan struct{})
 	r, _ := hostileClient(t, Config{Store: store, MaxRequests: 3})
 	r.hello()
@@ -335,7 +335,7 @@ func TestClientThatNeverReadsLosesItsStreamAndTheMemory(t *testing.T) {
 	blob := randomBlob(blobnet.MaxBlobSize, 1)
 	from, to := newPair(t)
 	ev := newEvents()
-	e := start(t, Config{Host: to, Store: newMapStore(blob), OnEvent: ev.add, StallTimeout: 200 * time.Millisecond})
+	e := start(t, Config{Host: to, Store: newTestStore(blob), OnEvent: ev.add, StallTimeout: 200 * time.Millisecond})
 	r := dial(t, from, to)
 	r.send(frame{typ: typeHandshake, version: version})
 	for i := uint32(1); i <= 8; i++ {

@@ -3,7 +3,6 @@ package exchange
 import (
 	"container/list"
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -34,17 +33,17 @@ type link struct {
 	flood   *rate.Limiter      // of frames that answer nothing
 	have    func([]blobnet.ID) // told of an unasked HAVE
 	written chan struct{}      // has a token when out has something
-	room    chan struct{}      // has a token when a call has ended since one found the link full
 	done    chan struct{}      // closed when the link has ended and err is final
 
 	mu    sync.Mutex // guards what follows; never held across I/O
 	err   error      // why the link ends; nil while it lives
 	idle  bool       // it ended in order
 	calls map[uint32]*call
-	order list.List // of *call, as they were sent
-	next  uint32    // the last request id used
-	limit int       // how many requests the peer queues
-	out   []byte    // encoded frames to be sent
+	order list.List     // of *call, as they were sent
+	next  uint32        // the last request id used
+	limit int           // how many requests the peer queues
+	out   []byte        // encoded frames to be sent
+	room  chan struct{} // if not nil, closed when the link may not be full any more
 }
 
 // call is one REQUEST or WANT that has not had its last frame.
@@ -71,7 +70,6 @@ func newLink(s stream, cfg *Config, have func([]blobnet.ID)) *link {
 		s: &timed{stream: s}, cfg: cfg, have: have,
 		flood:   rate.NewLimiter(idleFrameRate, idleFrameBurst),
 		written: make(chan struct{}, 1),
-		room:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 		calls:   make(map[uint32]*call),
 		limit:   firstRequests,
@@ -81,19 +79,20 @@ func newLink(s stream, cfg *Config, have func([]blobnet.ID)) *link {
 	return l
 }
 
-// errFull: a link has all the requests that the peer takes.
-var errFull = errors.New("stream has all requests that the peer takes")
-
-// begin sends c as f, whose request id it chooses. It fails without waiting if
-// the link has ended or, with errFull, is full.
-func (l *link) begin(c *call, f frame) error {
+// begin sends c as f, whose request id it chooses. It does not wait: if the
+// link is full it does nothing and returns a channel that is closed when that
+// may have changed.
+func (l *link) begin(c *call, f frame) (full <-chan struct{}, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
-		return l.err
+		return nil, l.err
 	}
 	if len(l.calls) >= l.limit || len(l.out) > maxQueued {
-		return errFull
+		if l.room == nil {
+			l.room = make(chan struct{})
+		}
+		return l.room, nil
 	}
 	for l.next++; l.next == 0 || l.calls[l.next] != nil; l.next++ {
 	}
@@ -108,7 +107,15 @@ func (l *link) begin(c *call, f frame) error {
 		l.s.readWithin(l.cfg.StallTimeout) // the link was idle
 	}
 	notify(l.written)
-	return nil
+	return nil, nil
+}
+
+// hasRoom tells those that found the link full. l.mu is held.
+func (l *link) hasRoom() {
+	if l.room != nil {
+		close(l.room)
+		l.room = nil
+	}
 }
 
 // tell sends f, which has no answer.
@@ -169,7 +176,7 @@ func (l *link) giveUp(c *call, err error) {
 // finish removes c after its last frame. l.mu is held.
 func (l *link) finish(c *call, err error) {
 	delete(l.calls, c.req)
-	notify(l.room)
+	l.hasRoom()
 	first := l.order.Front() == c.elem
 	l.order.Remove(c.elem)
 	if front := l.order.Front(); first && front != nil {
@@ -210,6 +217,9 @@ func (l *link) write() {
 		l.mu.Lock()
 		out := l.out
 		l.out = spare[:0]
+		if len(out) > 0 {
+			l.hasRoom()
+		}
 		l.mu.Unlock()
 		spare = out
 		if len(out) > 0 {

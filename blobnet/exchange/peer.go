@@ -148,11 +148,10 @@ func (c *client) call(ctx context.Context, blank call, f frame) (*link, *call, e
 			return nil, nil, err
 		}
 		call := blank
-		err = l.begin(&call, f)
-		if err == errFull {
+		full, err := l.begin(&call, f)
+		if full != nil {
 			select {
-			case <-l.room:
-			case <-l.done:
+			case <-full:
 			case <-ctx.Done():
 			}
 			try--
@@ -167,7 +166,8 @@ func (c *client) call(ctx context.Context, blank call, f frame) (*link, *call, e
 		if misbehaved(err) && !errors.As(err, new(*MisbehaviourError)) {
 			err = &MisbehaviourError{Peer: c.id, Err: err}
 		}
-		if try == 2 || fresh || call.got > 0 || !errors.Is(err, ErrLost) || ctx.Err() != nil {
+		// A lost link writes to call no more, so got may be read after that.
+		if try == 2 || fresh || !errors.Is(err, ErrLost) || call.got > 0 || ctx.Err() != nil {
 			return nil, nil, err
 		}
 	}

@@ -31,6 +31,7 @@ func (l *link) read() error {
 	for _, c := range l.calls {
 		l.finish(c, l.err)
 	}
+	l.hasRoom()
 	l.mu.Unlock()
 	close(l.done)
 	l.s.interrupt() // the writer
@@ -54,7 +55,7 @@ func (l *link) frames() error {
 	}
 	l.mu.Lock()
 	l.limit = int(f.requests)
-	notify(l.room)
+	l.hasRoom()
 	l.mu.Unlock()
 	for {
 		l.mu.Lock()

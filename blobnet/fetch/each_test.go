@@ -133,7 +133,7 @@ func TestEachHoldsNoMoreThanItMay(t *testing.T) {
 
 func TestEachAsksInTheOrderOfItems(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		blobs, ids := randomBlobs(60, 10)
+		blobs, ids := randomBlobs(300, 10)
 		p := peerWith("p", blobs...)
 		p.get = later(time.Second, p.get)
 		s := newSwarm(t, Config{Window: 4 * firstSize}, p)
@@ -146,7 +146,7 @@ func TestEachAsksInTheOrderOfItems(t *testing.T) {
 		}
 		for i, id := range p.asked {
 			// Those asked at the same moment are in any order.
-			if d := place[id] - i; d > 16 || d < -16 {
+			if d := place[id] - i; d > 32 || d < -32 {
 				t.Errorf("item %d was asked for as number %d", place[id], i)
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -75,11 +74,6 @@ func (m *blobMap) Delete(ctx context.Context, ids ...blobnet.ID) error {
 	return nil
 }
 
-func (m *blobMap) has(id blobnet.ID) bool {
-	has, _ := m.Has(context.Background(), id)
-	return has[0]
-}
-
 // fakePeer answers by a function of the test.
 type fakePeer struct {
 	name string
@@ -113,12 +107,6 @@ func (p *fakePeer) requests() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.asked)
-}
-
-func (p *fakePeer) askedFor(id blobnet.ID) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Contains(p.asked, id)
 }
 
 // peerWith has blobs.
