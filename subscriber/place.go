@@ -41,20 +41,13 @@ func (o *output) inspect(name string) (local string, info fs.FileInfo, err error
 		if local[i] != filepath.Separator {
 			continue
 		}
-		// Through Stat, because a link to a folder that stays inside is the
-		// user's way to lay out things; Root refuses one that leads out.
-		switch dir, err := o.root.Stat(local[:i]); {
-		case errors.Is(err, fs.ErrNotExist):
-			if _, err := o.root.Lstat(local[:i]); err == nil {
-				return local, nil, fmt.Errorf("%q: %w: %s is a symbolic link to nothing, where a folder has to be", name, ErrConflict, o.full(local[:i]))
-			}
-			return local, nil, nil
-		case errors.Is(err, fs.ErrPermission):
+		switch there, err := o.folder(local[:i]); {
+		case err != nil && errors.Is(err, fs.ErrPermission):
 			return local, nil, fmt.Errorf("looking at %s: %w", o.full(local[:i]), err)
 		case err != nil:
-			return local, nil, fmt.Errorf("%q: %w: %s cannot be a folder: %w", name, ErrConflict, o.full(local[:i]), err)
-		case !dir.IsDir():
-			return local, nil, fmt.Errorf("%q: %w: %s is a file, where a folder has to be", name, ErrConflict, o.full(local[:i]))
+			return local, nil, fmt.Errorf("%q: %w: where a folder has to be, %w", name, ErrConflict, err)
+		case !there:
+			return local, nil, nil
 		}
 	}
 	info, err = o.root.Lstat(local)
@@ -69,6 +62,31 @@ func (o *output) inspect(name string) (local string, info fs.FileInfo, err error
 		return local, nil, fmt.Errorf("%q: %w: %s is no regular file (%s)", name, ErrConflict, o.full(local), info.Mode().Type())
 	}
 	return local, info, nil
+}
+
+// folder reports whether there is a folder at local, or else nothing; all else
+// is an error that says what. A link to a folder that stays inside is the
+// user's way to lay out things; Root refuses one that leads out.
+func (o *output) folder(local string) (bool, error) {
+	info, err := o.root.Lstat(local)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	link := err == nil && info.Mode()&fs.ModeSymlink != 0
+	if link {
+		info, err = o.root.Stat(local)
+	}
+	switch {
+	case link && errors.Is(err, fs.ErrNotExist):
+		return false, fmt.Errorf("%s is a symbolic link to nothing", o.full(local))
+	case link && err != nil:
+		return false, fmt.Errorf("%s is a symbolic link: %w", o.full(local), err)
+	case err != nil:
+		return false, err
+	case !info.IsDir():
+		return false, fmt.Errorf("%s is a file", o.full(local))
+	}
+	return true, nil
 }
 
 // version is a content that a file may have.
