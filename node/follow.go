@@ -119,6 +119,9 @@ const (
 // followChannel applies a channel's releases until ctx ends. What fails is told
 // and tried again.
 func (n *Node) followChannel(ctx context.Context, sub catalog.Subscription, id channel.ID, emit func(any)) {
+	if err := n.announceEntries(ctx, id); err != nil && ctx.Err() == nil {
+		n.log.Warn("announcing what is here already", "error", err)
+	}
 	retry := firstRetry
 	for ctx.Err() == nil {
 		began := time.Now()

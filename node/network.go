@@ -130,19 +130,35 @@ func (net *network) know(peers []string) error {
 }
 
 // feedSwarm adds to s every peer that is found under keys or by more, now and
-// every findInterval until ctx ends.
+// every findInterval until ctx ends, and then takes them back. A peer that s
+// dropped is not added again.
 func (net *network) feedSwarm(ctx context.Context, s *fetch.Swarm, more func() []peer.ID, keys ...tracker.Key) {
+	added := map[peer.ID]*exchange.Peer{}
+	add := func(info peer.AddrInfo) {
+		if info.ID == net.host.ID() || added[info.ID] != nil {
+			return
+		}
+		net.host.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.TempAddrTTL)
+		added[info.ID] = net.exchange.Peer(info.ID)
+		s.Add(added[info.ID])
+	}
+	defer func() {
+		for _, p := range added {
+			s.Remove(p.Name())
+			_ = p.Close() // it only lets go of streams that others may share
+		}
+	}()
 	tick := time.NewTicker(findInterval)
 	defer tick.Stop()
 	for {
 		if more != nil {
-			for _, p := range more() {
-				net.addPeer(s, peer.AddrInfo{ID: p})
+			for _, id := range more() {
+				add(peer.AddrInfo{ID: id})
 			}
 		}
 		for _, key := range keys {
 			for info := range net.tracker.Find(ctx, key) {
-				net.addPeer(s, info)
+				add(info)
 			}
 		}
 		select {
@@ -151,14 +167,6 @@ func (net *network) feedSwarm(ctx context.Context, s *fetch.Swarm, more func() [
 		case <-tick.C:
 		}
 	}
-}
-
-func (net *network) addPeer(s *fetch.Swarm, info peer.AddrInfo) {
-	if info.ID == net.host.ID() {
-		return
-	}
-	net.host.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.TempAddrTTL)
-	s.Add(net.exchange.Peer(info.ID))
 }
 
 func parsePeers(peers []string) ([]peer.AddrInfo, error) {

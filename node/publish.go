@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/tracker"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
@@ -228,15 +229,36 @@ func (n *Node) own(ctx context.Context, id channel.ID) error {
 	if err := n.net.gossip.Follow(id); err != nil {
 		return fmt.Errorf("joining the gossip of %s: %w", address(id), err)
 	}
-	var keys []tracker.Key
-	for e, err := range n.catalog.Entries(ctx, id, catalog.EntryFilter{}) {
+	return n.announceEntries(ctx, id)
+}
+
+// announceEntries tells the tracker of every file in the channel's view whose
+// root blob is here.
+func (n *Node) announceEntries(ctx context.Context, id channel.ID) error {
+	roots := func(yield func(blobnet.ID, error) bool) {
+		for e, err := range n.catalog.Entries(ctx, id, catalog.EntryFilter{}) {
+			if !yield(e.Root.ID, err) || err != nil {
+				return
+			}
+		}
+	}
+	for ids, err := range batches(roots, batch) {
 		if err != nil {
 			return fmt.Errorf("announcing %s: %w", address(id), err)
 		}
-		keys = append(keys, tracker.Key(e.Root.ID))
-	}
-	if err := n.net.tracker.Announce(ctx, keys...); err != nil {
-		return fmt.Errorf("announcing %s: %w", address(id), err)
+		has, err := n.blobs.Has(ctx, ids...)
+		if err != nil {
+			return fmt.Errorf("announcing %s: %w", address(id), err)
+		}
+		var keys []tracker.Key
+		for i, ok := range has {
+			if ok {
+				keys = append(keys, tracker.Key(ids[i]))
+			}
+		}
+		if err := n.net.tracker.Announce(ctx, keys...); err != nil {
+			return fmt.Errorf("announcing %s: %w", address(id), err)
+		}
 	}
 	return nil
 }

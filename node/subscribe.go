@@ -91,6 +91,11 @@ func (n *Node) subscription(req SubscribeRequest) (catalog.Subscription, error) 
 // Unsubscribe ends the subscriptions to a channel or topic. What they wrote
 // stays.
 func (n *Node) Unsubscribe(ctx context.Context, req UnsubscribeRequest, _ func(any)) (UnsubscribeResult, error) {
+	if n.cfg.Network {
+		if _, err := n.online(ctx); err != nil {
+			return UnsubscribeResult{}, err
+		}
+	}
 	t, err := parseTarget(req.Target)
 	if err != nil {
 		return UnsubscribeResult{}, err
@@ -113,13 +118,46 @@ func (n *Node) Unsubscribe(ctx context.Context, req UnsubscribeRequest, _ func(a
 	if res.Ended == 0 {
 		return res, fmt.Errorf("no subscription to %s: %w", t, catalog.ErrUnknown)
 	}
-	return res, nil
+	return res, n.leave(ctx, t.topic)
+}
+
+// leave takes no part any more in what no subscription names: the topic, if it
+// is not empty, and channels that are not this node's own.
+func (n *Node) leave(ctx context.Context, topic string) error {
+	subs, err := n.catalog.Subscriptions(ctx)
+	if err != nil {
+		return err
+	}
+	wanted := func(info catalog.Info) bool {
+		return slices.ContainsFunc(subs, func(s catalog.Subscription) bool {
+			return s.Channel == info.ID || s.Topic != "" && slices.Contains(info.Root.Topics, s.Topic)
+		})
+	}
+	infos, err := n.catalog.Channels(ctx)
+	if err != nil {
+		return err
+	}
+	for _, info := range infos {
+		if info.Reason != catalog.Followed || wanted(info) {
+			continue
+		}
+		if n.net != nil {
+			n.net.gossip.Unfollow(info.ID)
+		}
+		if err := n.catalog.Unfollow(ctx, info.ID); err != nil {
+			return fmt.Errorf("leaving %s: %w", address(info.ID), err)
+		}
+	}
+	if n.net != nil && topic != "" {
+		n.net.gossip.Unlisten(topic)
+	}
+	return nil
 }
 
 // once catches up and returns. A follower of the same subscription that runs
-// in this node stands aside meanwhile.
+// in this node stands aside meanwhile; a daemon goes on with it afterwards.
 func (n *Node) once(ctx context.Context, sub catalog.Subscription, patience time.Duration, emit func(any)) (SubscribeResult, error) {
-	if n.follows.stop(sub.ID) {
+	if n.follows.stop(sub.ID) || n.cfg.Resume {
 		defer func() {
 			if err := n.startFollow(sub); err != nil {
 				n.log.Warn("following again", "subscription", sub.ID, "error", err)

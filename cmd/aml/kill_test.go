@@ -73,14 +73,14 @@ func TestAFetchKilledInTheMiddleAsksOnlyForWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file, entry, out := filepath.Join(dir, "film"), filepath.Join(dir, "entry.json"), filepath.Join(dir, "out")
-	const size = 24 << 20
+	const size = 64 << 20
 	noise(t, file, size, 1)
 	ok(t, filepath.Join(dir, "p"), "ingest", "-i", file, "-o", entry)
 	seeder := start(t, filepath.Join(dir, "p"), "blob-seed", "-i", entry)
 	peer := seeder.addr()
 
 	first := start(t, filepath.Join(dir, "f"), "blob-fetch", "-i", entry, "-o", out, "--peer", peer)
-	for range 4 {
+	for range 24 { // more than can be on the way
 		seeder.wait("upload")
 	}
 	first.kill()
