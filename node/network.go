@@ -5,24 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/multiformats/go-multiaddr"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/anonymous-media-library/aml/blobnet/exchange"
-	"github.com/anonymous-media-library/aml/blobnet/fetch"
 	"github.com/anonymous-media-library/aml/blobnet/tracker"
 	"github.com/anonymous-media-library/aml/channel/gossip"
 	"github.com/anonymous-media-library/aml/node/transport"
 )
-
-// findInterval is how often a running fetch looks for more peers.
-const findInterval = 15 * time.Second
 
 // network is the part of a node that others can reach.
 type network struct {
@@ -127,46 +121,6 @@ func (net *network) know(peers []string) error {
 		return badRequest("--peer: %w", err)
 	}
 	return nil
-}
-
-// feedSwarm adds to s every peer that is found under keys or by more, now and
-// every findInterval until ctx ends, and then takes them back. A peer that s
-// dropped is not added again.
-func (net *network) feedSwarm(ctx context.Context, s *fetch.Swarm, more func() []peer.ID, keys ...tracker.Key) {
-	added := map[peer.ID]*exchange.Peer{}
-	add := func(info peer.AddrInfo) {
-		if info.ID == net.host.ID() || added[info.ID] != nil {
-			return
-		}
-		net.host.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.TempAddrTTL)
-		added[info.ID] = net.exchange.Peer(info.ID)
-		s.Add(added[info.ID])
-	}
-	defer func() {
-		for _, p := range added {
-			s.Remove(p.Name())
-			_ = p.Close() // it only lets go of streams that others may share
-		}
-	}()
-	tick := time.NewTicker(findInterval)
-	defer tick.Stop()
-	for {
-		if more != nil {
-			for _, id := range more() {
-				add(peer.AddrInfo{ID: id})
-			}
-		}
-		for _, key := range keys {
-			for info := range net.tracker.Find(ctx, key) {
-				add(info)
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }
 
 func parsePeers(peers []string) ([]peer.AddrInfo, error) {

@@ -1,0 +1,88 @@
+package node
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+
+	"github.com/anonymous-media-library/aml/blobnet/exchange"
+	"github.com/anonymous-media-library/aml/blobnet/fetch"
+	"github.com/anonymous-media-library/aml/blobnet/tracker"
+)
+
+// A running fetch looks for more peers: among those that are connected anyway,
+// which is cheap, and by the tracker.
+const (
+	pollInterval = time.Second
+	findInterval = 15 * time.Second
+)
+
+// sources are the peers of one swarm.
+type sources struct {
+	net   *network
+	swarm *fetch.Swarm
+
+	mu    sync.Mutex // guards added; held for memory work alone
+	added map[peer.ID]*exchange.Peer
+}
+
+// feedSwarm adds to s every peer that is found under keys or by more, which may
+// be nil, until ctx ends, and then takes them back. A peer that s dropped is
+// not added again.
+func (net *network) feedSwarm(ctx context.Context, s *fetch.Swarm, more func() []peer.ID, keys ...tracker.Key) {
+	src := &sources{net: net, swarm: s, added: map[peer.ID]*exchange.Peer{}}
+	var both sync.WaitGroup
+	if more != nil {
+		both.Go(func() {
+			every(ctx, pollInterval, func() {
+				for _, id := range more() {
+					src.add(peer.AddrInfo{ID: id})
+				}
+			})
+		})
+	}
+	both.Go(func() {
+		every(ctx, findInterval, func() {
+			for _, key := range keys {
+				for info := range net.tracker.Find(ctx, key) {
+					src.add(info)
+				}
+			}
+		})
+	})
+	both.Wait()
+	src.close()
+}
+
+// every calls do at once and then after each pause of d, until ctx ends.
+func every(ctx context.Context, d time.Duration, do func()) {
+	for do(); pause(ctx, d) == nil; do() {
+	}
+}
+
+func (src *sources) add(info peer.AddrInfo) {
+	src.mu.Lock()
+	known := info.ID == src.net.host.ID() || src.added[info.ID] != nil
+	var p *exchange.Peer
+	if !known {
+		p = src.net.exchange.Peer(info.ID)
+		src.added[info.ID] = p
+	}
+	src.mu.Unlock()
+	if len(info.Addrs) > 0 {
+		src.net.host.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.TempAddrTTL)
+	}
+	if !known {
+		src.swarm.Add(p)
+	}
+}
+
+func (src *sources) close() {
+	for _, p := range src.added {
+		src.swarm.Remove(p.Name())
+		_ = p.Close() // it only lets go of streams that others may share
+	}
+}
