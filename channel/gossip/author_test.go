@@ -47,7 +47,7 @@ func newAuthor(t testing.TB, name string, topics ...string) *author {
 		topics = []string{"test"}
 	}
 	nonce := sha256.Sum256([]byte(name))
-	a := &author{t: t, root: testKey(name + " root"), key: testKey(name + " log"), issued: channel.TimeOf(time.Now().Add(-time.Hour))}
+	a := &author{t: t, root: testKey(name + " root"), key: testKey(name + " log"), issued: channel.TimeOf(time.Now().Add(-24 * time.Hour))}
 	root := channel.Root{
 		Format: 1, Version: 1, Topics: topics, Title: name, Class: channel.Public, Kind: channel.Media,
 		Root:       channel.KeySet{Keys: []channel.PublicKey{a.root.Public()}, Threshold: 1},

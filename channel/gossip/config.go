@@ -65,6 +65,10 @@ type Config struct {
 	// keeps doing so. If nil, nothing is announced.
 	Announce func(ctx context.Context, keys ...[32]byte) error
 
+	// Unannounce ends what Announce began, for keys that nothing followed or
+	// listened to needs any more. If nil, Announce goes on.
+	Unannounce func(keys ...[32]byte)
+
 	// Find looks for nodes that announced key. If nil, only hints and peers
 	// that are connected anyway are known.
 	Find func(ctx context.Context, key [32]byte) iter.Seq[peer.AddrInfo]

@@ -99,7 +99,7 @@ func (g *Gossip) Run(ctx context.Context) error {
 	g.mu.Unlock()
 
 	for _, in := range wanted {
-		if err := g.enter(in); err != nil {
+		if err := g.enter(in); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}

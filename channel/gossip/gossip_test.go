@@ -195,8 +195,13 @@ func TestMirrorIsFoundByTheTracker(t *testing.T) {
 	a := newAuthor(t, "tracker")
 	mirror := newNode(t, "")
 	a.keep(mirror, 2)
-	keys := make(chan [32]byte, 16)
+	keys, ended := make(chan [32]byte, 16), make(chan [32]byte, 16)
 	n := newNode(t, "", func(c *Config) {
+		c.Unannounce = func(ks ...[32]byte) {
+			for _, k := range ks {
+				ended <- k
+			}
+		}
 		c.Announce = func(ctx context.Context, ks ...[32]byte) error {
 			for _, k := range ks {
 				keys <- k
@@ -212,6 +217,17 @@ func TestMirrorIsFoundByTheTracker(t *testing.T) {
 	announced := map[[32]byte]bool{<-keys: true, <-keys: true}
 	if !announced[a.id.Discovery()] || !announced[channel.TopicKey("test")] {
 		t.Error("announced other keys than those of the channel and its topic")
+	}
+	if err := n.gossip.Listen("test"); err != nil {
+		t.Fatal(err)
+	}
+	if <-keys != channel.TopicKey("test") {
+		t.Error("listening announced another key than the topic's")
+	}
+	n.gossip.Unfollow(a.id)
+	n.gossip.Unlisten("test")
+	if <-ended != a.id.Discovery() || <-ended != channel.TopicKey("test") {
+		t.Error("the topic's key was taken back while it was listened to, or other keys were")
 	}
 }
 

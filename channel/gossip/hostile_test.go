@@ -435,7 +435,7 @@ func TestWhatDependsOnOurStateIsNotPunished(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, far := a.manifest(99, a.prev, "far ahead")
-	a.issued += 3600 * 24
+	a.issued = channel.TimeOf(time.Now().Add(24 * time.Hour))
 	_, future := a.manifest(4, a.prev, "tomorrow's")
 	messages := [][]byte{bundle(t, far), bundle(t, future), bundle(t, a.all[1], a.all[0]), bundle(t, a.all[0], a.all[1])}
 	for _, m := range messages {

@@ -89,6 +89,7 @@ func (g *Gossip) remove(t target) {
 	}
 	g.plan.drop(t)
 	g.leave(in)
+	g.unannounce(in)
 }
 
 func (g *Gossip) interest(t target) *interest {
@@ -259,7 +260,31 @@ func (g *Gossip) announce(in *interest) {
 			in.mu.Unlock()
 			g.event(Event{Kind: EventFailed, Channel: in.channel, Topic: in.topic, Err: fmt.Errorf("announcing: %w", err)})
 		}
+		if g.interest(in.target) != in {
+			g.unannounce(in) // it ended meanwhile
+		}
 	})
+}
+
+// unannounce ends the announcing of what in alone had announced.
+func (g *Gossip) unannounce(in *interest) {
+	if g.cfg.Unannounce == nil {
+		return
+	}
+	in.mu.Lock()
+	keys := slices.Collect(maps.Keys(in.announced))
+	in.mu.Unlock()
+	g.mu.Lock()
+	rest := slices.Collect(maps.Values(g.interests))
+	g.mu.Unlock()
+	for _, other := range rest {
+		other.mu.Lock()
+		keys = slices.DeleteFunc(keys, func(k [32]byte) bool { return other.announced[k] })
+		other.mu.Unlock()
+	}
+	if len(keys) > 0 {
+		g.cfg.Unannounce(keys...)
+	}
 }
 
 // idSet is a bounded set of channels. It is safe for concurrent use.

@@ -55,9 +55,6 @@ type logState struct {
 	Hash channel.Hash      `cbor:"3,keyasint"` // of manifest Seq
 }
 
-// count returns how many items a request for roots or manifests asks for.
-func (r request) count() uint64 { return r.To - r.From + 1 }
-
 // decodeRequest reads one request. Errors wrap channel.ErrMalformed or
 // channel.ErrLimit.
 func decodeRequest(data []byte) (request, error) {
