@@ -84,6 +84,7 @@ func (t *target) write(leaf codec.Leaf, plain []byte, free func([]byte)) (comple
 		free(plain)
 		return false, err
 	}
+	startWriteback(f, int64(leaf.Offset), len(plain))
 	return t.order.add(leaf.Offset, plain, free)
 }
 
