@@ -64,6 +64,7 @@ func (net *network) assemble(n *Node, static []peer.AddrInfo) (err error) {
 		Announce: func(ctx context.Context, keys ...[32]byte) error {
 			return net.tracker.Announce(ctx, trackerKeys(keys)...)
 		},
+		Unannounce: func(keys ...[32]byte) { net.tracker.Unannounce(trackerKeys(keys)...) },
 		Find: func(ctx context.Context, key [32]byte) iter.Seq[peer.AddrInfo] {
 			return net.tracker.Find(ctx, tracker.Key(key))
 		},
