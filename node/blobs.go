@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/exchange"
 	"github.com/anonymous-media-library/aml/blobnet/tracker"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/codec"
+	"github.com/anonymous-media-library/aml/internal/seq"
 	"github.com/anonymous-media-library/aml/publisher"
 )
 
@@ -138,7 +138,7 @@ func (n *Node) Seed(ctx context.Context, req SeedRequest, emit func(any)) (SeedR
 // holds checks that every blob of e is in the store, and counts them.
 func (n *Node) holds(ctx context.Context, e channel.FileEntry) (int, error) {
 	count := 0
-	for ids, err := range batches(codec.Blobs(ctx, n.blobs, e.File()), batch) {
+	for ids, err := range seq.Batches(codec.Blobs(ctx, n.blobs, e.File()), batch) {
 		if err != nil {
 			return 0, fmt.Errorf("reading %q from the store: %w; ingest or fetch it first", e.Name, err)
 		}
@@ -154,29 +154,6 @@ func (n *Node) holds(ctx context.Context, e channel.FileEntry) (int, error) {
 		count += len(ids)
 	}
 	return count, nil
-}
-
-// batches groups a sequence into slices of at most size, which the next one
-// overwrites.
-func batches[T any](seq iter.Seq2[T, error], size int) iter.Seq2[[]T, error] {
-	return func(yield func([]T, error) bool) {
-		group := make([]T, 0, size)
-		for v, err := range seq {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if group = append(group, v); len(group) == size {
-				if !yield(group, nil) {
-					return
-				}
-				group = group[:0]
-			}
-		}
-		if len(group) > 0 {
-			yield(group, nil)
-		}
-	}
 }
 
 // errLagged ends a stream whose reader did not keep up.

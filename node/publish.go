@@ -12,6 +12,7 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet/tracker"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/internal/seq"
 	"github.com/anonymous-media-library/aml/publisher"
 )
 
@@ -242,7 +243,7 @@ func (n *Node) announceEntries(ctx context.Context, id channel.ID) error {
 			}
 		}
 	}
-	for ids, err := range batches(roots, batch) {
+	for ids, err := range seq.Batches(roots, batch) {
 		if err != nil {
 			return fmt.Errorf("announcing %s: %w", address(id), err)
 		}

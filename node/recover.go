@@ -8,6 +8,7 @@ import (
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/codec"
+	"github.com/anonymous-media-library/aml/internal/seq"
 )
 
 // recovered says what the store found when it opened, and pins again what is
@@ -50,7 +51,7 @@ func (n *Node) recovered(ctx context.Context) error {
 
 // pinInventory pins all blobs of a release as its publication did.
 func (n *Node) pinInventory(ctx context.Context, id blobnet.ID) error {
-	for ids, err := range batches(codec.InventoryBlobs(ctx, n.blobs, id), batch) {
+	for ids, err := range seq.Batches(codec.InventoryBlobs(ctx, n.blobs, id), batch) {
 		if err != nil {
 			return err
 		}
@@ -58,7 +59,7 @@ func (n *Node) pinInventory(ctx context.Context, id blobnet.ID) error {
 			return err
 		}
 	}
-	for ids, err := range batches(codec.Inventory(ctx, n.blobs, id), batch) {
+	for ids, err := range seq.Batches(codec.Inventory(ctx, n.blobs, id), batch) {
 		if err != nil {
 			return err
 		}

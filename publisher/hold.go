@@ -9,6 +9,7 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/codec"
+	"github.com/anonymous-media-library/aml/internal/seq"
 )
 
 const (
@@ -35,9 +36,9 @@ func (h *held) files(ctx context.Context, entries []channel.FileEntry) error {
 	return h.p.eachBatch(ctx, entries, h.pin)
 }
 
-// add holds what seq yields.
-func (h *held) add(ctx context.Context, seq iter.Seq2[blobnet.ID, error]) error {
-	for ids, err := range batches(seq, idBatch) {
+// add holds what all yields.
+func (h *held) add(ctx context.Context, all iter.Seq2[blobnet.ID, error]) error {
+	for ids, err := range seq.Batches(all, idBatch) {
 		if err == nil {
 			err = h.pin(ctx, ids)
 		}
@@ -108,7 +109,7 @@ func (p *Publisher) eachBatch(ctx context.Context, entries []channel.FileEntry, 
 		}
 	}
 	ids := make([]blobnet.ID, 0, idBatch)
-	for group, err := range batches(all, idBatch) {
+	for group, err := range seq.Batches(all, idBatch) {
 		if err != nil {
 			return err
 		}
@@ -145,27 +146,4 @@ func missing(err error) error {
 		return fmt.Errorf("%w (%v)", ErrMissing, err)
 	}
 	return err
-}
-
-// batches groups a sequence into slices of at most size. A slice is overwritten
-// by the next.
-func batches[T any](seq iter.Seq2[T, error], size int) iter.Seq2[[]T, error] {
-	return func(yield func([]T, error) bool) {
-		var group []T
-		for v, err := range seq {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if group = append(group, v); len(group) == size {
-				if !yield(group, nil) {
-					return
-				}
-				group = group[:0]
-			}
-		}
-		if len(group) > 0 {
-			yield(group, nil)
-		}
-	}
 }

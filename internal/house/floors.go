@@ -11,6 +11,7 @@ var floors = map[string]int{
 	"blobnet":           0,
 	"config":            0,
 	"internal/flock":    0,
+	"internal/seq":      0,
 	"internal/sqlite":   0,
 	"codec/dcbor":       0,
 	"codec":             1,
