@@ -184,14 +184,14 @@ func BenchmarkEncodeSmall(b *testing.B) {
 	}
 }
 
-// BenchmarkIndex parses a full index node.
+// BenchmarkIndex parses a full index blob.
 func BenchmarkIndex(b *testing.B) {
 	refs := make([]Ref, MaxRefs)
 	for i := range refs {
 		refs[i] = Ref{Size: DefaultChunkSize}
 		rand.Read(refs[i].ID[:])
 	}
-	plain, err := encodeNode(1, refs)
+	plain, err := encodeIndex(1, refs)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func BenchmarkIndex(b *testing.B) {
 	b.SetBytes(int64(len(padded)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := parseNode(padded, 1); err != nil {
+		if _, err := parseIndex(padded, 1); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -6,7 +6,7 @@ import (
 )
 
 // builder makes the index tree while the refs of chunks come in file order. It
-// keeps at most one unfinished node per level. One goroutine at a time.
+// keeps at most one unfinished index per level. One goroutine at a time.
 type builder struct {
 	dst     Putter
 	maxRefs int
@@ -14,7 +14,7 @@ type builder struct {
 	buf     []byte              // for sealing, reused
 }
 
-// fills returns how many index nodes are full once chunks chunks have been
+// fills returns how many index blobs are full once chunks chunks have been
 // added and were not one chunk before. Each wants a key of its own, which the
 // caller of add draws: in an order that does not depend on scheduling.
 func (b *builder) fills(chunks uint64) int {
@@ -25,7 +25,7 @@ func (b *builder) fills(chunks uint64) int {
 	return n
 }
 
-// add takes the ref of the next chunk and seals the nodes that it fills, with
+// add takes the ref of the next chunk and seals the indexes that it fills, with
 // keys.
 func (b *builder) add(ctx context.Context, ref Ref, keys []Key) error {
 	b.open[0] = append(b.open[0], ref)
@@ -72,7 +72,7 @@ func (b *builder) close(ctx context.Context, level int, key Key) error {
 	for i := range refs {
 		size += refs[i].Size
 	}
-	plain, err := encodeNode(level+1, refs)
+	plain, err := encodeIndex(level+1, refs)
 	if err != nil {
 		return fmt.Errorf("encoding an index: %w", err)
 	}

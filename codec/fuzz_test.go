@@ -42,18 +42,18 @@ func FuzzOpen(f *testing.F) {
 // written to the same bytes again.
 func FuzzIndex(f *testing.F) {
 	for level := 1; level <= 3; level++ {
-		plain, err := encodeNode(level, []Ref{{Size: 5}, {ID: blobnet.ID{1}, Size: 1 << 40}})
+		plain, err := encodeIndex(level, []Ref{{Size: 5}, {ID: blobnet.ID{1}, Size: 1 << 40}})
 		if err != nil {
 			f.Fatal(err)
 		}
 		f.Add(append(plain, make([]byte, PaddedSize(len(plain))-len(plain))...), level)
 	}
 	f.Fuzz(func(t *testing.T, padded []byte, level int) {
-		refs, err := parseNode(padded, level)
+		refs, err := parseIndex(padded, level)
 		if err != nil {
 			return
 		}
-		plain, err := encodeNode(level, refs)
+		plain, err := encodeIndex(level, refs)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,12 +89,12 @@ func FuzzTree(f *testing.F) {
 			refs = append(refs, sized(zeros, chunk64))
 		}
 		for l := 1; l < int(level%4); l++ {
-			inner := store.putNode(l, refs, 0)
+			inner := store.putIndex(l, refs, 0)
 			for i := range refs {
 				refs[i] = sized(inner, refs[i].Size)
 			}
 		}
-		root := store.putNode(int(level%4), refs, size)
+		root := store.putIndex(int(level%4), refs, size)
 		file := File{Root: root, Depth: depth, Size: size}
 		end := uint64(0)
 		tr := &tree{store, file, maxRefs}

@@ -53,9 +53,9 @@ func (b *blobs) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, err
 	return append(dst, blob...), nil
 }
 
-// putNode seals and puts an index blob with whatever it is told.
-func (b *blobs) putNode(level int, refs []Ref, size uint64) Ref {
-	plain, err := encodeNode(level, refs)
+// putIndex seals and puts an index blob with whatever it is told.
+func (b *blobs) putIndex(level int, refs []Ref, size uint64) Ref {
+	plain, err := encodeIndex(level, refs)
 	if err != nil {
 		panic(err)
 	}

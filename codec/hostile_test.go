@@ -75,7 +75,7 @@ func TestRootIndexThatLiesIsRefused(t *testing.T) {
 	h := newHostileTree(t)
 	const size = 3*chunk64 + 100
 	good := h.refs(3, h.tail)
-	wantAll(t, "the good one", everyWayIn(t, h, File{Root: h.putNode(1, good, size), Depth: 1, Size: size, SHA256: zerosSum(size)}), nil)
+	wantAll(t, "the good one", everyWayIn(t, h, File{Root: h.putIndex(1, good, size), Depth: 1, Size: size, SHA256: zerosSum(size)}), nil)
 
 	for what, refs := range map[string][]Ref{
 		"no refs":                    {},
@@ -97,7 +97,7 @@ func TestRootIndexThatLiesIsRefused(t *testing.T) {
 		"zero as chunk size":         {sized(h.zeros, 0), sized(h.zeros, 0)},
 		"2^64-1 as chunk size":       {sized(h.zeros, 1<<64-1), sized(h.zeros, 1<<64-1)},
 	} {
-		f := File{Root: h.putNode(1, refs, size), Depth: 1, Size: size}
+		f := File{Root: h.putIndex(1, refs, size), Depth: 1, Size: size}
 		wantAll(t, what, everyWayIn(t, h, f), ErrIndex)
 	}
 }
@@ -110,7 +110,7 @@ func TestLargestIndexFitsItsLimit(t *testing.T) {
 	for i := range refs {
 		refs[i].Size = 1<<64 - 1
 	}
-	plain, err := encodeNode(MaxDepth, refs)
+	plain, err := encodeIndex(MaxDepth, refs)
 	if err != nil || PaddedSize(len(plain))+Overhead > maxIndexBlob {
 		t.Errorf("%d bytes, %v", len(plain), err)
 	}
@@ -122,9 +122,9 @@ func TestIndexWithTooManyRefsIsRefused(t *testing.T) {
 	h := newHostileTree(t)
 	const size = (MaxRefs + 1) * chunk64
 	for depth := uint8(1); depth <= 2; depth++ { // as a root, and below one
-		root := h.putNode(1, h.refs(MaxRefs+1), size)
+		root := h.putIndex(1, h.refs(MaxRefs+1), size)
 		if depth == 2 {
-			root = h.putNode(2, []Ref{sized(root, MaxRefs*chunk64), sized(root, chunk64)}, size)
+			root = h.putIndex(2, []Ref{sized(root, MaxRefs*chunk64), sized(root, chunk64)}, size)
 		}
 		wantAll(t, "1,025 refs", everyWayIn(t, h, File{Root: root, Depth: depth, Size: size}), ErrIndex)
 	}
@@ -134,25 +134,25 @@ func TestInnerIndexThatLiesIsRefused(t *testing.T) {
 	h := newHostileTree(t)
 	const full = MaxRefs * chunk64
 	const size = full + chunk64 + 100
-	first, second := h.putNode(1, h.refs(MaxRefs), full), h.putNode(1, h.refs(1, h.tail), chunk64+100)
-	file := func(refs ...Ref) File { return File{Root: h.putNode(2, refs, size), Depth: 2, Size: size} }
+	first, second := h.putIndex(1, h.refs(MaxRefs), full), h.putIndex(1, h.refs(1, h.tail), chunk64+100)
+	file := func(refs ...Ref) File { return File{Root: h.putIndex(2, refs, size), Depth: 2, Size: size} }
 	if errs := everyWayIn(t, h, file(first, second)); errs["Leaves"] != nil || errs["ReadAt"] != nil || !errors.Is(errs["WriteTo"], ErrHash) {
 		t.Fatal("the good one", errs)
 	}
 	for what, f := range map[string]File{
-		"the root itself one level lower": file(first, sized(h.putNode(2, []Ref{first, second}, size), chunk64+100)),
+		"the root itself one level lower": file(first, sized(h.putIndex(2, []Ref{first, second}, size), chunk64+100)),
 		"the first index again":           file(first, sized(first, chunk64+100)),
-		"a middle index not full":         file(sized(h.putNode(1, h.refs(MaxRefs-1), full), full), second),
-		"refs that do not fill it":        file(first, h.putNode(1, h.refs(1), chunk64+100)),
-		"refs that overflow it":           file(first, h.putNode(1, h.refs(2), chunk64+100)),
-		"a level of 0":                    file(first, h.putNode(0, h.refs(1, h.tail), chunk64+100)),
-		"a level of 2":                    file(first, h.putNode(2, h.refs(1, h.tail), chunk64+100)),
-		"a level of 2^64-1":               file(first, h.putNode(-1, h.refs(1, h.tail), chunk64+100)),
-		"no refs":                         file(first, h.putNode(1, nil, chunk64+100)),
+		"a middle index not full":         file(sized(h.putIndex(1, h.refs(MaxRefs-1), full), full), second),
+		"refs that do not fill it":        file(first, h.putIndex(1, h.refs(1), chunk64+100)),
+		"refs that overflow it":           file(first, h.putIndex(1, h.refs(2), chunk64+100)),
+		"a level of 0":                    file(first, h.putIndex(0, h.refs(1, h.tail), chunk64+100)),
+		"a level of 2":                    file(first, h.putIndex(2, h.refs(1, h.tail), chunk64+100)),
+		"a level of 2^64-1":               file(first, h.putIndex(-1, h.refs(1, h.tail), chunk64+100)),
+		"no refs":                         file(first, h.putIndex(1, nil, chunk64+100)),
 		"a chunk in its place":            file(first, sized(h.tail, chunk64+100)),
 		"a large chunk in its place":      file(first, sized(h.putPlain(make([]byte, MaxChunkSize), 0), chunk64+100)),
-		"a root of level 1":               {Root: h.putNode(1, []Ref{first, second}, size), Depth: 2, Size: size},
-		"a root of level 3":               {Root: h.putNode(3, []Ref{first, second}, size), Depth: 2, Size: size},
+		"a root of level 1":               {Root: h.putIndex(1, []Ref{first, second}, size), Depth: 2, Size: size},
+		"a root of level 3":               {Root: h.putIndex(3, []Ref{first, second}, size), Depth: 2, Size: size},
 	} {
 		errs := everyWayIn(t, h, f)
 		wantAll(t, what, map[string]error{"Leaves": errs["Leaves"], "Blobs": errs["Blobs"], "ReadAt": errs["ReadAt"], "WriteTo": errs["WriteTo"]}, ErrIndex)
@@ -162,20 +162,20 @@ func TestInnerIndexThatLiesIsRefused(t *testing.T) {
 func TestIndexPlaintextThatIsNotOneIsRefused(t *testing.T) {
 	h := newHostileTree(t)
 	const size = 2 * chunk64
-	plain, err := encodeNode(1, h.refs(2))
+	plain, err := encodeIndex(1, h.refs(2))
 	if err != nil {
 		t.Fatal(err)
 	}
 	pad := func(b []byte, n int) []byte { return append(bytes.Clone(b), make([]byte, n-len(b))...) }
 	marked := pad(plain, PaddedSize(len(plain)))
 	marked[len(marked)-1] = 1
-	five, _ := encodeNode(1, h.refs(5))
-	format2, _ := dcbor.Marshal(node{2, 1, h.refs(2)})
+	five, _ := encodeIndex(1, h.refs(5))
+	format2, _ := dcbor.Marshal(indexBlob{2, 1, h.refs(2)})
 	type wider struct {
-		node
+		indexBlob
 		More uint64 `cbor:"4,keyasint"`
 	}
-	more, _ := dcbor.Marshal(wider{node{1, 1, h.refs(2)}, 0})
+	more, _ := dcbor.Marshal(wider{indexBlob{1, 1, h.refs(2)}, 0})
 	for what, padded := range map[string][]byte{
 		"not padded":            plain,
 		"padded too far":        pad(plain, 2*PaddedSize(len(plain))),
@@ -329,8 +329,8 @@ func TestSizeThatGrowsIntoThePaddingIsCaughtByTheHash(t *testing.T) {
 func TestWalkHoldsNoMoreThanItMust(t *testing.T) {
 	h := newHostileTree(t)
 	const full = MaxRefs * chunk64
-	first, second := h.putNode(1, h.refs(MaxRefs), full), h.putNode(1, h.refs(1, h.tail), chunk64+100)
-	f := File{Root: h.putNode(2, []Ref{first, second}, full+chunk64+100), Depth: 2, Size: full + chunk64 + 100}
+	first, second := h.putIndex(1, h.refs(MaxRefs), full), h.putIndex(1, h.refs(1, h.tail), chunk64+100)
+	f := File{Root: h.putIndex(2, []Ref{first, second}, full+chunk64+100), Depth: 2, Size: full + chunk64 + 100}
 	n := 0
 	for _, err := range Leaves(context.Background(), h, f) {
 		if n++; err != nil {

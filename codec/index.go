@@ -14,20 +14,20 @@ const indexFormat = 1
 // of CBOR: a head, four keys, three strings of 2+32 and an integer of 9.
 const maxIndexBlob = 120_832 + Overhead // PaddedSize(16+MaxRefs*116)
 
-// node is the plaintext of an index blob, padded like any other.
-type node struct {
+// indexBlob is the plaintext of an index blob, padded like any other.
+type indexBlob struct {
 	Format uint64 `cbor:"1,keyasint"`
 	Level  uint64 `cbor:"2,keyasint"` // 1: the refs are chunks; n: they are indexes of level n-1
 	Refs   []Ref  `cbor:"3,keyasint"` // in file order, at most MaxRefs
 }
 
-func encodeNode(level int, refs []Ref) ([]byte, error) {
-	return dcbor.Marshal(node{indexFormat, uint64(level), refs})
+func encodeIndex(level int, refs []Ref) ([]byte, error) {
+	return dcbor.Marshal(indexBlob{indexFormat, uint64(level), refs})
 }
 
-// parseNode reads the padded plaintext of an index blob of the given level.
+// parseIndex reads the padded plaintext of an index blob of the given level.
 // What the refs' sizes must be is the caller's to know. Errors wrap ErrIndex.
-func parseNode(padded []byte, level int) ([]Ref, error) {
+func parseIndex(padded []byte, level int) ([]Ref, error) {
 	if len(padded) > maxIndexBlob-Overhead {
 		return nil, fmt.Errorf("%d bytes, limit %d: %w", len(padded), maxIndexBlob-Overhead, ErrIndex)
 	}
@@ -38,7 +38,7 @@ func parseNode(padded []byte, level int) ([]Ref, error) {
 	if len(padded) != PaddedSize(n) || !allZero(padded[n:]) {
 		return nil, fmt.Errorf("%d bytes padded to %d, or not with zeros: %w", n, len(padded), ErrIndex)
 	}
-	var in node
+	var in indexBlob
 	if err := dcbor.Unmarshal(padded[:n], &in); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrIndex, err)
 	}
@@ -125,7 +125,7 @@ func (t *tree) fetch(ctx context.Context, ref Ref, level int) ([]Ref, error) {
 	if err != nil {
 		return nil, err
 	}
-	refs, err := parseNode(padded, level)
+	refs, err := parseIndex(padded, level)
 	if err != nil {
 		return nil, fmt.Errorf("index blob %s: %w", ref.ID.Short(), err)
 	}

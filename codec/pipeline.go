@@ -19,17 +19,17 @@ const window = 256
 // the hasher passes it on, a worker seals it in place, puts it and gives the
 // buffer back.
 type job struct {
-	index    uint64
-	buf      []byte // plaintext; its capacity has room for the blob
-	key      Key
-	nodeKeys []Key // for the index nodes that this chunk fills
+	index     uint64
+	buf       []byte // plaintext; its capacity has room for the blob
+	key       Key
+	indexKeys []Key // for the index blobs that this chunk fills
 }
 
 // done is what remains of a job.
 type done struct {
-	index    uint64
-	ref      Ref
-	nodeKeys []Key
+	index     uint64
+	ref       Ref
+	indexKeys []Key
 }
 
 // pipeline encodes one file of more than one chunk:
@@ -137,7 +137,7 @@ func (p *pipeline) readAll(ctx context.Context, first []byte) error {
 			if err != nil {
 				return err
 			}
-			j.nodeKeys = append(j.nodeKeys, key)
+			j.indexKeys = append(j.indexKeys, key)
 		}
 		select {
 		case p.tickets <- struct{}{}:
@@ -202,7 +202,7 @@ func (p *pipeline) sealAll(ctx context.Context) error {
 		if err := p.dst.Put(ctx, ref.ID, blob); err != nil {
 			return fmt.Errorf("putting blob %s: %w", ref.ID.Short(), err)
 		}
-		p.results <- done{j.index, ref, j.nodeKeys}
+		p.results <- done{j.index, ref, j.indexKeys}
 		p.free <- j.buf[:p.cfg.ChunkSize]
 	}
 	return nil
@@ -216,7 +216,7 @@ func (p *pipeline) collect(ctx context.Context) error {
 	for d := range p.results {
 		waiting[d.index%window], here[d.index%window] = d, true
 		for slot := next % window; here[slot]; slot = next % window {
-			if err := p.builder.add(ctx, waiting[slot].ref, waiting[slot].nodeKeys); err != nil {
+			if err := p.builder.add(ctx, waiting[slot].ref, waiting[slot].indexKeys); err != nil {
 				return err
 			}
 			here[slot] = false

@@ -13,11 +13,11 @@ import (
 )
 
 // What a Reader keeps opened beside what is being read: at most 8 MiB of
-// chunks, and 1 MiB of index nodes, enough for two distant places of the
+// chunks, and 1 MiB of index blobs, enough for two distant places of the
 // deepest file.
 const (
-	cachedChunks = 4
-	cachedNodes  = 8
+	cachedChunks  = 4
+	cachedIndexes = 8
 )
 
 // Reader reads a file out of its blobs, from any offset, and loads only what
@@ -27,27 +27,28 @@ const (
 //
 // It implements io.ReaderAt, io.ReadSeeker and io.WriterTo. ReadAt may be
 // called from many goroutines, also during the rest; Read, Seek and WriteTo
-// share an offset and belong to one goroutine at a time. Two that want one
-// chunk cause one Get. A Reader needs no closing.
+// share an offset and belong to one goroutine at a time. Two that want parts of
+// one chunk cause one Get; who reads a whole chunk gets it for himself, past the
+// cache. A Reader needs no closing.
 type Reader struct {
-	ctx    context.Context
-	tree   tree
-	err    error // what is wrong with the File
-	chunks *cache[uint64, []byte]
-	nodes  *cache[nodeKey, nodeValue]
-	blobs  sync.Pool // of []byte in a *[]byte: sealed blobs, or chunks opened in place
+	ctx     context.Context
+	tree    tree
+	err     error // what is wrong with the File
+	chunks  *cache[uint64, []byte]
+	indexes *cache[indexKey, indexValue]
+	blobs   sync.Pool // of []byte in a *[]byte: sealed blobs, or chunks opened in place
 
 	offset int64
 	sum    hash.Hash // of the first summed bytes
 	summed int64
 }
 
-type nodeKey struct {
+type indexKey struct {
 	level  int
 	offset uint64 // of its first byte in the file
 }
 
-type nodeValue struct {
+type indexValue struct {
 	refs      []Ref // never written again
 	chunkSize uint64
 }
@@ -66,7 +67,7 @@ func newReader(ctx context.Context, src blobnet.Source, f File, maxRefs uint64) 
 		sum:  sha256.New(),
 	}
 	r.chunks = newCache[uint64](cachedChunks, r.giveBuffer)
-	r.nodes = newCache[nodeKey, nodeValue](cachedNodes, nil)
+	r.indexes = newCache[indexKey, indexValue](cachedIndexes, nil)
 	return r
 }
 
@@ -164,14 +165,14 @@ func (r *Reader) leaf(off uint64) (Leaf, error) {
 	ref := r.tree.file.Root
 	var base, chunkSize uint64
 	for ; level > 0; level-- {
-		node, err := r.node(ref, level, base, chunkSize)
+		below, err := r.index(ref, level, base, chunkSize)
 		if err != nil {
 			return Leaf{}, err
 		}
-		chunkSize = node.chunkSize
+		chunkSize = below.chunkSize
 		full := span(chunkSize, level-1, r.tree.maxRefs)
 		i := (off - base) / full
-		ref = node.refs[i]
+		ref = below.refs[i]
 		base += i * full
 	}
 	leaf := Leaf{Ref: ref, Offset: base}
@@ -181,9 +182,9 @@ func (r *Reader) leaf(off uint64) (Leaf, error) {
 	return leaf, nil
 }
 
-// node returns an index node, the root if it is of the file's own depth.
-func (r *Reader) node(ref Ref, level int, base, chunkSize uint64) (nodeValue, error) {
-	e, err := r.nodes.get(nodeKey{level, base}, func() (v nodeValue, err error) {
+// index returns the refs of an index blob, the root if it is of the file's own depth.
+func (r *Reader) index(ref Ref, level int, base, chunkSize uint64) (indexValue, error) {
+	e, err := r.indexes.get(indexKey{level, base}, func() (v indexValue, err error) {
 		if level == int(r.tree.file.Depth) {
 			v.refs, v.chunkSize, err = r.tree.loadRoot(r.ctx)
 			return v, err
@@ -193,9 +194,9 @@ func (r *Reader) node(ref Ref, level int, base, chunkSize uint64) (nodeValue, er
 		return v, err
 	})
 	if err != nil {
-		return nodeValue{}, err
+		return indexValue{}, err
 	}
-	defer r.nodes.put(e)
+	defer r.indexes.put(e)
 	return e.value, nil
 }
 

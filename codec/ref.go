@@ -7,11 +7,12 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet"
 )
 
-// Key opens exactly one sealed blob. It is a secret: it has no String method
-// that prints it, and encodes only as part of a Ref.
+// Key opens exactly one sealed blob. It is a secret: package fmt does not print
+// it. Encoders do (MarshalText), and log/slog is one: never give a Key, or
+// something that holds one, to a logger as a value.
 type Key [32]byte
 
-// String hides the key, so that it never reaches a log.
+// String hides the key from package fmt.
 func (Key) String() string { return "key(hidden)" }
 
 // GoString hides the key from %#v.

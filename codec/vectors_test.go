@@ -163,17 +163,17 @@ func TestVectorsIndex(t *testing.T) {
 		}
 		refs := []Ref{testRef(0, 1<<20), testRef(1, 1<<20), testRef(2, 5)}
 		for level := 1; level <= MaxDepth; level++ {
-			all = append(all, indexVector{fmt.Sprintf("level %d", level), level, pad(encode(node{1, uint64(level), refs}), MinPadded), refs, ""})
+			all = append(all, indexVector{fmt.Sprintf("level %d", level), level, pad(encode(indexBlob{1, uint64(level), refs}), MinPadded), refs, ""})
 		}
 		bad := func(name string, level int, plain []byte) {
 			all = append(all, indexVector{name, level, plain, nil, "index"})
 		}
-		good := encode(node{1, 1, refs})
+		good := encode(indexBlob{1, 1, refs})
 		bad("level 1 where level 2 must be", 2, all[0].Plaintext)
-		bad("level 0", 0+1, pad(encode(node{1, 0, refs}), MinPadded))
-		bad("format 0", 1, pad(encode(node{0, 1, refs}), MinPadded))
-		bad("format 2", 1, pad(encode(node{2, 1, refs}), MinPadded))
-		bad("no refs", 1, pad(encode(node{1, 1, nil}), MinPadded))
+		bad("level 0", 0+1, pad(encode(indexBlob{1, 0, refs}), MinPadded))
+		bad("format 0", 1, pad(encode(indexBlob{0, 1, refs}), MinPadded))
+		bad("format 2", 1, pad(encode(indexBlob{2, 1, refs}), MinPadded))
+		bad("no refs", 1, pad(encode(indexBlob{1, 1, nil}), MinPadded))
 		bad("not padded", 1, good)
 		bad("padded too far", 1, pad(good, 544))
 		marked := pad(good, MinPadded)
@@ -194,7 +194,7 @@ func TestVectorsIndex(t *testing.T) {
 		return all
 	})
 	for _, v := range all {
-		refs, err := parseNode(v.Plaintext, v.Level)
+		refs, err := parseIndex(v.Plaintext, v.Level)
 		if v.Error == "" && (err != nil || !equalRefs(refs, v.Refs)) || v.Error != "" && errorName(err) != v.Error {
 			t.Errorf("%s: %v", v.Name, err)
 		}
@@ -250,7 +250,7 @@ func TestVectorsTree(t *testing.T) {
 			refs = append(refs, testRef(i, size))
 		}
 		store := newBlobs()
-		f := File{Root: store.putNode(int(v.Depth), refs, v.Size), Depth: v.Depth, Size: v.Size}
+		f := File{Root: store.putIndex(int(v.Depth), refs, v.Size), Depth: v.Depth, Size: v.Size}
 		tr := &tree{store, f, MaxRefs}
 		err := f.Validate()
 		var chunkSize uint64

@@ -58,8 +58,9 @@ func each(ids []blobnet.ID, fn func(blobnet.ID) error) error {
 }
 
 // Delete implements blobnet.Deleter. If one of ids is pinned, none is deleted.
-// A blob that is being put at the same time may be there afterwards, as if it
-// had been put a moment later.
+// A blob whose file another call is making at the same time (a Put, or a Sync
+// that writes it again) may be there afterwards, as if it had been put a moment
+// later.
 func (s *Store) Delete(ctx context.Context, ids ...blobnet.ID) error {
 	return s.withIndex(ctx, "deleting blobs", func(idx *index) error {
 		for _, id := range ids {

@@ -23,8 +23,8 @@ import (
 type Open func(t *testing.T, maxSize int64) blobnet.Store
 
 // Run tests the stores that open returns. The optional abilities (Deleter,
-// Lister, Pinner, Syncer, Stater) are tested where a store has them; eviction
-// is tested only where it has all.
+// Lister, Pinner, Syncer, Stater) are tested where a store has them; pins, stats
+// and eviction only where it has all of them but Syncer.
 func Run(t *testing.T, open Open) {
 	t.Run("what is put is had", func(t *testing.T) { testPutGet(t, open(t, 0)) })
 	t.Run("get appends", func(t *testing.T) { testAppend(t, open(t, 0)) })
@@ -45,7 +45,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("many at once under a quota", func(t *testing.T) { testConcurrentQuota(t, open) })
 }
 
-// full is a store with all optional abilities.
+// full is a store with the abilities that pins, stats and eviction are tested by.
 type full interface {
 	blobnet.Store
 	blobnet.Deleter
