@@ -6,11 +6,17 @@ import (
 	"io/fs"
 )
 
+// missing is an error that is also fs.ErrNotExist, without saying "file".
+type missing string
+
+func (m missing) Error() string { return string(m) }
+func (missing) Unwrap() error   { return fs.ErrNotExist }
+
 // One sentinel per decision that a caller makes; test with errors.Is.
 var (
 	// ErrNotFound: the blob is not here; ask elsewhere. It wraps
 	// fs.ErrNotExist.
-	ErrNotFound = fmt.Errorf("blob not found: %w", fs.ErrNotExist)
+	ErrNotFound error = missing("blob not found")
 
 	// ErrCorrupt: the bytes are not the ones that the id names. From a
 	// store: fetch it again. From a peer: misbehaviour, drop the peer.

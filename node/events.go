@@ -47,6 +47,13 @@ type ChannelEvent struct {
 	Trusted bool   `json:"trusted"` // and therefore followed
 }
 
+// EndedEvent ("unsubscribed") is the last of a subscription that was ended by
+// another request.
+type EndedEvent struct {
+	Event  string `json:"event"`
+	Target string `json:"target"`
+}
+
 // ErrorEvent ("error") is a failure that does not end the request: it will be
 // tried again.
 type ErrorEvent struct {

@@ -124,6 +124,13 @@ func (net *network) know(peers []string) error {
 	return nil
 }
 
+// CheckPeers says what is wrong with the multiaddrs of peers that a request
+// will name. It needs no node.
+func CheckPeers(peers []string) error {
+	_, err := parsePeers(peers)
+	return err
+}
+
 func parsePeers(peers []string) ([]peer.AddrInfo, error) {
 	infos, err := transport.ParsePeers(peers)
 	if err != nil {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -170,7 +171,7 @@ func (n *Node) release(ctx context.Context, req PublishRequest, id channel.ID, e
 	if len(req.Draft) > 0 {
 		draft, err := channel.ParseDraft(req.Draft)
 		if err != nil {
-			return release, fmt.Errorf("reading manifest.json: %w", err)
+			return release, fmt.Errorf("%s: %w", cmp.Or(req.DraftName, "manifest.json"), err)
 		}
 		return n.pub.FromDraft(ctx, publisher.DraftSpec{
 			Draft: draft, Dir: req.DraftDir, Channel: id, ChunkSize: req.ChunkSize, OnProgress: ingestProgress(emit),

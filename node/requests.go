@@ -142,8 +142,9 @@ type CreateResult struct {
 type PublishRequest struct {
 	Topic       string          `json:"topic"` // or the channel's address or id
 	Draft       json.RawMessage `json:"draft,omitempty"`
-	DraftDir    string          `json:"draftDir"` // what relative paths in Draft are relative to
-	Paths       []string        `json:"paths"`    // absolute files and folders
+	DraftName   string          `json:"draftName"` // what errors call Draft
+	DraftDir    string          `json:"draftDir"`  // what relative paths in Draft are relative to
+	Paths       []string        `json:"paths"`     // absolute files and folders
 	Title       string          `json:"title"`
 	Description string          `json:"description"`
 	ChunkSize   int             `json:"chunkSize"`

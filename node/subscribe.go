@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -33,14 +35,12 @@ func (n *Node) Subscribe(ctx context.Context, req SubscribeRequest, emit func(an
 	if err := net.know(req.Peers); err != nil {
 		return SubscribeResult{}, err
 	}
-	if err := subscriber.CheckOutput(sub.Output); err != nil {
+	sub, fresh, err := n.remember(ctx, sub)
+	if err != nil {
 		return SubscribeResult{}, err
 	}
-	if sub, err = n.catalog.Subscribe(ctx, sub); err != nil {
-		return SubscribeResult{}, fmt.Errorf("remembering the subscription: %w", err)
-	}
 	if req.Once {
-		return n.once(ctx, sub, time.Duration(req.Timeout), emit)
+		return n.subscribeOnce(ctx, sub, fresh, time.Duration(req.Timeout), emit)
 	}
 	events, stop := n.bus.watch(func(about string) bool { return about == sub.ID || about == aboutPeers })
 	defer stop()
@@ -56,8 +56,75 @@ func (n *Node) Subscribe(ctx context.Context, req SubscribeRequest, emit func(an
 				return SubscribeResult{}, errLagged
 			}
 			emit(e)
+			if _, ended := e.(EndedEvent); ended {
+				return SubscribeResult{}, nil
+			}
 		}
 	}
+}
+
+// subscribeOnce catches up. A follower of the same subscription that runs in
+// this node stands aside meanwhile; a daemon goes on with it afterwards.
+func (n *Node) subscribeOnce(ctx context.Context, sub catalog.Subscription, fresh bool, patience time.Duration, emit func(any)) (SubscribeResult, error) {
+	goOn := n.follows.stop(sub.ID) || n.cfg.Resume
+	res, err := n.once(ctx, sub, patience, emit)
+	if err != nil && fresh && n.forget(ctx, sub) {
+		return res, err
+	}
+	if goOn {
+		if err := n.startFollow(sub); err != nil {
+			n.log.Warn("following on", "target", targetOf(sub), "error", err)
+		}
+	}
+	return res, err
+}
+
+// remember puts a subscription into the catalogue; fresh is false if it was
+// there. One whose folder is gone starts again from the first release: it was
+// removed to have everything anew, or by accident.
+func (n *Node) remember(ctx context.Context, sub catalog.Subscription) (_ catalog.Subscription, fresh bool, err error) {
+	subs, err := n.catalog.Subscriptions(ctx)
+	if err != nil {
+		return sub, false, err
+	}
+	same := slices.IndexFunc(subs, func(s catalog.Subscription) bool {
+		return s.Channel == sub.Channel && s.Topic == sub.Topic && s.Output == sub.Output
+	})
+	_, err = os.Stat(sub.Output)
+	if same >= 0 && errors.Is(err, fs.ErrNotExist) {
+		n.follows.stop(subs[same].ID)
+		if err := n.catalog.Unsubscribe(ctx, subs[same].ID); err != nil {
+			return sub, false, fmt.Errorf("starting the subscription again: %w", err)
+		}
+	}
+	if err := subscriber.CheckOutput(sub.Output); err != nil {
+		return sub, false, err
+	}
+	if sub, err = n.catalog.Subscribe(ctx, sub); err != nil {
+		return sub, false, fmt.Errorf("remembering the subscription: %w", err)
+	}
+	return sub, same < 0, nil
+}
+
+// forget takes a subscription back to which nothing was ever found: its address
+// or topic may be mistyped. It reports whether it did.
+func (n *Node) forget(ctx context.Context, sub catalog.Subscription) bool {
+	ctx = context.WithoutCancel(ctx)
+	if sub.Topic == "" {
+		if info, err := n.catalog.Channel(ctx, sub.Channel); err != nil || info.HasRoot {
+			return false
+		}
+	} else if listings, err := n.catalog.ListedOn(ctx, sub.Topic); err != nil || len(listings) > 0 {
+		return false
+	}
+	if err := n.catalog.Unsubscribe(ctx, sub.ID); err != nil {
+		n.log.Warn("forgetting a subscription that found nothing", "target", targetOf(sub), "error", err)
+	}
+	_ = os.Remove(sub.Output) // if it is empty
+	if err := n.leave(ctx, sub.Topic); err != nil {
+		n.log.Warn("leaving", "target", targetOf(sub), "error", err)
+	}
+	return true
 }
 
 // subscription checks a request and makes of it what the catalogue remembers.
@@ -113,6 +180,7 @@ func (n *Node) Unsubscribe(ctx context.Context, req UnsubscribeRequest, _ func(a
 		if err := n.catalog.Unsubscribe(ctx, sub.ID); err != nil {
 			return res, fmt.Errorf("ending the subscription to %s: %w", t, err)
 		}
+		n.bus.send(sub.ID, EndedEvent{Event: "unsubscribed", Target: targetOf(sub)})
 		res.Ended++
 	}
 	if res.Ended == 0 {
@@ -154,16 +222,8 @@ func (n *Node) leave(ctx context.Context, topic string) error {
 	return nil
 }
 
-// once catches up and returns. A follower of the same subscription that runs
-// in this node stands aside meanwhile; a daemon goes on with it afterwards.
+// once catches up and returns.
 func (n *Node) once(ctx context.Context, sub catalog.Subscription, patience time.Duration, emit func(any)) (SubscribeResult, error) {
-	if n.follows.stop(sub.ID) || n.cfg.Resume {
-		defer func() {
-			if err := n.startFollow(sub); err != nil {
-				n.log.Warn("following again", "subscription", sub.ID, "error", err)
-			}
-		}()
-	}
 	idle := patience == 0
 	if idle {
 		patience = defaultPatience
@@ -266,9 +326,16 @@ func (n *Node) channelsOf(ctx context.Context, sub catalog.Subscription, emit fu
 	}
 	told := map[channel.ID]bool{}
 	for {
+		answered, err := n.net.gossip.SyncTopic(ctx, sub.Topic)
+		if err != nil {
+			n.log.Debug("asking for channels", "topic", sub.Topic, "error", err)
+		}
 		trusted, err := n.listed(ctx, sub, told, emit)
 		if err != nil {
 			return nil, err
+		}
+		if answered > 0 && !sub.TrustAll && len(sub.Trust) == 0 {
+			return nil, fmt.Errorf("%d channels are listed on topic %q and none is trusted; follow them with --trust ID or --trust-all", len(told), sub.Topic)
 		}
 		if len(trusted) > 0 && (sub.TrustAll || len(trusted) == len(sub.Trust)) {
 			return trusted, nil

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/anonymous-media-library/aml/channel"
@@ -35,6 +36,17 @@ func parseTarget(s string) (target, error) {
 	return target{topic: topic}, nil
 }
 
+// CheckTargets says what is wrong with addresses, ids or topics that a request
+// will name. It needs no node.
+func CheckTargets(targets ...string) error {
+	for _, s := range targets {
+		if _, err := parseTarget(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (t target) String() string {
 	if t.topic != "" {
 		return t.topic
@@ -64,6 +76,13 @@ func (n *Node) find(ctx context.Context, s string) (catalog.Info, error) {
 	for _, o := range owns {
 		if o.Topic == t.topic {
 			found = append(found, o.Channel)
+		}
+	}
+	if len(found) > 1 { // that of this node's own key is meant
+		if key, err := channel.LoadKey(filepath.Join(n.cfg.Paths.Keys, publishKey)); err == nil {
+			if own, err := n.catalog.OwnByTopic(ctx, t.topic, key.Public()); err == nil {
+				found = []channel.ID{own.Channel}
+			}
 		}
 	}
 	if len(found) == 0 {

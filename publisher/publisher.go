@@ -22,6 +22,12 @@ import (
 	"github.com/anonymous-media-library/aml/channel/catalog"
 )
 
+// absent is an error that is also fs.ErrNotExist, without saying "file".
+type absent string
+
+func (a absent) Error() string { return string(a) }
+func (absent) Unwrap() error   { return fs.ErrNotExist }
+
 // One sentinel per decision that a caller makes; test with errors.Is. Errors
 // of formats are channel's, those of a full store blobnet.ErrFull.
 var (
@@ -44,7 +50,7 @@ var (
 
 	// ErrNoEntry: a name is to be removed that the channel does not have. It
 	// wraps fs.ErrNotExist.
-	ErrNoEntry = fmt.Errorf("no such file in the channel: %w", fs.ErrNotExist)
+	ErrNoEntry error = absent("no such file in the channel")
 
 	// ErrConflict: one name would be a file and a folder at once.
 	ErrConflict = errors.New("name is both a file and a folder")

@@ -39,11 +39,17 @@ import (
 	"github.com/anonymous-media-library/aml/internal/sqlite"
 )
 
+// missing is an error that is also fs.ErrNotExist, without saying "file".
+type missing string
+
+func (m missing) Error() string { return string(m) }
+func (missing) Unwrap() error   { return fs.ErrNotExist }
+
 // One sentinel per decision that a caller makes.
 var (
 	// ErrUnknown: nobody said that this channel (subscription, entry ...) is of
 	// interest. It wraps fs.ErrNotExist.
-	ErrUnknown = fmt.Errorf("not in the catalogue: %w", fs.ErrNotExist)
+	ErrUnknown error = missing("not in the catalogue")
 
 	// ErrNotFollowed: a manifest of a channel that is only listed.
 	ErrNotFollowed = errors.New("channel is listed but not followed")

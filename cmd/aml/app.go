@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,7 +74,7 @@ Those who host the bytes cannot read them.`,
 	flags.StringArrayVar(&a.peers, "peer", nil, "multiaddr of a peer to know beside discovery, ending in /p2p/ID (repeatable)")
 	flags.StringArrayVar(&a.listen, "listen", nil, "multiaddr to listen on, port 0 allowed (repeatable; default loopback and LAN)")
 	flags.BoolVar(&a.json, "json", false, "print JSON, a line per event where there are several")
-	flags.StringArrayVar(&a.set, "set", nil, "KEY=VALUE of the configuration, as in `aml init --help` (repeatable)")
+	flags.StringArrayVar(&a.set, "set", nil, "`KEY=VALUE` of the configuration, as in aml init --help (repeatable)")
 	flags.StringVar(&a.profile, "cpuprofile", "", "write a CPU profile of this process to a file")
 	_ = flags.MarkHidden("cpuprofile")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
@@ -85,6 +86,7 @@ Those who host the bytes cannot read them.`,
 		a.channelUnsubscribeCommand(), a.channelListCommand(), a.channelShowCommand(),
 		a.versionCommand(),
 	)
+	strict(root)
 	return root
 }
 
@@ -108,7 +110,7 @@ func (a *app) config() (config.Config, error) {
 	if err != nil {
 		return config.Config{}, &api.Error{Code: api.CodeUsage, Message: err.Error()}
 	}
-	return cfg, nil
+	return cfg, api.CheckPeers(cfg.Peers)
 }
 
 // connect opens the node of this home: the running one, or one in this process.
@@ -186,6 +188,40 @@ func usageError(format string, args ...any) error {
 	return &api.Error{Code: api.CodeUsage, Message: fmt.Sprintf(format, args...)}
 }
 
+// noArgs is for a command that has flags alone.
+func noArgs(cmd *cobra.Command, given []string) error {
+	if len(given) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("%s takes no arguments, but got %q", cmd.CommandPath(), given[0])
+	if cmd.Flags().ShorthandLookup("i") != nil {
+		err = fmt.Errorf("%w; did you mean -i %s?", err, given[0])
+	}
+	return usage(cmd, err)
+}
+
+// strict makes cobra's own commands refuse what they do not know, instead of
+// showing help with exit code 0.
+func strict(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Args = func(cmd *cobra.Command, given []string) error {
+				if found, rest, err := root.Find(given); err != nil || found == root && len(rest) > 0 {
+					return usage(root, fmt.Errorf("no command %q", strings.Join(given, " ")))
+				}
+				return nil
+			}
+		case "completion":
+			cmd.RunE = func(cmd *cobra.Command, given []string) error {
+				return usage(cmd, fmt.Errorf("for which shell? bash, zsh, fish or powershell"))
+			}
+		}
+	}
+}
+
 // args wraps one of cobra's checks so that its error is a usage error.
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, given []string) error {
@@ -204,6 +240,16 @@ func absolute(path string) (string, error) {
 		return "", fmt.Errorf("path %q: %w", path, err)
 	}
 	return abs, nil
+}
+
+// position says where in data a JSON error is, if it knows.
+func position(data []byte, err error) string {
+	var syntax *json.SyntaxError
+	if !errors.As(err, &syntax) || syntax.Offset < 1 || syntax.Offset > int64(len(data)) {
+		return ""
+	}
+	before := data[:syntax.Offset-1]
+	return fmt.Sprintf("line %d, column %d: ", 1+bytes.Count(before, []byte("\n")), len(before)-bytes.LastIndexByte(before, '\n'))
 }
 
 // maxInput bounds a JSON document that a command reads.
@@ -228,9 +274,9 @@ func (a *app) readInput(path string) ([]byte, error) {
 	if len(data) > maxInput {
 		return nil, fmt.Errorf("reading input %s: over %s", path, config.FormatSize(maxInput))
 	}
-	if !json.Valid(data) {
-		var v any
-		return nil, fmt.Errorf("reading input %s: not JSON: %w", path, json.Unmarshal(data, &v))
+	var v json.RawMessage
+	if err := json.Unmarshal(data, &v); err != nil {
+		return nil, fmt.Errorf("reading input %s: %snot JSON: %w", path, position(data, err), err)
 	}
 	return data, nil
 }

@@ -25,7 +25,7 @@ func (a *app) ingestCommand() *cobra.Command {
 and what nobody else may have. A folder gives an array of FileEntries, named by
 their paths below it. Standard output holds the JSON alone.`,
 		Example: "  aml ingest -i movie.mkv > file_entry.json\n  aml ingest -i album/ -o album.json",
-		Args:    args(cobra.NoArgs),
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if input == "" {
 				return usage(cmd, fmt.Errorf("which file or folder? give -i"))
@@ -87,7 +87,7 @@ func (a *app) blobSeedCommand() *cobra.Command {
 until interrupted, with a line for each blob that a peer got. All of the blobs
 must be in the store.`,
 		Example: "  aml blob-seed -i file_entry.json\n  aml blob-seed -i file_entry.json --listen /ip4/127.0.0.1/tcp/4001 --json",
-		Args:    args(cobra.NoArgs),
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			doc, err := a.entries(cmd, input)
 			if err != nil {
@@ -126,7 +126,7 @@ name once it is whole. A fetch that was interrupted asks only for what is
 missing when it is run again. A document of several entries is fetched into the
 folder -o.`,
 		Example: "  aml blob-fetch -i file_entry.json -o movie.mkv\n  aml blob-fetch -i file_entry.json -o movie.mkv --peer /ip4/192.168.1.5/tcp/4001/p2p/12D3KooW...",
-		Args:    args(cobra.NoArgs),
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			doc, err := a.entries(cmd, input)
 			if err != nil {
@@ -166,7 +166,7 @@ func (a *app) blobStatusCommand() *cobra.Command {
 		Use:     "blob-status",
 		Short:   "count the blob store",
 		Example: "  aml blob-status\n  aml blob-status --json",
-		Args:    args(cobra.NoArgs),
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.connect(cmd.Context(), api.NeedStore)
 			if err != nil {

@@ -62,7 +62,7 @@ func (a *app) channelPublishCommand() *cobra.Command {
 		Short: "publish files as the next release of a channel",
 		Long: `Publish files as the next release of this node's channel on a topic; the first
 publication makes the channel and prints its address. A folder's files are named
-by their paths below it. Through a running node the command returns when the
+by their paths below it, hidden ones included. Through a running node the command returns when the
 release is stored; otherwise it stays to serve until interrupted, unless --once.
 
 manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
@@ -72,8 +72,14 @@ manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
 		Args:    args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) (err error) {
 			req.Topic, req.Peers = given[0], a.peers
-			if (len(given) > 1) == (input != "") {
+			switch files := len(given) > 1; {
+			case files && input != "":
+				return usage(cmd, fmt.Errorf("give files or a manifest with -i, not both"))
+			case !files && input == "":
 				return usage(cmd, fmt.Errorf("what to publish? give files, or a manifest with -i"))
+			}
+			if err := api.CheckTargets(given[0]); err != nil {
+				return err
 			}
 			if err := a.publishInput(&req, given[1:], input, chunk); err != nil {
 				return err
@@ -145,6 +151,7 @@ func (a *app) publishInput(req *api.PublishRequest, paths []string, input, chunk
 	if input != "-" {
 		dir = filepath.Dir(input)
 	}
+	req.DraftName = input
 	req.DraftDir, err = absolute(dir)
 	return err
 }
@@ -203,6 +210,9 @@ writes into a folder of its own, named by its id.`,
 			if timeout > 0 && !req.Once {
 				return usage(cmd, fmt.Errorf("--timeout goes with --once"))
 			}
+			if err := api.CheckTargets(append(req.Trust, req.Target)...); err != nil {
+				return err
+			}
 			c, err := a.connect(cmd.Context(), api.NeedNetwork)
 			if err != nil {
 				return err
@@ -258,7 +268,7 @@ func (a *app) channelListCommand() *cobra.Command {
 		Use:     "channel-list",
 		Short:   "list the channels that this node knows",
 		Example: "  aml channel-list\n  aml channel-list --json",
-		Args:    args(cobra.NoArgs),
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.connect(cmd.Context(), api.NeedStore)
 			if err != nil {

@@ -32,7 +32,7 @@ What is there already stays.
 Configuration keys (also as AML_ and the name in capitals, or --set KEY=VALUE):
 ` + keys.String(),
 		Example: "  aml init\n  aml init --home /srv/aml",
-		Args:    args(cobra.NoArgs),
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.config()
 			if err != nil {
@@ -70,7 +70,7 @@ every publication and every blob that it holds, and answers the other commands.
 It goes on where it stopped. Only one process runs on a home. SIGTERM ends it
 with exit code 0, Ctrl-C with 130.`,
 		Example: "  aml daemon\n  aml daemon --listen /ip4/0.0.0.0/tcp/4001 --json",
-		Args:    args(cobra.NoArgs),
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.connect(cmd.Context(), api.NeedBeDaemon)
 			if err != nil {
@@ -89,7 +89,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Short:   "say who the running node is, and what it holds",
 		Long:    "Say who the node that runs on this home is, where it listens, and what it holds.\nWithout a running node the exit code is 3.",
 		Example: "  aml status\n  aml status --json",
-		Args:    args(cobra.NoArgs),
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.connect(cmd.Context(), api.NeedDaemon)
 			if err != nil {
@@ -122,7 +122,7 @@ func (a *app) pathsCommand() *cobra.Command {
 		Use:     "paths",
 		Short:   "say where this home keeps what",
 		Example: "  aml paths\n  aml paths --home /srv/aml --json",
-		Args:    args(cobra.NoArgs),
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.config()
 			if err != nil {
@@ -151,7 +151,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Use:     "version",
 		Short:   "print the version",
 		Example: "  aml version --json",
-		Args:    args(cobra.NoArgs),
+		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := version
 			if info, ok := debug.ReadBuildInfo(); ok && v == "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,11 +18,12 @@ import (
 
 // result prints v: as one line of JSON with --json, else in words by text.
 func (a *app) result(v any, text func(io.Writer)) error {
-	if !a.json {
-		text(a.out)
-		return nil
+	if a.json {
+		return a.line(v)
 	}
-	return a.line(v)
+	var words bytes.Buffer
+	text(&words)
+	return a.write(words.Bytes())
 }
 
 // line prints one value as one line of JSON.
@@ -110,7 +112,7 @@ func words(e api.Event) string {
 	case "manifest":
 		var v api.ManifestEvent
 		if e.Decode(&v) == nil {
-			return fmt.Sprintf("release %d: %s", v.Seq, orElse(v.Title, "(no title)"))
+			return fmt.Sprintf("release %d of %.12s: %s", v.Seq, v.Channel, orElse(v.Title, "(no title)"))
 		}
 	case "file":
 		var v api.FileEvent
@@ -127,6 +129,8 @@ func words(e api.Event) string {
 		if e.Decode(&v) == nil {
 			return "kept " + v.Path + ": " + v.Message
 		}
+	case "unsubscribed":
+		return "unsubscribed by another command"
 	case "error":
 		var v api.ErrorEvent
 		if e.Decode(&v) == nil {

@@ -92,6 +92,8 @@ func call[Res any](ctx context.Context, c *Client, verb string, req any, on func
 			if on != nil {
 				on(Event{Name: line.Event, Raw: scan.Bytes()})
 			}
+		case line.Error != nil && line.Error.Code == CodeInterrupted && ctx.Err() == nil:
+			return res, broken(ctx, verb, io.ErrUnexpectedEOF) // the node was, not we
 		case line.Error != nil:
 			return res, line.Error
 		default:

@@ -51,6 +51,13 @@ func toError(err error) *Error {
 	return &Error{Code: codeOf(err), Message: err.Error()}
 }
 
+func orNil(err error) error {
+	if err == nil {
+		return nil
+	}
+	return toError(err)
+}
+
 func codeOf(err error) Code {
 	for _, v := range verification {
 		if errors.Is(err, v) {

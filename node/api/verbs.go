@@ -64,6 +64,13 @@ type (
 // ParseBlobID reads a blob's id, 64 lower-case hex digits.
 func ParseBlobID(s string) (BlobID, error) { return blobnet.ParseID(s) }
 
+// CheckPeers says what is wrong with the multiaddrs of peers, before a node is
+// started for them.
+func CheckPeers(peers []string) error { return orNil(node.CheckPeers(peers)) }
+
+// CheckTargets does the same for addresses, ids and topics.
+func CheckTargets(targets ...string) error { return orNil(node.CheckTargets(targets...)) }
+
 // Status says who the node is and what it holds.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	return call[Status](ctx, c, "status", None{}, nil)
