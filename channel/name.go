@@ -12,9 +12,9 @@ import (
 // ValidName reports why name may not name a file in a channel, nil if it may.
 // A name is a relative slash path: 1 to MaxName bytes of UTF-8 in NFC, whose
 // components have 1 to MaxComponent bytes, are neither "." nor "..", and hold
-// no backslash, no hostile character (see CHANNELS.md for the list) and no more
-// than 16 combining marks in a row. The first component may not begin with ".aml-", in any case: what nodes put
-// beside the files of a channel is called so.
+// no backslash, no hostile character and no more than 16 stacking ones in a row
+// (CHANNELS.md lists both kinds). It may not begin with ".aml-", in any ASCII
+// case: what nodes put beside the files of a channel is called so.
 //
 // A name is not a path of any one system. Device names (CON, NUL), trailing
 // dots and characters such as ":" are fine here, as they are on most systems;
