@@ -5,10 +5,8 @@
 //
 // It is for every package that makes or reads something signed. Everything in
 // it is a pure function of its arguments: it must never read a clock, touch
-// the network or a store, start a goroutine, or decide what may follow what
-// (that is channel/feed). The one exception is the key file: LoadKey and
-// WriteKey read and write a file, because a key's file mode is part of what
-// makes it a key.
+// the network, a file or a store, start a goroutine, or decide what may follow
+// what (that is channel/feed).
 //
 // Whatever a decoder of this package returns without an error satisfies every
 // limit and rule of CHANNELS.md, and encodes to the very bytes it came from.

@@ -12,11 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 )
@@ -85,66 +81,6 @@ func TestSecretsAreHiddenFromEveryVerbAndLogger(t *testing.T) {
 	}
 	if !leaks(hex.EncodeToString(seed[:]), seed[:]) || !leaks(fmt.Sprint(seed), seed[:]) || !leaks(address.StringWithReadKey(), seed[:]) {
 		t.Error("the test would not notice a leak")
-	}
-}
-
-func TestKeyFileOpensForItsOwnerAlone(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "key")
-	key := must(GenerateKey())(t)
-	if err := WriteKey(path, key); err != nil {
-		t.Fatal(err)
-	}
-	if got := must(LoadKey(path))(t); got.Public() != key.Public() {
-		t.Error("another key came back")
-	}
-	before, _ := os.ReadFile(path)
-	if err := WriteKey(path, testKey("stranger")); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("writing over a key: %v", err)
-	}
-	if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
-		t.Error("the key that was there was changed")
-	}
-	if runtime.GOOS == "windows" {
-		return
-	}
-	info, err := os.Stat(path)
-	if err != nil || info.Mode() != 0o600 {
-		t.Errorf("mode is %v, %v", info.Mode(), err)
-	}
-	for _, mode := range []fs.FileMode{0o640, 0o604, 0o620, 0o601} {
-		if err := os.Chmod(path, mode); err != nil {
-			t.Fatal(err)
-		}
-		_, err := LoadKey(path)
-		if !errors.Is(err, fs.ErrPermission) || !strings.Contains(fmt.Sprint(err), "chmod 600 "+path) {
-			t.Errorf("mode %o: %v", mode, err)
-		}
-	}
-}
-
-func TestKeyFileThatCannotBeReadOrWrittenIsNamed(t *testing.T) {
-	dir := t.TempDir()
-	if _, err := LoadKey(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "none") {
-		t.Errorf("missing file: %v", err)
-	}
-	if _, err := LoadKey(dir); !errors.Is(err, ErrMalformed) {
-		t.Errorf("folder: %v", err)
-	}
-	if err := WriteKey(filepath.Join(dir, "no", "key"), testKey("root1")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("missing folder: %v", err)
-	}
-	if err := WriteKey(filepath.Join(dir, "empty"), PrivateKey{}); err == nil {
-		t.Error("an empty key was written")
-	}
-	big := filepath.Join(dir, "big")
-	if err := os.WriteFile(big, make([]byte, 1<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := LoadKey(big); !errors.Is(err, ErrMalformed) {
-		t.Errorf("large file: %v", err)
-	}
-	if left, _ := os.ReadDir(dir); len(left) != 1 {
-		t.Errorf("files were left behind: %v", left)
 	}
 }
 

@@ -70,7 +70,7 @@ func (PrivateKey) LogValue() slog.Value { return slog.StringValue(hiddenKey) }
 
 // MarshalText refuses: no encoder that works by itself gets the key.
 func (PrivateKey) MarshalText() ([]byte, error) {
-	return nil, errors.New("a private key is written by WriteKey alone")
+	return nil, errors.New("a private key is written by EncodeKeyPEM alone")
 }
 
 // MarshalBinary refuses, as MarshalText does.

@@ -13,6 +13,7 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet/tracker"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/channel/keyfile"
 	"github.com/anonymous-media-library/aml/internal/seq"
 	"github.com/anonymous-media-library/aml/publisher"
 )
@@ -71,10 +72,10 @@ func (n *Node) publishingKey(file string) (channel.PrivateKey, string, error) {
 	if own {
 		file = filepath.Join(n.cfg.Paths.Keys, publishKey)
 	}
-	key, err := channel.LoadKey(file)
+	key, err := keyfile.Load(file)
 	if own && errors.Is(err, fs.ErrNotExist) {
 		if key, err = channel.GenerateKey(); err == nil {
-			err = channel.WriteKey(file, key)
+			err = keyfile.Write(file, key)
 		}
 	}
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/channel/keyfile"
 )
 
 // target is what a person names: one channel, or a topic.
@@ -79,7 +80,7 @@ func (n *Node) find(ctx context.Context, s string) (catalog.Info, error) {
 		}
 	}
 	if len(found) > 1 { // that of this node's own key is meant
-		if key, err := channel.LoadKey(filepath.Join(n.cfg.Paths.Keys, publishKey)); err == nil {
+		if key, err := keyfile.Load(filepath.Join(n.cfg.Paths.Keys, publishKey)); err == nil {
 			if own, err := n.catalog.OwnByTopic(ctx, t.topic, key.Public()); err == nil {
 				found = []channel.ID{own.Channel}
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/channel/keyfile"
 )
 
 // CreateSpec founds a channel.
@@ -83,7 +84,7 @@ func (p *Publisher) found(ctx context.Context, spec CreateSpec) (Created, error)
 		return Created{}, fmt.Errorf("making the folder of keys: %w", err)
 	}
 	file := filepath.Join(spec.KeyDir, "root-"+id.Short()+".pem")
-	if err := channel.WriteKey(file, rootKey); err != nil {
+	if err := keyfile.Write(file, rootKey); err != nil {
 		return Created{}, err
 	}
 	own := catalog.Own{Channel: id, Topic: spec.Topics[0], Key: spec.Key.Public(), KeyFile: spec.KeyFile, RootKeyFile: file}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/channel/keyfile"
 )
 
 // head is a head of the log, without its channel and mirrors, that is fresh
@@ -68,7 +69,7 @@ func (p *Publisher) appendHead(ctx context.Context, own catalog.Own) ([][]byte, 
 		return nil, nil
 	}
 	log := info.Logs[i]
-	key, err := channel.LoadKey(own.KeyFile)
+	key, err := keyfile.Load(own.KeyFile)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet/diskstore"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/channel/keyfile"
 	"github.com/anonymous-media-library/aml/codec"
 	"github.com/anonymous-media-library/aml/publisher"
 )
@@ -83,10 +84,10 @@ func publishForEver(home string) error {
 		return err
 	}
 	keyFile := filepath.Join(home, "publish.pem")
-	key, err := channel.LoadKey(keyFile)
+	key, err := keyfile.Load(keyFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		if key, err = channel.GenerateKey(); err == nil {
-			err = channel.WriteKey(keyFile, key)
+			err = keyfile.Write(keyFile, key)
 		}
 	}
 	if err != nil {

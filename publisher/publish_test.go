@@ -14,6 +14,7 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/channel/keyfile"
 	"github.com/anonymous-media-library/aml/codec"
 	"github.com/anonymous-media-library/aml/publisher"
 )
@@ -21,7 +22,7 @@ import (
 func TestAChannelIsFoundedWithARootKeyOfItsOwn(t *testing.T) {
 	w := newWorld(t, 0)
 	c := w.create("software/linux", "apps")
-	key, err := channel.LoadKey(c.RootKeyFile)
+	key, err := keyfile.Load(c.RootKeyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -328,7 +329,7 @@ func TestHeadsAreRenewedAfterAQuarterOfTheirLife(t *testing.T) {
 	}
 	other, err := channel.GenerateKey()
 	if err == nil {
-		err = channel.WriteKey(w.keyFile, other)
+		err = keyfile.Write(w.keyFile, other)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet/memstore"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/channel/keyfile"
 	"github.com/anonymous-media-library/aml/codec"
 	"github.com/anonymous-media-library/aml/publisher"
 )
@@ -64,7 +65,7 @@ func newWorld(t *testing.T, quota int64) *world {
 		t.Fatal(err)
 	}
 	w.keyFile = filepath.Join(t.TempDir(), "publish.pem")
-	if err := channel.WriteKey(w.keyFile, w.key); err != nil {
+	if err := keyfile.Write(w.keyFile, w.key); err != nil {
 		t.Fatal(err)
 	}
 	w.Publisher, err = publisher.New(publisher.Config{

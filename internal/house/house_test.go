@@ -132,9 +132,24 @@ func TestEachGiantHasOneHome(t *testing.T) {
 
 // TestTheTableNamesOnlyRoomsThatExist keeps the table from rotting.
 func TestTheTableNamesOnlyRoomsThatExist(t *testing.T) {
+	rooms := map[string]string{}
 	for room := range floors {
+		rooms[room] = "floors"
+	}
+	for _, b := range bans {
+		rooms[b.room] = "bans"
+		for _, room := range b.except {
+			rooms[room] = "bans"
+		}
+	}
+	for _, home := range homes {
+		for _, room := range home {
+			rooms[room] = "homes"
+		}
+	}
+	for room, table := range rooms {
 		if _, err := os.Stat(filepath.Join("..", "..", filepath.FromSlash(room))); err != nil {
-			t.Errorf("the floor table names %q: %v", room, err)
+			t.Errorf("the table of %s names %q: %v", table, room, err)
 		}
 	}
 }
