@@ -147,8 +147,11 @@ func floorIngest(_ context.Context, o options) error {
 			hash <- p
 			seal <- p
 		}
-		if err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			break
+		}
+		if err != nil {
+			return err
 		}
 	}
 	close(hash)

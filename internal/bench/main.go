@@ -18,7 +18,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/anonymous-media-library/aml/config"
@@ -106,13 +105,6 @@ func timed(cmd *exec.Cmd) (usage, error) {
 	}
 	u.add(cmd.ProcessState)
 	return u, nil
-}
-
-func (u *usage) add(s *os.ProcessState) {
-	u.cpu = s.UserTime() + s.SystemTime()
-	if r, ok := s.SysUsage().(*syscall.Rusage); ok {
-		u.rss = r.Maxrss * 1024 // Linux counts in KiB
-	}
 }
 
 // self is a command that runs this very program.
