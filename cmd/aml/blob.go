@@ -30,6 +30,9 @@ their paths below it. Standard output holds the JSON alone.`,
 			if input == "" {
 				return usage(cmd, fmt.Errorf("which file or folder? give -i"))
 			}
+			if input == "-" {
+				return usage(cmd, fmt.Errorf("standard input has no name and no end to seek to: save it to a file first"))
+			}
 			path, err := absolute(input)
 			if err != nil {
 				return err

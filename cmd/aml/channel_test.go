@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -158,4 +159,85 @@ func TestATopicShowsItsChannelsAndFollowsThoseTrusted(t *testing.T) {
 			t.Errorf("%s is not in a folder of its channel's own", name)
 		}
 	}
+}
+
+// channelWithOneFile is a publisher's daemon and the address of its channel with one file.
+func channelWithOneFile(t *testing.T, dir string) (address, peer string) {
+	t.Helper()
+	file := filepath.Join(dir, "file.bin")
+	noise(t, file, 1000, 1)
+	home := filepath.Join(dir, "p")
+	address = publish(t, home, "data", file)
+	return address, start(t, home, "daemon").addr()
+}
+
+func TestAFolderThatWasRemovedIsFilledAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	address, peer := channelWithOneFile(t, dir)
+	home, out := filepath.Join(dir, "s"), filepath.Join(dir, "out")
+	for range 2 {
+		ok(t, home, "channel-subscribe", address, "-o", out, "--peer", peer, "--once")
+		if len(tree(t, out)) != 1 {
+			t.Fatal("the file did not arrive")
+		}
+		if err := os.RemoveAll(out); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAMistypedSubscriptionIsNotKept(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	_, peer := channelWithOneFile(t, dir)
+	home := filepath.Join(dir, "s")
+	for _, target := range []string{"aml://baaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "nobody/here"} {
+		args := []string{"channel-subscribe", target, "-o", filepath.Join(dir, "out"), "--peer", peer, "--once", "--timeout", "2s"}
+		if !strings.HasPrefix(target, "aml:") {
+			args = append(args, "--trust-all")
+		}
+		fails(t, 1, home, args, "--peer")
+	}
+	fails(t, 1, home, []string{"channel-subscribe", "data", "-o", filepath.Join(dir, "out"), "--peer", peer, "--once", "--timeout", "20s"}, "--trust")
+	daemon := start(t, home, "daemon")
+	daemon.addr()
+	var status struct {
+		Subscriptions []struct{ Target string }
+	}
+	if err := json.Unmarshal([]byte(ok(t, home, "status", "--json")), &status); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range status.Subscriptions {
+		if s.Target != "data" { // a real topic, which waits for a --trust
+			t.Errorf("a subscription to %s was kept", s.Target)
+		}
+	}
+}
+
+func TestThroughADaemonASubscriptionGoesOnUntilItIsEnded(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	address, peer := channelWithOneFile(t, dir)
+	home, out := filepath.Join(dir, "s"), filepath.Join(dir, "out")
+	start(t, home, "daemon", "--peer", peer).addr()
+
+	client := start(t, home, "channel-subscribe", address, "-o", out)
+	client.wait("file")
+	client.interrupt()
+	more := filepath.Join(dir, "more.bin")
+	noise(t, more, 1000, 2)
+	again := start(t, home, "channel-subscribe", address, "-o", out)
+	again.wait("listening")
+	publish(t, filepath.Join(dir, "p"), "data", more)
+	again.wait("file")
+	if got := tree(t, out); len(got) != 2 {
+		t.Errorf("the folder holds %v", got)
+	}
+	ok(t, home, "channel-unsubscribe", address)
+	again.wait("unsubscribed")
+	if code := again.exit(); code != 0 {
+		t.Errorf("after the subscription was ended the client ended with %d", code)
+	}
+	fails(t, 4, home, []string{"channel-unsubscribe", address})
 }

@@ -219,6 +219,10 @@ func (p *process) next() (api.Event, error) {
 		if err == nil {
 			err = p.cmd.Wait()
 		}
+		var why api.Error
+		if json.Unmarshal(p.trouble.Bytes(), &why) == nil && why.Code != "" {
+			return api.Event{}, &api.Error{Code: why.Code, Message: p.name + ": " + why.Message}
+		}
 		return api.Event{}, fmt.Errorf("the %s ended early: %w\n%s", p.name, orEOF(err), bytes.TrimSpace(p.trouble.Bytes()))
 	}
 	if p.app.json {
