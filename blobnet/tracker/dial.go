@@ -69,5 +69,6 @@ func usable(addrs []ma.Multiaddr, ok func(ma.Multiaddr) bool) []ma.Multiaddr {
 	return out
 }
 
-// maxAddrs bounds the addresses kept of one peer, for others tell of them.
+// maxAddrs bounds the addresses kept of one peer, for others tell of them. The
+// newest ones of a static peer are kept.
 const maxAddrs = 32

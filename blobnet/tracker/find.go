@@ -10,19 +10,19 @@ import (
 )
 
 // maxGuesses bounds the static and LAN peers that one Find yields where there
-// is a hash table: they may have nothing, and must not crowd out those that
+// is a DHT: they may have nothing, and must not crowd out those that
 // said they have it.
 const maxGuesses = MaxFound / 2
 
 // Find yields peers that may have what key stands for: the static ones first,
 // then those of the local network, connected ones before others, and then
-// those recorded in the hash table, as they are found. No peer comes twice, the
+// those recorded in the DHT, as they are found. No peer comes twice, the
 // host itself never; at most MaxFound come. Each has addresses that may be
 // dialled, or is connected.
 //
 // It ends when the look-up does, after Config.FindTime, or with ctx; there is
 // no error, as finding nobody is an ordinary result. Where nobody takes part
-// in the hash table yet, it waits a few seconds for somebody. Nothing of it
+// in the DHT yet, it waits a few seconds for somebody. Nothing of it
 // runs on once the loop is left.
 func (t *Tracker) Find(ctx context.Context, key Key) iter.Seq[peer.AddrInfo] {
 	return func(yield func(peer.AddrInfo) bool) {

@@ -18,7 +18,7 @@ type Key [32]byte
 // String returns the key as 64 lower-case hex digits.
 func (k Key) String() string { return hex.EncodeToString(k[:]) }
 
-// multihash is the key as the hash table wants it; a blob's id gives the
+// multihash is the key as the DHT wants it; a blob's id gives the
 // multihash of its IPFS name.
 func (k Key) multihash() mh.Multihash {
 	return append(mh.Multihash{mh.SHA2_256, byte(len(k))}, k[:]...)

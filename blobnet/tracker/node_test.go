@@ -32,6 +32,7 @@ func newTestHost(t testing.TB, options ...libp2p.Option) host.Host {
 // node is a tracker that runs.
 type node struct {
 	*Tracker
+	t      testing.TB
 	host   host.Host
 	events chan Event
 	stop   func() // and wait; called at the test's end anyway
@@ -42,7 +43,7 @@ func startNode(t testing.TB, cfg Config, tweak ...func(*Tracker)) *node {
 	if cfg.Host == nil {
 		cfg.Host = newTestHost(t)
 	}
-	n := &node{host: cfg.Host, events: make(chan Event, 4096)}
+	n := &node{t: t, host: cfg.Host, events: make(chan Event, 4096)}
 	cfg.OnEvent = func(e Event) { n.events <- e }
 	cfg.DHT = true
 	var err error
@@ -109,10 +110,22 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// find is Find to its end. It fails the test only if there is none.
 func (n *node) find(key Key) []peer.ID {
-	var out []peer.ID
-	for p := range n.Find(context.Background(), key) {
-		out = append(out, p.ID)
+	n.t.Helper()
+	found := make(chan []peer.ID, 1)
+	go func() {
+		var out []peer.ID
+		for p := range n.Find(context.Background(), key) {
+			out = append(out, p.ID)
+		}
+		found <- out
+	}()
+	select {
+	case out := <-found:
+		return out
+	case <-time.After(20 * time.Second):
+		n.t.Fatal("Find does not end")
+		return nil
 	}
-	return out
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 const (
@@ -91,6 +92,9 @@ func (k *keeper) add(peers ...peer.AddrInfo) error {
 			if !slices.ContainsFunc(known.info.Addrs, a.Equal) {
 				known.info.Addrs = append(slices.Clip(known.info.Addrs), a)
 			}
+		}
+		if over := len(known.info.Addrs) - maxAddrs; over > 0 {
+			known.info.Addrs = known.info.Addrs[over:]
 		}
 		kick(known.wake) // new addresses are worth a try
 	}
@@ -250,7 +254,7 @@ func (k *keeper) rest(ctx context.Context, p *kept, d time.Duration) {
 		case <-timer.C:
 			return
 		case <-p.wake:
-			if k.dialer.Connected(info.ID) || len(k.info(p).Addrs) != len(info.Addrs) {
+			if k.dialer.Connected(info.ID) || !slices.EqualFunc(k.info(p).Addrs, info.Addrs, ma.Multiaddr.Equal) {
 				return
 			}
 		}

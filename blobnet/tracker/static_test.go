@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -250,4 +251,33 @@ func TestTooManyStaticPeersAreRefused(t *testing.T) {
 	if err := k.add(peer.AddrInfo{}); err == nil {
 		t.Fatal("a peer without id was accepted")
 	}
+}
+
+func TestAddressesOfOnePeerAreBoundedAndTheNewestKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, d, _, stop := runKeeper(t)
+		defer stop()
+		pass(time.Hour)
+		var last ma.Multiaddr
+		for port := range 10 * maxAddrs {
+			last = ma.StringCast("/ip4/10.0.0.2/tcp/" + strconv.Itoa(port+1))
+			if err := k.add(peer.AddrInfo{ID: peerA, Addrs: []ma.Multiaddr{last}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		before := d.count()
+		got := k.list()[0].Addrs
+		if len(got) != maxAddrs || !got[maxAddrs-1].Equal(last) {
+			t.Errorf("%d addresses, the last %v", len(got), got[len(got)-1])
+		}
+		// A full list still hears of a new address, and dials it at once.
+		if err := k.add(peer.AddrInfo{ID: peerA, Addrs: addrA()}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := d.count(); n != before+1 {
+			t.Errorf("%d dials for a new address", n-before)
+		}
+	})
 }

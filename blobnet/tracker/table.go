@@ -24,7 +24,7 @@ const (
 	peerWait = 3 * time.Second // that a look-up waits for the first peer to ask
 )
 
-// table is this node's part of the hash table, and the asking of others.
+// table is this node's part of the DHT, and the asking of others.
 //
 // Beside kad-dht's own look-ups, which want a routing table that takes a while
 // to fill, it speaks to connected members directly as long as there are few:

@@ -4,7 +4,7 @@
 // It is for package node, and for the rooms that need peers (gossip, fetch).
 // It knows three ways: static peers that the user named, which it keeps
 // connected; peers on the local network, over multicast DNS; and provider
-// records in a distributed hash table (kad-dht) under aml's own prefix, made
+// records in a distributed hash table (DHT; kad-dht) under aml's own prefix, made
 // up of exactly the peers that this node is connected to and those that they
 // know. It must never contact anybody who is not one of these: there are no
 // built-in bootstrap peers, and no public network. It must never learn what a
@@ -55,11 +55,11 @@ type Config struct {
 	// tells everybody there that this node runs, and its peer id.
 	LAN bool
 
-	// DHT takes part in the hash table, both asking and answering. Without
+	// DHT takes part in the distributed hash table, both asking and answering. Without
 	// it Announce only remembers, and Find has static and LAN peers alone.
 	DHT bool
 
-	// Prefix begins the hash table's protocol id: nodes with another prefix
+	// Prefix begins the DHT's protocol id: nodes with another prefix
 	// are another network. If empty, "/aml".
 	Prefix protocol.ID
 
@@ -158,7 +158,7 @@ func New(cfg Config) (*Tracker, error) {
 }
 
 // Run connects to the static peers, searches the local network and takes part
-// in the hash table, until ctx ends; it then returns nil, with all its
+// in the DHT, until ctx ends; it then returns nil, with all its
 // goroutines ended. Any other return is an error. It may be called once.
 func (t *Tracker) Run(ctx context.Context) error {
 	t.mu.Lock()
@@ -171,22 +171,22 @@ func (t *Tracker) Run(ctx context.Context) error {
 	readyOnce := sync.OnceFunc(func() { close(t.ready) })
 	defer readyOnce()
 
-	g, ctx := errgroup.WithContext(ctx)
+	g, gctx := errgroup.WithContext(ctx) // ctx itself says whether Run was to end
 	if t.cfg.DHT {
 		table, err := newTable(t.cfg, t.patience)
 		if err != nil {
-			return fmt.Errorf("starting the hash table: %w", err)
+			return fmt.Errorf("starting the DHT: %w", err)
 		}
 		defer table.close()
 		t.setTable(table)
 		defer t.setTable(nil)
-		g.Go(func() error { return table.run(ctx, t.keys.online, t.keys.joined) })
-		g.Go(func() error { return t.keys.run(ctx, table.provide) })
+		g.Go(func() error { return table.run(gctx, t.keys.online, t.keys.joined) })
+		g.Go(func() error { return t.keys.run(gctx, table.provide) })
 	}
 	readyOnce()
-	g.Go(func() error { return t.static.run(ctx) })
+	g.Go(func() error { return t.static.run(gctx) })
 	if t.lan != nil {
-		g.Go(func() error { return t.lan.run(ctx) })
+		g.Go(func() error { return t.lan.run(gctx) })
 	}
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
 		return err
@@ -229,7 +229,8 @@ func (t *Tracker) Unannounce(keys ...Key) {
 func (t *Tracker) Announced(key Key) (last time.Time, copies int) { return t.keys.announced(key) }
 
 // AddStatic adds peers to stay connected to, merging the addresses of known
-// ones. The host's own id is left out. Over MaxStatic gives ErrTooMany.
+// ones, of which the newest 32 are kept. The host's own id is left out. Over
+// MaxStatic gives ErrTooMany.
 func (t *Tracker) AddStatic(peers ...peer.AddrInfo) error { return t.static.add(peers...) }
 
 // Status is what a Tracker is doing.
@@ -237,7 +238,7 @@ type Status struct {
 	Keys      int // announced, or waiting to be
 	Unheard   int // of these, never stored with another peer so far
 	Late      int // of these, an hour or more behind their time
-	DHTPeers  int // connected peers that take part in the hash table
+	DHTPeers  int // connected peers that take part in the DHT
 	TableSize int // peers in our routing table
 	LANPeers  int // found on the local network
 	Static    []StaticPeer
