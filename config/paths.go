@@ -70,12 +70,17 @@ func xdg(env, fallback string) string {
 }
 
 // socket keeps the API socket in home where its path is short enough, else in
-// a folder of this user's below the temporary one, named by home's hash.
+// a folder named by home's hash, below $XDG_RUNTIME_DIR or, without that, the
+// temporary folder. Whoever uses it checks that it is this user's alone.
 func socket(home string) string {
 	path := filepath.Join(home, "api.sock")
 	if len(path) <= socketLimit {
 		return path
 	}
 	sum := sha256.Sum256([]byte(home))
-	return filepath.Join(os.TempDir(), fmt.Sprintf("aml-%d-%s", os.Getuid(), hex.EncodeToString(sum[:8])), "api.sock")
+	dir := os.Getenv("XDG_RUNTIME_DIR")
+	if !filepath.IsAbs(dir) || len(dir) > socketLimit-40 {
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, fmt.Sprintf("aml-%d-%s", os.Getuid(), hex.EncodeToString(sum[:8])), "api.sock")
 }

@@ -64,8 +64,8 @@ func (n *Node) Unpin(ctx context.Context, req PinRequest, _ func(any)) (PinResul
 // nothing.
 func (n *Node) eachNamed(ctx context.Context, req PinRequest, do func([]blobnet.ID) error) (PinResult, error) {
 	ids := req.IDs
-	if len(req.Entries) > 0 {
-		entries, err := channel.ParseFileEntries(req.Entries)
+	if req.Entries != nil {
+		entries, err := req.Entries.entries()
 		if err != nil {
 			return PinResult{}, err
 		}
@@ -90,7 +90,7 @@ func (n *Node) eachNamed(ctx context.Context, req PinRequest, do func([]blobnet.
 // Seed announces the files' root blobs and serves all of their blobs until ctx
 // ends. It emits a ListeningEvent first and an UploadEvent per blob.
 func (n *Node) Seed(ctx context.Context, req SeedRequest, emit func(any)) (SeedResult, error) {
-	entries, err := channel.ParseFileEntries(req.Entries)
+	entries, err := req.Entries.entries()
 	if err != nil {
 		return SeedResult{}, err
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/anonymous-media-library/aml/blobnet/fetch"
 	"github.com/anonymous-media-library/aml/blobnet/tracker"
-	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/subscriber"
 )
 
@@ -25,7 +24,7 @@ func (n *Node) newSwarm(patience time.Duration) (*fetch.Swarm, error) {
 // Fetch gets the files of a request from whoever has them: one into the file
 // Output, several below the folder Output. It emits ProgressEvents.
 func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (FetchResult, error) {
-	entries, err := channel.ParseFileEntries(req.Entries)
+	entries, err := req.Entries.entries()
 	if err != nil {
 		return FetchResult{}, err
 	}

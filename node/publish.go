@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -169,10 +168,10 @@ func (n *Node) ownChannel(ctx context.Context, t target, key channel.PublicKey) 
 // release seals what a request names.
 func (n *Node) release(ctx context.Context, req PublishRequest, id channel.ID, emit func(any)) (publisher.Release, error) {
 	release := publisher.Release{Title: req.Title, Description: req.Description}
-	if len(req.Draft) > 0 {
-		draft, err := channel.ParseDraft(req.Draft)
+	if req.Draft != nil {
+		draft, err := channel.ParseDraft(req.Draft.Text)
 		if err != nil {
-			return release, fmt.Errorf("%s: %w", cmp.Or(req.DraftName, "manifest.json"), err)
+			return release, fmt.Errorf("%s: %w", req.Draft.Name, err)
 		}
 		return n.pub.FromDraft(ctx, publisher.DraftSpec{
 			Draft: draft, Dir: req.DraftDir, Channel: id, ChunkSize: req.ChunkSize, OnProgress: ingestProgress(emit),

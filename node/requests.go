@@ -1,7 +1,6 @@
 package node
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -59,11 +58,26 @@ type IngestResult struct {
 	Entries []channel.FileEntry `json:"entries"`
 }
 
-// SeedRequest serves the files of one file_entry.json (an object or an array)
-// until its context ends.
+// Document is a file that a person wrote, byte for byte, so that errors can say
+// the line and the column.
+type Document struct {
+	Name string `json:"name"` // what errors call it
+	Text []byte `json:"text"`
+}
+
+// entries reads a file_entry.json, one object or an array.
+func (d Document) entries() ([]channel.FileEntry, error) {
+	entries, err := channel.ParseFileEntries(d.Text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.Name, err)
+	}
+	return entries, nil
+}
+
+// SeedRequest serves the files of one file_entry.json until its context ends.
 type SeedRequest struct {
-	Entries json.RawMessage `json:"entries,omitempty"`
-	Peers   []string        `json:"peers"` // multiaddrs to know beside discovery
+	Entries Document `json:"entries"`
+	Peers   []string `json:"peers"` // multiaddrs to know beside discovery
 }
 
 // SeedResult counts what was served.
@@ -77,10 +91,10 @@ type SeedResult struct {
 // FetchRequest gets one file; an array of entries is fetched below Output as a
 // folder.
 type FetchRequest struct {
-	Entries json.RawMessage `json:"entries,omitempty"`
-	Output  string          `json:"output"` // absolute
-	Peers   []string        `json:"peers"`
-	Timeout Duration        `json:"timeout"` // without any progress; 0: 60 s
+	Entries Document `json:"entries"`
+	Output  string   `json:"output"` // absolute
+	Peers   []string `json:"peers"`
+	Timeout Duration `json:"timeout"` // without any progress; 0: 60 s
 }
 
 // FetchResult describes what was fetched.
@@ -111,8 +125,8 @@ type BlobStatus struct {
 // PinRequest names blobs by id, or all blobs of the files of a
 // file_entry.json.
 type PinRequest struct {
-	IDs     []blobnet.ID    `json:"ids"`
-	Entries json.RawMessage `json:"entries,omitempty"`
+	IDs     []blobnet.ID `json:"ids"`
+	Entries *Document    `json:"entries,omitempty"`
 }
 
 // PinResult counts the blobs pinned or unpinned.
@@ -140,16 +154,15 @@ type CreateResult struct {
 // PublishRequest adds a release to the own channel of Topic, which is founded
 // if there is none. It has a Draft (a manifest.json) or Paths.
 type PublishRequest struct {
-	Topic       string          `json:"topic"` // or the channel's address or id
-	Draft       json.RawMessage `json:"draft,omitempty"`
-	DraftName   string          `json:"draftName"` // what errors call Draft
-	DraftDir    string          `json:"draftDir"`  // what relative paths in Draft are relative to
-	Paths       []string        `json:"paths"`     // absolute files and folders
-	Title       string          `json:"title"`
-	Description string          `json:"description"`
-	ChunkSize   int             `json:"chunkSize"`
-	KeyFile     string          `json:"keyFile"`
-	Peers       []string        `json:"peers"`
+	Topic       string    `json:"topic"` // or the channel's address or id
+	Draft       *Document `json:"draft,omitempty"`
+	DraftDir    string    `json:"draftDir"` // what relative paths in Draft are relative to
+	Paths       []string  `json:"paths"`    // absolute files and folders
+	Title       string    `json:"title"`
+	Description string    `json:"description"`
+	ChunkSize   int       `json:"chunkSize"`
+	KeyFile     string    `json:"keyFile"`
+	Peers       []string  `json:"peers"`
 }
 
 // PublishResult is the release as it was signed and stored.

@@ -103,6 +103,9 @@ func (n *Node) remember(ctx context.Context, sub catalog.Subscription) (_ catalo
 	if sub, err = n.catalog.Subscribe(ctx, sub); err != nil {
 		return sub, false, fmt.Errorf("remembering the subscription: %w", err)
 	}
+	if same >= 0 && (subs[same].TrustAll != sub.TrustAll || !slices.Equal(subs[same].Trust, sub.Trust)) {
+		n.follows.stop(sub.ID) // it is started again with what is trusted now
+	}
 	return sub, same < 0, nil
 }
 
@@ -367,13 +370,13 @@ func (n *Node) listed(ctx context.Context, sub catalog.Subscription, told map[ch
 	return trusted, nil
 }
 
-// folder is where a channel's files go: the subscription's output, or a folder
-// in it where several channels may be followed.
+// folder is where a channel's files go: the subscription's output, or on a topic
+// a folder in it that no other channel can have.
 func folder(sub catalog.Subscription, id channel.ID) string {
-	if sub.Topic == "" || (!sub.TrustAll && len(sub.Trust) == 1) {
+	if sub.Topic == "" {
 		return sub.Output
 	}
-	return filepath.Join(sub.Output, id.Short())
+	return filepath.Join(sub.Output, id.String())
 }
 
 func pause(ctx context.Context, d time.Duration) error {

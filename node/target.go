@@ -20,6 +20,10 @@ type target struct {
 // parseTarget reads an address, a bare channel id, or a topic.
 func parseTarget(s string) (target, error) {
 	s = strings.TrimSpace(s)
+	id, _, keyed := strings.Cut(s, "#")
+	if keyed && !strings.Contains(s, "://") { // an id with a read key, or something that must not be shown
+		s = "aml://" + s
+	}
 	if strings.Contains(s, "://") {
 		a, err := channel.ParseAddress(s)
 		if err != nil {
@@ -27,7 +31,7 @@ func parseTarget(s string) (target, error) {
 		}
 		return target{address: a}, nil
 	}
-	if id, err := channel.ParseID(s); err == nil {
+	if id, err := channel.ParseID(id); err == nil {
 		return target{address: channel.Address{ID: id}}, nil
 	}
 	topic, err := channel.NormalizeTopic(s)

@@ -56,33 +56,34 @@ func Load(path string) (channel.PrivateKey, error) {
 	return key, nil
 }
 
-// Write writes key to a new file that only its owner may use, and returns
-// once it would survive a power loss. A file that is there already is left
-// alone: the error then wraps fs.ErrExist. On any other error no file stays.
+// Write writes key to a new file that only its owner may use, and returns once
+// it would survive a power loss. The file is there whole or not at all, however
+// the process ends. A file that is there already is left alone: the error then
+// wraps fs.ErrExist. On any other error no file stays.
 func Write(path string, key channel.PrivateKey) (err error) {
 	text, err := channel.EncodeKeyPEM(key)
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.CreateTemp(filepath.Dir(path), ".aml-key-*") // of mode 0600
 	if err != nil {
-		return fmt.Errorf("writing key: %w", err)
+		return fmt.Errorf("writing key %s: %w", path, err)
 	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("writing key %s: %w", path, errors.Join(err, os.Remove(path)))
-		}
-	}()
-	if _, err := f.Write(text); err != nil {
-		return errors.Join(err, f.Close())
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Sync()
 	}
-	if err := f.Sync(); err != nil {
-		return errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Link(f.Name(), path) // unlike a rename, it replaces nothing
 	}
-	if err := f.Close(); err != nil {
-		return err
+	err = errors.Join(err, os.Remove(f.Name()))
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
 	}
-	return syncDir(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("writing key %s: %w", path, err)
+	}
+	return nil
 }
 
 // syncDir makes a new name in dir survive a power loss, where the system can.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/pprof"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,11 +24,12 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 
-	json   bool
-	home   string
-	peers  []string
-	listen []string
-	set    []string // KEY=VALUE
+	json     bool
+	progress bool // with json: progress events too
+	home     string
+	peers    []string
+	listen   []string
+	set      []string // KEY=VALUE
 
 	serving bool // the command has done its work and goes on until it is stopped
 
@@ -41,16 +42,21 @@ func newApp(in io.Reader, out, err io.Writer) *app { return &app{in: in, out: ou
 // code.
 func (a *app) run(ctx context.Context, args []string) int {
 	root := a.command()
+	a.json = slices.Contains(args, "--json") // also for errors of parsing
 	root.SetArgs(args)
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	stop := a.profiled(root)
 	err := errors.Join(root.ExecuteContext(ctx), stop())
-	if err == nil || a.serving && errors.Is(context.Cause(ctx), errTerminated) {
+	stopped := err != nil && ctx.Err() != nil && onlyStop(ctx, err)
+	if err == nil || stopped && a.serving && context.Cause(ctx) == errTerminated {
 		return 0
 	}
-	code := a.codeOf(ctx, err)
+	code := a.codeOf(err)
+	if stopped {
+		code = api.CodeInterrupted
+	}
 	a.printError(code, err)
 	return exitCodes[code]
 }
@@ -73,8 +79,9 @@ Those who host the bytes cannot read them.`,
 	flags.StringVar(&a.home, "home", "", "folder of this node's keys, blobs and catalogue (default $AML_HOME, else XDG)")
 	flags.StringArrayVar(&a.peers, "peer", nil, "multiaddr of a peer to know beside discovery, ending in /p2p/ID (repeatable)")
 	flags.StringArrayVar(&a.listen, "listen", nil, "multiaddr to listen on, port 0 allowed (repeatable; default loopback and LAN)")
-	flags.BoolVar(&a.json, "json", false, "print JSON, a line per event where there are several")
+	flags.BoolVar(&a.json, "json", a.json, "print JSON, a line per event where there are several")
 	flags.StringArrayVar(&a.set, "set", nil, "`KEY=VALUE` of the configuration, as in aml init --help (repeatable)")
+	flags.BoolVar(&a.progress, "progress", false, "with --json: print progress events too")
 	flags.StringVar(&a.profile, "cpuprofile", "", "write a CPU profile of this process to a file")
 	_ = flags.MarkHidden("cpuprofile")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
@@ -150,11 +157,26 @@ var exitCodes = map[api.Code]int{
 	api.CodeNotFound: 4, api.CodeVerify: 5, api.CodeInterrupted: 130,
 }
 
-func (a *app) codeOf(ctx context.Context, err error) api.Code {
+// onlyStop reports whether err says nothing but that ctx ended.
+func onlyStop(ctx context.Context, err error) bool {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range many.Unwrap() {
+			if !onlyStop(ctx, e) {
+				return false
+			}
+		}
+		return true
+	}
+	var e *api.Error
+	if errors.As(err, &e) && e.Code == api.CodeInterrupted {
+		return true
+	}
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))
+}
+
+func (a *app) codeOf(err error) api.Code {
 	var e *api.Error
 	switch {
-	case ctx.Err() != nil:
-		return api.CodeInterrupted
 	case errors.As(err, &e):
 		if _, ok := exitCodes[e.Code]; ok {
 			return e.Code
@@ -215,6 +237,7 @@ func strict(root *cobra.Command) {
 				return nil
 			}
 		case "completion":
+			cmd.Example = "  aml completion bash > /etc/bash_completion.d/aml"
 			cmd.RunE = func(cmd *cobra.Command, given []string) error {
 				return usage(cmd, fmt.Errorf("for which shell? bash, zsh, fish or powershell"))
 			}
@@ -242,41 +265,27 @@ func absolute(path string) (string, error) {
 	return abs, nil
 }
 
-// position says where in data a JSON error is, if it knows.
-func position(data []byte, err error) string {
-	var syntax *json.SyntaxError
-	if !errors.As(err, &syntax) || syntax.Offset < 1 || syntax.Offset > int64(len(data)) {
-		return ""
-	}
-	before := data[:syntax.Offset-1]
-	return fmt.Sprintf("line %d, column %d: ", 1+bytes.Count(before, []byte("\n")), len(before)-bytes.LastIndexByte(before, '\n'))
-}
-
 // maxInput bounds a JSON document that a command reads.
 const maxInput = 16 << 20
 
 // readInput reads a whole small document from the file path, or from standard
-// input if path is "-".
-func (a *app) readInput(path string) ([]byte, error) {
-	r := a.in
+// input if path is "-". What is in it the node checks.
+func (a *app) readInput(path string) (doc api.Document, err error) {
+	r, name := a.in, "standard input"
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
-			return nil, fmt.Errorf("reading input: %w", err)
+			return doc, fmt.Errorf("reading input: %w", err)
 		}
 		defer f.Close()
-		r = f
+		r, name = f, path
 	}
-	data, err := io.ReadAll(io.LimitReader(r, maxInput+1))
+	text, err := io.ReadAll(io.LimitReader(r, maxInput+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading input %s: %w", path, err)
+		return doc, fmt.Errorf("reading input %s: %w", name, err)
 	}
-	if len(data) > maxInput {
-		return nil, fmt.Errorf("reading input %s: over %s", path, config.FormatSize(maxInput))
+	if len(text) > maxInput {
+		return doc, fmt.Errorf("reading input %s: over %s", name, config.FormatSize(maxInput))
 	}
-	var v json.RawMessage
-	if err := json.Unmarshal(data, &v); err != nil {
-		return nil, fmt.Errorf("reading input %s: %snot JSON: %w", path, position(data, err), err)
-	}
-	return data, nil
+	return api.Document{Name: name, Text: text}, nil
 }

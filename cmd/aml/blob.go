@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,44 +38,39 @@ their paths below it. Standard output holds the JSON alone.`,
 			if err != nil {
 				return err
 			}
+			out, err := a.output(output) // before the work, so that it is not done in vain
+			if err != nil {
+				return err
+			}
+			defer out.abort()
 			c, err := a.connect(cmd.Context(), api.NeedStore)
 			if err != nil {
 				return err
 			}
 			p := a.beside()
 			res, err := c.Ingest(cmd.Context(), api.IngestRequest{Path: path, ChunkSize: size}, p.event)
-			if err = closing(c, p.done(err)); err != nil {
-				return err
+			if err = p.done(err); err != nil {
+				return closing(c, err)
 			}
 			var doc any = res.Entries
 			if !res.Folder {
 				doc = res.Entries[0]
 			}
-			return a.document(doc, output)
+			text, err := a.document(doc)
+			if err == nil {
+				err = out.commit(text)
+			}
+			if err != nil { // nobody can open what was sealed: let it go
+				_, unpin := c.Unpin(context.WithoutCancel(cmd.Context()), api.PinRequest{Entries: &api.Document{Name: "entries", Text: text}})
+				err = errors.Join(err, unpin)
+			}
+			return closing(c, err)
 		},
 	}
 	cmd.Flags().StringVarP(&input, "input", "i", "", "file or folder to seal")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "file to write the JSON to (default standard output)")
 	cmd.Flags().StringVar(&chunk, "chunk-size", "1MiB", "plaintext bytes per blob: a power of two from 64KiB to 2MiB")
 	return cmd
-}
-
-// document writes v as JSON for people to standard output or, whole or not at
-// all, to the file output, readable by its owner alone: it may hold keys.
-func (a *app) document(v any, output string) error {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if !a.json {
-		enc.SetIndent("", "  ")
-	}
-	if err := enc.Encode(v); err != nil {
-		return fmt.Errorf("encoding output: %w", err)
-	}
-	if output == "" || output == "-" {
-		return a.write(buf.Bytes())
-	}
-	return writeFile(output, buf.Bytes())
 }
 
 func (a *app) blobSeedCommand() *cobra.Command {
@@ -102,7 +94,9 @@ must be in the store.`,
 			}
 			a.serving = true
 			p := a.stream()
-			_, err = c.Seed(cmd.Context(), api.SeedRequest{Entries: doc, Peers: a.peers}, p.event)
+			on, wait := unhurried(cmd.Context(), p.event)
+			_, err = c.Seed(cmd.Context(), api.SeedRequest{Entries: doc, Peers: a.peers}, on)
+			wait()
 			return closing(c, p.done(err))
 		},
 	}
@@ -111,9 +105,9 @@ must be in the store.`,
 }
 
 // entries reads the FileEntry document that -i names.
-func (a *app) entries(cmd *cobra.Command, input string) (json.RawMessage, error) {
+func (a *app) entries(cmd *cobra.Command, input string) (api.Document, error) {
 	if input == "" {
-		return nil, usage(cmd, fmt.Errorf("which file_entry.json? give -i"))
+		return api.Document{}, usage(cmd, fmt.Errorf("which file_entry.json? give -i"))
 	}
 	return a.readInput(input)
 }
@@ -221,7 +215,7 @@ func (a *app) pinCommand(verb, short, long string, do func(*api.Client, context.
 				if err != nil {
 					return err
 				}
-				req.Entries = doc
+				req.Entries = &doc
 			}
 			if len(req.IDs) == 0 && input == "" {
 				return usage(cmd, fmt.Errorf("which blobs? give ids or -i"))
@@ -251,28 +245,4 @@ func chunkSize(s string) (int, error) {
 		return 0, usageError("--chunk-size %s: want a power of two from 64KiB to 2MiB", s)
 	}
 	return int(n), nil
-}
-
-// writeFile puts data under path whole or not at all, with mode 0600.
-func writeFile(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".aml-*")
-	if err != nil {
-		return fmt.Errorf("writing output %s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-			err = fmt.Errorf("writing output %s: %w", path, err)
-		}
-	}()
-	if _, err = f.Write(data); err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

@@ -108,11 +108,14 @@ manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
 				return closing(c, err)
 			}
 			a.serving = true
-			return closing(c, p.done(c.Watch(ctx, func(e api.Event) {
-				if e.Name != "listening" {
-					p.event(e)
+			on, wait := unhurried(ctx, p.event)
+			err = c.Watch(ctx, func(e api.Event) {
+				if e.Name != "listening" { // that was said before
+					on(e)
 				}
-			})))
+			})
+			wait()
+			return closing(c, p.done(err))
 		},
 	}
 	cmd.Flags().StringVarP(&input, "input", "i", "", "manifest.json, - for standard input")
@@ -144,14 +147,15 @@ func (a *app) publishInput(req *api.PublishRequest, paths []string, input, chunk
 	if input == "" {
 		return nil
 	}
-	if req.Draft, err = a.readInput(input); err != nil {
+	doc, err := a.readInput(input)
+	if err != nil {
 		return err
 	}
+	req.Draft = &doc
 	dir := "."
 	if input != "-" {
 		dir = filepath.Dir(input)
 	}
-	req.DraftName = input
 	req.DraftDir, err = absolute(dir)
 	return err
 }
@@ -196,8 +200,8 @@ subscription is remembered; aml daemon goes on with it. channel-unsubscribe
 ends it.
 
 A bare topic shows the channels listed on it and follows those trusted with
---trust, or all with --trust-all. Where more than one may be followed, each
-writes into a folder of its own, named by its id.`,
+--trust, or all with --trust-all; each writes into a folder of its own, named by
+its id.`,
 		Example: "  aml channel-subscribe aml://... -o live\n  aml channel-subscribe aml://... -o live --once --timeout 2m --json\n  aml channel-subscribe music/live --trust-all -o music",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) (err error) {
@@ -239,7 +243,7 @@ writes into a folder of its own, named by its id.`,
 	cmd.Flags().BoolVar(&req.Once, "once", false, "end when all releases known now are there")
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "with --once: fail if that takes longer (default 1m without any progress)")
 	cmd.Flags().StringArrayVar(&req.Trust, "trust", nil, "on a topic: follow this channel (address or id; repeatable)")
-	cmd.Flags().BoolVar(&req.TrustAll, "trust-all", false, "on a topic: follow every channel, within the store's quota")
+	cmd.Flags().BoolVar(&req.TrustAll, "trust-all", false, "on a topic: follow every channel, whoever made it")
 	return cmd
 }
 

@@ -145,7 +145,8 @@ func TestATopicShowsItsChannelsAndFollowsThoseTrusted(t *testing.T) {
 	// The second publisher knows the first; the subscriber only the second.
 	one, all := filepath.Join(dir, "one"), filepath.Join(dir, "all")
 	ok(t, filepath.Join(dir, "s1"), "channel-subscribe", "music/live", "--trust", addresses[1], "-o", one, "--peer", peers[1], "--once")
-	if got := tree(t, one); len(got) != 1 || got["file-1.bin"] == "" {
+	id := strings.TrimPrefix(addresses[1], "aml://")
+	if got := tree(t, one); len(got) != 1 || got[id+"/file-1.bin"] == "" {
 		t.Errorf("one channel was trusted; its folder holds %v", got)
 	}
 	sub := start(t, filepath.Join(dir, "s2"), "channel-subscribe", "music/live", "--trust-all", "-o", all, "--peer", peers[1])

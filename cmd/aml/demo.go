@@ -1,17 +1,13 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -38,7 +34,7 @@ machine, and the folder is removed at the end.`,
 				return fmt.Errorf("making the demo's folder: %w", err)
 			}
 			defer os.RemoveAll(dir)
-			d := &demo{app: a, dir: dir}
+			d := &demo{app: a, dir: dir, progress: &printer{app: a, stream: true}}
 			return d.run(cmd.Context(), given)
 		},
 	}
@@ -49,10 +45,13 @@ type demo struct {
 	app     *app
 	dir     string
 	program string
+
+	progress *printer // shows progress on a terminal
 }
 
 // say prints a line for people; --json has the events alone.
 func (d *demo) say(format string, args ...any) {
+	d.progress.clear()
 	if !d.app.json {
 		fmt.Fprintf(d.app.out, format+"\n", args...)
 	}
@@ -89,7 +88,7 @@ func (d *demo) run(ctx context.Context, given []string) error {
 		return err
 	}
 	sealed := time.Since(began)
-	go publisher.drain()
+	go publisher.ignore()
 	d.say("   %d files, %s in %s", published.Entries, config.FormatSize(int64(published.Bytes)), sealed.Round(time.Millisecond))
 	d.say("   address  %s", published.Address)
 
@@ -139,7 +138,7 @@ func (d *demo) paths(given []string) ([]string, error) {
 }
 
 // receive reads the subscriber's events to the end.
-func (d *demo) receive(p *process, done *api.SubscribeResult) ([]api.FileEvent, error) {
+func (d *demo) receive(p *child, done *api.SubscribeResult) ([]api.FileEvent, error) {
 	var files []api.FileEvent
 	for {
 		e, err := p.next()
@@ -147,6 +146,8 @@ func (d *demo) receive(p *process, done *api.SubscribeResult) ([]api.FileEvent, 
 			return nil, err
 		}
 		switch e.Name {
+		case "progress":
+			d.progress.event(e)
 		case "file":
 			var f api.FileEvent
 			if err := e.Decode(&f); err != nil {
@@ -181,92 +182,4 @@ func verifyFile(f api.FileEvent) error {
 		return &api.Error{Code: api.CodeVerify, Message: fmt.Sprintf("%s has the SHA-256 %s on disk, but %s was signed", f.Name, got, f.SHA256)}
 	}
 	return nil
-}
-
-// process is this very program, run as another, with a home of its own.
-type process struct {
-	app   *app
-	name  string
-	cmd   *exec.Cmd
-	lines *bufio.Scanner
-
-	trouble bytes.Buffer // standard error, shown if the process fails
-}
-
-func (d *demo) start(ctx context.Context, name string, args ...string) (*process, error) {
-	args = append(args, "--json", "--home", filepath.Join(d.dir, name), "--listen", "/ip4/127.0.0.1/tcp/0", "--set", "lan=false")
-	cmd := exec.CommandContext(ctx, d.program, args...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 10 * time.Second
-	p := &process{app: d.app, name: name, cmd: cmd}
-	cmd.Stderr = &p.trouble
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, fmt.Errorf("starting the %s: %w", name, err)
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting the %s: %w", name, err)
-	}
-	p.lines = bufio.NewScanner(out)
-	p.lines.Buffer(nil, 16<<20)
-	return p, nil
-}
-
-// next reads the process's next event.
-func (p *process) next() (api.Event, error) {
-	if !p.lines.Scan() {
-		err := p.lines.Err()
-		if err == nil {
-			err = p.cmd.Wait()
-		}
-		var why api.Error
-		if json.Unmarshal(p.trouble.Bytes(), &why) == nil && why.Code != "" {
-			return api.Event{}, &api.Error{Code: why.Code, Message: p.name + ": " + why.Message}
-		}
-		return api.Event{}, fmt.Errorf("the %s ended early: %w\n%s", p.name, orEOF(err), bytes.TrimSpace(p.trouble.Bytes()))
-	}
-	if p.app.json {
-		_ = p.app.write(append(p.lines.Bytes()[:len(p.lines.Bytes()):len(p.lines.Bytes())], '\n'))
-	}
-	e := api.Event{Raw: p.lines.Bytes()}
-	var head struct {
-		Event string `json:"event"`
-	}
-	if err := json.Unmarshal(e.Raw, &head); err != nil {
-		return e, fmt.Errorf("reading what the %s says: %w", p.name, err)
-	}
-	e.Name = head.Event
-	return e, nil
-}
-
-// wait skips to the first event of that name and decodes it into v.
-func (p *process) wait(name string, v any) error {
-	for {
-		e, err := p.next()
-		if err != nil {
-			return err
-		}
-		if e.Name == name {
-			return e.Decode(v)
-		}
-	}
-}
-
-// drain reads on without looking, so that the process never waits for us.
-func (p *process) drain() {
-	for p.lines.Scan() {
-	}
-}
-
-// stop interrupts the process and waits for its end.
-func (p *process) stop() {
-	_ = p.cmd.Process.Signal(os.Interrupt)
-	_ = p.cmd.Wait()
-}
-
-func orEOF(err error) error {
-	if err == nil {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

@@ -78,7 +78,10 @@ with exit code 0, Ctrl-C with 130.`,
 			}
 			a.serving = true
 			p := a.stream()
-			return closing(c, p.done(c.Watch(cmd.Context(), p.event)))
+			on, wait := unhurried(cmd.Context(), p.event)
+			err = c.Watch(cmd.Context(), on)
+			wait()
+			return closing(c, p.done(err))
 		},
 	}
 }

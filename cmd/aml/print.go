@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -63,7 +64,7 @@ func (a *app) beside() *printer { return &printer{app: a} }
 func (p *printer) event(e api.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if e.Name == "progress" {
+	if e.Name == "progress" && !(p.app.json && p.app.progress) {
 		p.progress(e)
 		return
 	}
@@ -79,6 +80,34 @@ func (p *printer) event(e api.Event) {
 	}
 	if text != "" {
 		fmt.Fprintln(w, text)
+	}
+}
+
+// unhurried hands events on in their order without ever holding up who tells
+// them: when standard output is not read, up to 16,384 wait and later ones are
+// lost. It is for what serves, which must not depend on somebody looking. The
+// function it returns waits until all are out or ctx ends.
+func unhurried(ctx context.Context, print func(api.Event)) (on func(api.Event), wait func()) {
+	queue, done := make(chan api.Event, 1<<14), make(chan struct{})
+	go func() {
+		defer close(done)
+		for e := range queue {
+			print(e)
+		}
+	}()
+	on = func(e api.Event) {
+		e.Raw = bytes.Clone(e.Raw)
+		select {
+		case queue <- e:
+		default:
+		}
+	}
+	return on, func() {
+		close(queue)
+		select {
+		case <-done:
+		case <-ctx.Done():
+		}
 	}
 }
 

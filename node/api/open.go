@@ -73,6 +73,9 @@ func Open(ctx context.Context, cfg config.Config, need Need) (*Client, error) {
 
 // dial connects to the socket of a running node; nil if none answers.
 func dial(socket string) *Client {
+	if private(filepath.Dir(socket)) != nil {
+		return nil // whatever listens there is not ours; start says so
+	}
 	d := net.Dialer{Timeout: dialTimeout}
 	conn, err := d.Dial("unix", socket)
 	if err != nil {
@@ -132,6 +135,9 @@ func start(ctx context.Context, cfg config.Config, need Need) (*Client, error) {
 func listen(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("making the API socket's folder: %w", err)
+	}
+	if err := private(filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("opening the API socket: %w", err)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("removing the API socket that was left over: %w", err)

@@ -19,8 +19,9 @@ import (
 // well below it.
 const maxRequest = 32 << 20
 
-// writeTimeout bounds how long a client may leave an answer unread.
-const writeTimeout = 30 * time.Second
+// writeTimeout bounds how long a client may leave an answer unread: it may be a
+// terminal that somebody paused.
+const writeTimeout = 10 * time.Minute
 
 // Server answers the API for one node. Make it with NewServer; it starts
 // nothing until Serve.
@@ -123,7 +124,7 @@ type end struct {
 
 // lines writes one JSON value a line. Events come from several goroutines.
 type lines struct {
-	mu sync.Mutex // one line at a time; the write has a deadline, so it is held briefly
+	mu sync.Mutex // one line at a time; held over the write, which has a deadline
 	w  io.Writer
 	rc *http.ResponseController
 }

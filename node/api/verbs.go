@@ -13,6 +13,7 @@ import (
 type (
 	None     = node.None
 	Duration = node.Duration
+	Document = node.Document
 	BlobID   = blobnet.ID
 	Kind     = channel.Kind
 
