@@ -7,13 +7,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
+
+	"github.com/anonymous-media-library/aml/internal/secretfile"
 )
 
 var (
@@ -49,26 +49,19 @@ func LoadOrCreateIdentity(path string) (crypto.PrivKey, error) {
 
 // loadIdentity reads and checks; a missing file gives fs.ErrNotExist.
 func loadIdentity(path string) (crypto.PrivKey, error) {
-	f, err := os.Open(path)
-	if err != nil {
+	data, err := secretfile.Read(path, maxIdentityFile)
+	switch {
+	case errors.Is(err, secretfile.ErrUnusable):
+		err = fmt.Errorf("%w: %w", ErrIdentityCorrupt, err)
+	case errors.Is(err, secretfile.ErrExposed):
+		return nil, fmt.Errorf("reading identity %s: %w: %w (or move it away to become a new node)", path, ErrIdentityExposed, err)
+	case err != nil:
 		return nil, fmt.Errorf("reading identity: %w", err)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("reading identity: %w", err)
+	var key crypto.PrivKey
+	if err == nil {
+		key, err = parseIdentity(data)
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("reading identity %s: it is not a regular file: %w", path, ErrIdentityCorrupt)
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
-		return nil, fmt.Errorf("reading identity %s: mode %#o: %w; run: chmod 600 %s (or move it away to become a new node)", path, mode, ErrIdentityExposed, path)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxIdentityFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading identity %s: %w", path, err)
-	}
-	key, err := parseIdentity(data)
 	if err != nil {
 		return nil, fmt.Errorf("reading identity %s: %w; restore it from a backup, or move it away to become a new node", path, err)
 	}
@@ -76,9 +69,6 @@ func loadIdentity(path string) (crypto.PrivKey, error) {
 }
 
 func parseIdentity(data []byte) (crypto.PrivKey, error) {
-	if len(data) > maxIdentityFile {
-		return nil, ErrIdentityCorrupt
-	}
 	block, _ := pem.Decode(data)
 	if block == nil || block.Type != identityPEM {
 		return nil, ErrIdentityCorrupt
@@ -100,7 +90,7 @@ func parseIdentity(data []byte) (crypto.PrivKey, error) {
 
 // createIdentity writes a fresh key; a file that appeared meanwhile gives
 // fs.ErrExist and is left alone.
-func createIdentity(path string) (err error) {
+func createIdentity(path string) error {
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return err
@@ -109,52 +99,8 @@ func createIdentity(path string) (err error) {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".identity-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, ignoreMissing(os.Remove(f.Name()))) }()
-	_, err = f.Write(pem.EncodeToMemory(&pem.Block{Type: identityPEM, Bytes: der}))
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	// Link fails if path exists, where Rename would replace it.
-	if err = os.Link(f.Name(), path); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		if _, statErr := os.Lstat(path); statErr == nil {
-			return fs.ErrExist
-		}
-		if err = os.Rename(f.Name(), path); err != nil { // a file system without links
-			return err
-		}
-	}
-	return syncDir(dir)
-}
-
-func ignoreMissing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// syncDir makes a new name in dir survive a power loss, where the system can.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return secretfile.Write(path, pem.EncodeToMemory(&pem.Block{Type: identityPEM, Bytes: der}))
 }
