@@ -28,6 +28,10 @@ type Config struct {
 	// something, and how long its part of opening a stream may take. If
 	// zero, 15 seconds.
 	StallTimeout time.Duration
+	// LeastRate is how many bytes of a blob per second a peer has to send, or
+	// to take, once StallTimeout has passed since the blob's first; twice as
+	// many to take while others wait for the memory. If zero, 8 KiB.
+	LeastRate int
 	// IdleTimeout is how long a stream without requests stays open. If zero,
 	// 1 minute. The serving side waits twice as long.
 	IdleTimeout time.Duration
@@ -49,7 +53,7 @@ func (c *Config) validate() error {
 	if c.Host == nil {
 		return errors.New("exchange: config has no Host")
 	}
-	for _, n := range []*int{&c.Streams, &c.MaxRequests, &c.MaxStreamsPerPeer, &c.MaxStreams, &c.MaxMemory} {
+	for _, n := range []*int{&c.Streams, &c.MaxRequests, &c.MaxStreamsPerPeer, &c.MaxStreams, &c.MaxMemory, &c.LeastRate} {
 		if *n < 0 {
 			return errors.New("exchange: config has a negative limit")
 		}
@@ -62,6 +66,7 @@ func (c *Config) validate() error {
 	setInt(&c.MaxStreamsPerPeer, 4)
 	setInt(&c.MaxStreams, 256)
 	setInt(&c.MaxMemory, 64<<20)
+	setInt(&c.LeastRate, 8<<10)
 	if c.StallTimeout == 0 {
 		c.StallTimeout = 15 * time.Second
 	}
@@ -75,6 +80,12 @@ func (c *Config) validate() error {
 		return fmt.Errorf("exchange: MaxMemory is %d bytes, at least 4 MiB", c.MaxMemory)
 	}
 	return nil
+}
+
+// slow reports whether bytes are too few for a blob that began at begun, at a
+// least rate in bytes per second.
+func (c *Config) slow(begun time.Time, bytes, rate int) bool {
+	return time.Since(begun) > c.StallTimeout+time.Duration(bytes)*time.Second/time.Duration(rate)
 }
 
 func setInt(p *int, to int) {

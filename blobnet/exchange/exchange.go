@@ -7,8 +7,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-
-	"github.com/anonymous-media-library/aml/blobnet"
+	"golang.org/x/time/rate"
 )
 
 // Exchange is one node's end of the blob protocol. All methods may be called
@@ -22,7 +21,7 @@ type Exchange struct {
 
 	mu      sync.Mutex // guards what follows; never held across I/O
 	closed  bool
-	serving bool
+	over    chan struct{} // not nil once Run was called; closed when the host serves no more
 	clients map[peer.ID]*client
 	served  map[peer.ID]*served
 	streams int // the sum of served's streams
@@ -31,7 +30,8 @@ type Exchange struct {
 // served is what one peer uses of the serving side.
 type served struct {
 	streams int
-	memory  chan struct{} // one token per blob in memory for this peer
+	memory  borrower
+	wants   *rate.Limiter // of ids in WANT
 }
 
 // New returns an Exchange that does not serve yet, but whose Peers work. Close
@@ -55,11 +55,12 @@ func New(cfg Config) (*Exchange, error) {
 // Peers included, has ended. It may be called once.
 func (e *Exchange) Run(ctx context.Context) error {
 	e.mu.Lock()
-	if e.closed || e.serving {
+	if e.closed || e.over != nil {
 		e.mu.Unlock()
 		return errors.New("running exchange: it runs or is closed already")
 	}
-	e.serving = true
+	over := make(chan struct{})
+	e.over = over
 	e.mu.Unlock()
 
 	e.cfg.Host.SetStreamHandler(Protocol, e.accept)
@@ -67,6 +68,8 @@ func (e *Exchange) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case <-e.ctx.Done():
 	}
+	e.cfg.Host.RemoveStreamHandler(Protocol)
+	close(over)
 	return e.Close()
 }
 
@@ -75,12 +78,12 @@ func (e *Exchange) Run(ctx context.Context) error {
 func (e *Exchange) Close() error {
 	e.mu.Lock()
 	e.closed = true
-	if e.serving {
-		e.serving = false
-		e.cfg.Host.RemoveStreamHandler(Protocol)
-	}
+	over := e.over
 	e.mu.Unlock()
 	e.stop()
+	if over != nil {
+		<-over
+	}
 	e.running.Wait()
 	return nil
 }
@@ -97,8 +100,9 @@ func (e *Exchange) enter() bool {
 }
 
 // accept serves one stream; the host calls it in a goroutine of its own.
-func (e *Exchange) accept(s network.Stream) {
-	from := s.Conn().RemotePeer()
+func (e *Exchange) accept(s network.Stream) { e.serve(s, s.Conn().RemotePeer()) }
+
+func (e *Exchange) serve(s stream, from peer.ID) {
 	if !e.enter() {
 		s.ResetWithError(network.StreamShutdown)
 		return
@@ -113,7 +117,7 @@ func (e *Exchange) accept(s network.Stream) {
 	if first {
 		e.event(Event{Kind: KindPeer, Peer: from})
 	}
-	newSession(e, s, from, load.memory).run(e.ctx)
+	newSession(e, s, from, load).run(e.ctx)
 }
 
 // admit counts a stream from a peer, or returns nil if there are too many.
@@ -125,7 +129,7 @@ func (e *Exchange) admit(from peer.ID) (load *served, first bool) {
 		return nil, false
 	}
 	if load == nil {
-		load = &served{memory: make(chan struct{}, perPeerBuffers)}
+		load = &served{wants: rate.NewLimiter(wantRate, wantBurst)}
 		e.served[from] = load
 	}
 	load.streams++
@@ -147,34 +151,4 @@ func (e *Exchange) event(ev Event) {
 	if e.cfg.OnEvent != nil {
 		e.cfg.OnEvent(ev)
 	}
-}
-
-// perPeerBuffers is how many blobs may be in memory for one peer: for each of
-// two streams one being sent and one being read from the store.
-const perPeerBuffers = 4
-
-// buffers lends memory for blobs to be sent, a bounded number of times.
-type buffers struct {
-	tokens chan struct{}
-	pool   sync.Pool // of *[]byte with length responseHead
-}
-
-func newBuffers(bytes int) *buffers {
-	return &buffers{tokens: make(chan struct{}, bytes/blobnet.MaxBlobSize)}
-}
-
-// get returns a buffer of length responseHead, room for the head of a blob's
-// first frame. The caller has put a token into b.tokens.
-func (b *buffers) get() *[]byte {
-	if p, ok := b.pool.Get().(*[]byte); ok {
-		return p
-	}
-	// Most blobs are a sealed chunk of 1 MiB; larger ones grow the buffer.
-	buf := make([]byte, responseHead, responseHead+1<<20+64)
-	return &buf
-}
-
-func (b *buffers) put(p *[]byte) {
-	*p = (*p)[:responseHead]
-	b.pool.Put(p)
 }

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 )
@@ -252,10 +254,43 @@ func TestUnreachablePeerIsAnErrorThatNamesIt(t *testing.T) {
 	}
 }
 
+// nosyHost looks at the exchange while it is told to serve no more.
+type nosyHost struct {
+	host.Host
+	look func()
+}
+
+func (h *nosyHost) RemoveStreamHandler(p protocol.ID) {
+	h.look()
+	h.Host.RemoveStreamHandler(p)
+}
+
+func TestHostIsCalledWithoutALockAndServesNothingAfterClose(t *testing.T) {
+	h := &nosyHost{Host: newHost(t)}
+	e, err := New(Config{Host: h})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.look = func() { e.Peer(h.ID()).Close() }
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(context.Background()) }()
+	waitForHandler(t, h)
+	e.Close()
+	if slices.Contains(h.Mux().Protocols(), Protocol) {
+		t.Error("still serves after Close")
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if err := e.Run(context.Background()); err == nil {
+		t.Error("runs after Close")
+	}
+}
+
 func TestBadConfigIsRefused(t *testing.T) {
 	h := newHost(t)
 	for i, cfg := range []Config{{}, {Host: h, Streams: -1}, {Host: h, StallTimeout: -1},
-		{Host: h, MaxRequests: 1 << 16}, {Host: h, MaxMemory: 1}} {
+		{Host: h, MaxRequests: 1 << 16}, {Host: h, LeastRate: -1}, {Host: h, MaxMemory: 1}} {
 		if _, err := New(cfg); err == nil {
 			t.Error(fmt.Sprint("config ", i, " is accepted"))
 		}

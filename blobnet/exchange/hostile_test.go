@@ -186,12 +186,10 @@ func TestCancelInMidFrameNeitherWaitsForThePeerNorWritesToDstLater(t *testing.T)
 		<-sent
 		cancel()
 	}()
-	begun := time.Now()
+	// The rest is not sent before Get has returned: only a Get that waits for
+	// it would not.
 	if _, err := p.Get(ctx, blobnet.Sum(blob), dst); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
-	}
-	if took := time.Since(begun); took > 5*time.Second {
-		t.Errorf("took %v", took)
 	}
 	clear(dst[:cap(dst)]) // the race detector sees a write from elsewhere
 	close(rest)
@@ -229,6 +227,14 @@ func TestMisbehavingClientIsCutOff(t *testing.T) {
 		{"request id 0", func(r *raw) { r.send(hello, frame{typ: typeRequest}) }},
 		{"request id in use", func(r *raw) {
 			r.send(hello, frame{typ: typeRequest, req: 1}, frame{typ: typeRequest, req: 1})
+		}},
+		{"id in use for WANT", func(r *raw) {
+			r.send(hello, frame{typ: typeRequest, req: 1}, frame{typ: typeWant, req: 1, ids: make([]blobnet.ID, 1)})
+		}},
+		{"flood of ERROR", func(r *raw) {
+			r.send(hello)
+			for r.send(frame{typ: typeError}) == nil {
+			}
 		}},
 		{"answer to nothing", func(r *raw) { r.send(hello, frame{typ: typeHave, req: 4}) }},
 		{"flood of CANCEL", func(r *raw) {
@@ -348,7 +354,7 @@ func TestClientThatNeverReadsLosesItsStreamAndTheMemory(t *testing.T) {
 		t.Errorf("stream ended with %v", err)
 	}
 	e.Close()
-	if n := len(e.buffers.tokens); n != 0 {
+	if n := e.buffers.lent; n != 0 {
 		t.Errorf("%d buffers are lent for ever", n)
 	}
 }

@@ -61,7 +61,8 @@ type call struct {
 	over    bool          // finished is closed; what still comes is discarded
 	reading bool          // the reading goroutine writes to dst
 	waiter  chan struct{} // if not nil, closed when reading ends
-	touched time.Time     // when its last frame came, or it became the oldest
+	touched time.Time     // when its last frame came in time, or it became the oldest
+	begun   time.Time     // when its first RESPONSE came
 	elem    *list.Element
 }
 

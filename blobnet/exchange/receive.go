@@ -182,7 +182,9 @@ func within32(part, whole []blobnet.ID) bool {
 	return true
 }
 
-// response takes one RESPONSE and its data.
+// response takes one RESPONSE and its data. A call whose blob comes slower than
+// the least rate is given up; if it goes on all the same, its frames count for
+// nothing, and overdue ends the link.
 func (l *link) response(f frame) error {
 	l.mu.Lock()
 	c := l.calls[f.req]
@@ -190,7 +192,17 @@ func (l *link) response(f frame) error {
 		l.mu.Unlock()
 		return err
 	}
-	c.touched = time.Now()
+	if c.total < 0 {
+		c.begun = time.Now()
+	}
+	slow := l.cfg.slow(c.begun, c.got+f.size, l.cfg.LeastRate)
+	if slow && !c.over {
+		l.giveUp(c, fmt.Errorf("%w: %d of %d bytes in %v", ErrStalled, c.got, f.length, time.Since(c.begun).Round(time.Second)))
+		slow = false // it has the stall timeout to hear of it
+	}
+	if !slow {
+		c.touched = time.Now()
+	}
 	c.total = int(f.length)
 	keep := !c.over
 	c.reading = keep

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 )
 
-// load reads the blobs of queued jobs from the store, one ahead of the one
+// loadAll reads the blobs of queued jobs from the store, one ahead of the one
 // that is being sent, until ctx ends.
-func (x *session) load(ctx context.Context, ready chan<- loaded) {
+func (x *session) loadAll(ctx context.Context, ready chan<- loaded) {
 	for {
 		j := x.take()
 		if j == nil {
@@ -71,23 +72,11 @@ func (x *session) last(ctx context.Context, j *job, f frame) {
 	x.reply(ctx, f) // fails only when the stream ends
 }
 
-// borrow takes a token of the peer and one of all peers, and reports whether
-// it got them in time.
+// borrow takes memory for one blob, and reports whether it got it in time.
 func (x *session) borrow(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, busyWait)
 	defer cancel()
-	select {
-	case x.memory <- struct{}{}:
-	case <-ctx.Done():
-		return false
-	}
-	select {
-	case x.e.buffers.tokens <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		<-x.memory
-		return false
-	}
+	return x.e.buffers.borrow(ctx, &x.load.memory)
 }
 
 // giveBack returns what borrow took, and buf unless it is nil.
@@ -95,8 +84,7 @@ func (x *session) giveBack(buf *[]byte) {
 	if buf != nil {
 		x.e.buffers.put(buf)
 	}
-	<-x.e.buffers.tokens
-	<-x.memory
+	x.e.buffers.giveBack(&x.load.memory)
 }
 
 // get reads a blob from the store into a buffer with room for a frame's head
@@ -143,13 +131,24 @@ func (x *session) write(ctx context.Context, ready <-chan loaded) error {
 
 // blob sends one blob, a frame per write. Each frame's head is written over
 // the end of the frame before, which has been sent by then, so that no byte of
-// the blob is copied.
+// the blob is copied. A peer that takes it too slowly loses the stream, and
+// sooner where others wait for the memory.
 func (x *session) blob(ctx context.Context, l loaded, spare []byte) ([]byte, error) {
 	buf := *l.buf
 	total := len(buf) - responseHead
+	begun := time.Now()
 	for sent := 0; ; {
 		if ctx.Err() != nil {
 			return spare, nil
+		}
+		rate := x.e.cfg.LeastRate
+		if x.e.buffers.scarce() {
+			rate *= 2
+		}
+		if x.e.cfg.slow(begun, sent, rate) {
+			err := fmt.Errorf("sending: %w: %d bytes in %v", ErrStalled, sent, time.Since(begun).Round(time.Second))
+			x.e.event(Event{Kind: KindUpload, Peer: x.peer, ID: l.job.id, Bytes: int64(sent), Err: err})
+			return spare, err
 		}
 		var err error
 		if spare, err = x.flush(spare); err != nil {

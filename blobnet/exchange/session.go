@@ -25,18 +25,23 @@ const (
 	// HAVE, requests over the limit): this many at once and per second.
 	idleFrameBurst = 1024
 	idleFrameRate  = 256
+	// How many ids one peer may ask of by WANT at once and per second: each
+	// is a look into the store. The stream's reader waits, and so do those
+	// who ask for more.
+	wantBurst = 16 * maxIDs
+	wantRate  = 8 * maxIDs
 )
 
 // session serves one stream. Three goroutines work for it: one reads frames,
 // one reads blobs from the store, one writes frames; so the store, the
 // network and the cancelling of requests do not wait for each other.
 type session struct {
-	e      *Exchange
-	s      *timed
-	peer   peer.ID
-	fr     *frameReader
-	memory chan struct{} // this peer's tokens
-	flood  *rate.Limiter
+	e     *Exchange
+	s     *timed
+	peer  peer.ID
+	fr    *frameReader
+	load  *served // this peer's
+	flood *rate.Limiter
 
 	mu      sync.Mutex      // guards what follows; never held across I/O
 	jobs    map[uint32]*job // every request that has not had its last frame
@@ -60,9 +65,9 @@ type loaded struct {
 	buf *[]byte
 }
 
-func newSession(e *Exchange, s stream, from peer.ID, memory chan struct{}) *session {
+func newSession(e *Exchange, s stream, from peer.ID, load *served) *session {
 	x := &session{
-		e: e, s: &timed{stream: s}, peer: from, memory: memory,
+		e: e, s: &timed{stream: s}, peer: from, load: load,
 		flood:   rate.NewLimiter(idleFrameRate, idleFrameBurst),
 		jobs:    make(map[uint32]*job),
 		queued:  make(chan struct{}, 1),
@@ -81,7 +86,7 @@ func (x *session) run(ctx context.Context) {
 
 	ready := make(chan loaded)
 	var work sync.WaitGroup
-	work.Go(func() { x.load(ctx, ready) })
+	work.Go(func() { x.loadAll(ctx, ready) })
 	work.Go(func() {
 		if err := x.write(ctx, ready); err != nil {
 			cancel(err)
@@ -173,7 +178,7 @@ func (x *session) handle(ctx context.Context, f frame) error {
 		x.e.event(Event{Kind: KindHave, Peer: x.peer, IDs: f.ids})
 		return nil
 	case typeError:
-		return nil // the peer gives up on the stream and will say so by closing it
+		return x.useless(f.typ) // it should close the stream instead
 	}
 	return fmt.Errorf("%w: %v from the requesting side", ErrProtocol, f.typ)
 }
@@ -216,6 +221,15 @@ func (x *session) request(ctx context.Context, f frame) error {
 
 // want answers a WANT with those of its ids that the store has.
 func (x *session) want(ctx context.Context, f frame) error {
+	x.mu.Lock()
+	open := x.jobs[f.req] != nil
+	x.mu.Unlock()
+	if open {
+		return fmt.Errorf("%w: WANT with an id in use", ErrProtocol)
+	}
+	if err := x.load.wants.WaitN(ctx, len(f.ids)); err != nil {
+		return err // the stream ends
+	}
 	answer := frame{typ: typeHave, req: f.req}
 	if x.e.cfg.Store != nil {
 		has, err := x.e.cfg.Store.Has(ctx, f.ids...)
