@@ -9,6 +9,14 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
+// reserved is what no name of a channel begins with, in any ASCII case.
+const reserved = ".aml-"
+
+// PartialFolder is what a node that writes a channel's files calls the folder,
+// below the one that it writes to, of those that are not complete. It is no
+// part of what is published from there, and no name of a channel leads into it.
+const PartialFolder = reserved + "partial"
+
 // ValidName reports why name may not name a file in a channel, nil if it may.
 // A name is a relative slash path: 1 to MaxName bytes of UTF-8 in NFC, whose
 // components have 1 to MaxComponent bytes, are neither "." nor "..", and hold
@@ -51,8 +59,8 @@ func ValidName(name string) error {
 			return fmt.Errorf("%w: a component of %q has %d bytes, at most %d are allowed", ErrName, clip(name), len(part), MaxComponent)
 		}
 	}
-	if len(name) >= 5 && strings.EqualFold(name[:5], ".aml-") {
-		return fmt.Errorf("%w: %q begins with .aml-, which is reserved", ErrName, clip(name))
+	if len(name) >= len(reserved) && strings.EqualFold(name[:len(reserved)], reserved) {
+		return fmt.Errorf("%w: %q begins with %s, which is reserved", ErrName, clip(name), reserved)
 	}
 	if overstacked(name) {
 		return fmt.Errorf("%w: %q stacks more than %d marks", ErrName, clip(name), maxStack)

@@ -12,10 +12,6 @@ import (
 	"github.com/anonymous-media-library/aml/channel"
 )
 
-// partialFolder is where a subscriber keeps unfinished files, in the folder
-// that it writes to. It is no part of what is published from there.
-const partialFolder = ".aml-partial"
-
 // source is one file that is to become an entry.
 type source struct {
 	name  string   // in the channel
@@ -50,8 +46,8 @@ func (p *plan) close() {
 // file of the same folder tree becomes an entry that shares that file's blobs;
 // every other link, and everything that is neither file nor folder, is an
 // error that names it: what is left out silently is missed too late. A link
-// that the user names as path is followed. Folders called .aml-partial are left
-// out.
+// that the user names as path is followed. Folders called
+// channel.PartialFolder are left out.
 func (p *plan) add(ctx context.Context, path, name string, attrs map[string]string) (folder bool, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -143,7 +139,7 @@ type walk struct {
 
 func (w *walk) visit(local string, d fs.DirEntry) error {
 	if d.IsDir() {
-		if d.Name() == partialFolder {
+		if d.Name() == channel.PartialFolder {
 			return fs.SkipDir
 		}
 		return nil

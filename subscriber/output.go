@@ -13,14 +13,11 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/internal/flock"
 )
 
-// partialFolder holds unfinished files, in the folder that they are to be in
-// and therefore on the same file system. No name of a channel begins so. It is
-// there only while something is written.
-const partialFolder = ".aml-partial"
-
+// lockName is the file in a working folder that its run has locked.
 const lockName = "lock"
 
 // output is a folder that files are written to, opened as an os.Root: nothing
@@ -29,7 +26,7 @@ const lockName = "lock"
 type output struct {
 	path string // for people
 	root *os.Root
-	work string // folder of our own below partialFolder
+	work string // folder of our own below channel.PartialFolder, which is there only while something is written
 	lock *flock.Lock
 
 	mu    sync.Mutex          // guards dirty
@@ -45,7 +42,7 @@ func openOutput(path, tag string) (*output, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256([]byte(tag))
-	o := &output{path: path, root: root, work: filepath.Join(partialFolder, hex.EncodeToString(sum[:6])), dirty: map[string]struct{}{}}
+	o := &output{path: path, root: root, work: filepath.Join(channel.PartialFolder, hex.EncodeToString(sum[:6])), dirty: map[string]struct{}{}}
 	if err := o.claim(); err != nil {
 		return nil, errors.Join(fmt.Errorf("preparing to write below %s: %w", path, err), root.Close())
 	}
@@ -104,7 +101,7 @@ func (o *output) close() {
 	_ = o.sweep()
 	_ = o.root.Remove(filepath.Join(o.work, lockName))
 	_ = o.root.Remove(o.work)
-	_ = o.root.Remove(partialFolder)
+	_ = o.root.Remove(channel.PartialFolder)
 	_ = o.lock.Unlock()
 	o.root.Close()
 }
@@ -112,7 +109,7 @@ func (o *output) close() {
 // hasLeftovers reports whether a run with this tag did not end by itself.
 func hasLeftovers(path, tag string) bool {
 	sum := sha256.Sum256([]byte(tag))
-	_, err := os.Lstat(filepath.Join(path, partialFolder, hex.EncodeToString(sum[:6])))
+	_, err := os.Lstat(filepath.Join(path, channel.PartialFolder, hex.EncodeToString(sum[:6])))
 	return err == nil
 }
 
