@@ -2,14 +2,18 @@ package fetch
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 )
 
 const (
-	// maxMissing is how many blobs that a peer has not are remembered.
-	maxMissing = 16384
+	// maxMembers is how many peers a Swarm asks. Anybody may call himself one.
+	maxMembers = 256
+	// maxMissing is how many blobs that a peer has not are remembered: some
+	// 160 KiB for each member.
+	maxMissing = 2048
 	// A peer that fails is left alone for firstPause, then twice as long, up
 	// to maxPause.
 	firstPause = 500 * time.Millisecond
@@ -29,6 +33,7 @@ type member struct {
 	ctx   context.Context // ends when it leaves the swarm
 	leave context.CancelFunc
 
+	number   uint64                   // how many were added before it
 	limit    int                      // the largest window
 	window   int                      // bytes that may be asked for now
 	out      int                      // bytes that are asked for
@@ -56,13 +61,46 @@ func (m *member) ready(id blobnet.ID) time.Time {
 // free reports whether the window has room for size bytes, or is empty.
 func (m *member) free(size int) bool { return m.out == 0 || m.out+size <= m.window }
 
-// hasNot remembers that m has not the blob id until the time given.
-func (m *member) hasNot(id blobnet.ID, until time.Time) {
+// hasNot remembers that m has not the blob id until the time given. If that is
+// too much it forgets what has expired, or else all the others.
+func (m *member) hasNot(id blobnet.ID, now, until time.Time) {
+	if len(m.missing) >= maxMissing {
+		maps.DeleteFunc(m.missing, func(_ blobnet.ID, t time.Time) bool { return !t.After(now) })
+	}
 	if len(m.missing) >= maxMissing {
 		clear(m.missing)
 	}
 	m.missing[id] = until
 }
+
+// manyFailures in a row make a member that gave something once like one that
+// never did.
+const manyFailures = 8
+
+// worse reports whether m should leave before o to make room: one that only
+// fails before one that nothing is known of, and the older one of these.
+// Members that give what they are asked for, or are about to, stay.
+func (m *member) worse(o *member) bool {
+	if a, b := m.rank(), o.rank(); a != b {
+		return a < b
+	}
+	if m.failures != o.failures {
+		return m.failures > o.failures
+	}
+	return m.number < o.number
+}
+
+func (m *member) rank() int {
+	switch {
+	case m.failures >= manyFailures, m.failures > 0 && m.good.IsZero():
+		return 0
+	case m.good.IsZero() && m.out == 0:
+		return 1
+	}
+	return stays
+}
+
+const stays = 2 // the rank of members that are not driven out
 
 // success takes note of a blob that was asked for at begun and is there now.
 func (m *member) success(id blobnet.ID, begun, now time.Time) {

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"errors"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -28,7 +29,7 @@ func (s *Swarm) reserve(f *flight) (grant, error) {
 		}
 		now := time.Now()
 		s.mu.Lock()
-		if m := s.pick(f, now); m != nil {
+		if m := s.pick(f, now, maps.Values(s.members)); m != nil {
 			g := s.take(f, m)
 			s.mu.Unlock()
 			return g, nil
@@ -88,19 +89,19 @@ func (s *Swarm) unqueue(f *flight) grant {
 func (s *Swarm) tryReserve(f *flight) grant {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := s.pick(f, time.Now())
+	m := s.pick(f, time.Now(), maps.Values(s.members))
 	if m == nil {
 		return grant{}
 	}
 	return s.take(f, m)
 }
 
-// pick returns the best member to ask for f's blob now: one that has not
+// pick returns the best of members to ask for f's blob now: one that has not
 // failed it yet, and among those the one with the emptiest window. s.mu is
 // held.
-func (s *Swarm) pick(f *flight, now time.Time) *member {
+func (s *Swarm) pick(f *flight, now time.Time, members iter.Seq[*member]) *member {
 	var best *member
-	for _, m := range s.members {
+	for m := range members {
 		if f.asking[m] || m.ready(f.id).After(now) || !m.free(s.size) {
 			continue
 		}
@@ -132,16 +133,34 @@ func (s *Swarm) take(f *flight, m *member) grant {
 // first come first. With again, those that get none look again how long to
 // wait, as a member is to be left alone for a while. s.mu is held.
 func (s *Swarm) schedule(now time.Time, again bool) {
+	if s.waiting.Len() == 0 {
+		return
+	}
+	// Where many wait most members are full: look through these only once.
+	s.free = s.free[:0]
+	for _, m := range s.members {
+		if !m.pause.After(now) && m.free(s.size) {
+			s.free = append(s.free, m)
+		}
+	}
+	defer func() { clear(s.free) }() // those that leave may be collected
 	for e := s.waiting.Front(); e != nil; {
 		next := e.Next()
 		f := e.Value.(*flight)
-		m := s.pick(f, now)
+		if len(s.free) == 0 && !again {
+			return
+		}
+		m := s.pick(f, now, slices.Values(s.free))
 		if m != nil || again {
 			s.waiting.Remove(e)
 			f.place = nil
 			g := grant{}
 			if m != nil {
 				g = s.take(f, m)
+				if !m.free(s.size) {
+					i := slices.Index(s.free, m)
+					s.free = slices.Delete(s.free, i, i+1)
+				}
 			}
 			f.grant <- g // has room for one, and one is sent per queue
 		}
@@ -205,7 +224,7 @@ func (s *Swarm) settle(f *flight, a attempt, late bool) {
 	case late || gone || f.ctx.Err() != nil:
 	case errors.Is(a.err, blobnet.ErrNotFound):
 		ev.Kind = KindNotFound
-		m.hasNot(f.id, now.Add(s.cfg.NotFoundRetry))
+		m.hasNot(f.id, now, now.Add(s.cfg.NotFoundRetry))
 		f.tried[m.name] = a.err
 	case errors.Is(a.err, blobnet.ErrBusy):
 		m.pause = now.Add(retryAfter(a.err))

@@ -14,8 +14,8 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet"
 )
 
-// Swarm is a blobnet.Source: a local store and the peers that are asked for
-// what it lacks. All methods may be called from many goroutines at once.
+// Swarm is the sources of one fetch, as one blobnet.Source: a local store and
+// the peers that are asked for what it lacks. All methods may be called from many goroutines at once.
 type Swarm struct {
 	cfg     Config
 	memory  *semaphore.Weighted // bytes that Eaches may still hold
@@ -26,7 +26,9 @@ type Swarm struct {
 	dropped map[string]bool // names of peers that misbehaved
 	flights map[blobnet.ID]*flight
 	waiting list.List // of *flight that want a member, the first wanted first
+	free    []*member // reused by schedule
 	number  uint64    // of flights ever begun
+	added   uint64    // of members ever added
 	size    int       // bytes that the next blob probably has
 }
 
@@ -59,8 +61,11 @@ func New(cfg Config) (*Swarm, error) {
 }
 
 // Add lets p be asked. A peer of the same name that is there already stays,
-// and one that was dropped for misbehaviour is not taken again. The caller
-// keeps p and closes it, if it has to be, after Remove.
+// and one that was dropped for misbehaviour is not taken again. A Swarm asks
+// 256 peers: the 257th takes the place of one that only fails, or else of the
+// one that has been there longest and given nothing; if all have given
+// something or are being asked, it is not taken. The caller keeps p and closes it, if it has to
+// be, after Remove.
 func (s *Swarm) Add(p Peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,8 +73,31 @@ func (s *Swarm) Add(p Peer) {
 	if s.members[name] != nil || s.dropped[name] {
 		return
 	}
-	s.members[name] = newMember(p, name, s.cfg.Window)
+	if len(s.members) >= maxMembers && !s.makeRoom() {
+		return
+	}
+	m := newMember(p, name, s.cfg.Window)
+	m.number = s.added
+	s.added++
+	s.members[name] = m
 	s.schedule(time.Now(), false)
+}
+
+// makeRoom lets the member go that is missed least, or reports that all give
+// what they are asked for. s.mu is held.
+func (s *Swarm) makeRoom() bool {
+	var worst *member
+	for _, m := range s.members {
+		if worst == nil || m.worse(worst) {
+			worst = m
+		}
+	}
+	if worst.rank() == stays {
+		return false
+	}
+	delete(s.members, worst.name)
+	worst.leave()
+	return true
 }
 
 // Remove lets the peer of that name not be asked any more; what it was asked
