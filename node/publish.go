@@ -110,7 +110,7 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 	if err != nil {
 		return PublishResult{}, err
 	}
-	release, err := n.release(ctx, req, own.Channel, emit)
+	release, err := n.release(ctx, req, own.Channel, key, emit)
 	if err != nil {
 		return PublishResult{}, err
 	}
@@ -119,9 +119,8 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 		if err != nil {
 			return PublishResult{}, err
 		}
-		own.Channel = created.Channel
+		own.Channel, release.Channel = created.Channel, created.Channel
 	}
-	release.Channel, release.Key = own.Channel, key
 	done, err := n.pub.Publish(ctx, release)
 	if err != nil {
 		return PublishResult{}, fmt.Errorf("publishing to %s: %w", address(own.Channel), err)
@@ -165,36 +164,26 @@ func (n *Node) ownChannel(ctx context.Context, t target, key channel.PublicKey) 
 	return own, false, fmt.Errorf("publishing to %s: %w: this key is not one of its publishers here; use -k with the key that is", t.address, channel.ErrNotAuthorized)
 }
 
-// release seals what a request names.
-func (n *Node) release(ctx context.Context, req PublishRequest, id channel.ID, emit func(any)) (publisher.Release, error) {
-	release := publisher.Release{Title: req.Title, Description: req.Description}
-	if req.Draft != nil {
+// release seals what a request names, once all that can be known to be wrong
+// with it is not.
+func (n *Node) release(ctx context.Context, req PublishRequest, id channel.ID, key channel.PrivateKey, emit func(any)) (publisher.Release, error) {
+	spec := publisher.DraftSpec{Dir: req.DraftDir, Channel: id, Key: key, ChunkSize: req.ChunkSize, OnProgress: ingestProgress(emit)}
+	switch {
+	case req.Draft != nil:
 		draft, err := channel.ParseDraft(req.Draft.Text)
 		if err != nil {
-			return release, fmt.Errorf("%s: %w", req.Draft.Name, err)
+			return publisher.Release{}, fmt.Errorf("%s: %w", req.Draft.Name, err)
 		}
-		return n.pub.FromDraft(ctx, publisher.DraftSpec{
-			Draft: draft, Dir: req.DraftDir, Channel: id, ChunkSize: req.ChunkSize, OnProgress: ingestProgress(emit),
-		})
-	}
-	if len(req.Paths) == 0 {
-		return release, badRequest("nothing to publish: give files, folders or a manifest.json")
-	}
-	named := map[string]string{}
-	for _, path := range req.Paths {
-		res, err := n.pub.Ingest(ctx, publisher.IngestSpec{Path: path, ChunkSize: req.ChunkSize, Unpinned: true, OnProgress: ingestProgress(emit)})
-		if err != nil {
-			return release, err
-		}
-		for _, e := range res.Entries {
-			if other, twice := named[e.Name]; twice {
-				return release, badRequest("%s and %s both give %q; names in a channel are unique", other, path, e.Name)
-			}
-			named[e.Name] = path
-			release.Entries = append(release.Entries, e)
+		spec.Draft = draft
+	case len(req.Paths) == 0:
+		return publisher.Release{}, badRequest("nothing to publish: give files, folders or a manifest.json")
+	default:
+		spec.Draft = channel.Draft{Title: req.Title, Description: req.Description}
+		for _, path := range req.Paths {
+			spec.Draft.Entries = append(spec.Draft.Entries, channel.DraftEntry{Path: path})
 		}
 	}
-	return release, nil
+	return n.pub.FromDraft(ctx, spec)
 }
 
 // renewInterval is how often the heads of own channels are looked at.

@@ -12,6 +12,37 @@ import (
 	"github.com/anonymous-media-library/aml/channel/catalog"
 )
 
+// severally is what to do about a release that is over the format's limits.
+const severally = "publish it as several releases"
+
+// valid checks all of a body that its format asks for, its encoded size too.
+func valid(body channel.Body) error {
+	err := body.Validate()
+	if err == nil {
+		_, err = channel.EncodeBody(body)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case len(body.Entries) > channel.MaxEntries, len(body.Removals) > channel.MaxRemovals, errors.Is(err, channel.ErrTooLarge):
+		return fmt.Errorf("release: %w; %s", err, severally)
+	}
+	return fmt.Errorf("release: %w", err)
+}
+
+// admit checks a valid body against its channel as it is now: that its key may
+// publish it, and that it fits the view.
+func (p *Publisher) admit(ctx context.Context, r Release, body channel.Body) (catalog.Info, catalog.LogInfo, error) {
+	info, log, err := p.mayPublish(ctx, r.Channel, r.Key.Public())
+	if err == nil {
+		err = info.Root.Authorize(r.Key.Public(), body)
+	}
+	if err == nil {
+		err = p.fits(ctx, r.Channel, body)
+	}
+	return info, log, err
+}
+
 // mayPublish reads where a log stands and says in words why its key may not go
 // on with it: what everybody else would only refuse.
 func (p *Publisher) mayPublish(ctx context.Context, id channel.ID, key channel.PublicKey) (catalog.Info, catalog.LogInfo, error) {

@@ -4,41 +4,47 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/anonymous-media-library/aml/channel"
 )
 
-// DraftSpec is a manifest.json and what its words refer to.
+// DraftSpec is a manifest.json, or what stands for one, and what its words
+// refer to.
 type DraftSpec struct {
 	Draft     channel.Draft
-	Dir       string     // that local paths in it are relative to; usually the folder of manifest.json
-	Channel   channel.ID // whose view removals must be in; zero for one that is not founded yet
-	ChunkSize int        // bytes; if zero, codec.DefaultChunkSize
+	Dir       string             // that local paths in it are relative to; usually the folder of manifest.json
+	Channel   channel.ID         // that it is for; zero for one that is not founded yet
+	Key       channel.PrivateKey // that will publish it
+	ChunkSize int                // bytes; if zero, codec.DefaultChunkSize
 
 	OnProgress func(Progress) // see IngestSpec
 }
 
 // FromDraft makes a release of a draft: local paths are ingested, without pins,
-// and files that were ingested before are checked to be in the store, else
-// ErrMissing. A local path that is a folder gives all of its files, below the
-// draft's name for it if it has one. What is wrong with the draft itself is
-// found before anything is read. The caller fills in Channel and Key.
+// which Publish sets; files that were ingested before are checked to be in the
+// store, else ErrMissing. A local path that is a folder gives all of its files,
+// below the draft's name for it if it has one.
+//
+// Everything that Publish would refuse and that can be known without reading a
+// file is found before anything is sealed: see Publish for the errors. A draft
+// for a channel that is not founded yet is checked as far as there is anything
+// to check it against, so that a channel need not be founded for a release
+// that cannot be; the caller then fills in Channel.
 func (p *Publisher) FromDraft(ctx context.Context, spec DraftSpec) (Release, error) {
 	d := spec.Draft
-	r := Release{Title: d.Title, Description: d.Description, Metadata: d.Metadata, Remove: d.Remove}
 	if err := d.Validate(); err != nil {
 		return Release{}, fmt.Errorf("reading the manifest: %w", err)
 	}
-	if err := p.removable(ctx, spec.Channel, d.Remove); err != nil {
-		return Release{}, err
+	if n := len(d.Entries); n > channel.MaxEntries {
+		return Release{}, fmt.Errorf("release: %w: %d entries, at most %d are allowed in one release; %s", channel.ErrLimit, n, channel.MaxEntries, severally)
 	}
-	var pl plan
+	r := Release{Channel: spec.Channel, Key: spec.Key, Title: d.Title, Description: d.Description, Metadata: d.Metadata, Remove: d.Remove}
+	pl := plan{most: channel.MaxEntries}
 	defer pl.close()
+	var given []channel.FileEntry
 	for _, e := range d.Entries {
 		if e.Entry != nil {
-			r.Entries = append(r.Entries, *e.Entry)
+			given = append(given, *e.Entry)
 			continue
 		}
 		path := e.Path
@@ -46,10 +52,18 @@ func (p *Publisher) FromDraft(ctx context.Context, spec DraftSpec) (Release, err
 			path = filepath.Join(spec.Dir, filepath.FromSlash(path))
 		}
 		if _, err := pl.add(ctx, path, e.Name, e.Attrs); err != nil {
-			return Release{}, fmt.Errorf("entry with the path %q: %w", e.Path, err)
+			return Release{}, fmt.Errorf("ingesting: %w", err)
 		}
 	}
-	if err := p.present(ctx, r.Entries); err != nil {
+	foreseen, err := pl.settle()
+	if err != nil {
+		return Release{}, fmt.Errorf("ingesting: %w", err)
+	}
+	r.Entries = append(foreseen, given...)
+	if err := p.foresee(ctx, r); err != nil {
+		return Release{}, err
+	}
+	if err := p.present(ctx, given); err != nil {
 		return Release{}, err
 	}
 	if len(pl.sources) > 0 {
@@ -60,12 +74,23 @@ func (p *Publisher) FromDraft(ctx context.Context, spec DraftSpec) (Release, err
 		if err != nil {
 			return Release{}, fmt.Errorf("ingesting: %w", err)
 		}
-		r.Entries = append(r.Entries, entries...)
+		given = append(given, entries...)
 	}
-	slices.SortFunc(r.Entries, func(a, b channel.FileEntry) int { return strings.Compare(a.Name, b.Name) })
+	r.Entries = given
 	body := r.body()
-	if err := body.Validate(); err != nil {
-		return Release{}, fmt.Errorf("release: %w", err)
+	r.Entries = body.Entries // in their order
+	return r, valid(body)
+}
+
+// foresee refuses a release that Publish would refuse whatever is in its blobs.
+func (p *Publisher) foresee(ctx context.Context, r Release) error {
+	body := r.body()
+	if err := valid(body); err != nil {
+		return err
 	}
-	return r, nil
+	if r.Channel.IsZero() {
+		return p.removable(ctx, r.Channel, r.Remove)
+	}
+	_, _, err := p.admit(ctx, r, body)
+	return err
 }

@@ -21,10 +21,6 @@ type IngestSpec struct {
 	Attrs     map[string]string // of each entry
 	ChunkSize int               // bytes; if zero, codec.DefaultChunkSize
 
-	// Unpinned leaves the blobs to eviction: for a caller that publishes them
-	// at once, which pins them. Otherwise each blob is pinned once.
-	Unpinned bool
-
 	// OnProgress, if not nil, is told how far it is, by one goroutine at a
 	// time, at most ten times a second and once at the end. It must be quick.
 	OnProgress func(Progress)
@@ -38,7 +34,8 @@ type Ingested struct {
 
 // Ingest seals a file, or all files of a folder, into the store, and returns
 // their entries sorted by name. When it returns nil every blob is in the store,
-// pinned unless the spec says otherwise, and survives a power loss.
+// pinned once, and survives a power loss. What can be known to be wrong without
+// reading a file is found before anything is sealed.
 //
 // On an error there is no result: blobs that were put by then are not pinned
 // and fall to eviction, since nobody has their keys. A file that changes while
@@ -52,17 +49,15 @@ func (p *Publisher) Ingest(ctx context.Context, spec IngestSpec) (Ingested, erro
 	if err != nil {
 		return Ingested{}, fmt.Errorf("ingesting: %w", err)
 	}
-	entries, err := p.ingest(ctx, &pl, spec.ChunkSize, spec.OnProgress)
-	if err != nil {
+	if _, err := pl.settle(); err != nil {
 		return Ingested{}, fmt.Errorf("ingesting: %w", err)
 	}
-	if spec.Unpinned {
-		err = p.present(ctx, entries)
-	} else {
-		err = p.keep(ctx, entries)
+	entries, err := p.ingest(ctx, &pl, spec.ChunkSize, spec.OnProgress)
+	if err == nil {
+		err = evicted(p.keep(ctx, entries))
 	}
 	if err != nil {
-		return Ingested{}, fmt.Errorf("ingesting: %w", evicted(err))
+		return Ingested{}, fmt.Errorf("ingesting: %w", err)
 	}
 	return Ingested{Folder: folder, Entries: entries}, nil
 }
@@ -93,12 +88,9 @@ func evicted(err error) error {
 // are bound by file system calls, so there may be more than cores.
 func smallWorkers() int { return min(max(4, 2*runtime.GOMAXPROCS(0)), 16) }
 
-// ingest seals what the plan names. Files of one chunk are sealed side by side;
+// ingest seals what the settled plan names. Files of one chunk are sealed side by side;
 // a longer one uses all cores by itself, so that those go one after another.
 func (p *Publisher) ingest(ctx context.Context, pl *plan, chunkSize int, report func(Progress)) ([]channel.FileEntry, error) {
-	if err := pl.sort(); err != nil {
-		return nil, err
-	}
 	if chunkSize == 0 {
 		chunkSize = codec.DefaultChunkSize
 	}
@@ -180,15 +172,9 @@ func (p *Publisher) seal(ctx context.Context, s source, cfg codec.Config, count 
 	if err != nil {
 		return channel.FileEntry{}, fmt.Errorf("%s: %w", s.path, err)
 	}
-	modified := channel.TimeOf(s.info.ModTime())
-	if modified < 0 {
-		modified = 0 // before 1970: the format has no such time
-	}
-	return channel.FileEntry{
-		Name: s.name, Size: file.Size, MediaType: mediaType(s.name, f.head), SHA256: file.SHA256,
-		Mode: uint32(s.info.Mode().Perm()), Depth: file.Depth, Root: file.Root,
-		Modified: modified, Attrs: maps.Clone(s.attrs),
-	}, nil
+	e := s.entry()
+	e.Size, e.SHA256, e.Depth, e.Root, e.MediaType = file.Size, file.SHA256, file.Depth, file.Root, mediaType(s.name, f.head)
+	return e, nil
 }
 
 // linked is the entry of a symbolic link: the content of target, with a name

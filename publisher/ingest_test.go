@@ -80,11 +80,11 @@ func TestASingleFileHasItsBaseNameOrTheOneGiven(t *testing.T) {
 	if err != nil || res.Folder || len(res.Entries) != 1 || res.Entries[0].Name != "Movie.MKV" || res.Entries[0].MediaType != "video/x-matroska" {
 		t.Errorf("%+v, %v", res, err)
 	}
-	res, err = w.Ingest(t.Context(), publisher.IngestSpec{Path: path, Name: "x/y.mkv", Attrs: map[string]string{"k": "v"}, Unpinned: true})
+	res, err = w.Ingest(t.Context(), publisher.IngestSpec{Path: path, Name: "x/y.mkv", Attrs: map[string]string{"k": "v"}})
 	if err != nil || res.Entries[0].Name != "x/y.mkv" || res.Entries[0].Attrs["k"] != "v" {
 		t.Errorf("%+v, %v", res, err)
 	}
-	if s := w.stats(); s.Pinned != 1 || s.BlobCount != 2 {
+	if s := w.stats(); s.Pinned != 2 || s.BlobCount != 2 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -178,8 +178,15 @@ func TestInputThatCannotBeIngestedIsNamed(t *testing.T) {
 	if s := w.stats(); s.BlobCount != 0 {
 		t.Errorf("%d blobs were stored", s.BlobCount)
 	}
-	if _, err := w.Ingest(t.Context(), publisher.IngestSpec{Path: w.file("ok", nil), ChunkSize: 1000}); err == nil {
+	ok := w.file("ok", nil)
+	if _, err := w.Ingest(t.Context(), publisher.IngestSpec{Path: ok, ChunkSize: 1000}); err == nil {
 		t.Error("a chunk size of 1000 was taken")
+	}
+	if _, err := w.Ingest(t.Context(), publisher.IngestSpec{Path: ok, Attrs: map[string]string{"": "v"}}); err == nil || !strings.Contains(err.Error(), "attrs") {
+		t.Errorf("an attribute without a name: %v", err)
+	}
+	if s := w.stats(); s.BlobCount != 0 {
+		t.Errorf("%d blobs were stored", s.BlobCount)
 	}
 }
 
@@ -226,16 +233,14 @@ func TestAFileThatChangesWhileItIsReadIsAnError(t *testing.T) {
 }
 
 func TestAFileThatDoesNotFitTheStoreIsNotReportedDone(t *testing.T) {
-	for _, unpinned := range []bool{false, true} {
-		w := newWorld(t, 5*codec.MinChunkSize)
-		path := w.file("file", pattern(10*codec.MinChunkSize, 1))
-		_, err := w.Ingest(t.Context(), publisher.IngestSpec{Path: path, ChunkSize: codec.MinChunkSize, Unpinned: unpinned})
-		if !errors.Is(err, blobnet.ErrFull) {
-			t.Errorf("%v", err)
-		}
-		if s := w.stats(); s.Pinned != 0 {
-			t.Errorf("%d blobs of it are pinned", s.Pinned)
-		}
+	w := newWorld(t, 5*codec.MinChunkSize)
+	path := w.file("file", pattern(10*codec.MinChunkSize, 1))
+	_, err := w.Ingest(t.Context(), publisher.IngestSpec{Path: path, ChunkSize: codec.MinChunkSize})
+	if !errors.Is(err, blobnet.ErrFull) {
+		t.Errorf("%v", err)
+	}
+	if s := w.stats(); s.Pinned != 0 {
+		t.Errorf("%d blobs of it are pinned", s.Pinned)
 	}
 }
 

@@ -61,6 +61,9 @@ func mediaType(name string, head []byte) string {
 	return "application/octet-stream"
 }
 
+// longestMedia is the longest media type that a file can get by its content.
+const longestMedia = "application/x-7z-compressed"
+
 // magics are what files of a kind begin with, the longer before the shorter.
 var magics = []struct {
 	at    int

@@ -34,4 +34,9 @@ func TestMediaTypeComesFromTheExtensionThenFromTheContent(t *testing.T) {
 			t.Errorf("%s: %s", ext, media)
 		}
 	}
+	for _, m := range magics {
+		if len(m.media) > len(longestMedia) {
+			t.Errorf("%s is longer than what is foreseen", m.media)
+		}
+	}
 }

@@ -107,11 +107,14 @@ func publishForEver(home string) error {
 		if err := os.WriteFile(path, pattern(i%5*codec.MinChunkSize, byte(i)), 0o600); err != nil {
 			return err
 		}
-		res, err := p.Ingest(ctx, publisher.IngestSpec{Path: path, Name: fmt.Sprintf("f%d", i), ChunkSize: codec.MinChunkSize, Unpinned: true})
+		release, err := p.FromDraft(ctx, publisher.DraftSpec{
+			Draft:   channel.Draft{Entries: []channel.DraftEntry{{Path: path, Name: fmt.Sprintf("f%d", i)}}},
+			Channel: own.Channel, Key: key, ChunkSize: codec.MinChunkSize,
+		})
 		if err != nil {
 			return err
 		}
-		done, err := p.Publish(ctx, publisher.Release{Channel: own.Channel, Key: key, Entries: res.Entries})
+		done, err := p.Publish(ctx, release)
 		if err != nil {
 			return err
 		}

@@ -60,8 +60,8 @@ type Published struct {
 // publish channel.ErrNotAuthorized or ErrExpired.
 func (p *Publisher) Publish(ctx context.Context, r Release) (Published, error) {
 	body := r.body()
-	if err := body.Validate(); err != nil {
-		return Published{}, fmt.Errorf("release: %w", err)
+	if err := valid(body); err != nil {
+		return Published{}, err
 	}
 	published, envelopes, err := p.append(ctx, r, body)
 	if err != nil {
@@ -78,14 +78,8 @@ func (p *Publisher) append(ctx context.Context, r Release, body channel.Body) (P
 		return Published{}, nil, err
 	}
 	defer release()
-	info, log, err := p.mayPublish(ctx, r.Channel, r.Key.Public())
+	info, log, err := p.admit(ctx, r, body)
 	if err != nil {
-		return Published{}, nil, err
-	}
-	if err := info.Root.Authorize(r.Key.Public(), body); err != nil {
-		return Published{}, nil, err
-	}
-	if err := p.fits(ctx, r.Channel, body); err != nil {
 		return Published{}, nil, err
 	}
 	held := p.hold()

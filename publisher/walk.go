@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/codec"
 )
 
 // source is one file that is to become an entry.
@@ -29,6 +32,7 @@ type plan struct {
 	sources []source
 	roots   []*os.Root // to be closed
 	total   uint64     // bytes
+	most    int        // sources; 0 for no bound
 }
 
 func (p *plan) close() {
@@ -86,8 +90,11 @@ func (p *plan) add(ctx context.Context, path, name string, attrs map[string]stri
 	return true, nil
 }
 
-// note checks one file's name and kind.
+// note checks one file's name and kind, and that it is not one too many.
 func (p *plan) note(s source) error {
+	if p.most > 0 && len(p.sources) >= p.most {
+		return fmt.Errorf("%w: more than the %d files that are allowed in one release; %s", channel.ErrLimit, p.most, severally)
+	}
 	if !s.info.Mode().IsRegular() {
 		return fmt.Errorf("%s: %w: %s", s.path, ErrNotRegular, kindOf(s.info.Mode()))
 	}
@@ -101,9 +108,11 @@ func (p *plan) note(s source) error {
 	return nil
 }
 
-// sort orders the sources by name and refuses two of one name, such as two
-// spellings of one accent.
-func (p *plan) sort() error {
+// settle orders the sources by name, refuses two of one name, such as two
+// spellings of one accent, and returns each one's entry as it will be but for
+// what only reading tells. All that is wrong with an entry but that is found
+// here, before anything is read.
+func (p *plan) settle() ([]channel.FileEntry, error) {
 	order := make([]int, len(p.sources))
 	for i := range order {
 		order[i] = i
@@ -114,17 +123,47 @@ func (p *plan) sort() error {
 	for to, from := range order {
 		sorted[to], place[from] = p.sources[from], to
 	}
-	for i := range sorted {
-		if sorted[i].same >= 0 {
-			sorted[i].same = place[sorted[i].same]
+	entries := make([]channel.FileEntry, len(sorted))
+	for i, s := range sorted {
+		if s.same >= 0 {
+			sorted[i].same = place[s.same]
 		}
-		if i > 0 && sorted[i-1].name == sorted[i].name {
-			return fmt.Errorf("%w: %s and %s both give %q; names in a channel are unique",
-				channel.ErrName, sorted[i-1].path, sorted[i].path, sorted[i].name)
+		if i > 0 && sorted[i-1].name == s.name {
+			return nil, fmt.Errorf("%w: %s and %s both give %q; names in a channel are unique", channel.ErrName, sorted[i-1].path, s.path, s.name)
+		}
+		entries[i] = s.foreseen()
+		if err := entries[i].Validate(); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.path, err)
 		}
 	}
 	p.sources = sorted
-	return nil
+	return entries, nil
+}
+
+// entry is all of a source's entry that is known without reading it.
+func (s source) entry() channel.FileEntry {
+	e := channel.FileEntry{
+		Name: s.name, Size: uint64(s.info.Size()), MediaType: typeByName(s.name), Mode: uint32(s.info.Mode().Perm()),
+		Modified: channel.TimeOf(s.info.ModTime()), Attrs: maps.Clone(s.attrs),
+	}
+	if e.Modified < 0 {
+		e.Modified = 0 // before 1970: the format has no such time
+	}
+	return e
+}
+
+// foreseen is entry with something in the place of what is not known yet, as
+// long when encoded as what will be there, or longer.
+func (s source) foreseen() channel.FileEntry {
+	e := s.entry()
+	if e.MediaType == "" {
+		e.MediaType = longestMedia
+	}
+	e.Root = codec.Ref{ID: blobnet.ID{1}, Size: e.Size}
+	for e.Depth < codec.MaxDepth && e.File().Validate() != nil {
+		e.Depth++
+	}
+	return e
 }
 
 // walk goes through one folder.

@@ -169,11 +169,13 @@ func (w *world) ingest(files map[string][]byte) []channel.FileEntry {
 			w.t.Fatal(err)
 		}
 	}
-	res, err := w.Ingest(w.t.Context(), publisher.IngestSpec{Path: dir, Unpinned: true, ChunkSize: codec.MinChunkSize})
+	r, err := w.FromDraft(w.t.Context(), publisher.DraftSpec{
+		Draft: channel.Draft{Entries: []channel.DraftEntry{{Path: dir}}}, ChunkSize: codec.MinChunkSize,
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return res.Entries
+	return r.Entries
 }
 
 func (w *world) stats() blobnet.Stats {

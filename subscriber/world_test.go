@@ -155,11 +155,13 @@ func (w *world) ingest(f files) []channel.FileEntry {
 			w.t.Fatal(err)
 		}
 	}
-	res, err := w.pub.Ingest(w.t.Context(), publisher.IngestSpec{Path: dir, ChunkSize: codec.MinChunkSize, Unpinned: true})
+	r, err := w.pub.FromDraft(w.t.Context(), publisher.DraftSpec{
+		Draft: channel.Draft{Entries: []channel.DraftEntry{{Path: dir}}}, ChunkSize: codec.MinChunkSize,
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return res.Entries
+	return r.Entries
 }
 
 func (w *world) publish(title string, f files, remove ...string) publisher.Published {
