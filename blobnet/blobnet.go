@@ -22,7 +22,8 @@ const MaxBlobSize = 2<<20 + 64
 // be nil. The bytes belong to the caller, and on error nothing appended to dst
 // means anything. The bytes were checked against id before Get returned.
 // A missing blob gives an error that wraps ErrNotFound, wrong bytes one that
-// wraps ErrCorrupt. Get may be called from many goroutines at once.
+// wraps ErrCorrupt; when ctx ends first, the error wraps ctx.Err(). Get may be
+// called from many goroutines at once.
 type Source interface {
 	Get(ctx context.Context, id ID, dst []byte) ([]byte, error)
 }
@@ -32,22 +33,38 @@ type Source interface {
 // Put stores blob under id after checking that SHA-256(blob) is id (else
 // ErrCorrupt) and that it is not over MaxBlobSize (else ErrTooLarge). It does
 // not keep a reference to blob. Putting a blob that is there already succeeds
-// and counts as a use of it. A blob that cannot fit gives ErrFull and changes nothing.
-// After Put the blob survives the death of the process; see Syncer for power
-// loss.
+// and counts as a use of it, as does a Get. A blob that cannot fit gives ErrFull:
+// then it is not stored, and no other blob was evicted for it. After Put the
+// blob survives the death of the process; see Syncer for power loss.
 //
-// Has reports which of ids are stored, in the same order, without touching
-// their use times.
+// Has reports which of ids are stored, in the same order; it is no use of them.
 //
-// All methods may be called from many goroutines at once.
+// A store with a quota evicts, when a Put would go over it, the blobs whose last
+// use is longest ago; see Pinner for those that it never evicts.
+//
+// When ctx ends before a call is done the error wraps ctx.Err(); a Put has then
+// stored the whole blob or nothing. All methods may be called from many
+// goroutines at once.
 type Store interface {
 	Source
 	Put(ctx context.Context, id ID, blob []byte) error
 	Has(ctx context.Context, ids ...ID) ([]bool, error)
 }
 
+// VerifiedPutter is a Store that takes the caller's word for a blob's hash.
+//
+// PutVerified is Put for a caller who has computed, just before and over these
+// very bytes, that SHA-256(blob) is id: the store need not do so again. Whoever
+// has id from elsewhere calls Put. A wrong claim is the caller's fault; a store
+// may find it then or at the next Get (ErrCorrupt). A wrapper of a store that
+// changes Put has to change this, too.
+type VerifiedPutter interface {
+	PutVerified(ctx context.Context, id ID, blob []byte) error
+}
+
 // Deleter is a Store that forgets on request. Deleting a blob that is not
-// there is no error; deleting a pinned one gives ErrPinned.
+// there is no error; if one of ids is pinned and stored, Delete gives ErrPinned
+// and none of them is deleted.
 type Deleter interface {
 	Delete(ctx context.Context, ids ...ID) error
 }

@@ -25,11 +25,13 @@ var (
 	// ErrTooLarge: over MaxBlobSize.
 	ErrTooLarge = fmt.Errorf("blob is over %d bytes", MaxBlobSize)
 
-	// ErrFull: the blob does not fit under the quota even after eviction, or
-	// the disk is full. Make room or raise the quota; nothing was changed.
+	// ErrFull: the blob does not fit under the quota beside what is pinned, or
+	// the disk is full. It was not stored, and no other blob was evicted for
+	// it. Make room or raise the quota.
 	ErrFull = errors.New("blob store is full")
 
-	// ErrPinned: a pinned blob was to be deleted.
+	// ErrPinned: a pinned blob was to be deleted. None of the blobs of that
+	// call was.
 	ErrPinned = errors.New("blob is pinned")
 
 	// ErrBusy: the source has no capacity now; ask again later.

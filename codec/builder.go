@@ -81,7 +81,7 @@ func (b *builder) close(ctx context.Context, level int, key Key) error {
 		return err
 	}
 	ref := MakeRef(b.buf, key, size)
-	if err := b.dst.Put(ctx, ref.ID, b.buf); err != nil {
+	if err := put(ctx, b.dst, ref.ID, b.buf); err != nil {
 		return fmt.Errorf("putting index blob %s: %w", ref.ID.Short(), err)
 	}
 	b.open[level] = refs[:0]

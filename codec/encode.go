@@ -13,9 +13,18 @@ import (
 
 // Putter takes the blobs that Encode makes; every blobnet.Store is one. Put is
 // called from many goroutines at once, in no particular order, and must not
-// keep blob after it returns.
+// keep blob after it returns. If it is a blobnet.VerifiedPutter as well, that
+// is called in place of Put, because every blob has just been hashed here.
 type Putter interface {
 	Put(ctx context.Context, id blobnet.ID, blob []byte) error
+}
+
+// put puts a blob whose SHA-256 has just been computed to be id.
+func put(ctx context.Context, dst Putter, id blobnet.ID, blob []byte) error {
+	if v, ok := dst.(blobnet.VerifiedPutter); ok {
+		return v.PutVerified(ctx, id, blob)
+	}
+	return dst.Put(ctx, id, blob)
 }
 
 // Config says how a file is cut and sealed. The zero Config is good.
@@ -90,7 +99,7 @@ func encode(ctx context.Context, r io.Reader, dst Putter, cfg Config, maxRefs in
 	}
 	blob := sealInPlace(first, key)
 	file.Root = MakeRef(blob, key, file.Size)
-	if err := dst.Put(ctx, file.Root.ID, blob); err != nil {
+	if err := put(ctx, dst, file.Root.ID, blob); err != nil {
 		return File{}, fmt.Errorf("encoding: putting blob %s: %w", file.Root.ID.Short(), err)
 	}
 	return file, nil

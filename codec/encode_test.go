@@ -291,7 +291,8 @@ func TestMemoryDoesNotGrowWithTheFile(t *testing.T) {
 		return after.TotalAlloc - before.TotalAlloc // garbage counts as well
 	}
 	small, large := measure(16<<20), measure(256<<20)
-	if large > small+1<<20 {
+	// How many of the six buffers are made depends on how fast the steps are.
+	if large > small+6<<20 {
 		t.Errorf("16 MiB take %d bytes, 256 MiB take %d", small, large)
 	}
 }

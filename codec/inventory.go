@@ -48,7 +48,7 @@ func encodeInventory(ctx context.Context, dst Putter, ids []blobnet.ID, perBlob 
 				return blobnet.ID{}, fmt.Errorf("encoding an inventory: %w", err)
 			}
 			id := blobnet.Sum(blob)
-			if err := dst.Put(ctx, id, blob); err != nil {
+			if err := put(ctx, dst, id, blob); err != nil {
 				return blobnet.ID{}, fmt.Errorf("putting inventory blob %s: %w", id.Short(), err)
 			}
 			above = append(above, id)

@@ -72,7 +72,7 @@ func SealTo(ctx context.Context, dst Putter, plaintext []byte, random io.Reader)
 		return Ref{}, err
 	}
 	ref := MakeRef(blob, key, uint64(len(plaintext)))
-	if err := dst.Put(ctx, ref.ID, blob); err != nil {
+	if err := put(ctx, dst, ref.ID, blob); err != nil {
 		return Ref{}, fmt.Errorf("putting blob %s: %w", ref.ID.Short(), err)
 	}
 	return ref, nil

@@ -107,6 +107,11 @@ func (n *noting) Put(ctx context.Context, id blobnet.ID, blob []byte) error {
 	return n.Store.Put(ctx, id, blob)
 }
 
+func (n *noting) PutVerified(ctx context.Context, id blobnet.ID, blob []byte) error {
+	n.w.note("put")
+	return n.Store.PutVerified(ctx, id, blob)
+}
+
 func (n *noting) Pin(ctx context.Context, ids ...blobnet.ID) error {
 	n.w.note("pin")
 	return n.Store.Pin(ctx, ids...)

@@ -24,9 +24,8 @@ func (s *Store) Put(ctx context.Context, id blobnet.ID, blob []byte) error {
 	return s.PutVerified(ctx, id, blob)
 }
 
-// PutVerified is Put for a caller who has just computed that SHA-256(blob) is
-// id: it is not computed again. A wrong claim does no more harm than a disk
-// that changes bytes; Get finds it.
+// PutVerified implements blobnet.VerifiedPutter. A wrong claim does no more harm
+// than a disk that changes bytes: the next Get finds it.
 func (s *Store) PutVerified(ctx context.Context, id blobnet.ID, blob []byte) error {
 	if len(blob) > blobnet.MaxBlobSize {
 		return fmt.Errorf("storing blob %s: %w", id, blobnet.ErrTooLarge)

@@ -54,8 +54,8 @@ func (c *Config) validate() error {
 	return nil
 }
 
-// Store is an open store. It implements blobnet.Store, Deleter, Lister,
-// Pinner, Syncer and Stater. Its methods may be called from many goroutines at
+// Store is an open store. It implements blobnet.Store, VerifiedPutter,
+// Deleter, Lister, Pinner, Syncer and Stater. Its methods may be called from many goroutines at
 // once; a context bounds the waiting for others, and what has begun on disk
 // finishes.
 type Store struct {
@@ -84,6 +84,7 @@ type Store struct {
 
 var _ interface {
 	blobnet.Store
+	blobnet.VerifiedPutter
 	blobnet.Deleter
 	blobnet.Lister
 	blobnet.Pinner

@@ -110,19 +110,13 @@ func (s *Swarm) find(f *flight) (blob []byte, local bool, err error) {
 	return blob, false, err
 }
 
-// verifiedPutter is a store that takes the caller's word for a blob's hash,
-// which has been computed just before.
-type verifiedPutter interface {
-	PutVerified(ctx context.Context, id blobnet.ID, blob []byte) error
-}
-
 // keep stores a blob that came from a peer.
 func (s *Swarm) keep(f *flight, blob []byte) error {
 	var err error
 	switch store := s.cfg.Store.(type) {
 	case nil:
 		return nil
-	case verifiedPutter:
+	case blobnet.VerifiedPutter: // the Source of the blob has hashed it
 		err = store.PutVerified(f.ctx, f.id, blob)
 	default:
 		err = store.Put(f.ctx, f.id, blob)

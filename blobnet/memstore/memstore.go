@@ -21,8 +21,8 @@ type Config struct {
 	MaxSize int64
 }
 
-// Store implements blobnet.Store, Deleter, Lister, Pinner, Syncer and Stater.
-// Its methods may be called from many goroutines at once.
+// Store implements blobnet.Store, VerifiedPutter, Deleter, Lister, Pinner,
+// Syncer and Stater. Its methods may be called from many goroutines at once.
 type Store struct {
 	maxSize int64
 
@@ -40,6 +40,7 @@ type blob struct {
 
 var _ interface {
 	blobnet.Store
+	blobnet.VerifiedPutter
 	blobnet.Deleter
 	blobnet.Lister
 	blobnet.Pinner
@@ -63,8 +64,7 @@ func (s *Store) Put(ctx context.Context, id blobnet.ID, data []byte) error {
 	return s.PutVerified(ctx, id, data)
 }
 
-// PutVerified is Put for a caller who has just computed that SHA-256(data) is
-// id: it is not computed again.
+// PutVerified implements blobnet.VerifiedPutter.
 func (s *Store) PutVerified(ctx context.Context, id blobnet.ID, data []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -2,12 +2,61 @@ package storetest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"slices"
 	"testing"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 )
+
+// testPutVerified asks of PutVerified what is asked of Put, but for the hash.
+func testPutVerified(t *testing.T, open Open) {
+	s := open(t, 10_000)
+	v := needs[blobnet.VerifiedPutter](t, s)
+	id, blob := Blob(1, 1000)
+	want := slices.Clone(blob)
+	for range 2 { // again is no error
+		if err := v.PutVerified(t.Context(), id, blob); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clear(blob)
+	got, err := s.Get(t.Context(), id, nil)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("Get gives %d bytes and %v, want the blob", len(got), err)
+	}
+	if st, ok := s.(blobnet.Stater); ok {
+		if got, err := st.Stats(t.Context()); err != nil || got.BlobCount != 1 || got.CurrentSize != 1000 {
+			t.Errorf("stats are %+v (%v), want one blob", got, err)
+		}
+	}
+	large := make([]byte, blobnet.MaxBlobSize+1)
+	wantErr(t, "PutVerified over the limit", v.PutVerified(t.Context(), blobnet.Sum(large), large), blobnet.ErrTooLarge)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	late, blob := Blob(3, 100)
+	wantErr(t, "PutVerified", v.PutVerified(ctx, late, blob), context.Canceled)
+	if has(t, s, blobnet.Sum(large)) || has(t, s, late) || !has(t, s, id) {
+		t.Error("a PutVerified that gave an error changed something")
+	}
+	if _, ok := s.(full); !ok {
+		return
+	}
+	over, blob := Blob(2, 10_001)
+	wantErr(t, "PutVerified over the quota", v.PutVerified(t.Context(), over, blob), blobnet.ErrFull)
+	if has(t, s, over) || !has(t, s, id) {
+		t.Error("a PutVerified over the quota changed something")
+	}
+	// It counts as a use, as Put does.
+	other := put(t, s, 4, 8000)
+	if err := v.PutVerified(t.Context(), id, want); err != nil {
+		t.Fatal(err)
+	}
+	if put(t, s, 5, 2000); !has(t, s, id) || has(t, s, other) {
+		t.Error("a blob that was put again counts as used longest ago")
+	}
+}
 
 func testDelete(t *testing.T, s blobnet.Store) {
 	d := needs[blobnet.Deleter](t, s)

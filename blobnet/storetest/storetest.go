@@ -22,8 +22,8 @@ import (
 // sees to it that it is closed when t ends.
 type Open func(t *testing.T, maxSize int64) blobnet.Store
 
-// Run tests the stores that open returns. The optional abilities (Deleter,
-// Lister, Pinner, Syncer, Stater) are tested where a store has them; pins, stats
+// Run tests the stores that open returns. The optional abilities (VerifiedPutter,
+// Deleter, Lister, Pinner, Syncer, Stater) are tested where a store has them; pins, stats
 // and eviction only where it has all of them but Syncer.
 func Run(t *testing.T, open Open) {
 	t.Run("what is put is had", func(t *testing.T) { testPutGet(t, open(t, 0)) })
@@ -33,6 +33,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("sizes from nothing to the limit", func(t *testing.T) { testSizes(t, open(t, 0)) })
 	t.Run("missing blobs are told apart", func(t *testing.T) { testMissing(t, open(t, 0)) })
 	t.Run("ended contexts end calls", func(t *testing.T) { testContext(t, open(t, 0)) })
+	t.Run("puts of what was hashed before", func(t *testing.T) { testPutVerified(t, open) })
 	t.Run("delete", func(t *testing.T) { testDelete(t, open(t, 0)) })
 	t.Run("list", func(t *testing.T) { testList(t, open(t, 0)) })
 	t.Run("pins are counted", func(t *testing.T) { testPins(t, open(t, 0)) })
