@@ -3,20 +3,28 @@ package codec
 import (
 	"encoding/hex"
 	"fmt"
+	"io"
+	"log/slog"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 )
 
-// Key opens exactly one sealed blob. It is a secret: package fmt does not print
-// it. Encoders do (MarshalText), and log/slog is one: never give a Key, or
-// something that holds one, to a logger as a value.
+// Key opens exactly one sealed blob. It is a secret: neither package fmt nor
+// log/slog print it, nor that of a Ref or a File. Encoders do (MarshalText), and
+// slog's JSON is one for all other values: never give it something else that
+// holds a Key.
 type Key [32]byte
 
-// String hides the key from package fmt.
-func (Key) String() string { return "key(hidden)" }
+const hiddenKey = "key(hidden)"
 
-// GoString hides the key from %#v.
-func (Key) GoString() string { return "codec.Key(hidden)" }
+// String hides the key.
+func (Key) String() string { return hiddenKey }
+
+// Format hides the key from every verb of package fmt.
+func (Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hiddenKey) }
+
+// LogValue hides the key from slog.
+func (Key) LogValue() slog.Value { return slog.StringValue(hiddenKey) }
 
 // MarshalText returns the key as 64 lower-case hex digits: the human JSON of a
 // Ref needs it.
@@ -60,6 +68,11 @@ type Ref struct {
 	Tree Hash       `cbor:"4,keyasint" json:"tree"` // BLAKE3 root of the sealed blob, for Bao proofs
 }
 
+// LogValue is the Ref without its key.
+func (r Ref) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("id", r.ID.String()), slog.Uint64("size", r.Size))
+}
+
 // File is the content of one file as blobs: what Encode returns and what
 // NewReader reads. A channel.FileEntry is a File with a name.
 type File struct {
@@ -67,6 +80,11 @@ type File struct {
 	Depth  uint8  // 0: Root is the only chunk; n: Root opens an index n levels above the chunks
 	Size   uint64 // plaintext bytes; equals Root.Size
 	SHA256 Hash   // of the whole plaintext
+}
+
+// LogValue is the File without its key.
+func (f File) LogValue() slog.Value {
+	return slog.GroupValue(slog.Any("root", f.Root), slog.Uint64("size", f.Size), slog.String("sha256", f.SHA256.String()))
 }
 
 // MaxDepth is the deepest index tree: 1,024 refs per index and chunks of 1 MiB

@@ -2,8 +2,11 @@ package codec
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/bits"
 	"strings"
 	"testing"
@@ -164,13 +167,38 @@ func TestPaddingThatLiesIsRefused(t *testing.T) {
 }
 
 func TestKeysDoNotReachALog(t *testing.T) {
-	key := Key{0xab, 0xcd}
-	ref := Ref{Key: key}
-	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
-		for _, v := range []any{key, &key, ref, File{Root: ref}} {
-			if s := fmt.Sprintf(format, v); strings.Contains(s, "abcd") || strings.Contains(s, "171") || strings.Contains(s, "0xab") {
-				t.Errorf("%s of %T: %s", format, v, s)
+	key := Key{0xab, 0xcd, 0xef}
+	ref := Ref{Key: key, Size: 77}
+	file := File{Root: ref, Size: 77}
+	var b64 = base64.StdEncoding.EncodeToString(key[:])
+	check := func(how string, v any, s string) {
+		t.Helper()
+		for _, secret := range []string{"abcd", "ABCD", "171", "0xab", "253 315", "10101011", b64[:4]} {
+			if strings.Contains(s, secret) {
+				t.Errorf("%s of %T: %s", how, v, s)
 			}
 		}
+	}
+	values := []any{key, &key, ref, &ref, file, &file}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X", "% x", "%o", "%b"} {
+		for _, v := range append(values, []Key{key}, []Ref{ref}) {
+			check(format, v, fmt.Sprintf(format, v))
+		}
+	}
+	for _, v := range values {
+		var buf bytes.Buffer
+		for _, h := range []slog.Handler{slog.NewTextHandler(&buf, nil), slog.NewJSONHandler(&buf, nil)} {
+			slog.New(h).Info("message", "value", v, slog.Group("g", "value", v))
+			check(fmt.Sprintf("%T", h), v, buf.String())
+			if _, isKey := v.(Key); !isKey && v != &key && !strings.Contains(buf.String(), "77") {
+				t.Errorf("%T of %T says nothing: %s", h, v, buf.String())
+			}
+			buf.Reset()
+		}
+	}
+	// The human JSON of a Ref has to have it.
+	text, err := json.Marshal(ref)
+	if err != nil || !strings.Contains(string(text), "abcdef00") {
+		t.Errorf("JSON is %s, %v", text, err)
 	}
 }
