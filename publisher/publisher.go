@@ -82,7 +82,7 @@ type Log interface {
 }
 
 // Owner remembers which channels are one's own. *catalog.Catalog is one. Found
-// is Append of the first root and AddOwn, in one transaction.
+// is Append of the first root, and records whose it is, in one transaction.
 type Owner interface {
 	Found(ctx context.Context, own catalog.Own, envelopes ...[]byte) error
 	Owns(ctx context.Context) ([]catalog.Own, error)

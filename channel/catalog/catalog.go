@@ -13,10 +13,12 @@
 // All changes go through one connection, in transactions, each of which is on
 // disk (fsync) when the call returns. SQLite has one writer at a time anyway;
 // a token queues callers in front of it, so that waiting ends with the context
-// instead of in SQLite's busy loop. The token is held across local disk writes
-// of bounded size, which is what it is for, and never across the network,
-// a callback or anything a peer can prolong. Readers do not take it: they see
-// the last committed state (WAL) through their own connections.
+// instead of in SQLite's busy loop. The token is held across local disk reads
+// and writes, which is what it is for, and never across the network or a
+// callback. One step is short, but for the root that revokes a key: it has the
+// view worked out again from all of the channel's releases, so that its
+// publisher decides how long that takes. Readers do not take the token: they
+// see the last committed state (WAL) through their own connections.
 //
 // # Two processes
 //
@@ -51,7 +53,8 @@ var (
 	// interest. It wraps fs.ErrNotExist.
 	ErrUnknown error = missing("not in the catalogue")
 
-	// ErrNotFollowed: a manifest of a channel that is only listed.
+	// ErrNotFollowed: a manifest of a channel that is only listed, or one more
+	// root of it than MaxListedRoots.
 	ErrNotFollowed = errors.New("channel is listed but not followed")
 
 	// ErrConflict: somebody else moved it meanwhile, or it would go back.
@@ -59,9 +62,6 @@ var (
 
 	// ErrFull: no more channels are listed than Config.MaxListed.
 	ErrFull = errors.New("catalogue lists no more channels")
-
-	// ErrOwned: it cannot be forgotten, because it is one's own.
-	ErrOwned = errors.New("channel is one's own")
 
 	// ErrRefused: the body of this release was refused for good.
 	ErrRefused = errors.New("body of the release was refused")
@@ -73,6 +73,10 @@ var (
 	// ErrClosed: the catalogue has been closed.
 	ErrClosed = errors.New("catalogue is closed")
 )
+
+// MaxListedRoots is how many versions of its root are kept of a channel that is
+// merely listed. More of them are taken in once it is followed.
+const MaxListedRoots = 8
 
 // Config is how to open a catalogue.
 type Config struct {

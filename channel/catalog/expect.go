@@ -54,30 +54,3 @@ func (c *Catalog) Unfollow(ctx context.Context, id channel.ID) error {
 		return err
 	})
 }
-
-// Forget deletes all that is known of a channel. One's own gives ErrOwned, one
-// that is subscribed to ErrConflict.
-func (c *Catalog) Forget(ctx context.Context, id channel.ID) error {
-	return c.update(ctx, "forgetting channel", func(t *tx) error {
-		k, err := t.known(id)
-		if err != nil {
-			return err
-		}
-		if k.reason == Owned {
-			return fmt.Errorf("channel %s: %w", id, ErrOwned)
-		}
-		var subs int
-		if err := t.get([]any{&subs}, "SELECT count(*) FROM subscriptions WHERE channel = ?", id[:]); err != nil {
-			return err
-		}
-		if subs > 0 {
-			return fmt.Errorf("channel %s has %d subscriptions: %w", id, subs, ErrConflict)
-		}
-		t.c.cache.drop(k)
-		if _, err := t.exec("DELETE FROM entries WHERE channel = ?", k.no); err != nil {
-			return err
-		}
-		_, err = t.exec("DELETE FROM channels WHERE no = ?", k.no)
-		return err
-	})
-}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/feed"
 	"github.com/anonymous-media-library/aml/internal/channeltest"
 	"github.com/anonymous-media-library/aml/internal/sqlite"
@@ -138,7 +139,7 @@ func TestClosedCatalogueSaysSo(t *testing.T) {
 	if _, err := c.Channels(t.Context()); !errors.Is(err, ErrClosed) {
 		t.Errorf("reading: %v", err)
 	}
-	if err := c.AddSeeds(t.Context()); !errors.Is(err, ErrClosed) {
+	if err := c.Expect(t.Context(), channel.ID{1}, Listed); !errors.Is(err, ErrClosed) {
 		t.Errorf("writing: %v", err)
 	}
 }

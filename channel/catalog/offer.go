@@ -14,7 +14,7 @@ import (
 // became of it; the error is for the catalogue's own trouble (disk, context),
 // with which nothing was decided. When Offer returns, what was accepted is on
 // disk. A channel that nobody expects gives Ignored with ErrUnknown, a manifest
-// of one that is merely listed Ignored with ErrNotFollowed. The envelope is not
+// of one that is merely listed, or a ninth root, Ignored with ErrNotFollowed. The envelope is not
 // kept.
 func (c *Catalog) Offer(ctx context.Context, envelope []byte) (feed.Outcome, error) {
 	return c.offer1(ctx, envelope, false)
@@ -87,7 +87,7 @@ func (t *tx) offer(it *feed.Item, gossip bool) (feed.Outcome, error) {
 	if err != nil {
 		return feed.Outcome{}, err
 	}
-	if it.Kind == feed.KindManifest && k.reason == Listed {
+	if k.reason == Listed && (it.Kind == feed.KindManifest || rootBeyondListing(k, it)) {
 		return feed.Outcome{Verdict: feed.Ignored, Kind: it.Kind, Channel: k.id, Hash: it.Hash, Err: ErrNotFollowed}, nil
 	}
 	o := k.machine.Step(feed.Input{Now: t.c.cfg.Now(), Item: it, Gossip: gossip}, past{t, k})
@@ -95,6 +95,16 @@ func (t *tx) offer(it *feed.Item, gossip bool) (feed.Outcome, error) {
 		return feed.Outcome{}, o.Err
 	}
 	return o, t.save(k, it, o)
+}
+
+// rootBeyondListing reports whether it would be one more version of the root
+// than is kept of a listed channel.
+func rootBeyondListing(k *known, it *feed.Item) bool {
+	if it.Kind != feed.KindRoot {
+		return false
+	}
+	state := k.machine.State()
+	return state.Root != nil && state.Root.Version >= MaxListedRoots && it.Prev == state.RootHash
 }
 
 // route finds the channel that an item belongs to. A root after the first does
@@ -154,8 +164,9 @@ func (c *Catalog) AppendRelease(ctx context.Context, body channel.Body, envelope
 	})
 }
 
-// Found makes a channel of one's own: Append and AddOwn in one transaction, so
-// that no channel is left behind of which nobody knows whose it is.
+// Found makes a channel of one's own: it does what Append does, and records
+// where the keys lie, in one transaction, so that no channel is left behind of
+// which nobody knows whose it is.
 func (c *Catalog) Found(ctx context.Context, own Own, envelopes ...[]byte) error {
 	return c.update(ctx, "founding a channel", func(t *tx) error {
 		if err := t.append(envelopes, nil); err != nil {

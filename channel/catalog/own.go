@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/channel"
 )
 
@@ -19,11 +18,7 @@ type Own struct {
 	RootKeyFile string // empty when the root key is kept elsewhere
 }
 
-// AddOwn records a channel of one's own, or changes where its keys lie.
-func (c *Catalog) AddOwn(ctx context.Context, own Own) error {
-	return c.update(ctx, "adding own channel", func(t *tx) error { return t.addOwn(own) })
-}
-
+// addOwn records a channel of one's own, or changes where its keys lie.
 func (t *tx) addOwn(own Own) error {
 	if own.Channel.IsZero() {
 		return errors.New("own channel has no id")
@@ -73,43 +68,4 @@ func scanOwns(out *[]Own) scanFunc {
 		*out = append(*out, own)
 		return true, nil
 	}
-}
-
-// AddSeeds records root blobs of files that this node keeps announcing. Only
-// ids are stored: the catalogue can't open what it seeds.
-func (c *Catalog) AddSeeds(ctx context.Context, roots ...blobnet.ID) error {
-	return c.update(ctx, "adding seeds", func(t *tx) error {
-		for _, id := range roots {
-			if _, err := t.exec("INSERT INTO seeds (id) VALUES (?) ON CONFLICT DO NOTHING", id[:]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// RemoveSeeds takes root blobs off the record; unknown ones are no error.
-func (c *Catalog) RemoveSeeds(ctx context.Context, roots ...blobnet.ID) error {
-	return c.update(ctx, "removing seeds", func(t *tx) error {
-		for _, id := range roots {
-			if _, err := t.exec("DELETE FROM seeds WHERE id = ?", id[:]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// Seeds returns the recorded root blobs in ascending order.
-func (c *Catalog) Seeds(ctx context.Context) ([]blobnet.ID, error) {
-	var out []blobnet.ID
-	err := c.view(ctx, "reading seeds", func(s *session) error {
-		return s.each(func(scan func(...any) error) (bool, error) {
-			var id blobnet.ID
-			err := scan((*bytes32)(&id))
-			out = append(out, id)
-			return true, err
-		}, "SELECT id FROM seeds ORDER BY id")
-	})
-	return out, err
 }

@@ -65,7 +65,7 @@ func (t *tx) saveRoot(k *known, it *feed.Item, o feed.Outcome) error {
 		k.no, int64(o.Seq), o.Hash[:], it.Encoded()); err != nil {
 		return err
 	}
-	n, err := t.exec("UPDATE channels SET version = ? WHERE no = ? AND version = ?", int64(o.Seq), k.no, int64(o.Seq)-1)
+	n, err := t.exec("UPDATE channels SET version = ?, title = ? WHERE no = ? AND version = ?", int64(o.Seq), o.Root.Title, k.no, int64(o.Seq)-1)
 	if err != nil {
 		return err
 	}
@@ -151,8 +151,9 @@ func (t *tx) saveFork(k *known, o feed.Outcome) error {
 }
 
 // void forgets manifests that a root has withdrawn, and works out the view
-// again from those that stand. It is rare and may take long in a large
-// channel.
+// again from those that stand. It is rare, since a root is what causes it, and
+// the one step whose length grows with the channel: all its releases are read,
+// and nobody else writes meanwhile. Readers go on.
 func (t *tx) void(k *known, ranges []feed.Range) error {
 	if len(ranges) == 0 {
 		return nil

@@ -17,7 +17,7 @@ const applicationID = 0x616d6c01
 // migrations lead from each version of the schema to the next; the number of
 // those that were run is the file's user_version. Never change one that was
 // released: append another.
-var migrations = [...]string{schema1}
+var migrations = [...]string{schema1, schema2}
 
 // schema1: channels and logs have small numbers here, so that the tables with
 // many rows stay small. Times are seconds, hashes and keys bytes.
@@ -148,6 +148,13 @@ CREATE INDEX owns_topic ON owns (topic, key);
 CREATE TABLE seeds (
 	id BLOB PRIMARY KEY
 ) WITHOUT ROWID;
+`
+
+// schema2: a topic's titles are asked for often, and their roots need not be
+// read for that. What a channel is announced by is no longer remembered here.
+const schema2 = `
+ALTER TABLE channels ADD COLUMN title TEXT; -- of the newest root; absent in rows of schema 1
+DROP TABLE seeds;
 `
 
 // migrate brings the file to the newest schema, each step in a transaction.

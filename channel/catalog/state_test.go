@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/feed"
 	"github.com/anonymous-media-library/aml/internal/channeltest"
@@ -56,9 +55,6 @@ func TestSubscribingAgainKeepsTheCursor(t *testing.T) {
 	if at, err := c.Cursor(t.Context(), sub.ID, ch.ID); err != nil || at != 7 {
 		t.Errorf("cursor at %d, %v", at, err)
 	}
-	if err := c.Forget(t.Context(), ch.ID); !errors.Is(err, ErrConflict) {
-		t.Errorf("forgetting a subscribed channel: %v", err)
-	}
 	if err := c.Unsubscribe(t.Context(), sub.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -67,12 +63,6 @@ func TestSubscribingAgainKeepsTheCursor(t *testing.T) {
 	}
 	if at, err := c.Cursor(t.Context(), sub.ID, ch.ID); err != nil || at != 0 {
 		t.Errorf("cursor after unsubscribing at %d, %v", at, err)
-	}
-	if err := c.Forget(t.Context(), ch.ID); err != nil {
-		t.Error(err)
-	}
-	if _, err := c.Channel(t.Context(), ch.ID); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a forgotten channel: %v", err)
 	}
 }
 
@@ -131,21 +121,4 @@ func TestUnfollowedChannelTakesNothingNewIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	offer(t, c, m, feed.Accepted)
-}
-
-func TestSeedsAreIDsAlone(t *testing.T) {
-	c := fresh(t)
-	a, b := blobnet.Sum([]byte("a")), blobnet.Sum([]byte("b"))
-	for range 2 {
-		if err := c.AddSeeds(t.Context(), a, b); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := c.RemoveSeeds(t.Context(), b, blobnet.ID{1}); err != nil {
-		t.Fatal(err)
-	}
-	got, err := c.Seeds(t.Context())
-	if err != nil || !reflect.DeepEqual(got, []blobnet.ID{a}) {
-		t.Errorf("seeds: %v, %v", got, err)
-	}
 }

@@ -94,67 +94,66 @@ func clamp(n uint64) int64 { return int64(min(n, math.MaxInt64)) }
 
 // Listing is a channel on a topic.
 type Listing struct {
-	ID     channel.ID
-	Title  string
-	Reason Reason
-	Root   []byte   // the newest
-	Roots  [][]byte // all versions, in order, so that a stranger can verify the newest
-	Heads  [][]byte
+	ID    channel.ID
+	Title string // of its newest root
 }
 
-// listings is how many channels ListedOn returns at most.
-const listings = 1000
-
 // ListedOn returns the channels whose newest root names the topic: those that
-// matter more to this node first, then those known for longest; 1,000 at most.
+// matter more to this node first, then those known for longest. It reads no
+// more of each than its title, so it may be asked often.
 func (c *Catalog) ListedOn(ctx context.Context, topic string) ([]Listing, error) {
 	var out []Listing
 	err := c.view(ctx, "reading topic", func(s *session) error {
-		type row struct {
-			no int64
-			Listing
-		}
-		var rows []row
-		err := s.each(func(scan func(...any) error) (bool, error) {
-			var r row
-			err := scan(&r.no, (*bytes32)(&r.ID), &r.Reason)
-			rows = append(rows, r)
-			return true, err
-		}, `SELECT no, id, reason FROM channels WHERE no IN (SELECT channel FROM topics WHERE topic = ?)
-			ORDER BY reason DESC, no LIMIT ?`, topic, listings)
-		if err != nil {
-			return err
-		}
-		for _, r := range rows {
-			if err := r.Listing.read(s, r.no); err != nil {
-				return err
+		return s.each(func(scan func(...any) error) (bool, error) {
+			var l Listing
+			var title sql.NullString
+			var envelope []byte // where a program that kept no titles wrote the row
+			if err := scan((*bytes32)(&l.ID), &title, &envelope); err != nil {
+				return false, err
 			}
-			out = append(out, r.Listing)
-		}
-		return nil
+			if l.Title = title.String; !title.Valid {
+				root, _, err := storedRoot(envelope)
+				if err != nil {
+					return false, fmt.Errorf("channel %s: %w", l.ID, err)
+				}
+				l.Title = root.Title
+			}
+			out = append(out, l)
+			return true, nil
+		}, `SELECT id, title, CASE WHEN title IS NULL THEN (SELECT envelope FROM roots r WHERE r.channel = c.no AND r.version = c.version) END
+			FROM channels c WHERE no IN (SELECT channel FROM topics WHERE topic = ?) ORDER BY reason DESC, no`, topic)
 	})
 	return out, err
 }
 
-func (l *Listing) read(s *session, no int64) error {
-	var err error
-	l.Roots, err = collect(s, no, math.MaxInt, math.MaxInt, func(s *session, no int64, take scanFunc) error {
-		return s.each(take, "SELECT envelope FROM roots WHERE channel = ? ORDER BY version", no)
+// SomeOn returns channels whose newest root names the topic: at most most, and
+// if there are more, a random choice of them. The order is random as well, and
+// says nothing about what they are to this node.
+func (c *Catalog) SomeOn(ctx context.Context, topic string, most int) ([]channel.ID, error) {
+	var out []channel.ID
+	err := c.view(ctx, "reading topic", func(s *session) error {
+		return s.each(func(scan func(...any) error) (bool, error) {
+			var id channel.ID
+			err := scan((*bytes32)(&id))
+			out = append(out, id)
+			return true, err
+		}, "SELECT id FROM channels WHERE no IN (SELECT channel FROM topics WHERE topic = ?) ORDER BY random() LIMIT ?", topic, most)
 	})
-	if err != nil {
-		return err
-	}
-	if len(l.Roots) == 0 {
-		return fmt.Errorf("%w: channel %s is on a topic and has no root", errDamaged, l.ID)
-	}
-	l.Root = l.Roots[len(l.Roots)-1]
-	root, _, err := storedRoot(l.Root)
-	if err != nil {
-		return err
-	}
-	l.Title = root.Title
-	l.Heads, err = collect(s, no, math.MaxInt, math.MaxInt, eachHead)
-	return err
+	return out, err
+}
+
+// Topics returns every topic that the newest root of a channel here names.
+func (c *Catalog) Topics(ctx context.Context) ([]string, error) {
+	var out []string
+	err := c.view(ctx, "reading topics", func(s *session) error {
+		return s.each(func(scan func(...any) error) (bool, error) {
+			var topic string
+			err := scan(&topic)
+			out = append(out, topic)
+			return true, err
+		}, "SELECT DISTINCT topic FROM topics ORDER BY topic")
+	})
+	return out, err
 }
 
 // Forks returns the proofs of forks in a channel, the oldest first.
