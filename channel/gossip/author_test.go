@@ -61,6 +61,29 @@ func newAuthor(t testing.TB, name string, topics ...string) *author {
 	return a
 }
 
+// roots makes n versions of the root, each on the topics that topics says for
+// its number, of which the first is the author's founding.
+func (a *author) roots(n int, topics func(version int) string) [][]byte {
+	a.t.Helper()
+	all := [][]byte{a.founding}
+	env, err := channel.DecodeEnvelope(a.founding)
+	for v := 2; v <= n && err == nil; v++ {
+		var root channel.Root
+		if root, err = channel.OpenRoot(env); err != nil {
+			break
+		}
+		prev := env.Hash()
+		root.Version, root.Prev, root.Nonce, root.Topics = uint64(v), &prev, nil, []string{topics(v)}
+		if env, err = root.Sign(a.root); err == nil {
+			all = append(all, encode(a.t, env, nil))
+		}
+	}
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return all
+}
+
 func (a *author) manifest(seq uint64, prev channel.Hash, title string) (channel.Envelope, []byte) {
 	m := channel.Manifest{
 		Format: 1, Channel: a.id, Root: 1, Log: a.key.Public(), Seq: seq, Issued: a.issued,

@@ -40,12 +40,14 @@ type Past interface {
 }
 
 // Index finds channels. What is not known gives an error that wraps
-// fs.ErrNotExist.
+// fs.ErrNotExist. Topics are those that the newest roots name; SomeOn is at
+// most most of the channels whose newest roots name the topic, a random choice
+// in random order.
 type Index interface {
 	Channel(ctx context.Context, id channel.ID) (catalog.Info, error)
 	ByDiscovery(ctx context.Context, key channel.Hash) (channel.ID, error)
-	Channels(ctx context.Context) ([]catalog.Info, error)
-	ListedOn(ctx context.Context, topic string) ([]catalog.Listing, error)
+	Topics(ctx context.Context) ([]string, error)
+	SomeOn(ctx context.Context, topic string, most int) ([]channel.ID, error)
 }
 
 // Ledger is what this node knows of channels; *catalog.Catalog is one. All

@@ -82,6 +82,11 @@ func (l *fakeLedger) offer(e []byte, gossip bool) feed.Outcome {
 		return feed.Refuse(err)
 	}
 	c := l.channels[it.Channel]
+	for _, other := range l.channels {
+		if it.Channel.IsZero() && other.machine.State().RootHash == it.Prev {
+			c = other
+		}
+	}
 	if c == nil {
 		return feed.Outcome{Verdict: feed.Ignored, Kind: it.Kind, Channel: it.Channel, Hash: it.Hash, Err: catalog.ErrUnknown}
 	}
@@ -137,29 +142,25 @@ func (l *fakeLedger) ByDiscovery(_ context.Context, key channel.Hash) (channel.I
 	return channel.ID{}, fmt.Errorf("fake: %w", fs.ErrNotExist)
 }
 
-func (l *fakeLedger) Channels(ctx context.Context) ([]catalog.Info, error) {
+func (l *fakeLedger) Topics(context.Context) ([]string, error) {
 	l.mu.Lock()
-	ids := make([]channel.ID, 0, len(l.channels))
-	for id := range l.channels {
-		ids = append(ids, id)
+	defer l.mu.Unlock()
+	var out []string
+	for _, c := range l.channels {
+		if root := c.machine.State().Root; root != nil {
+			out = append(out, root.Topics...)
+		}
 	}
-	l.mu.Unlock()
-	var infos []catalog.Info
-	for _, id := range ids {
-		info, _ := l.Channel(ctx, id)
-		infos = append(infos, info)
-	}
-	return infos, nil
+	return out, nil
 }
 
-func (l *fakeLedger) ListedOn(ctx context.Context, topic string) ([]catalog.Listing, error) {
-	infos, _ := l.Channels(ctx)
-	var out []catalog.Listing
-	for _, info := range infos {
-		if slices.Contains(info.Root.Topics, topic) {
-			roots, _ := l.Roots(ctx, info.ID, 1, 100, 1<<20)
-			heads, _ := l.Heads(ctx, info.ID)
-			out = append(out, catalog.Listing{ID: info.ID, Title: info.Root.Title, Roots: roots, Root: roots[len(roots)-1], Heads: heads})
+func (l *fakeLedger) SomeOn(_ context.Context, topic string, most int) ([]channel.ID, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []channel.ID
+	for id, c := range l.channels {
+		if root := c.machine.State().Root; root != nil && len(out) < most && slices.Contains(root.Topics, topic) {
+			out = append(out, id)
 		}
 	}
 	return out, nil

@@ -3,6 +3,7 @@ package gossip
 import (
 	"time"
 
+	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/libp2p/go-libp2p/core/protocol"
 )
 
@@ -45,14 +46,14 @@ const (
 )
 
 const (
-	maxRPC      = MaxMessage + 64<<10 // one gossipsub RPC, control messages included
-	maxRequest  = 4 << 10             // one encoded request
-	maxFrame    = MaxAnswer + 64<<10  // one encoded frame of an answer
-	maxRequests = 8192                // on one stream
-	maxLogs     = 128                 // logs in one section: current publishers and revoked ones
-	maxRoots    = 8                   // roots of one channel in a listing
-	maxForks    = 16                  // proofs of forks of one channel
-	maxProof    = 128 << 10           // bytes of one proof of a fork that is told of
+	maxRPC      = MaxMessage + 64<<10    // one gossipsub RPC, control messages included
+	maxRequest  = 4 << 10                // one encoded request
+	maxFrame    = MaxAnswer + 64<<10     // one encoded frame of an answer
+	maxRequests = 8192                   // on one stream
+	maxLogs     = 128                    // logs in one section: current publishers and revoked ones
+	maxRoots    = catalog.MaxListedRoots // roots of one channel in a listing
+	maxForks    = 16                     // proofs of forks of one channel
+	maxProof    = 128 << 10              // bytes of one proof of a fork that is told of
 
 	maxServed   = 128 // sync streams served at once, all peers together
 	maxSessions = 16  // sync streams of our own at once

@@ -140,7 +140,7 @@ func TestNinthStreamOfOnePeerIsRefused(t *testing.T) {
 	}
 }
 
-func TestListingFloodIsCapped(t *testing.T) {
+func TestSybilChannelsFloodOfAListingIsCapped(t *testing.T) {
 	g, l := offline(t)
 	if err := g.Listen("test"); err != nil {
 		t.Fatal(err)

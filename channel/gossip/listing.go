@@ -17,8 +17,9 @@ import (
 // errFull: the topic's listing has no room for one more channel.
 var errFull = errors.New("listing is full")
 
-// checkListing checks that envelopes list one channel on the topic: roots from
-// version 1 on, the last of them naming the topic, and then heads. It returns
+// checkListing checks that envelopes list one channel on the topic: at most
+// maxRoots roots from version 1 on, the last of them naming the topic, and then
+// heads. It returns
 // the channel. The signatures of version 1 are verified, those of the others
 // by the Ledger. Whatever it refuses, every honest node refuses, except for
 // what wraps channel.ErrVersion.
@@ -36,6 +37,9 @@ func checkListing(topic string, envelopes [][]byte) (channel.ID, error) {
 			env, err := channel.DecodeEnvelope(e)
 			if err != nil {
 				return id, err
+			}
+			if i == maxRoots {
+				return id, fmt.Errorf("listing with more than %d roots: %w", maxRoots, channel.ErrLimit)
 			}
 			if i == 0 {
 				last, err = channel.VerifyRoot(env, nil)
@@ -128,26 +132,35 @@ func (g *Gossip) judgeTopic(ctx context.Context, in *interest, src peer.ID, data
 	return t.result()
 }
 
-// listings returns what this node would say about its channels on the topic,
-// one section each, in no fixed order.
-func listings(known []catalog.Listing) []section {
-	sections := make([]section, 0, min(len(known), MaxListed))
-	for _, l := range known {
-		if len(sections) == MaxListed {
-			break
-		}
-		if len(l.Roots) == 0 {
-			continue
-		}
-		s := section{Key: l.ID.Discovery(), Items: slices.Clone(l.Roots[:min(len(l.Roots), maxRoots)])}
-		if len(l.Roots) <= maxRoots {
-			room := MaxItems - len(s.Items)
-			s.Items = append(s.Items, l.Heads[:min(len(l.Heads), room)]...)
-		}
-		for s.size() > MaxAnswer && len(s.Items) > 1 {
-			s.Items = s.Items[:len(s.Items)-1]
-		}
-		sections = append(sections, s)
+// listing returns what this node says about a channel on a topic. It reports
+// false where it has nothing to say that proves itself: it lacks the roots, or
+// a listing holds too few of them to reach one that names the topic.
+func listing(ctx context.Context, l Past, id channel.ID, topic string) (section, bool, error) {
+	roots, err := l.Roots(ctx, id, 1, maxRoots+1, MaxAnswer)
+	if err != nil || len(roots) == 0 {
+		return section{}, false, err
 	}
-	return sections
+	more := len(roots) > maxRoots
+	roots = roots[:min(len(roots), maxRoots)]
+	env, err := channel.DecodeEnvelope(roots[len(roots)-1])
+	if err != nil {
+		return section{}, false, err
+	}
+	last, err := channel.OpenRoot(env)
+	if err != nil {
+		return section{}, false, err
+	}
+	s := section{Key: id.Discovery(), Items: roots}
+	if more || !slices.Contains(last.Topics, topic) {
+		return s, slices.Contains(last.Topics, topic), nil
+	}
+	heads, err := l.Heads(ctx, id)
+	if err != nil {
+		return section{}, false, err
+	}
+	s.Items = append(s.Items, heads[:min(len(heads), MaxItems-len(roots))]...)
+	for s.size() > MaxAnswer && len(s.Items) > len(roots) {
+		s.Items = s.Items[:len(s.Items)-1]
+	}
+	return s, true, nil
 }

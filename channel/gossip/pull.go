@@ -175,15 +175,20 @@ func (p *puller) channel(ctx context.Context, id channel.ID, s section) (brought
 // missing returns what the peer has, by its own account, and we have not: the
 // next part of everything. Where its log ends at the same number as ours but
 // with another hash, the manifest is asked for as proof of a fork. Of a
-// channel that is merely listed, manifests are not wanted.
+// channel that is merely listed, manifests are not wanted, nor more roots than
+// a listing holds.
 func missing(info catalog.Info, s section) []feed.Range {
 	var ranges []feed.Range
 	version := uint64(0)
 	if info.HasRoot {
 		version = info.Root.Version
 	}
-	if s.Root > version {
-		ranges = append(ranges, feed.Range{From: version + 1, To: min(s.Root, version+MaxRange)})
+	newest := s.Root
+	if info.Reason == catalog.Listed {
+		newest = min(newest, maxRoots)
+	}
+	if newest > version {
+		ranges = append(ranges, feed.Range{From: version + 1, To: min(newest, version+MaxRange)})
 	}
 	if info.Reason == catalog.Listed {
 		return ranges

@@ -66,6 +66,9 @@ func (g *Gossip) open(name string, j judge) (*room, error) {
 // enter joins the room of the interest for hearing and relaying, and wants a
 // session with everybody who is or comes in. Entering twice is entering once.
 func (g *Gossip) enter(in *interest) error {
+	if in.listed != nil {
+		g.countListed(in) // reads the Ledger, and so before the lock
+	}
 	g.opening.Lock()
 	defer g.opening.Unlock()
 	if g.interest(in.target) != in {
@@ -74,9 +77,6 @@ func (g *Gossip) enter(in *interest) error {
 	r, err := g.open(in.room, g.judgeFor(in.target))
 	if err != nil || r.cancel != nil {
 		return err
-	}
-	if in.listed != nil {
-		g.countListed(in)
 	}
 	relay, err := r.topic.Relay()
 	if err != nil {
@@ -163,12 +163,12 @@ func (g *Gossip) judgeFor(t target) judge {
 func (g *Gossip) countListed(in *interest) {
 	ctx, cancel := g.short()
 	defer cancel()
-	known, err := g.cfg.Ledger.ListedOn(ctx, in.topic)
+	known, err := g.cfg.Ledger.SomeOn(ctx, in.topic, MaxListed)
 	if err != nil {
 		return
 	}
-	for _, l := range known {
-		in.listed.add(l.ID)
+	for _, id := range known {
+		in.listed.add(id)
 	}
 }
 
@@ -185,13 +185,11 @@ func (g *Gossip) topicOf(ctx context.Context, key channel.Hash) (string, bool) {
 	if ok || !stale {
 		return topic, ok
 	}
-	infos, err := g.cfg.Ledger.Channels(ctx)
+	topics, err := g.cfg.Ledger.Topics(ctx)
 	if err != nil {
 		return "", false
 	}
-	for _, info := range infos {
-		g.learn(&info.Root)
-	}
+	g.learnTopics(topics)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	topic, ok = g.byKey[key]
@@ -200,12 +198,15 @@ func (g *Gossip) topicOf(ctx context.Context, key channel.Hash) (string, bool) {
 
 // learn remembers the topics of a root that the Ledger has accepted.
 func (g *Gossip) learn(root *channel.Root) {
-	if root == nil {
-		return
+	if root != nil {
+		g.learnTopics(root.Topics)
 	}
+}
+
+func (g *Gossip) learnTopics(topics []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, t := range root.Topics {
+	for _, t := range topics {
 		if len(g.byKey) < maxTopicKeys {
 			g.byKey[channel.TopicKey(t)] = t
 		}

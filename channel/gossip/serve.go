@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
+	"iter"
 	"sync"
 	"time"
 
@@ -86,39 +86,51 @@ func (s *server) answer(ctx context.Context, c conn, r request) error {
 	}
 }
 
-// heads tells for every channel asked for that is known here: the newest root
-// version, how far each log goes, and the heads.
+// heads tells for every channel asked for that is known here how far it goes.
 func (s *server) heads(ctx context.Context, c conn, r request) error {
-	var sections []section
-	for _, key := range r.Keys {
-		info, err := s.lookup(ctx, key)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.HasRoot {
-			continue
-		} else if err != nil {
-			return err
-		}
-		sec := section{Key: key, Root: info.Root.Version}
-		for _, l := range info.Logs {
-			if l.Seq > 0 && len(sec.Logs) < maxLogs {
-				sec.Logs = append(sec.Logs, logState{Log: l.Log, Seq: l.Seq, Hash: l.Hash})
+	return s.sections(c, func(yield func(section, error) bool) {
+		for _, key := range r.Keys {
+			sec, err := s.state(ctx, key)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if !yield(sec, err) {
+				return
 			}
 		}
-		heads, err := s.ledger.Heads(ctx, info.ID)
-		if err != nil {
-			return err
-		}
-		sec.Items = heads[:min(len(heads), MaxItems)]
-		for sec.size() > MaxAnswer {
-			sec.Items = sec.Items[:len(sec.Items)-1]
-		}
-		if info.Forked {
-			if err := s.forks(ctx, info.ID, &sec); err != nil {
-				return err
-			}
-		}
-		sections = append(sections, sec)
+	})
+}
+
+// state is a channel's newest root version, how far each log goes, the heads,
+// and proofs of forks. It gives fs.ErrNotExist where no root is here.
+func (s *server) state(ctx context.Context, key channel.Hash) (section, error) {
+	info, err := s.lookup(ctx, key)
+	if err != nil {
+		return section{}, err
 	}
-	return s.sections(c, sections)
+	if !info.HasRoot {
+		return section{}, fs.ErrNotExist
+	}
+	sec := section{Key: key, Root: info.Root.Version}
+	for _, l := range info.Logs {
+		if l.Seq > 0 && len(sec.Logs) < maxLogs {
+			sec.Logs = append(sec.Logs, logState{Log: l.Log, Seq: l.Seq, Hash: l.Hash})
+		}
+	}
+	heads, err := s.ledger.Heads(ctx, info.ID)
+	if err != nil {
+		return section{}, err
+	}
+	sec.Items = heads[:min(len(heads), MaxItems)]
+	for sec.size() > MaxAnswer {
+		sec.Items = sec.Items[:len(sec.Items)-1]
+	}
+	if info.Forked {
+		if err := s.forks(ctx, info.ID, &sec); err != nil {
+			return section{}, err
+		}
+	}
+	return sec, nil
 }
 
 // knocks passes on who has more than we, and answers nothing.
@@ -159,36 +171,42 @@ func isRoot(envelope []byte) bool {
 // listing tells which channels are on a topic. If there are more than
 // MaxListed, it is a random choice, so that who asks often learns of all.
 func (s *server) listing(ctx context.Context, c conn, r request) error {
-	var sections []section
-	if topic, ok := s.topicOf(ctx, r.Keys[0]); ok {
-		known, err := s.ledger.ListedOn(ctx, topic)
+	topic, ok := s.topicOf(ctx, r.Keys[0])
+	if !ok {
+		return s.write(c, answer{})
+	}
+	ids, err := s.ledger.SomeOn(ctx, topic, MaxListed)
+	if err != nil {
+		return err
+	}
+	return s.sections(c, func(yield func(section, error) bool) {
+		for _, id := range ids {
+			sec, ok, err := listing(ctx, s.ledger, id, topic)
+			if (ok || err != nil) && !yield(sec, err) {
+				return
+			}
+		}
+	})
+}
+
+// sections writes sections in as few frames as fit, and holds no more of them
+// in memory than one frame and the section after it.
+func (s *server) sections(c conn, all iter.Seq2[section, error]) error {
+	var frame []section
+	items, size := 0, 0
+	for sec, err := range all {
 		if err != nil {
 			return err
 		}
-		rand.Shuffle(len(known), func(i, j int) { known[i], known[j] = known[j], known[i] })
-		sections = listings(known)
-	}
-	return s.sections(c, sections)
-}
-
-// sections writes sections in as few frames as fit.
-func (s *server) sections(c conn, all []section) error {
-	for {
-		items, size, n := 0, 0, 0
-		for n < len(all) {
-			sec := all[n]
-			if n > 0 && (items+len(sec.Items) > MaxItems || size+sec.size() > MaxAnswer) {
-				break
+		if len(frame) > 0 && (items+len(sec.Items) > MaxItems || size+sec.size() > MaxAnswer) {
+			if err := s.write(c, answer{Sections: frame, More: true}); err != nil {
+				return err
 			}
-			items, size, n = items+len(sec.Items), size+sec.size(), n+1
+			frame, items, size = nil, 0, 0
 		}
-		if err := s.write(c, answer{Sections: all[:n], More: n < len(all)}); err != nil {
-			return err
-		}
-		if all = all[n:]; len(all) == 0 {
-			return nil
-		}
+		frame, items, size = append(frame, sec), items+len(sec.Items), size+sec.size()
 	}
+	return s.write(c, answer{Sections: frame})
 }
 
 // items answers a request for roots or manifests with as many frames as it
