@@ -175,13 +175,3 @@ func (e Envelope) Verify() error {
 	}
 	return nil
 }
-
-// VerifyBy is Verify, and each of keys must have signed; others may have, too.
-func (e Envelope) VerifyBy(keys ...PublicKey) error {
-	for _, key := range keys {
-		if !slices.Contains(e.Signers(), key) {
-			return fmt.Errorf("%w: none by key %s", ErrSignature, key.Short())
-		}
-	}
-	return e.Verify()
-}

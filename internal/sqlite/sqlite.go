@@ -88,32 +88,8 @@ func dataSource(path string, durable bool) (string, error) {
 	return (&url.URL{Scheme: "file", Path: abs, RawQuery: query.Encode()}).String(), nil
 }
 
-// Write runs fn in a transaction that holds the write lock from its beginning
-// and therefore cannot fail half-way because of another writer. It commits
-// when fn returns nil, and otherwise, also when fn panics, leaves no trace.
-//
-// fn must use nothing but tx: another connection that wants to write would
-// wait for fn. SQLite has one writer at a time, so a caller with several
-// goroutines queues them itself, before Write, where waiting can end with a
-// context.
-func Write(ctx context.Context, db *sql.DB, fn func(tx *sql.Tx) error) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("beginning transaction: %w", err)
-	}
-	defer tx.Rollback() // after a commit it does nothing
-	if err := fn(tx); err != nil {
-		return err
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("committing: %w", err)
-	}
-	return nil
-}
-
 // Result codes of SQLite, in the lower 8 bits of what Error.Code gives.
 const (
-	codeBusy        = 5
 	codeCorrupt     = 11
 	codeFull        = 13
 	codeNotDatabase = 26
@@ -129,10 +105,6 @@ func IsDamaged(err error) bool {
 // IsFull reports whether err says that the disk, or the file's own limit, has
 // no room for a write. The transaction was rolled back.
 func IsFull(err error) bool { return code(err) == codeFull }
-
-// IsBusy reports whether err says that another process kept its lock for
-// longer than a connection waits.
-func IsBusy(err error) bool { return code(err) == codeBusy }
 
 // code returns err's primary result code, 0 if it has none.
 func code(err error) int {

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"os"
@@ -92,51 +91,13 @@ func TestPathsWithCharactersOfURIsAreTakenAsTheyAre(t *testing.T) {
 	}
 }
 
-func TestWriteCommitsOrLeavesNoTrace(t *testing.T) {
-	db := open(t, filepath.Join(t.TempDir(), "x.db"), false)
-	insert := func(tx *sql.Tx) error {
-		_, err := tx.Exec("INSERT INTO t VALUES (1)")
-		return err
-	}
-	if err := Write(t.Context(), db, func(tx *sql.Tx) error {
-		if _, err := tx.Exec("CREATE TABLE t (a)"); err != nil {
-			return err
-		}
-		return insert(tx)
-	}); err != nil {
-		t.Fatal(err)
-	}
-	stop := errors.New("stop")
-	if err := Write(t.Context(), db, func(tx *sql.Tx) error { return errors.Join(insert(tx), stop) }); !errors.Is(err, stop) {
-		t.Errorf("got %v, want the function's error", err)
-	}
-	func() {
-		defer func() { _ = recover() }()
-		_ = Write(t.Context(), db, func(tx *sql.Tx) error {
-			if err := insert(tx); err != nil {
-				t.Error(err)
-			}
-			panic("stop")
-		})
-	}()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := Write(ctx, db, insert); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want context.Canceled", err)
-	}
-	var n int
-	if err := db.QueryRow("SELECT count(*) FROM t").Scan(&n); err != nil || n != 1 {
-		t.Errorf("%d rows (%v), want 1", n, err)
-	}
-}
-
 func TestAFileThatIsNoDatabaseIsToldApart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	if err := os.WriteFile(path, []byte("this is a text, and it is long enough to hold what SQLite would have as a header: 100 bytes, and a bit more"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err := Open(t.Context(), path, true)
-	if !IsDamaged(err) || IsFull(err) || IsBusy(err) {
+	if !IsDamaged(err) || IsFull(err) {
 		t.Errorf("got %v, want an error of a damaged file", err)
 	}
 	if _, err := Open(t.Context(), filepath.Join(t.TempDir(), "no", "folder"), true); !errors.Is(err, os.ErrNotExist) {
