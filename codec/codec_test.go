@@ -55,23 +55,23 @@ func TestFileComesBackAsItWas(t *testing.T) {
 	}
 }
 
-// checkTree promises that Leaves tile the file and Blobs names every blob once.
+// checkTree promises that Chunks tile the file and Blobs names every blob once.
 func checkTree(t *testing.T, store *blobs, f File, maxRefs, chunks int) {
 	t.Helper()
 	tr := &tree{store, f, uint64(maxRefs)}
-	leaves, err := slice(tr.leaves(t.Context(), 0))
-	if err != nil || len(leaves) != chunks {
-		t.Fatalf("%d leaves, want %d: %v", len(leaves), chunks, err)
+	listed, err := slice(tr.chunks(t.Context(), 0))
+	if err != nil || len(listed) != chunks {
+		t.Fatalf("%d chunks, want %d: %v", len(listed), chunks, err)
 	}
 	offset := uint64(0)
-	for i, leaf := range leaves {
-		if leaf.Index != uint64(i) || leaf.Offset != offset {
-			t.Errorf("leaf %d: index %d, offset %d, want offset %d", i, leaf.Index, leaf.Offset, offset)
+	for i, chunk := range listed {
+		if chunk.Index != uint64(i) || chunk.Offset != offset {
+			t.Errorf("chunk %d: index %d, offset %d, want offset %d", i, chunk.Index, chunk.Offset, offset)
 		}
-		offset += leaf.Ref.Size
+		offset += chunk.Ref.Size
 	}
 	if offset != f.Size {
-		t.Errorf("leaves end at %d of %d", offset, f.Size)
+		t.Errorf("chunks end at %d of %d", offset, f.Size)
 	}
 	ids, err := slice(tr.blobs(t.Context()))
 	if err != nil || len(ids) != len(store.m) {
@@ -87,9 +87,9 @@ func checkTree(t *testing.T, store *blobs, f File, maxRefs, chunks int) {
 		}
 		seen[id] = true
 	}
-	from, err := slice(tr.leaves(t.Context(), f.Size/2))
-	if want := leaves[min(int(f.Size/2/MinChunkSize), chunks-1):]; err != nil || len(want) != len(from) && f.Size > 0 {
-		t.Errorf("%d leaves from the middle, want %d, %v", len(from), len(want), err)
+	from, err := slice(tr.chunks(t.Context(), f.Size/2))
+	if want := listed[min(int(f.Size/2/MinChunkSize), chunks-1):]; err != nil || len(want) != len(from) && f.Size > 0 {
+		t.Errorf("%d chunks from the middle, want %d, %v", len(from), len(want), err)
 	}
 }
 

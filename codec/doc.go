@@ -3,7 +3,7 @@
 // release's blobs in clear.
 //
 // The format is normative in docs/blobs.md; this package is its only
-// implementation. Encode writes a file, NewReader reads one, Leaves and Blobs
+// implementation. Encode writes a file, NewReader reads one, Chunks and Blobs
 // walk its tree without opening a chunk. All of them work in memory that does
 // not grow with the file.
 //

@@ -65,7 +65,7 @@ func FuzzIndex(f *testing.F) {
 }
 
 // FuzzTree reads a file whose index is the fuzzer's: any number of levels, each
-// the same plaintext or its chunks. Nothing crashes, and what Leaves yields
+// the same plaintext or its chunks. Nothing crashes, and what Chunks yields
 // tiles the file.
 func FuzzTree(f *testing.F) {
 	f.Add(uint64(3*chunk64+100), uint8(1), binary.BigEndian.AppendUint64(nil, chunk64), uint8(1))
@@ -98,17 +98,17 @@ func FuzzTree(f *testing.F) {
 		file := File{Root: root, Depth: depth, Size: size}
 		end := uint64(0)
 		tr := &tree{store, file, maxRefs}
-		for leaf, err := range tr.leaves(context.Background(), 0) {
+		for chunk, err := range tr.chunks(context.Background(), 0) {
 			if err != nil {
 				return
 			}
-			if leaf.Offset != end || leaf.Ref.Size == 0 && size > 0 || leaf.Ref.Size > MaxChunkSize {
-				t.Fatalf("leaf at %d of %d bytes, want offset %d", leaf.Offset, leaf.Ref.Size, end)
+			if chunk.Offset != end || chunk.Ref.Size == 0 && size > 0 || chunk.Ref.Size > MaxChunkSize {
+				t.Fatalf("chunk at %d of %d bytes, want offset %d", chunk.Offset, chunk.Ref.Size, end)
 			}
-			end += leaf.Ref.Size
+			end += chunk.Ref.Size
 		}
 		if end != size {
-			t.Fatalf("leaves end at %d of %d", end, size)
+			t.Fatalf("chunks end at %d of %d", end, size)
 		}
 		if _, err := newReader(context.Background(), store, file, maxRefs).ReadAt(make([]byte, 1), 0); err == io.EOF && size > 0 {
 			t.Fatal("no first byte")

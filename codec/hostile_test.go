@@ -17,7 +17,7 @@ const chunk64 = MinChunkSize
 func everyWayIn(t *testing.T, src blobnet.Source, f File) map[string]error {
 	t.Helper()
 	errs := make(map[string]error)
-	_, errs["Leaves"] = slice(Leaves(t.Context(), src, f))
+	_, errs["Chunks"] = slice(Chunks(t.Context(), src, f))
 	_, errs["Blobs"] = slice(Blobs(t.Context(), src, f))
 	_, errs["WriteTo"] = NewReader(t.Context(), src, f).WriteTo(io.Discard)
 	_, errs["Read"] = io.Copy(io.Discard, struct{ io.Reader }{NewReader(t.Context(), src, f)})
@@ -136,7 +136,7 @@ func TestInnerIndexThatLiesIsRefused(t *testing.T) {
 	const size = full + chunk64 + 100
 	first, second := h.putIndex(1, h.refs(MaxRefs), full), h.putIndex(1, h.refs(1, h.tail), chunk64+100)
 	file := func(refs ...Ref) File { return File{Root: h.putIndex(2, refs, size), Depth: 2, Size: size} }
-	if errs := everyWayIn(t, h, file(first, second)); errs["Leaves"] != nil || errs["ReadAt"] != nil || !errors.Is(errs["WriteTo"], ErrHash) {
+	if errs := everyWayIn(t, h, file(first, second)); errs["Chunks"] != nil || errs["ReadAt"] != nil || !errors.Is(errs["WriteTo"], ErrHash) {
 		t.Fatal("the good one", errs)
 	}
 	for what, f := range map[string]File{
@@ -155,7 +155,7 @@ func TestInnerIndexThatLiesIsRefused(t *testing.T) {
 		"a root of level 3":               {Root: h.putIndex(3, []Ref{first, second}, size), Depth: 2, Size: size},
 	} {
 		errs := everyWayIn(t, h, f)
-		wantAll(t, what, map[string]error{"Leaves": errs["Leaves"], "Blobs": errs["Blobs"], "ReadAt": errs["ReadAt"], "WriteTo": errs["WriteTo"]}, ErrIndex)
+		wantAll(t, what, map[string]error{"Chunks": errs["Chunks"], "Blobs": errs["Blobs"], "ReadAt": errs["ReadAt"], "WriteTo": errs["WriteTo"]}, ErrIndex)
 	}
 }
 
@@ -220,9 +220,9 @@ func TestFileThatCannotBeIsRefused(t *testing.T) {
 		_, readAt := r.ReadAt(make([]byte, 1), 0)
 		_, read := r.Read(make([]byte, 1))
 		_, writeTo := r.WriteTo(io.Discard)
-		_, leaves := slice(Leaves(t.Context(), store, f))
+		_, chunks := slice(Chunks(t.Context(), store, f))
 		_, ids := slice(Blobs(t.Context(), store, f))
-		wantAll(t, what, map[string]error{"ReadAt": readAt, "Read": read, "WriteTo": writeTo, "Leaves": leaves, "Blobs": ids}, ErrIndex)
+		wantAll(t, what, map[string]error{"ReadAt": readAt, "Read": read, "WriteTo": writeTo, "Chunks": chunks, "Blobs": ids}, ErrIndex)
 		if store.gets > 0 {
 			t.Errorf("%s: a blob was asked for", what)
 		}
@@ -332,29 +332,29 @@ func TestWalkHoldsNoMoreThanItMust(t *testing.T) {
 	first, second := h.putIndex(1, h.refs(MaxRefs), full), h.putIndex(1, h.refs(1, h.tail), chunk64+100)
 	f := File{Root: h.putIndex(2, []Ref{first, second}, full+chunk64+100), Depth: 2, Size: full + chunk64 + 100}
 	n := 0
-	for _, err := range Leaves(context.Background(), h, f) {
+	for _, err := range Chunks(context.Background(), h, f) {
 		if n++; err != nil {
 			t.Fatal(err)
 		}
 		if n == 1 && h.gets != 2 || n == MaxRefs && h.gets != 2 || n == MaxRefs+1 && h.gets != 3 {
-			t.Errorf("at leaf %d: %d blobs were got", n, h.gets)
+			t.Errorf("at chunk %d: %d blobs were got", n, h.gets)
 		}
 	}
 	if n != MaxRefs+2 {
-		t.Errorf("%d leaves", n)
+		t.Errorf("%d chunks", n)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	n = 0
 	var last error
-	for _, err := range Leaves(ctx, h, f) {
+	for _, err := range Chunks(ctx, h, f) {
 		if n++; n == 3 {
 			cancel()
 		}
 		last = err
 	}
 	if n != 4 || !errors.Is(last, context.Canceled) {
-		t.Errorf("after a cancel: %d leaves, %v", n, last)
+		t.Errorf("after a cancel: %d chunks, %v", n, last)
 	}
 	for range Blobs(t.Context(), h, f) {
 		break // no panic, and no more

@@ -100,23 +100,23 @@ func (r *Reader) ReadAt(p []byte, off int64) (n int, err error) {
 
 // readChunk reads into p what one chunk has from off on.
 func (r *Reader) readChunk(p []byte, off uint64) (int, error) {
-	leaf, err := r.leaf(off)
+	chunk, err := r.chunkAt(off)
 	if err != nil {
 		return 0, err
 	}
-	size := leaf.Ref.Size
-	e := r.chunks.peek(leaf.Offset)
-	if e == nil && off == leaf.Offset && uint64(len(p)) >= size && uint64(PaddedSize(int(size))) == size {
-		return int(size), r.open(p[:0:size], leaf.Ref) // the whole of it: no need to keep a copy
+	size := chunk.Ref.Size
+	e := r.chunks.peek(chunk.Offset)
+	if e == nil && off == chunk.Offset && uint64(len(p)) >= size && uint64(PaddedSize(int(size))) == size {
+		return int(size), r.open(p[:0:size], chunk.Ref) // the whole of it: no need to keep a copy
 	}
 	if e == nil {
-		e, err = r.chunks.get(leaf.Offset, func() ([]byte, error) { return r.loadChunk(leaf.Ref) })
+		e, err = r.chunks.get(chunk.Offset, func() ([]byte, error) { return r.loadChunk(chunk.Ref) })
 		if err != nil {
 			return 0, err
 		}
 	}
 	defer r.chunks.put(e)
-	return copy(p, e.value[off-leaf.Offset:]), nil
+	return copy(p, e.value[off-chunk.Offset:]), nil
 }
 
 // open opens a full chunk into dst.
@@ -159,15 +159,15 @@ func (r *Reader) giveBuffer(b []byte) {
 	}
 }
 
-// leaf returns the chunk that holds the byte at off, which is in the file.
-func (r *Reader) leaf(off uint64) (Leaf, error) {
+// chunkAt returns the chunk that holds the byte at off, which is in the file.
+func (r *Reader) chunkAt(off uint64) (Chunk, error) {
 	level := int(r.tree.file.Depth)
 	ref := r.tree.file.Root
 	var base, chunkSize uint64
 	for ; level > 0; level-- {
 		below, err := r.index(ref, level, base, chunkSize)
 		if err != nil {
-			return Leaf{}, err
+			return Chunk{}, err
 		}
 		chunkSize = below.chunkSize
 		full := span(chunkSize, level-1, r.tree.maxRefs)
@@ -175,11 +175,11 @@ func (r *Reader) leaf(off uint64) (Leaf, error) {
 		ref = below.refs[i]
 		base += i * full
 	}
-	leaf := Leaf{Ref: ref, Offset: base}
+	chunk := Chunk{Ref: ref, Offset: base}
 	if chunkSize > 0 {
-		leaf.Index = base / chunkSize
+		chunk.Index = base / chunkSize
 	}
-	return leaf, nil
+	return chunk, nil
 }
 
 // index returns the refs of an index blob, the root if it is of the file's own depth.

@@ -7,44 +7,44 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet"
 )
 
-// Leaf is one chunk of a file.
-type Leaf struct {
+// Chunk is where one chunk of a file is, and what opens it.
+type Chunk struct {
 	Ref    Ref
 	Offset uint64 // of its first byte in the file
 	Index  uint64 // from 0
 }
 
-// Leaves yields the chunks of f in file order. Index blobs are had from src one
+// Chunks yields the chunks of f in file order. Index blobs are had from src one
 // by one as the walk reaches them, and checked; no more than one per level is
 // held. After an error, which may be the first thing yielded, nothing follows.
-func Leaves(ctx context.Context, src blobnet.Source, f File) iter.Seq2[Leaf, error] {
+func Chunks(ctx context.Context, src blobnet.Source, f File) iter.Seq2[Chunk, error] {
 	t := &tree{src, f, MaxRefs}
-	return t.leaves(ctx, 0)
+	return t.chunks(ctx, 0)
 }
 
 // Blobs yields the ids of all blobs of f: every index blob before what lies
-// below it, and the chunks in file order. It opens index blobs as Leaves does,
+// below it, and the chunks in file order. It opens index blobs as Chunks does,
 // but needs no chunk. A hostile publisher may make it yield one id many times.
 func Blobs(ctx context.Context, src blobnet.Source, f File) iter.Seq2[blobnet.ID, error] {
 	t := &tree{src, f, MaxRefs}
 	return t.blobs(ctx)
 }
 
-func (t *tree) leaves(ctx context.Context, from uint64) iter.Seq2[Leaf, error] {
-	return func(yield func(Leaf, error) bool) {
+func (t *tree) chunks(ctx context.Context, from uint64) iter.Seq2[Chunk, error] {
+	return func(yield func(Chunk, error) bool) {
 		w := walker{tree: t, from: from}
 		w.visit = func(ref Ref, level int, offset uint64) bool {
 			if level > 0 {
 				return true
 			}
-			leaf := Leaf{Ref: ref, Offset: offset}
+			chunk := Chunk{Ref: ref, Offset: offset}
 			if w.chunkSize > 0 {
-				leaf.Index = offset / w.chunkSize
+				chunk.Index = offset / w.chunkSize
 			}
-			return yield(leaf, nil)
+			return yield(chunk, nil)
 		}
 		if err := w.walk(ctx); err != nil {
-			yield(Leaf{}, err)
+			yield(Chunk{}, err)
 		}
 	}
 }

@@ -10,9 +10,9 @@ import (
 
 // ahead is a chunk that WriteTo loads before its turn.
 type ahead struct {
-	leaf  Leaf
-	ready chan struct{} // closed when chunk and err are set
-	chunk []byte
+	chunk Chunk
+	ready chan struct{} // closed when plain and err are set
+	plain []byte
 	err   error
 }
 
@@ -45,8 +45,8 @@ func (r *Reader) writeRest(w io.Writer) (written int64, err error) {
 	queue := make(chan *ahead, window+1) // in file order; room for all slots and an error, so that sends never block
 	loads.Go(func() {
 		defer close(queue)
-		for leaf, err := range r.tree.leaves(ctx, uint64(r.offset)) {
-			a := &ahead{leaf: leaf, err: err, ready: make(chan struct{})}
+		for chunk, err := range r.tree.chunks(ctx, uint64(r.offset)) {
+			a := &ahead{chunk: chunk, err: err, ready: make(chan struct{})}
 			select {
 			case slots <- struct{}{}:
 			case <-ctx.Done():
@@ -68,7 +68,7 @@ func (r *Reader) writeRest(w io.Writer) (written int64, err error) {
 		if a.err != nil {
 			return written, fmt.Errorf("reading at offset %d: %w", r.offset, a.err)
 		}
-		part := a.chunk[uint64(r.offset)-a.leaf.Offset:]
+		part := a.plain[uint64(r.offset)-a.chunk.Offset:]
 		n, err := w.Write(part)
 		written += int64(n)
 		r.advance(part[:n])
@@ -78,16 +78,16 @@ func (r *Reader) writeRest(w io.Writer) (written int64, err error) {
 		if err != nil {
 			return written, fmt.Errorf("writing at offset %d: %w", r.offset, err)
 		}
-		r.giveBuffer(a.chunk)
+		r.giveBuffer(a.plain)
 		<-slots
 	}
 	return written, nil
 }
 
 func (a *ahead) load(ctx context.Context, r *Reader) {
-	blob, err := r.getBlob(ctx, a.leaf.Ref, r.takeBuffer())
+	blob, err := r.getBlob(ctx, a.chunk.Ref, r.takeBuffer())
 	if err == nil {
-		a.chunk, err = Open(blob[:0], blob, a.leaf.Ref)
+		a.plain, err = Open(blob[:0], blob, a.chunk.Ref)
 	}
 	a.err = err
 }

@@ -41,8 +41,8 @@ type assembly struct {
 
 // piece is one chunk of one target.
 type piece struct {
-	t    *target
-	leaf codec.Leaf
+	t     *target
+	chunk codec.Chunk
 }
 
 // run ends every target, or returns an error: that of the disk or ctx, or, with
@@ -108,7 +108,7 @@ func (a *assembly) pass(ctx context.Context) error {
 	a.cancel = cancel
 	a.finish = new(errgroup.Group)
 	a.finish.SetLimit(finishers)
-	err := fetch.Each(ctx, a.swarm, a.pieces(ctx), func(p piece) blobnet.ID { return p.leaf.Ref.ID },
+	err := fetch.Each(ctx, a.swarm, a.pieces(ctx), func(p piece) blobnet.ID { return p.chunk.Ref.ID },
 		func(p piece, blob []byte, local bool) error { return a.deliver(ctx, p, blob, local) })
 	if finishErr := a.finish.Wait(); finishErr != nil {
 		return finishErr // the cause of err, if that is any
@@ -131,7 +131,7 @@ func (a *assembly) pieces(ctx context.Context) iter.Seq2[piece, error] {
 }
 
 func (a *assembly) piecesOf(ctx context.Context, t *target, yield func(piece, error) bool) bool {
-	for leaf, err := range codec.Leaves(ctx, a.swarm, t.entry.File()) {
+	for chunk, err := range codec.Chunks(ctx, a.swarm, t.entry.File()) {
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return yield(piece{}, context.Cause(ctx))
@@ -147,11 +147,11 @@ func (a *assembly) piecesOf(ctx context.Context, t *target, yield func(piece, er
 		if t.over.Load() {
 			return true
 		}
-		if t.order.has(leaf.Offset) {
+		if t.order.has(chunk.Offset) {
 			continue
 		}
-		a.asked(leaf.Ref.ID, t)
-		if !yield(piece{t, leaf}, nil) {
+		a.asked(chunk.Ref.ID, t)
+		if !yield(piece{t, chunk}, nil) {
 			return false
 		}
 	}
@@ -182,19 +182,19 @@ func (a *assembly) came(id blobnet.ID) {
 // deliver opens a chunk into its file. An error is one of the disk and ends all.
 func (a *assembly) deliver(ctx context.Context, p piece, blob []byte, local bool) error {
 	t := p.t
-	a.came(p.leaf.Ref.ID)
+	a.came(p.chunk.Ref.ID)
 	if t.over.Load() {
 		return nil
 	}
 	buf := a.buffer()
-	plain, err := codec.Open(buf, blob, p.leaf.Ref)
+	plain, err := codec.Open(buf, blob, p.chunk.Ref)
 	if err != nil {
 		a.free(buf)
 		t.refuse(err) // the blob is the one that was signed for: asking others does not help
 		return nil
 	}
 	n := len(plain)
-	complete, err := t.write(p.leaf, plain, a.free)
+	complete, err := t.write(p.chunk, plain, a.free)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", t.out.full(t.name), err)
 	}

@@ -75,17 +75,17 @@ func (t *target) file() (*os.File, error) {
 
 // write takes in an opened chunk, in a buffer that goes back through free, and
 // reports whether the file is complete. Its errors are those of the disk.
-func (t *target) write(leaf codec.Leaf, plain []byte, free func([]byte)) (complete bool, err error) {
+func (t *target) write(chunk codec.Chunk, plain []byte, free func([]byte)) (complete bool, err error) {
 	f, err := t.file()
 	if err == nil {
-		_, err = f.WriteAt(plain, int64(leaf.Offset))
+		_, err = f.WriteAt(plain, int64(chunk.Offset))
 	}
 	if err != nil {
 		free(plain)
 		return false, err
 	}
-	startWriteback(f, int64(leaf.Offset), len(plain))
-	return t.order.add(leaf.Offset, plain, free)
+	startWriteback(f, int64(chunk.Offset), len(plain))
+	return t.order.add(chunk.Offset, plain, free)
 }
 
 // finish checks the complete file and gives it its name. It ends the target, or

@@ -42,8 +42,8 @@ func (f folderSource) Get(_ context.Context, id blobnet.ID, dst []byte) ([]byte,
 	return append(dst, data...), err
 }
 
-// leaves lists the chunks of the file that entry describes.
-func leaves(ctx context.Context, o options) ([]codec.Leaf, channel.FileEntry, error) {
+// chunks lists the chunks of the file that entry describes.
+func chunks(ctx context.Context, o options) ([]codec.Chunk, channel.FileEntry, error) {
 	doc, err := os.ReadFile(o.input)
 	if err != nil {
 		return nil, channel.FileEntry{}, err
@@ -52,12 +52,12 @@ func leaves(ctx context.Context, o options) ([]codec.Leaf, channel.FileEntry, er
 	if err != nil {
 		return nil, channel.FileEntry{}, err
 	}
-	var all []codec.Leaf
-	for leaf, err := range codec.Leaves(ctx, folderSource(o.home), entries[0].File()) {
+	var all []codec.Chunk
+	for chunk, err := range codec.Chunks(ctx, folderSource(o.home), entries[0].File()) {
 		if err != nil {
 			return nil, channel.FileEntry{}, err
 		}
-		all = append(all, leaf)
+		all = append(all, chunk)
 	}
 	return all, entries[0], nil
 }
@@ -68,7 +68,7 @@ func floorHost() (host.Host, error) {
 }
 
 func floorServe(ctx context.Context, o options) error {
-	all, _, err := leaves(ctx, o)
+	all, _, err := chunks(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func floorServe(ctx context.Context, o options) error {
 }
 
 func floorFetch(ctx context.Context, o options) error {
-	all, entry, err := leaves(ctx, o)
+	all, entry, err := chunks(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func floorFetch(ctx context.Context, o options) error {
 	return out.Close()
 }
 
-func floorStream(ctx context.Context, h host.Host, from peer.ID, which int, all []codec.Leaf, out *os.File) error {
+func floorStream(ctx context.Context, h host.Host, from peer.ID, which int, all []codec.Chunk, out *os.File) error {
 	s, err := h.NewStream(ctx, from, floorProtocol)
 	if err != nil {
 		return err
