@@ -13,7 +13,6 @@ import (
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/storetest"
-	"github.com/anonymous-media-library/aml/internal/flock"
 )
 
 // TestMain lets the test binary be the child process that a test kills.
@@ -153,7 +152,7 @@ func TestASecondOpenerIsRefused(t *testing.T) {
 	s := open(t, cfg)
 	id := put(t, s, 1, 100)
 	_, err := Open(cfg)
-	if !errors.Is(err, flock.ErrLocked) || !strings.Contains(err.Error(), cfg.Dir) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
+	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), cfg.Dir) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
 		t.Errorf("got %v, want ErrLocked with the folder and the process id", err)
 	}
 	wantBlob(t, s, id)

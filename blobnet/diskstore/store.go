@@ -18,7 +18,7 @@ import (
 type Config struct {
 	// Dir is the folder, made with mode 0700 if it is missing. One store at a
 	// time has it open: a second Open, by this or another process, gives an
-	// error that wraps flock.ErrLocked.
+	// error that wraps ErrLocked.
 	Dir string
 
 	// MaxSize is the quota in bytes of blobs; if zero, there is none. When a
@@ -35,6 +35,10 @@ type Config struct {
 	// their order matters, and it is kept when the clock is set back.
 	Now func() time.Time
 }
+
+// ErrLocked: the store is open already, here or in another process, whose id
+// the error's text has. Close it there, or use another folder.
+var ErrLocked = flock.ErrLocked
 
 const defaultMinFree = 256 << 20
 
