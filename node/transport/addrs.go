@@ -104,7 +104,7 @@ func isIP(code int) bool { return code == ma.P_IP4 || code == ma.P_IP6 }
 func withFreePort(a ma.Multiaddr) ma.Multiaddr {
 	ip, _ := ma.SplitFirst(a)
 	if ip == nil {
-		return DefaultListen()[0]
+		return defaultListen()[0]
 	}
 	return ip.Multiaddr().Encapsulate(ma.StringCast("/tcp/0"))
 }

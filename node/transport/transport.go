@@ -110,10 +110,10 @@ func (c *Config) validate() error {
 	return nil
 }
 
-// DefaultListen is what a Config without Listen listens on: all interfaces, at
+// defaultListen is what a Config without Listen listens on: all interfaces, at
 // a port that the system picks. IPv6 has to be asked for by address, so that
 // there is one port to show, and to open in a firewall.
-func DefaultListen() []ma.Multiaddr {
+func defaultListen() []ma.Multiaddr {
 	return []ma.Multiaddr{ma.StringCast("/ip4/0.0.0.0/tcp/0")}
 }
 
@@ -128,7 +128,7 @@ func New(cfg Config) (host.Host, error) {
 	localOnly := len(cfg.Listen) == 0
 	listen := cfg.Listen
 	if localOnly {
-		listen = DefaultListen()
+		listen = defaultListen()
 	}
 	limits, err := resourceManager(cfg.MaxConns, cfg.MaxMemory)
 	if err != nil {
@@ -187,7 +187,7 @@ func listenOn(h host.Host, a ma.Multiaddr) error {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("listening on %s: %w; stop that program, or listen elsewhere, for example with --listen %s, where port 0 picks a free one", a, ErrPortTaken, withFreePort(a))
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("listening on %s: no interface of this machine has that address; list yours and choose one, or use %s: %w", a, DefaultListen()[0], err)
+		return fmt.Errorf("listening on %s: no interface of this machine has that address; list yours and choose one, or use %s: %w", a, defaultListen()[0], err)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("listening on %s: the system does not permit it (ports below 1024 are privileged); use for example --listen %s: %w", a, withFreePort(a), err)
 	default:
