@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestRootsSucceedEachOtherByThresholdAndByRecovery(t *testing.T) {
+func TestRootKeyTheftIsMetByThresholdAndRecovery(t *testing.T) {
 	one := must(VerifyRoot(must(testRoot().Sign(testKey("root1")))(t), nil))(t)
 	two := must(VerifyRoot(must(testRoot2().Sign(testKeys("root1", "root2", "root3")...))(t), &one))(t)
 	if _, err := VerifyRoot(must(testRoot3().Sign(testKeys("root2", "root3", "root4")...))(t), &two); err != nil {
@@ -134,7 +134,7 @@ func TestPublisherMayNotSignAfterItsTime(t *testing.T) {
 	}
 }
 
-func TestHeadIsFreshUntilItExpires(t *testing.T) {
+func TestFreezeShowsWhenTheHeadExpires(t *testing.T) {
 	h := testHead()
 	if !h.FreshAt(h.Expires.Time().Add(-1)) || h.FreshAt(h.Expires.Time()) {
 		t.Error("freshness ends at the time of expiry")

@@ -344,3 +344,35 @@ func TestConfigIsChecked(t *testing.T) {
 		t.Error("no ledger was accepted")
 	}
 }
+
+// A follower that keeps the newest head and release to itself holds up nobody
+// who can reach another one.
+func TestWithheldHeadIsHadFromAnotherFollower(t *testing.T) {
+	a := newAuthor(t, "withheld")
+	withholder, honest := newNode(t, ""), newNode(t, "")
+	a.keep(withholder, 1)
+	if err := honest.ledger.Append(t.Context(), a.founding, a.all[0]); err != nil {
+		t.Fatal(err)
+	}
+	a.keep(honest, 2)
+	reader := newNode(t, "")
+	reader.follow(a)
+	connect(t, reader.host, withholder.host)
+	if err := reader.gossip.Sync(t.Context(), a.id, withholder.host.ID()); err != nil || reader.seq(a) != 1 {
+		t.Fatalf("from the withholder: %d releases, %v", reader.seq(a), err)
+	}
+	// A head is enough to know that there is more.
+	if o, err := reader.ledger.OfferGossip(t.Context(), a.head); err != nil || len(o.Want) != 1 {
+		t.Fatalf("the head: %+v, %v", o, err)
+	}
+	if info, err := reader.ledger.Channel(t.Context(), a.id); err != nil || !info.Behind || info.Fresh {
+		t.Errorf("a reader that lacks releases does not know it: %+v, %v", info, err)
+	}
+	connect(t, reader.host, honest.host)
+	if err := reader.gossip.Sync(t.Context(), a.id, honest.host.ID()); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := reader.ledger.Channel(t.Context(), a.id); err != nil || info.Behind || !info.Fresh || reader.seq(a) != 3 {
+		t.Errorf("after the honest one: %+v, %v", info, err)
+	}
+}

@@ -165,7 +165,7 @@ func TestPeerWithLessThanItSaysIsNoLiar(t *testing.T) {
 	}
 }
 
-func TestSilentPeerIsCutOff(t *testing.T) {
+func TestSlowMirrorThatIsSilentIsCutOff(t *testing.T) {
 	a := newAuthor(t, "silent")
 	a.release()
 	synctest.Test(t, func(t *testing.T) {
@@ -179,7 +179,7 @@ func TestSilentPeerIsCutOff(t *testing.T) {
 
 func skip2(c net.Conn) { skip(c) }
 
-func TestSlowDripIsCutOff(t *testing.T) {
+func TestSlowMirrorThatDripsIsCutOff(t *testing.T) {
 	a := newAuthor(t, "drip")
 	a.release()
 	synctest.Test(t, func(t *testing.T) {
@@ -200,7 +200,7 @@ func TestSlowDripIsCutOff(t *testing.T) {
 	})
 }
 
-func TestSlowHonestPeerIsWaitedFor(t *testing.T) {
+func TestSlowMirrorThatIsHonestIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthor(t, "modem")
 		for range 300 {
@@ -364,7 +364,7 @@ func TestHonestDeliveryGoesOnAmongHostilePeers(t *testing.T) {
 	})
 }
 
-func TestGarbageGossipIsRejectedPenalisedAndDoesNotStopTheHonest(t *testing.T) {
+func TestSpamByNonPublishersIsPenalisedAndDoesNotStopTheHonest(t *testing.T) {
 	a := newAuthor(t, "garbage")
 	publisher := newNode(t, "")
 	a.publish(publisher, 1)
