@@ -28,7 +28,7 @@ type Kind string
 // The kinds.
 const (
 	Media  Kind = "media"  // what is stale still plays
-	Update Kind = "update" // what is stale is not installed
+	Update Kind = "update" // what is stale ought not to be installed
 )
 
 func (k Kind) check() error {

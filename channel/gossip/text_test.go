@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/anonymous-media-library/aml/channel"
 )
 
 // These tests hold CHANNELS.md against the code.
@@ -85,15 +87,21 @@ func TestTextNamesEveryLimitOfTheWire(t *testing.T) {
 		{sync, fmt.Sprintf("at most %d envelopes and 1,048,576 bytes", MaxItems)},
 		{sync, fmt.Sprintf("at most %d, each log once", maxLogs)},
 		{sync, fmt.Sprintf("at most %d proofs, each of at most 131,072 bytes", maxForks)},
-		{sync, fmt.Sprintf("at most %d streams\nper peer", MaxStreams)},
+		{sync, fmt.Sprintf("at most %d streams per peer and %d in all", MaxStreams, maxServed)},
+		{sync, "at most 8,192 requests on one stream"},
+		{sync, fmt.Sprintf("a listing counts as %d, a knock as %d, and heads as 1 and 1 more for every full 8 keys",
+			request{Kind: askListing}.cost(), request{Kind: knock}.cost())},
+		{sync, fmt.Sprintf("its roots from version 1 on, at most %d", maxRoots)},
 		{sync, fmt.Sprintf("%d requests per second and peer, burst %d", askRate, askBurst)},
 	} {
 		if !strings.Contains(want.text, want.say) {
 			t.Errorf("the text does not say %q", want.say)
 		}
 	}
+	heads, items := request{Kind: askHeads, Keys: make([]channel.Hash, 15)}, request{Kind: askManifests}
 	if MaxMessage != 131072 || maxRequest != 4096 || maxFrame != 1114112 || MaxRange != 4096 || MaxAnswer != 1048576 ||
-		maxProof != 131072 || MaxListed != 1024 || MaxTopicsPerPeer != 1024 {
+		maxProof != 131072 || MaxListed != 1024 || MaxTopicsPerPeer != 1024 || maxRequests != 8192 ||
+		heads.cost() != 2 || items.cost() != 1 {
 		t.Error("a limit differs from what the text says")
 	}
 }
