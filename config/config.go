@@ -22,7 +22,7 @@ type Config struct {
 	Listen  []string // multiaddrs to listen on; none means loopback and LAN, any free port
 	Peers   []string // multiaddrs, each ending in /p2p/ID, to know beside discovery
 	LAN     bool     // find peers on the local network by mDNS
-	DHT     bool     // find peers by the distributed hash table of the peers already known
+	DHT     bool     // find peers by the DHT of the peers already known
 	Quota   int64    // bytes of blobs to keep; 0 means no limit
 	MinFree int64    // bytes that must stay free on the disk; a put that would go below is refused
 	Log     string   // debug, info, warn or error
@@ -43,7 +43,7 @@ func Keys() []Key {
 		{"listen", []string{}, "multiaddrs to listen on; none: loopback and LAN, any free port"},
 		{"peer", []string{}, "multiaddrs of peers to know beside discovery, each ending in /p2p/ID"},
 		{"lan", true, "find peers on the local network (mDNS)"},
-		{"dht", true, "find peers through the distributed hash table of those already known"},
+		{"dht", true, "find peers through the DHT of those already known"},
 		{"quota", "10GiB", "how much to keep in the blob store; 0: no limit"},
 		{"minfree", "256MiB", "how much of the disk must stay free"},
 		{"log", "warn", "least severe log line to show: debug, info, warn, error"},
