@@ -9,8 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/anonymous-media-library/aml/channel"
@@ -56,7 +54,7 @@ func (o *output) claim() error {
 	for range 100 {
 		err := o.root.MkdirAll(o.work, 0o700)
 		if err == nil {
-			o.lock, err = flock.TryLock(filepath.Join(o.path, o.work, lockName))
+			err = o.tryLock()
 		}
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -64,13 +62,29 @@ func (o *output) claim() error {
 		if err != nil {
 			return err
 		}
-		pid, err := o.root.ReadFile(filepath.Join(o.work, lockName))
-		if err == nil && strings.TrimSpace(string(pid)) == strconv.Itoa(os.Getpid()) {
+		if info, err := o.root.Lstat(filepath.Join(o.work, lockName)); err == nil && o.lock.Holds(info) {
 			return o.sweep()
 		}
 		_ = o.lock.Unlock() // of a file that was deleted meanwhile
 	}
 	return fmt.Errorf("%s keeps disappearing", filepath.Join(o.path, o.work))
+}
+
+// tryLock opens the lock file within the output folder and locks it. A link in
+// its place is refused: it could lead to a file of somebody else's.
+func (o *output) tryLock() error {
+	name := filepath.Join(o.work, lockName)
+	if info, err := o.root.Lstat(name); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is %w: move it away", filepath.Join(o.path, name), flock.ErrForeign)
+	}
+	f, err := o.root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if o.lock, err = flock.TryLockFile(f); err != nil {
+		return fmt.Errorf("%s is %w", filepath.Join(o.path, name), err)
+	}
+	return nil
 }
 
 // sweep deletes the leftovers of a run that was killed.

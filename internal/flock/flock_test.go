@@ -97,3 +97,19 @@ func TestAFileThatCannotBeMadeIsNoLockedFile(t *testing.T) {
 		t.Errorf("got %v, want a missing folder", err)
 	}
 }
+
+func TestWhatIsNoLockFileIsRefusedAndLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	precious, link, folder := filepath.Join(dir, "precious"), filepath.Join(dir, "link"), filepath.Join(dir, "folder")
+	if err := errors.Join(os.WriteFile(precious, []byte("precious"), 0o600), os.Symlink(precious, link), os.Mkdir(folder, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{precious, link, folder} {
+		if _, err := TryLock(path); !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: got %v, want ErrForeign", path, err)
+		}
+	}
+	if got, err := os.ReadFile(precious); err != nil || string(got) != "precious" {
+		t.Errorf("the file holds %q, %v", got, err)
+	}
+}
