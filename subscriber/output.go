@@ -27,6 +27,8 @@ type output struct {
 	work string // folder of our own below channel.PartialFolder, which is there only while something is written
 	lock *flock.Lock
 
+	floor int64 // bytes of the disk that are to stay free
+
 	mu    sync.Mutex          // guards dirty
 	dirty map[string]struct{} // folders whose names have to be synced
 }

@@ -13,8 +13,10 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"syscall"
 
 	"github.com/anonymous-media-library/aml/codec"
+	"github.com/anonymous-media-library/aml/internal/disk"
 )
 
 // full is a local path with the folder's own, for people and events.
@@ -26,6 +28,17 @@ func (o *output) temp(mode uint32) (*os.File, string, error) {
 	name := filepath.Join(o.work, rand.Text()+".part")
 	f, err := o.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, os.FileMode(mode&0o777|0o600))
 	return f, name, err
+}
+
+// room refuses a file that the disk has no room for before its first byte: what
+// an entry says of its size costs its signer nothing. How much is free where the
+// system does not tell, the writing finds out.
+func (o *output) room(size uint64) error {
+	free, err := disk.Free(o.path)
+	if err == nil && size > uint64(max(0, free-o.floor)) {
+		return fmt.Errorf("%w: the file has %d bytes, %d are free, of which %d are to stay so", syscall.ENOSPC, size, free, o.floor)
+	}
+	return nil
 }
 
 // inspect looks at what is at a name of a channel: its local path, and the

@@ -84,6 +84,10 @@ type Config struct {
 	// Swarm is where blobs are had. It bounds how many bytes are in flight.
 	Swarm *fetch.Swarm
 
+	// MinFree is how many bytes of an output folder's disk are to stay free: a
+	// file that would go below is not begun. If zero, none.
+	MinFree int64
+
 	// ProbeTimeout is how long is looked for a file that a later release has
 	// replaced, before it is skipped; if zero, ten seconds.
 	ProbeTimeout time.Duration
@@ -93,8 +97,8 @@ func (c Config) validate() (Config, error) {
 	if c.Ledger == nil || c.Swarm == nil {
 		return c, errors.New("subscriber: want a ledger and a swarm")
 	}
-	if c.ProbeTimeout < 0 {
-		return c, errors.New("subscriber: a timeout is negative")
+	if c.ProbeTimeout < 0 || c.MinFree < 0 {
+		return c, errors.New("subscriber: a timeout or a size is negative")
 	}
 	if c.ProbeTimeout == 0 {
 		c.ProbeTimeout = 10 * time.Second

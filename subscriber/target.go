@@ -12,6 +12,7 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/codec"
+	"github.com/anonymous-media-library/aml/internal/disk"
 )
 
 // target is one file on its way into an output.
@@ -67,6 +68,9 @@ func (t *target) refuse(err error) { t.settle(fmt.Errorf("file %q: %w", t.name, 
 // file returns the temporary file, made when the first chunk is there.
 func (t *target) file() (*os.File, error) {
 	t.once.Do(func() {
+		if t.tempErr = t.out.room(t.entry.Size); t.tempErr != nil {
+			return
+		}
 		t.temp, t.tempName, t.tempErr = t.out.temp(t.entry.Mode)
 		t.order.file = t.temp
 	})
@@ -84,7 +88,7 @@ func (t *target) write(chunk codec.Chunk, plain []byte, free func([]byte)) (comp
 		free(plain)
 		return false, err
 	}
-	startWriteback(f, int64(chunk.Offset), len(plain))
+	disk.StartWriteback(f, int64(chunk.Offset), len(plain))
 	return t.order.add(chunk.Offset, plain, free)
 }
 

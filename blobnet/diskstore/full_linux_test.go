@@ -9,6 +9,7 @@ import (
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/storetest"
+	"github.com/anonymous-media-library/aml/internal/disk"
 )
 
 // smallDisk mounts a file system of size bytes.
@@ -74,12 +75,12 @@ func TestAFullDiskRefusesPutsAndGoesOnServing(t *testing.T) {
 
 	// As little room as there is, the store is not lost.
 	err = s.Close()
-	if err != nil && !isFull(err) && !isNoSpace(err) {
+	if err != nil && !isFull(err) && !disk.IsFull(err) {
 		t.Errorf("Close gives %v", err)
 	}
 	s, err = Open(cfg)
 	if err != nil {
-		if !isFull(err) && !isNoSpace(err) {
+		if !isFull(err) && !disk.IsFull(err) {
 			t.Fatalf("Open gives %v", err)
 		}
 		must(t, os.Remove(s.tree.blob(stored[0])))
@@ -122,7 +123,7 @@ func TestTheDisksFloorIsKept(t *testing.T) {
 			break
 		}
 	}
-	free, err := freeSpace(cfg.Dir)
+	free, err := disk.Free(cfg.Dir)
 	must(t, err)
 	if free < floor-300_000 || free > floor+1<<20 { // the index is there, too
 		t.Errorf("after %d blobs %d bytes are free, want about %d", count, free, floor)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/internal/disk"
 )
 
 // Put implements blobnet.Store. A disk without room, or below Config.MinFree,
@@ -35,7 +36,7 @@ func (s *Store) PutVerified(ctx context.Context, id blobnet.ID, blob []byte) err
 	}
 	defer s.ops.Done()
 	if err := s.put(ctx, id, blob); err != nil {
-		if isNoSpace(err) || isFull(err) {
+		if disk.IsFull(err) || isFull(err) {
 			err = fmt.Errorf("%w: %w", blobnet.ErrFull, err)
 		}
 		return fmt.Errorf("storing blob %s: %w", id, err)
@@ -86,7 +87,7 @@ func (s *Store) write(id blobnet.ID, path string, blob []byte, fsync func(*os.Fi
 	case err == nil && fsync != nil:
 		err = fsync(f)
 	case err == nil:
-		startWriteback(f, len(blob))
+		disk.StartWriteback(f, 0, len(blob))
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = s.rename(id, temp, path)

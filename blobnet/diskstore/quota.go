@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/internal/disk"
 )
 
 // usage is how much is stored, and what may still come.
@@ -94,7 +95,7 @@ func (s *Store) checkDisk(size int64) error {
 	}
 	coming := s.usage.reserved
 	s.mu.Unlock()
-	free, err := freeSpace(s.tree.root)
+	free, err := disk.Free(s.tree.root)
 	if errors.Is(err, errors.ErrUnsupported) {
 		free = math.MaxInt64
 	} else if err != nil {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/internal/disk"
 )
 
 // fsyncs is how many files are synced at a time. Most of that time is waiting
@@ -51,7 +52,7 @@ func (s *Store) Sync(ctx context.Context) error {
 	}
 	defer s.ops.Done()
 	if err := s.sync(ctx); err != nil {
-		if isNoSpace(err) || isFull(err) {
+		if disk.IsFull(err) || isFull(err) {
 			err = fmt.Errorf("%w: %w", blobnet.ErrFull, err)
 		}
 		return fmt.Errorf("syncing blob store: %w", err)
@@ -152,7 +153,7 @@ func (s *Store) syncBlob(ctx context.Context, id blobnet.ID) error {
 		return nil // another one's error ends the sync
 	}
 	path := s.tree.blob(id)
-	f, err := os.OpenFile(path, openToSync, 0)
+	f, err := os.OpenFile(path, disk.OpenToSync, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // deleted or evicted meanwhile
 	}

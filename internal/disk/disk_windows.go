@@ -1,4 +1,4 @@
-package diskstore
+package disk
 
 import (
 	"errors"
@@ -7,12 +7,13 @@ import (
 	"unsafe"
 )
 
+// OpenToSync is the flag to open a file with whose bytes are to be synced:
 // Windows syncs only what was opened for writing.
-const openToSync = os.O_RDWR
+const OpenToSync = os.O_RDWR
 
-// freeSpace returns how many bytes this user can still write to the disk that
+// Free returns how many bytes this user can still write to the disk that
 // dir is on.
-func freeSpace(dir string) (int64, error) {
+func Free(dir string) (int64, error) {
 	name, err := syscall.UTF16PtrFromString(dir)
 	if err != nil {
 		return 0, err
@@ -26,9 +27,9 @@ func freeSpace(dir string) (int64, error) {
 	return free, nil
 }
 
-// isNoSpace reports whether err says that the disk, or the user's share of it,
+// IsFull reports whether err says that the disk, or the user's share of it,
 // is full.
-func isNoSpace(err error) bool {
+func IsFull(err error) bool {
 	const handleDiskFull, diskFull, quotaExceeded = syscall.Errno(39), syscall.Errno(112), syscall.Errno(1295)
 	return errors.Is(err, handleDiskFull) || errors.Is(err, diskFull) || errors.Is(err, quotaExceeded)
 }

@@ -1,6 +1,6 @@
 //go:build darwin || freebsd || linux
 
-package diskstore
+package disk
 
 import (
 	"errors"
@@ -8,11 +8,12 @@ import (
 	"syscall"
 )
 
-const openToSync = os.O_RDONLY
+// OpenToSync is the flag to open a file with whose bytes are to be synced.
+const OpenToSync = os.O_RDONLY
 
-// freeSpace returns how many bytes this user can still write to the disk that
+// Free returns how many bytes this user can still write to the disk that
 // dir is on.
-func freeSpace(dir string) (int64, error) {
+func Free(dir string) (int64, error) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return 0, os.NewSyscallError("statfs", err)
@@ -20,8 +21,8 @@ func freeSpace(dir string) (int64, error) {
 	return max(0, int64(st.Bavail)) * int64(st.Bsize), nil
 }
 
-// isNoSpace reports whether err says that the disk, or the user's share of it,
+// IsFull reports whether err says that the disk, or the user's share of it,
 // is full.
-func isNoSpace(err error) bool {
+func IsFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }

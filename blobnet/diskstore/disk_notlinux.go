@@ -1,9 +1,0 @@
-//go:build !linux
-
-package diskstore
-
-import "os"
-
-// startWriteback does nothing where the system has no call that begins writing
-// a file to disk without waiting for it.
-func startWriteback(*os.File, int) {}
