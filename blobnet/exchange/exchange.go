@@ -5,9 +5,7 @@ import (
 	"errors"
 	"sync"
 
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"golang.org/x/time/rate"
 )
 
 // Exchange is one node's end of the blob protocol. All methods may be called
@@ -24,14 +22,8 @@ type Exchange struct {
 	over    chan struct{} // not nil once Run was called; closed when the host serves no more
 	clients map[peer.ID]*client
 	served  map[peer.ID]*served
-	streams int // the sum of served's streams
-}
-
-// served is what one peer uses of the serving side.
-type served struct {
-	streams int
-	memory  borrower
-	wants   *rate.Limiter // of ids in WANT
+	streams map[*session]struct{} // that are served, without those made to leave
+	leaving int                   // streams that were made to leave and have not ended
 }
 
 // New returns an Exchange that does not serve yet, but whose Peers work. Close
@@ -45,6 +37,7 @@ func New(cfg Config) (*Exchange, error) {
 		buffers: newBuffers(cfg.MaxMemory),
 		clients: make(map[peer.ID]*client),
 		served:  make(map[peer.ID]*served),
+		streams: make(map[*session]struct{}),
 	}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	return e, nil
@@ -97,54 +90,6 @@ func (e *Exchange) enter() bool {
 	}
 	e.running.Add(1)
 	return true
-}
-
-// accept serves one stream; the host calls it in a goroutine of its own.
-func (e *Exchange) accept(s network.Stream) { e.serve(s, s.Conn().RemotePeer()) }
-
-func (e *Exchange) serve(s stream, from peer.ID) {
-	if !e.enter() {
-		s.ResetWithError(network.StreamShutdown)
-		return
-	}
-	defer e.running.Done()
-	load, first := e.admit(from)
-	if load == nil {
-		s.ResetWithError(network.StreamResourceLimitExceeded)
-		return
-	}
-	defer e.release(from)
-	if first {
-		e.event(Event{Kind: KindPeer, Peer: from})
-	}
-	newSession(e, s, from, load).run(e.ctx)
-}
-
-// admit counts a stream from a peer, or returns nil if there are too many.
-func (e *Exchange) admit(from peer.ID) (load *served, first bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	load = e.served[from]
-	if e.streams >= e.cfg.MaxStreams || load != nil && load.streams >= e.cfg.MaxStreamsPerPeer {
-		return nil, false
-	}
-	if load == nil {
-		load = &served{wants: rate.NewLimiter(wantRate, wantBurst)}
-		e.served[from] = load
-	}
-	load.streams++
-	e.streams++
-	return load, load.streams == 1
-}
-
-func (e *Exchange) release(from peer.ID) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.streams--
-	load := e.served[from]
-	if load.streams--; load.streams == 0 {
-		delete(e.served, from)
-	}
 }
 
 func (e *Exchange) event(ev Event) {

@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"fmt"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,19 +90,92 @@ func TestOnePeerHoldsNoMoreThanItsShare(t *testing.T) {
 	}
 }
 
-func TestStreamsOfAllPeersAreLimited(t *testing.T) {
+func TestStreamsOfAllPeersAreLimitedAndOpenRequestsKeepTheirs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newPiped(t, Config{MaxStreams: 3})
-		first := e.pipeFrom(t, "peer1")
-		e.pipeFrom(t, "peer2")
-		e.pipeFrom(t, "peer3")
+		store := newTestStore()
+		store.block = make(chan struct{}) // so that requests stay open
+		e := newPiped(t, Config{MaxStreams: 3, Store: store})
+		var all []far
+		for _, name := range []string{"peer1", "peer2", "peer3"} {
+			f := e.pipeFrom(t, name)
+			f.send(frame{typ: typeRequest, req: 1})
+			all = append(all, f)
+			pause(time.Second)
+		}
 		f, s := newFar(t)
 		go e.serve(s, "peer4")
 		if _, err := f.fr.next(); err == nil {
 			t.Error("a stream too many is served")
 		}
-		first.s.Close()
+		all[0].s.Close()
 		synctest.Wait()
 		e.pipeFrom(t, "peer4")
+	})
+}
+
+func TestSilentStreamsOfManyIdentitiesKeepNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		blob := randomBlob(1000, 1)
+		e := newPiped(t, Config{Store: newTestStore(blob)})
+		var silent []far
+		for i := range 256 {
+			f := e.pipeFrom(t, fmt.Sprint("attacker", i/4))
+			silent = append(silent, f)
+			pause(time.Millisecond)
+		}
+		for i := range 10 { // the next comers, each with its streams
+			name := fmt.Sprint("honest", i)
+			for range 2 {
+				f := e.pipeFrom(t, name)
+				f.send(frame{typ: typeRequest, req: 1, id: blobnet.Sum(blob)})
+				if got := f.next(); got.typ != typeResponse || int(got.length) != len(blob) {
+					t.Fatalf("%s got %+v", name, got)
+				}
+				if err := f.fr.discard(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// Frames that ask for nothing make no stream look used.
+			for _, f := range silent[20:] {
+				f.send(frame{typ: typeCancel, req: 7}, frame{typ: typeHave, ids: make([]blobnet.ID, 1)})
+			}
+			pause(time.Second)
+		}
+		for i, f := range silent[:20] { // those that were idle longest went, in order
+			if _, err := f.fr.next(); err != io.EOF {
+				t.Errorf("silent stream %d ended with %v", i, err)
+			}
+		}
+		synctest.Wait()
+		if len(e.streams) != 256 || e.leaving != 0 {
+			t.Errorf("%d streams, %d leaving", len(e.streams), e.leaving)
+		}
+		e.Close()
+		if len(e.streams) != 0 || len(e.served) != 0 || e.leaving != 0 {
+			t.Errorf("after the end: %d streams of %d peers, %d leaving", len(e.streams), len(e.served), e.leaving)
+		}
+	})
+}
+
+func TestFramesThatAskForNothingDoNotKeepAStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newPiped(t, Config{Store: newTestStore()})
+		begun := time.Now()
+		idle, used := e.pipeFrom(t, "idle"), e.pipeFrom(t, "used")
+		for range 10 {
+			pause(50 * time.Second)
+			idle.send(frame{typ: typeCancel, req: 7}, frame{typ: typeHave, ids: make([]blobnet.ID, 1)})
+			used.send(frame{typ: typeWant, req: 1, ids: make([]blobnet.ID, 1)})
+			if got := used.next(); got.typ != typeHave {
+				t.Fatalf("the stream that is used got %+v", got)
+			}
+			synctest.Wait()
+			e.mu.Lock()
+			n := len(e.streams)
+			e.mu.Unlock()
+			if gone := time.Since(begun) > 2*time.Minute; gone != (n == 1) {
+				t.Fatalf("%d streams after %v", n, time.Since(begun))
+			}
+		}
 	})
 }

@@ -118,7 +118,9 @@ func (x *session) write(ctx context.Context, ready <-chan loaded) error {
 		select {
 		case <-x.written:
 		case l := <-ready:
+			x.busy(true)
 			spare, err = x.blob(ctx, l, spare)
+			x.busy(false)
 			x.giveBack(l.buf)
 			if err != nil {
 				return err
@@ -189,9 +191,13 @@ func (x *session) flush(spare []byte) ([]byte, error) {
 		return spare, nil
 	}
 	x.control = spare[:0]
+	was := x.writing // of a blob
+	x.writing = true
 	x.mu.Unlock()
 	notify(x.drained)
-	if err := x.send(out); err != nil {
+	err := x.send(out)
+	x.busy(was)
+	if err != nil {
 		return nil, err
 	}
 	return out[:0], nil

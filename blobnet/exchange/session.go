@@ -43,10 +43,16 @@ type session struct {
 	load  *served // this peer's
 	flood *rate.Limiter
 
+	cancel context.CancelCauseFunc // ends the session
+
 	mu      sync.Mutex      // guards what follows; never held across I/O
 	jobs    map[uint32]*job // every request that has not had its last frame
 	queue   []*job          // those that the loader has not taken
 	control []byte          // encoded small frames, sent ahead of blobs
+	asking  bool            // a WANT is being answered
+	writing bool            // something is being written
+	leaving bool            // the stream lost its place: no more requests
+	since   time.Time       // of the last request, or its end; at first of the stream's begin
 	queued  chan struct{}   // has a token when queue may be non-empty
 	written chan struct{}   // has a token when control has something
 	drained chan struct{}   // has a token when control was taken
@@ -65,9 +71,9 @@ type loaded struct {
 	buf *[]byte
 }
 
-func newSession(e *Exchange, s stream, from peer.ID, load *served) *session {
+func newSession(e *Exchange, s stream, from peer.ID, load *served, cancel context.CancelCauseFunc) *session {
 	x := &session{
-		e: e, s: &timed{stream: s}, peer: from, load: load,
+		e: e, s: &timed{stream: s}, peer: from, load: load, cancel: cancel, since: time.Now(),
 		flood:   rate.NewLimiter(idleFrameRate, idleFrameBurst),
 		jobs:    make(map[uint32]*job),
 		queued:  make(chan struct{}, 1),
@@ -78,9 +84,8 @@ func newSession(e *Exchange, s stream, from peer.ID, load *served) *session {
 	return x
 }
 
-// run serves until the stream or ctx ends.
+// run serves until the stream or ctx, which cancel ends, is over.
 func (x *session) run(ctx context.Context) {
-	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(ctx, x.s.interrupt)
 	defer stop()
 
@@ -89,21 +94,21 @@ func (x *session) run(ctx context.Context) {
 	work.Go(func() { x.loadAll(ctx, ready) })
 	work.Go(func() {
 		if err := x.write(ctx, ready); err != nil {
-			cancel(err)
+			x.cancel(err)
 		}
 	})
 	err := x.read(ctx)
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause // what made reading fail
 	}
-	cancel(err)
+	x.cancel(err)
 	work.Wait()
 	x.finish(err)
 }
 
 // finish ends the stream as its end deserves.
 func (x *session) finish(err error) {
-	if errors.Is(err, io.EOF) || errors.Is(err, errQuiet) {
+	if errors.Is(err, io.EOF) || errors.Is(err, errQuiet) || errors.Is(err, errCrowded) {
 		err = nil
 	}
 	if err != nil && misbehaved(err) {
@@ -134,22 +139,20 @@ func (x *session) read(ctx context.Context) error {
 	}
 	err = x.reply(ctx, frame{typ: typeHandshakeAck, version: version, requests: uint16(x.e.cfg.MaxRequests)})
 	for err == nil {
-		x.s.readWithin(2 * x.e.cfg.IdleTimeout)
+		left := x.patience()
+		if left <= 0 {
+			return errQuiet
+		}
+		x.s.readWithin(left)
 		f, err = x.fr.next()
 		switch {
 		case err == nil:
 			err = x.handle(ctx, f)
-		case errors.Is(err, errQuiet) && ctx.Err() == nil && x.open() > 0:
-			err = nil // it waits for us, not we for it
+		case errors.Is(err, errQuiet) && ctx.Err() == nil:
+			err = nil // it may be waiting for us, not we for it
 		}
 	}
 	return err
-}
-
-func (x *session) open() int {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return len(x.jobs)
 }
 
 // handle acts on one frame.
@@ -200,6 +203,10 @@ func (x *session) request(ctx context.Context, f frame) error {
 		return x.reply(ctx, frame{typ: typeError, req: f.req, code: codeUnsupported, text: "flags and ranges are not supported"})
 	}
 	x.mu.Lock()
+	if x.leaving {
+		x.mu.Unlock()
+		return errCrowded
+	}
 	if x.jobs[f.req] != nil {
 		x.mu.Unlock()
 		return fmt.Errorf("%w: REQUEST with an id in use", ErrProtocol)
@@ -213,6 +220,7 @@ func (x *session) request(ctx context.Context, f frame) error {
 	}
 	j := &job{req: f.req, id: f.id}
 	x.jobs[f.req] = j
+	x.since = time.Now()
 	x.queue = append(x.queue, j)
 	x.mu.Unlock()
 	notify(x.queued)
@@ -222,8 +230,13 @@ func (x *session) request(ctx context.Context, f frame) error {
 // want answers a WANT with those of its ids that the store has.
 func (x *session) want(ctx context.Context, f frame) error {
 	x.mu.Lock()
-	open := x.jobs[f.req] != nil
+	open, leaving := x.jobs[f.req] != nil, x.leaving
+	x.asking = !leaving
 	x.mu.Unlock()
+	if leaving {
+		return errCrowded
+	}
+	defer x.asked()
 	if open {
 		return fmt.Errorf("%w: WANT with an id in use", ErrProtocol)
 	}
@@ -270,6 +283,7 @@ func (x *session) reply(ctx context.Context, f frame) error {
 func (x *session) done(j *job) {
 	x.mu.Lock()
 	delete(x.jobs, j.req)
+	x.since = time.Now()
 	x.mu.Unlock()
 }
 
