@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/exchange"
@@ -13,6 +15,10 @@ import (
 	"github.com/anonymous-media-library/aml/internal/seq"
 	"github.com/anonymous-media-library/aml/publisher"
 )
+
+// maxNamed bounds the blobs that one request can name: an index may list one
+// blob again and again, so that a few state more files than there is memory.
+const maxNamed = 1 << 22
 
 // batch is how many blob ids go into one question to the store.
 const batch = 1024
@@ -63,7 +69,7 @@ func (n *Node) Unpin(ctx context.Context, req PinRequest, _ func(any)) (PinResul
 // eachNamed collects what req names before it acts, so that a bad entry changes
 // nothing.
 func (n *Node) eachNamed(ctx context.Context, req PinRequest, do func([]blobnet.ID) error) (PinResult, error) {
-	ids := req.IDs
+	ids := slices.Clone(req.IDs)
 	if req.Entries != nil {
 		entries, err := req.Entries.entries()
 		if err != nil {
@@ -74,7 +80,9 @@ func (n *Node) eachNamed(ctx context.Context, req PinRequest, do func([]blobnet.
 				if err != nil {
 					return PinResult{}, fmt.Errorf("listing the blobs of %q: %w", e.Name, err)
 				}
-				ids = append(ids, id)
+				if ids = append(ids, id); len(ids) > maxNamed {
+					return PinResult{}, fmt.Errorf("%w: more than %d blobs named at once", channel.ErrLimit, maxNamed)
+				}
 			}
 		}
 	}
@@ -88,7 +96,7 @@ func (n *Node) eachNamed(ctx context.Context, req PinRequest, do func([]blobnet.
 }
 
 // Seed announces the files' root blobs and serves all of their blobs until ctx
-// ends. It emits a ListeningEvent first and an UploadEvent per blob.
+// ends. It emits a ListeningEvent first, and UploadEvents.
 func (n *Node) Seed(ctx context.Context, req SeedRequest, emit func(any)) (SeedResult, error) {
 	entries, err := req.Entries.entries()
 	if err != nil {
@@ -118,22 +126,45 @@ func (n *Node) Seed(ctx context.Context, req SeedRequest, emit func(any)) (SeedR
 		return SeedResult{}, fmt.Errorf("announcing: %w", err)
 	}
 	defer net.tracker.Unannounce(keys...)
+	sums := map[string]*UploadEvent{} // by peer, since the last report
+	report := func() {
+		for peer, sum := range sums {
+			emit(*sum)
+			delete(sums, peer)
+		}
+	}
+	tick := time.NewTicker(uploadInterval)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			report()
 			return res, context.Cause(ctx)
+		case <-tick.C:
+			report()
 		case e, ok := <-events:
 			if !ok {
 				return res, errLagged
 			}
-			if up, ok := e.(UploadEvent); ok {
-				res.UploadedBlobs++
-				res.UploadedBytes += up.Size
+			up, ok := e.(UploadEvent)
+			if !ok {
+				continue
 			}
-			emit(e)
+			res.UploadedBlobs += up.Blobs
+			res.UploadedBytes += up.Size
+			if sum := sums[up.Peer]; sum != nil {
+				sum.Blobs += up.Blobs
+				sum.Size += up.Size
+			} else {
+				sums[up.Peer] = &up
+			}
 		}
 	}
 }
+
+// uploadInterval is how often uploads are reported, summed by peer, so that a
+// peer which asks for one small blob without end does not write the log.
+const uploadInterval = time.Second
 
 // holds checks that every blob of e is in the store, and counts them.
 func (n *Node) holds(ctx context.Context, e channel.FileEntry) (int, error) {
@@ -151,7 +182,9 @@ func (n *Node) holds(ctx context.Context, e channel.FileEntry) (int, error) {
 				return 0, fmt.Errorf("%q: blob %s: %w in this store; ingest or fetch the file first", e.Name, ids[i], blobnet.ErrNotFound)
 			}
 		}
-		count += len(ids)
+		if count += len(ids); count > maxNamed {
+			return 0, fmt.Errorf("%q: %w: more than %d blobs", e.Name, channel.ErrLimit, maxNamed)
+		}
 	}
 	return count, nil
 }
@@ -170,7 +203,7 @@ func ingestProgress(emit func(any)) func(publisher.Progress) {
 func (n *Node) onExchange(e exchange.Event) {
 	switch e.Kind {
 	case exchange.KindUpload:
-		n.bus.send(aboutUploads, UploadEvent{Event: "upload", Peer: e.Peer.String(), ID: e.ID.String(), Size: e.Bytes})
+		n.bus.send(aboutUploads, UploadEvent{Event: "upload", Peer: e.Peer.String(), Blobs: 1, Size: e.Bytes})
 	case exchange.KindMisbehaviour:
 		n.bus.send(aboutPeers, PeerEvent{Event: "peer", Peer: e.Peer.String(), State: "misbehaved", Message: "sent bytes that break the protocol or do not hash to their id"})
 	}

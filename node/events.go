@@ -21,12 +21,12 @@ type ProgressEvent struct {
 	Local uint64 `json:"local,omitempty"` // of Done, what the store had already
 }
 
-// UploadEvent ("upload") says that a peer got a blob from this node.
+// UploadEvent ("upload") says what a peer got from this node within a second.
 type UploadEvent struct {
 	Event string `json:"event"`
 	Peer  string `json:"peer"`
-	ID    string `json:"id"`
-	Size  int64  `json:"size"` // bytes
+	Blobs int64  `json:"blobs"`
+	Size  int64  `json:"size"` // bytes, of all of them
 }
 
 // PeerEvent ("peer") says that a peer was found unreachable or misbehaved.

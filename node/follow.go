@@ -148,8 +148,8 @@ const topicPoll = time.Second
 func (n *Node) followTopic(ctx context.Context, sub catalog.Subscription, emit func(any)) {
 	var group sync.WaitGroup
 	defer group.Wait()
-	if err := n.net.gossip.Listen(sub.Topic); err != nil {
-		emit(ErrorEvent{Event: "error", Message: fmt.Sprintf("listening to topic %q: %v", sub.Topic, err)})
+	if err := n.listen(ctx, sub); err != nil {
+		emit(ErrorEvent{Event: "error", Message: err.Error()})
 		return
 	}
 	told, followed := map[channel.ID]bool{}, map[channel.ID]bool{}
@@ -198,7 +198,7 @@ func (n *Node) apply(ctx context.Context, sub catalog.Subscription, id channel.I
 	searching.Go(func() {
 		n.net.feedSwarm(ctx, swarm, func() []peer.ID { return n.net.gossip.Peers(id) }, tracker.Key(id.Discovery()))
 	})
-	s, err := subscriber.New(subscriber.Config{Ledger: n.catalog, Blobs: n.blobs, Swarm: swarm})
+	s, err := subscriber.New(subscriber.Config{Ledger: n.catalog, Blobs: n.blobs, Swarm: swarm, MinFree: n.cfg.MinFree})
 	if err != nil {
 		return err
 	}

@@ -324,8 +324,8 @@ func (n *Node) channelsOf(ctx context.Context, sub catalog.Subscription, emit fu
 	if sub.Topic == "" {
 		return []channel.ID{sub.Channel}, nil
 	}
-	if err := n.net.gossip.Listen(sub.Topic); err != nil {
-		return nil, fmt.Errorf("listening to topic %q: %w", sub.Topic, err)
+	if err := n.listen(ctx, sub); err != nil {
+		return nil, err
 	}
 	told := map[channel.ID]bool{}
 	for {
@@ -356,15 +356,49 @@ func (n *Node) listed(ctx context.Context, sub catalog.Subscription, told map[ch
 	if err != nil {
 		return nil, err
 	}
-	var trusted []channel.ID
+	trusted, err := n.trustedOn(ctx, sub)
+	if err != nil {
+		return nil, err
+	}
 	for _, l := range listings {
 		ok := sub.TrustAll || slices.Contains(sub.Trust, l.ID)
-		if ok {
+		if ok && !slices.Contains(trusted, l.ID) {
 			trusted = append(trusted, l.ID)
 		}
 		if !told[l.ID] {
 			told[l.ID] = true
 			emit(ChannelEvent{Event: "channel", Channel: l.ID.String(), Address: address(l.ID), Title: l.Title, Topic: sub.Topic, Trusted: ok})
+		}
+	}
+	return trusted, nil
+}
+
+// listen takes part in a subscription's topic. The channels that it trusts by
+// name are asked for by their ids, so that no flood of listings can crowd them
+// out.
+func (n *Node) listen(ctx context.Context, sub catalog.Subscription) error {
+	if err := n.net.gossip.Listen(sub.Topic); err != nil {
+		return fmt.Errorf("listening to topic %q: %w", sub.Topic, err)
+	}
+	for _, id := range sub.Trust {
+		if err := n.followListed(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trustedOn returns the channels that the subscription trusts by name and whose
+// root says that they are on its topic.
+func (n *Node) trustedOn(ctx context.Context, sub catalog.Subscription) ([]channel.ID, error) {
+	var trusted []channel.ID
+	for _, id := range sub.Trust {
+		info, err := n.catalog.Channel(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if info.HasRoot && slices.Contains(info.Root.Topics, sub.Topic) {
+			trusted = append(trusted, id)
 		}
 	}
 	return trusted, nil

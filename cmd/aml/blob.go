@@ -79,8 +79,8 @@ func (a *app) blobSeedCommand() *cobra.Command {
 		Use:   "blob-seed -i FILE_ENTRY.JSON",
 		Short: "serve an ingested file until interrupted",
 		Long: `Announce the blobs of the file, or files, of a FileEntry document and serve them
-until interrupted, with a line for each blob that a peer got. All of the blobs
-must be in the store.`,
+until interrupted, with a line a second for each peer that gets some. All of the
+blobs must be in the store.`,
 		Example: "  aml blob-seed -i file_entry.json\n  aml blob-seed -i file_entry.json --listen /ip4/127.0.0.1/tcp/4001 --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
