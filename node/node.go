@@ -95,6 +95,9 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if n.catalog, err = catalog.Open(ctx, catalog.Config{Path: n.cfg.Paths.Catalog}); err != nil {
 		return fmt.Errorf("opening the catalogue: %w", err)
 	}
+	if err := n.warnOfLostCatalogue(ctx); err != nil {
+		return err
+	}
 	n.pub, err = publisher.New(publisher.Config{Blobs: n.blobs, Ledger: n.catalog, Broadcast: n.broadcast})
 	if err != nil {
 		return fmt.Errorf("opening the publisher: %w", err)

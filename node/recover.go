@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/codec"
@@ -66,6 +67,21 @@ func (n *Node) pinInventory(ctx context.Context, id blobnet.ID) error {
 		if err := n.blobs.Pin(ctx, ids...); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// warnOfLostCatalogue says so if there are root keys here but no channel of
+// one's own: publishing would found another channel, whose followers are none.
+func (n *Node) warnOfLostCatalogue(ctx context.Context) error {
+	owns, err := n.catalog.Owns(ctx)
+	if err != nil || len(owns) > 0 {
+		return err
+	}
+	keys, err := filepath.Glob(filepath.Join(n.cfg.Paths.Keys, "root-*.pem"))
+	if err == nil && len(keys) > 0 {
+		n.log.Warn("root keys are here, but the catalogue knows of no channel of yours: if it was lost, restore it before you publish, or you found a new channel that nobody follows",
+			"catalogue", n.cfg.Paths.Catalog, "key", keys[0])
 	}
 	return nil
 }

@@ -278,14 +278,25 @@ func (n *Node) catchUp(ctx context.Context, sub catalog.Subscription, id channel
 		if err != nil {
 			return err
 		}
-		if info.Position == applied && !info.Behind {
-			return nil
+		if fork := forked(info); info.Position == applied && (!info.Behind || fork != nil) {
+			return fork
 		}
 		if err := n.apply(ctx, sub, id, true, emit); err != nil {
 			return err
 		}
 		applied = info.Position
 	}
+}
+
+// forked is an error if a log of the channel is frozen: what it signed before
+// stands, but nothing can be called up to date.
+func forked(info catalog.Info) error {
+	for _, l := range info.Logs {
+		if l.Frozen {
+			return fmt.Errorf("%s: %w: its publisher %s signed two histories; what came before them is here, see channel-show", address(info.ID), channel.ErrChain, l.Log)
+		}
+	}
+	return nil
 }
 
 // syncRetry is the pause before followers are asked again when none answered.
