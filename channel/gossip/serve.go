@@ -7,20 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"sync"
 	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
-	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
-	"golang.org/x/time/rate"
-)
-
-// What one peer may ask for: cost of requests per second, and at once.
-const (
-	askRate  = 32
-	askBurst = 256
 )
 
 // cost is what it takes to answer, in look-ups of a channel, roughly.
@@ -43,14 +33,20 @@ type server struct {
 	topicOf  func(context.Context, channel.Hash) (string, bool)
 	knocked  func(channel.ID) // the other end has more of the channel than we
 	patience time.Duration
+	waits    func() // if not nil, called when an answer is complete
 }
 
 // serve answers the requests on c, in their order, until the other end closes
-// its side, breaks a rule, or is idle for twice the patience. before is called
-// ahead of every answer with what it costs, and may wait.
+// its side, breaks a rule, or is idle for twice the patience; the first request
+// has to come sooner, since whoever opens a stream has something to ask. before
+// is called ahead of every answer with what it costs, and may wait.
 func (s *server) serve(ctx context.Context, c conn, before func(ctx context.Context, cost int) error) error {
-	for range maxRequests {
-		if err := c.SetReadDeadline(time.Now().Add(2 * s.patience)); err != nil {
+	for n := range maxRequests {
+		patience := 2 * s.patience
+		if n == 0 {
+			patience = min(patience, firstWait)
+		}
+		if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
 			return fmt.Errorf("waiting for a request: %w", err)
 		}
 		data, err := readFrame(c, maxRequest)
@@ -68,6 +64,9 @@ func (s *server) serve(ctx context.Context, c conn, before func(ctx context.Cont
 		}
 		if err := s.answer(ctx, c, r); err != nil {
 			return fmt.Errorf("answering request of kind %d: %w", r.Kind, err)
+		}
+		if s.waits != nil {
+			s.waits()
 		}
 	}
 	return fmt.Errorf("more than %d requests on one stream: %w", maxRequests, channel.ErrLimit)
@@ -249,85 +248,3 @@ func (s *server) lookup(ctx context.Context, key channel.Hash) (catalog.Info, er
 }
 
 func (s *server) write(c conn, a answer) error { return writeFrame(c, a, maxFrame, s.patience) }
-
-// served counts the streams of each peer, and how fast it asks.
-type served struct {
-	mu    sync.Mutex
-	total int
-	peers map[peer.ID]*asker
-}
-
-type asker struct {
-	streams int
-	rate    *rate.Limiter
-}
-
-func newServed() *served { return &served{peers: make(map[peer.ID]*asker)} }
-
-// begin reports false where the peer, or all of them, have too many streams.
-func (s *served) begin(p peer.ID) (*asker, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a := s.peers[p]
-	if a == nil {
-		a = &asker{rate: rate.NewLimiter(askRate, askBurst)}
-		s.peers[p] = a
-	}
-	if a.streams >= MaxStreams || s.total >= maxServed {
-		return nil, false
-	}
-	a.streams++
-	s.total++
-	return a, true
-}
-
-func (s *served) end(a *asker) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a.streams--
-	s.total--
-}
-
-// prune forgets peers that have asked for nothing lately.
-func (s *served) prune() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for p, a := range s.peers {
-		if a.streams == 0 && a.rate.Tokens() >= askBurst {
-			delete(s.peers, p)
-		}
-	}
-}
-
-// handle serves one stream of the host.
-func (g *Gossip) handle(stream network.Stream) {
-	p := stream.Conn().RemotePeer()
-	a, ok := g.served.begin(p)
-	if !ok || g.conduct.banned(p) {
-		if ok {
-			g.served.end(a)
-		}
-		_ = stream.Reset()
-		return
-	}
-	ok = g.start(func() {
-		defer g.served.end(a)
-		stop := context.AfterFunc(g.ctx, func() { _ = stream.Reset() })
-		defer stop()
-		s := &server{ledger: g.cfg.Ledger, topicOf: g.topicOf, patience: g.cfg.Patience, knocked: func(id channel.ID) {
-			if t := (target{channel: id}); g.interest(t) != nil {
-				g.plan.want(p, t, 0, true)
-			}
-		}}
-		if err := s.serve(g.ctx, stream, a.rate.WaitN); err != nil {
-			_ = stream.Reset()
-			return
-		}
-		_ = stream.SetDeadline(time.Now().Add(g.cfg.Patience)) // Close could wait for ever
-		_ = stream.Close()
-	})
-	if !ok {
-		g.served.end(a)
-		_ = stream.Reset()
-	}
-}
