@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
@@ -48,29 +47,4 @@ func openBody(blob []byte, ref codec.Ref) (channel.Body, error) {
 		return channel.Body{}, err
 	}
 	return channel.DecodeBody(plain)
-}
-
-const (
-	// inventoryTimeout is how long is looked for an inventory.
-	inventoryTimeout = 10 * time.Second
-	// maxInventory is how many blobs of an inventory are fetched: they list
-	// four million blobs.
-	maxInventory = 130
-)
-
-// keepInventory fetches the blobs of the release's inventory, so that blind
-// mirrors can have it from this node, too. Nobody else needs it: what cannot be
-// had, or is malformed, is left.
-func (f *follower) keepInventory(ctx context.Context, r catalog.Release) {
-	if r.Manifest.Inventory == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, inventoryTimeout)
-	defer cancel()
-	n := 0
-	for _, err := range codec.InventoryBlobs(ctx, f.cfg.Swarm, *r.Manifest.Inventory) {
-		if n++; err != nil || n >= maxInventory {
-			return
-		}
-	}
 }

@@ -46,6 +46,11 @@ const (
 // malformed body. With Once, Follow also returns those errors when it is
 // through.
 //
+// Beside the files, Follow fetches each release's inventory for mirrors; no
+// cursor waits for it. One that cannot be had is tried again with the releases
+// that come, after a while, and by the next Follow. With Once, those that are
+// being looked for in the end have a second to come.
+//
 // The channel's view decides between releases of several logs: a file whose
 // name a release of another log holds rightfully is not written, nor one that
 // a known later release removes. Files that were changed in Output are never
@@ -77,6 +82,8 @@ func (s *Subscriber) Follow(ctx context.Context, order Follow, emit func(Event))
 		}
 		out.close()
 	}
+	f.inventories = keepInventories(ctx, s.cfg, order)
+	defer f.inventories.stop(0)
 	for {
 		if err := f.catchUp(ctx); err != nil {
 			if ctx.Err() != nil {
@@ -85,6 +92,7 @@ func (s *Subscriber) Follow(ctx context.Context, order Follow, emit func(Event))
 			return err
 		}
 		if order.Once {
+			f.inventories.stop(inventoryGrace)
 			return errors.Join(f.skipped...)
 		}
 		select {
@@ -101,6 +109,8 @@ type follower struct {
 	order   Follow
 	emit    func(Event)
 	skipped []error // the first of those that were told in events; with Once alone
+
+	inventories *inventories
 }
 
 func (f *follower) tag() string {
@@ -138,6 +148,7 @@ func (f *follower) catchUp(ctx context.Context) error {
 
 // apply does all that a release asks for, and returns when it is safe on disk.
 func (f *follower) apply(ctx context.Context, r catalog.Release) error {
+	f.inventories.want(r)
 	body, err := f.body(ctx, r)
 	if err != nil || body == nil {
 		return err
@@ -156,7 +167,6 @@ func (f *follower) apply(ctx context.Context, r catalog.Release) error {
 			return err
 		}
 	}
-	f.keepInventory(ctx, r)
 	if s, ok := f.cfg.Blobs.(blobnet.Syncer); ok {
 		if err := s.Sync(ctx); err != nil {
 			return fmt.Errorf("syncing the blob store: %w", err)
@@ -172,6 +182,7 @@ func (f *follower) write(ctx context.Context, r catalog.Release, body *channel.B
 		return err
 	}
 	defer out.close()
+	out.floor = f.cfg.MinFree
 	a := &application{follower: f, release: r, body: body, out: out}
 	if err := a.look(ctx); err != nil {
 		return err

@@ -491,10 +491,14 @@ func TestOneSubscriptionIsNotWrittenTwiceAtATime(t *testing.T) {
 	w.sync()
 	inside := make(chan struct{})
 	goOn := make(chan struct{})
-	w.peer.onGet = func(blobnet.ID) error {
+	inventory := w.inventories()[0]
+	w.peer.onGet = func(id blobnet.ID) error {
 		select {
 		case <-inside:
 		default:
+			if id == inventory {
+				return nil
+			}
 			close(inside)
 			<-goOn
 		}
