@@ -12,15 +12,6 @@ type ListeningEvent struct {
 	Addrs  []string `json:"addrs"` // multiaddrs, each ending in /p2p/PEERID
 }
 
-// ProgressEvent ("progress") counts bytes of plaintext.
-type ProgressEvent struct {
-	Event string `json:"event"`
-	Name  string `json:"name,omitempty"` // the file it is about
-	Done  uint64 `json:"done"`
-	Total uint64 `json:"total"`
-	Local uint64 `json:"local,omitempty"` // of Done, what the store had already
-}
-
 // UploadEvent ("upload") says what a peer got from this node within a second.
 type UploadEvent struct {
 	Event string `json:"event"`
@@ -54,17 +45,20 @@ type EndedEvent struct {
 	Target string `json:"target"`
 }
 
-// ErrorEvent ("error") is a failure that does not end the request: it will be
-// tried again.
+// ErrorEvent ("error") is a failure that does not end the request. The error
+// events of a followed channel, which name the release and say what was
+// skipped, have the same name and fields.
 type ErrorEvent struct {
 	Event   string `json:"event"`
 	Channel string `json:"channel,omitempty"`
 	Message string `json:"message"`
+	Retry   bool   `json:"retry"` // it will be tried again without anybody having to do something
 }
 
 // What a followed channel does; see subscriber.
 type (
 	ManifestEvent = subscriber.ManifestEvent
+	ProgressEvent = subscriber.ProgressEvent // also of ingesting and fetching: all files together, without a channel
 	FileEvent     = subscriber.FileEvent
 	RemovedEvent  = subscriber.RemovedEvent
 	KeptEvent     = subscriber.KeptEvent

@@ -129,7 +129,7 @@ func (n *Node) followChannel(ctx context.Context, sub catalog.Subscription, id c
 		if err == nil || canceled(ctx, err) {
 			return
 		}
-		emit(ErrorEvent{Event: "error", Channel: id.String(), Message: err.Error()})
+		emit(ErrorEvent{Event: "error", Channel: id.String(), Message: err.Error(), Retry: true})
 		if time.Since(began) > lastRetry {
 			retry = firstRetry
 		}
@@ -156,7 +156,7 @@ func (n *Node) followTopic(ctx context.Context, sub catalog.Subscription, emit f
 	for ctx.Err() == nil {
 		trusted, err := n.listed(ctx, sub, told, emit)
 		if err != nil && ctx.Err() == nil {
-			emit(ErrorEvent{Event: "error", Message: err.Error()})
+			emit(ErrorEvent{Event: "error", Message: err.Error(), Retry: true})
 		}
 		for _, id := range trusted {
 			if followed[id] {

@@ -126,7 +126,7 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 		return PublishResult{}, fmt.Errorf("publishing to %s: %w", address(own.Channel), err)
 	}
 	if done.Unannounced != nil { // the release stands; followers sync it
-		emit(ErrorEvent{Event: "error", Channel: own.Channel.String(), Message: "telling followers: " + done.Unannounced.Error()})
+		emit(ErrorEvent{Event: "error", Channel: own.Channel.String(), Message: "telling followers: " + done.Unannounced.Error(), Retry: true})
 	}
 	if err := n.own(ctx, own.Channel); err != nil {
 		return PublishResult{}, err

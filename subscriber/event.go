@@ -6,8 +6,8 @@ import (
 	"github.com/anonymous-media-library/aml/codec"
 )
 
-// Event is what Follow tells: a ManifestEvent, FileEvent, RemovedEvent,
-// KeptEvent or ErrorEvent. In JSON the field "event" tells them apart.
+// Event is what Follow tells: a ManifestEvent, ProgressEvent, FileEvent,
+// RemovedEvent, KeptEvent or ErrorEvent. In JSON the field "event" tells them apart.
 //
 // After a crash, or an error that ends Follow, a release whose cursor had not
 // moved is told again from its ManifestEvent on.
@@ -69,6 +69,18 @@ type KeptEvent struct {
 	Message string            `json:"message"`
 }
 
+// ProgressEvent ("progress") counts bytes of plaintext. Follow tells of a file
+// of 8 MiB or more while it comes, at most twice a second and never after its
+// FileEvent; that it is complete is for that to say.
+type ProgressEvent struct {
+	Event   string     `json:"event"`
+	Channel channel.ID `json:"channel,omitzero"`
+	Name    string     `json:"name,omitempty"` // the file that it is about
+	Done    uint64     `json:"done"`
+	Total   uint64     `json:"total"`
+	Local   uint64     `json:"local,omitempty"` // of Done, what this node had already
+}
+
 // ErrorEvent ("error"): something was skipped and will not be tried again.
 type ErrorEvent struct {
 	Event   string            `json:"event"`
@@ -77,10 +89,12 @@ type ErrorEvent struct {
 	Seq     uint64            `json:"seq"`
 	Name    string            `json:"name,omitempty"`
 	Message string            `json:"message"`
+	Retry   bool              `json:"retry"` // always false; a node's own error events have the field too
 }
 
 func (ManifestEvent) event() {}
 func (FileEvent) event()     {}
 func (RemovedEvent) event()  {}
 func (KeptEvent) event()     {}
+func (ProgressEvent) event() {}
 func (ErrorEvent) event()    {}

@@ -111,6 +111,7 @@ type follower struct {
 	skipped []error // the first of those that were told in events; with Once alone
 
 	inventories *inventories
+	pulse       pulse
 }
 
 func (f *follower) tag() string {

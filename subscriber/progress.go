@@ -54,3 +54,20 @@ func (m *meter) progress(name string) Progress {
 	local, peers := m.local.Load(), m.peers.Load()
 	return Progress{Name: name, Done: local + peers, Total: m.total, Local: local, Peers: peers}
 }
+
+const (
+	// progressMin is the size, in bytes, from which on Follow tells how far a
+	// file is.
+	progressMin = 8 << 20
+	// pulseInterval is the least time between two ProgressEvents of one Follow.
+	pulseInterval = 500 * time.Millisecond
+)
+
+// pulse says when it is time for another ProgressEvent. It may be used by many
+// goroutines at once.
+type pulse struct{ last atomic.Int64 } // nanoseconds
+
+func (p *pulse) due() bool {
+	now, last := time.Now().UnixNano(), p.last.Load()
+	return now-last >= int64(pulseInterval) && p.last.CompareAndSwap(last, now)
+}

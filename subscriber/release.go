@@ -168,8 +168,16 @@ func (a *application) remove(ctx context.Context) error {
 // before them are settled.
 func (a *application) fetch(ctx context.Context) error {
 	targets := make([]*target, len(a.files)) // nil for what needs no fetching
-	settled := make(chan int, len(a.files))
-	as := assembly{swarm: a.cfg.Swarm}
+	settled, grown := make(chan int, len(a.files)), make(chan int, 1)
+	large := map[*target]int{} // index
+	as := assembly{swarm: a.cfg.Swarm, onBytes: func(t *target, _ int, _ bool) {
+		if i, ok := large[t]; ok && a.pulse.due() {
+			select {
+			case grown <- i:
+			default: // the teller is busy
+			}
+		}
+	}}
 	for i := range a.files {
 		it := &a.files[i]
 		if it.skip != nil { // unless a removal of this release has cleared the way
@@ -186,26 +194,48 @@ func (a *application) fetch(ctx context.Context) error {
 			optional: it.stale, onEnd: func(*target) { settled <- i }, order: inorder{size: it.entry.Size},
 		}
 		as.targets = append(as.targets, targets[i])
+		if it.entry.Size >= progressMin {
+			large[targets[i]] = i
+		}
 	}
 	var teller sync.WaitGroup
-	teller.Go(func() {
-		done := make([]bool, len(a.files))
-		next := 0
-		for i := range settled {
-			for done[i] = true; next < len(done) && done[next]; next++ {
-				a.tell(a.files[next], targets[next])
-			}
-		}
-		for ; next < len(done); next++ { // some were not settled
-			if done[next] {
-				a.tell(a.files[next], targets[next])
-			}
-		}
-	})
+	teller.Go(func() { a.tellAll(targets, settled, grown) })
 	err := as.run(ctx)
 	close(settled)
 	teller.Wait()
 	return err
+}
+
+// tellAll emits what becomes of the files, in order, as their indexes come
+// through settled, until it is closed, and how far one is that comes through
+// grown.
+func (a *application) tellAll(targets []*target, settled, grown <-chan int) {
+	done := make([]bool, len(targets))
+	next := 0
+	for open := true; open; {
+		var i int
+		select {
+		case i, open = <-settled:
+			if !open {
+				break
+			}
+			for done[i] = true; next < len(done) && done[next]; next++ {
+				a.tell(a.files[next], targets[next])
+			}
+		case i = <-grown:
+			if t := targets[i]; !done[i] {
+				local := t.fromStore.Load()
+				a.emit(ProgressEvent{
+					Event: "progress", Channel: a.release.Channel, Name: t.name, Done: local + t.fromPeers.Load(), Total: t.entry.Size, Local: local,
+				})
+			}
+		}
+	}
+	for ; next < len(done); next++ { // some were not settled
+		if done[next] {
+			a.tell(a.files[next], targets[next])
+		}
+	}
 }
 
 // available reports whether the first blob of a file that a later release
