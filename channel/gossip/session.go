@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
@@ -220,78 +219,4 @@ func (g *Gossip) Sync(ctx context.Context, id channel.ID, p peer.ID) error {
 		return fmt.Errorf("syncing channel %s with %s: %w", id.Short(), p, ErrNotFollowed)
 	}
 	return nil
-}
-
-// SyncAll compares notes about the channel with every follower that is known
-// or can be found now, and returns how many answered. The error is nil if one
-// did; else it is what went wrong last, or wraps ErrNoPeers if there was
-// nobody to ask.
-func (g *Gossip) SyncAll(ctx context.Context, id channel.ID) (answered int, err error) {
-	return g.all(ctx, target{channel: id}, func(p peer.ID) error { return g.Sync(ctx, id, p) })
-}
-
-// SyncTopic asks every peer that is known or can be found now which channels
-// are listed on the topic, and returns how many answered. Listen must have
-// been called. The error is as SyncAll's.
-func (g *Gossip) SyncTopic(ctx context.Context, topic string) (answered int, err error) {
-	t := target{topic: topic}
-	return g.all(ctx, t, func(p peer.ID) error {
-		_, err := g.talk(ctx, p, []want{{target: t}})
-		return err
-	})
-}
-
-// all calls ask for everybody known, and then for everybody found, some at
-// once.
-func (g *Gossip) all(ctx context.Context, t target, ask func(peer.ID) error) (int, error) {
-	in := g.interest(t)
-	if in == nil {
-		in = newInterest(t)
-	}
-	var mu sync.Mutex
-	asked := make(map[peer.ID]bool)
-	answered, last := 0, error(ErrNoPeers)
-	one := func(p peer.ID) {
-		mu.Lock()
-		again := asked[p]
-		asked[p] = true
-		mu.Unlock()
-		if again {
-			return
-		}
-		err := ask(p)
-		mu.Lock()
-		defer mu.Unlock()
-		if err == nil {
-			answered++
-		} else {
-			last = err
-		}
-	}
-	var work sync.WaitGroup
-	slots := make(chan struct{}, maxDialling)
-	for _, p := range g.followers(in) {
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			continue
-		}
-		work.Go(func() {
-			defer func() { <-slots }()
-			one(p)
-		})
-	}
-	work.Go(func() { g.find(ctx, in, one) })
-	work.Wait()
-	if answered > 0 {
-		return answered, nil
-	}
-	if ctx.Err() != nil {
-		return 0, ctx.Err()
-	}
-	name := "topic " + t.topic
-	if t.topic == "" {
-		name = "channel " + t.channel.Short()
-	}
-	return 0, fmt.Errorf("syncing %s: %w", name, last)
 }

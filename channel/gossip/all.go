@@ -1,0 +1,144 @@
+package gossip
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// othersWait is how much longer the others have when one peer has answered, and
+// how long one peer that does not answer keeps the next from being asked.
+const othersWait = 2 * time.Second
+
+// SyncAll compares notes about the channel with every follower that is known
+// or can be found now, and returns how many answered. When one has, the others
+// have 2 s more, and 2 s again after everything new that comes for a channel
+// that is followed; so whoever stalls, or lies about how much is to come, holds
+// up nobody, and who has news to bring is not cut off. The error is nil if one
+// answered; else it is what went wrong last, or wraps ErrNoPeers if there was
+// nobody to ask.
+func (g *Gossip) SyncAll(ctx context.Context, id channel.ID) (answered int, err error) {
+	return g.all(ctx, target{channel: id}, func(ctx context.Context, p peer.ID) error { return g.Sync(ctx, id, p) })
+}
+
+// SyncTopic asks every peer that is known or can be found now which channels
+// are listed on the topic, and returns how many answered. When one has, the
+// others have 2 s more. Listen must have been called. The error is as
+// SyncAll's.
+func (g *Gossip) SyncTopic(ctx context.Context, topic string) (answered int, err error) {
+	t := target{topic: topic}
+	return g.all(ctx, t, func(ctx context.Context, p peer.ID) error {
+		_, err := g.talk(ctx, p, []want{{target: t}})
+		return err
+	})
+}
+
+// all calls ask for everybody known, and then for everybody found, some at
+// once. It returns when all have answered or failed, or the time that a first
+// answer leaves them is over.
+func (g *Gossip) all(outer context.Context, t target, ask func(context.Context, peer.ID) error) (int, error) {
+	ctx, cancel := context.WithCancel(outer)
+	defer cancel()
+	in := g.interest(t)
+	if in == nil {
+		in = newInterest(t)
+	}
+	var mu sync.Mutex
+	asked := make(map[peer.ID]bool)
+	answered, last := 0, error(ErrNoPeers)
+	first := make(chan struct{}) // closed at the first answer
+	one := func(p peer.ID) {
+		err := ask(ctx, p)
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			last = err
+			return
+		}
+		if answered++; answered == 1 {
+			close(first)
+		}
+	}
+	var work sync.WaitGroup
+	begin := func(p peer.ID) { // returns when the next may be asked
+		mu.Lock()
+		again := asked[p]
+		asked[p] = true
+		mu.Unlock()
+		if again {
+			return
+		}
+		done := make(chan struct{})
+		work.Go(func() {
+			defer close(done)
+			one(p)
+		})
+		turn := time.NewTimer(othersWait)
+		defer turn.Stop()
+		select {
+		case <-done:
+		case <-turn.C:
+		}
+	}
+	slots := make(chan struct{}, maxDialling)
+	work.Go(func() {
+		for _, p := range g.followers(in) {
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			work.Go(func() {
+				defer func() { <-slots }()
+				begin(p)
+			})
+		}
+	})
+	work.Go(func() { g.find(ctx, in, begin) })
+	over := make(chan struct{})
+	go func() {
+		work.Wait()
+		close(over)
+	}()
+	select {
+	case <-first:
+		in.quiet(othersWait, over)
+		cancel()
+	case <-over:
+	}
+	<-over // soon, since ctx has ended
+	if answered > 0 {
+		return answered, nil
+	}
+	if outer.Err() != nil {
+		return 0, outer.Err()
+	}
+	name := "topic " + t.topic
+	if t.topic == "" {
+		name = "channel " + t.channel.Short()
+	}
+	return 0, fmt.Errorf("syncing %s: %w", name, last)
+}
+
+// quiet returns when nothing new has come for the interest for d, or at over.
+func (in *interest) quiet(d time.Duration, over <-chan struct{}) {
+	rest := time.NewTimer(d)
+	defer rest.Stop()
+	for {
+		in.mu.Lock()
+		progress := in.progress
+		in.mu.Unlock()
+		select {
+		case <-progress:
+			rest.Reset(d)
+		case <-rest.C:
+			return
+		case <-over:
+			return
+		}
+	}
+}
