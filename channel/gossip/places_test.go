@@ -3,6 +3,7 @@ package gossip
 import (
 	"context"
 	"fmt"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,7 +18,7 @@ func TestFirstRequestHasToArriveWholeSoon(t *testing.T) {
 	for name, drip := range map[string]time.Duration{"one byte": time.Hour, "a byte a second": time.Second} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				near, far := bufferedPipe()
+				near, far := net.Pipe()
 				s := &server{ledger: newFakeLedger(), patience: 15 * time.Second}
 				ended := make(chan error, 1)
 				begun := time.Now()
