@@ -34,9 +34,10 @@ type Config struct {
 	ChunkSize int
 
 	// Workers is how many chunks are sealed, hashed and put at once; if zero,
-	// GOMAXPROCS, but at most 16: beyond that the one sequential step, the
-	// SHA-256 of the plaintext, is what everything waits for. Encode holds at
-	// most Workers+4 chunks in memory.
+	// three times GOMAXPROCS, since a Put waits for the disk most of its time,
+	// but at most 16: beyond that the one sequential step, the SHA-256 of the
+	// plaintext, is what everything waits for. Encode holds at most Workers+4
+	// chunks in memory.
 	Workers int
 
 	// Rand gives the keys; if nil, crypto/rand. It is read by one goroutine
@@ -57,7 +58,7 @@ func (c Config) validate() (Config, error) {
 		return c, fmt.Errorf("%d workers", c.Workers)
 	}
 	if c.Workers == 0 {
-		c.Workers = min(runtime.GOMAXPROCS(0), 16)
+		c.Workers = min(3*runtime.GOMAXPROCS(0), 16)
 	}
 	return c, nil
 }
