@@ -1,0 +1,117 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
+)
+
+// defaultPatience is how long a request that must end waits without any
+// progress.
+const defaultPatience = time.Minute
+
+// once catches up and returns.
+func (n *Node) once(ctx context.Context, sub catalog.Subscription, patience time.Duration, emit func(any)) (SubscribeResult, error) {
+	idle := patience == 0
+	if idle {
+		patience = defaultPatience
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(patience, func() {
+		cancel(fmt.Errorf("%s is not up to date after %s; is a follower or the publisher reachable? name one with --peer", targetOf(sub), patience))
+	})
+	defer timer.Stop()
+
+	var res SubscribeResult
+	count := func(e any) {
+		if idle {
+			timer.Reset(patience)
+		}
+		switch e := e.(type) {
+		case ManifestEvent:
+			res.Releases++
+		case FileEvent:
+			res.Files++
+			res.Bytes += e.Size
+		}
+		emit(e)
+	}
+	ids, err := n.channelsOf(ctx, sub, count)
+	for _, id := range ids {
+		if err == nil {
+			err = n.catchUp(ctx, sub, id, count)
+		}
+	}
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return res, err
+}
+
+// catchUp asks followers until at least one has answered, applies what it
+// brought, and asks again until nothing new came.
+func (n *Node) catchUp(ctx context.Context, sub catalog.Subscription, id channel.ID, emit func(any)) error {
+	if err := n.net.gossip.Follow(id); err != nil {
+		return fmt.Errorf("following %s: %w", address(id), err)
+	}
+	for applied := int64(-1); ; {
+		if err := n.synced(ctx, id); err != nil {
+			return err
+		}
+		info, err := n.catalog.Channel(ctx, id)
+		if err != nil {
+			return err
+		}
+		if fork := forked(info); info.Position == applied && (!info.Behind || fork != nil) {
+			return fork
+		}
+		if err := n.apply(ctx, sub, id, true, emit); err != nil {
+			return err
+		}
+		applied = info.Position
+	}
+}
+
+// forked is an error if a log of the channel is frozen: what it signed before
+// stands, but nothing can be called up to date.
+func forked(info catalog.Info) error {
+	for _, l := range info.Logs {
+		if l.Frozen {
+			return fmt.Errorf("%s: %w: its publisher %s signed two histories; what came before them is here, see channel-show", address(info.ID), channel.ErrChain, l.Log)
+		}
+	}
+	return nil
+}
+
+// syncRetry is the pause before followers are asked again when none answered.
+const syncRetry = 500 * time.Millisecond
+
+// synced returns when at least one follower of the channel has answered and the
+// channel's root is known.
+func (n *Node) synced(ctx context.Context, id channel.ID) error {
+	for {
+		answered, err := n.net.gossip.SyncAll(ctx, id)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			n.log.Debug("syncing", "channel", address(id), "error", err)
+		}
+		if answered > 0 {
+			info, err := n.catalog.Channel(ctx, id)
+			if err != nil {
+				return err
+			}
+			if info.HasRoot {
+				return nil
+			}
+		}
+		if err := pause(ctx, syncRetry); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
+)
+
+// channelsOf returns the channels to follow for a subscription. For a topic it
+// waits until one that is trusted was found; where single ones are trusted,
+// until all of them were.
+func (n *Node) channelsOf(ctx context.Context, sub catalog.Subscription, emit func(any)) ([]channel.ID, error) {
+	if sub.Topic == "" {
+		return []channel.ID{sub.Channel}, nil
+	}
+	if err := n.listen(ctx, sub); err != nil {
+		return nil, err
+	}
+	told := map[channel.ID]bool{}
+	for {
+		answered, err := n.net.gossip.SyncTopic(ctx, sub.Topic)
+		if err != nil {
+			n.log.Debug("asking for channels", "topic", sub.Topic, "error", err)
+		}
+		trusted, err := n.listed(ctx, sub, told, emit)
+		if err != nil {
+			return nil, err
+		}
+		if answered > 0 && !sub.TrustAll && len(sub.Trust) == 0 {
+			return nil, fmt.Errorf("%d channels are listed on topic %q and none is trusted; follow them with --trust ID or --trust-all", len(told), sub.Topic)
+		}
+		if len(trusted) > 0 && (sub.TrustAll || len(trusted) == len(sub.Trust)) {
+			return trusted, nil
+		}
+		if err := pause(ctx, syncRetry); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// listed returns the trusted channels known on the subscription's topic, and
+// tells of those that were not told yet.
+func (n *Node) listed(ctx context.Context, sub catalog.Subscription, told map[channel.ID]bool, emit func(any)) ([]channel.ID, error) {
+	listings, err := n.catalog.ListedOn(ctx, sub.Topic)
+	if err != nil {
+		return nil, err
+	}
+	trusted, err := n.trustedOn(ctx, sub)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range listings {
+		ok := sub.TrustAll || slices.Contains(sub.Trust, l.ID)
+		if ok && !slices.Contains(trusted, l.ID) {
+			trusted = append(trusted, l.ID)
+		}
+		if !told[l.ID] {
+			told[l.ID] = true
+			emit(ChannelEvent{Event: "channel", Channel: l.ID.String(), Address: address(l.ID), Title: l.Title, Topic: sub.Topic, Trusted: ok})
+		}
+	}
+	return trusted, nil
+}
+
+// listen takes part in a subscription's topic. The channels that it trusts by
+// name are asked for by their ids, so that no flood of listings can crowd them
+// out.
+func (n *Node) listen(ctx context.Context, sub catalog.Subscription) error {
+	if err := n.net.gossip.Listen(sub.Topic); err != nil {
+		return fmt.Errorf("listening to topic %q: %w", sub.Topic, err)
+	}
+	for _, id := range sub.Trust {
+		if err := n.followListed(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trustedOn returns the channels that the subscription trusts by name and whose
+// root says that they are on its topic.
+func (n *Node) trustedOn(ctx context.Context, sub catalog.Subscription) ([]channel.ID, error) {
+	var trusted []channel.ID
+	for _, id := range sub.Trust {
+		info, err := n.catalog.Channel(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if info.HasRoot && slices.Contains(info.Root.Topics, sub.Topic) {
+			trusted = append(trusted, id)
+		}
+	}
+	return trusted, nil
+}
+
+// folder is where a channel's files go: the subscription's output, or on a topic
+// a folder in it that no other channel can have.
+func folder(sub catalog.Subscription, id channel.ID) string {
+	if sub.Topic == "" {
+		return sub.Output
+	}
+	return filepath.Join(sub.Output, id.String())
+}
