@@ -149,6 +149,7 @@ func TestSlowClientsAreHurriedOnlyWhileOthersWait(t *testing.T) {
 			ask := frame{typ: typeRequest, req: 1, id: blobnet.Sum(blob)}
 			slow := e.pipeFrom(t, "slow")
 			slow.send(ask)
+			synctest.Wait() // it has its memory before the others ask
 			var work sync.WaitGroup
 			defer work.Wait()
 			if others {
