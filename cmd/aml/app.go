@@ -151,7 +151,7 @@ func (a *app) profiled(root *cobra.Command) (stop func() error) {
 	}
 }
 
-// exitCodes are design.md section 8's.
+// exitCodes are the ones that the README names.
 var exitCodes = map[api.Code]int{
 	api.CodeFailure: 1, api.CodeUsage: 2, api.CodeNoDaemon: 3,
 	api.CodeNotFound: 4, api.CodeVerify: 5, api.CodeInterrupted: 130,

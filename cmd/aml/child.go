@@ -75,7 +75,7 @@ func (c *child) read(ctx context.Context, out io.Reader) {
 func (c *child) next() (api.Event, error) {
 	e, ok := <-c.events
 	if ok {
-		if c.app.json {
+		if c.app.json && (e.Name != "progress" || c.app.progress) {
 			_ = c.app.line(e.Raw)
 		}
 		return e, nil

@@ -38,7 +38,7 @@ func (a *app) output(path string) (*output, error) {
 	}
 	temp, err := os.CreateTemp(filepath.Dir(path), ".aml-*")
 	if err != nil {
-		return nil, fmt.Errorf("writing output %s: %w", path, err)
+		return nil, fmt.Errorf("writing output %s: %w", path, errors.Unwrap(err))
 	}
 	return &output{app: a, path: path, temp: temp}, nil
 }
