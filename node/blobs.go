@@ -120,7 +120,7 @@ func (n *Node) Seed(ctx context.Context, req SeedRequest, emit func(any)) (SeedR
 		res.Blobs += blobs
 		keys[i] = tracker.Key(e.Root.ID)
 	}
-	events, stop := n.bus.watch(func(about string) bool { return about == aboutUploads })
+	events, stop := n.bus.lookOn(func(about string) bool { return about == aboutUploads })
 	defer stop()
 	if err := net.tracker.Announce(ctx, keys...); err != nil {
 		return SeedResult{}, fmt.Errorf("announcing: %w", err)
@@ -142,10 +142,7 @@ func (n *Node) Seed(ctx context.Context, req SeedRequest, emit func(any)) (SeedR
 			return res, context.Cause(ctx)
 		case <-tick.C:
 			report()
-		case e, ok := <-events:
-			if !ok {
-				return res, errLagged
-			}
+		case e := <-events:
 			up, ok := e.(UploadEvent)
 			if !ok {
 				continue

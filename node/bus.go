@@ -2,19 +2,22 @@ package node
 
 import "sync"
 
-// busBuffer is how many events a watcher may lag behind before it is cut off.
+// busBuffer is how many events a watcher may lag behind.
 const busBuffer = 1 << 14
 
-// bus hands events to all who watch. Sending never blocks: a watcher that lags
-// too far loses its channel, so that a stuck terminal can't hold up a node.
+// bus hands events to all who watch. Sending never blocks, so that a stuck
+// terminal can't hold up a node: a watcher that lags too far loses events if it
+// looks on while something else is done, and its channel if the events are what
+// it was asked for.
 type bus struct {
 	mu       sync.Mutex // guards watchers; held for memory work alone
 	watchers map[*watcher]struct{}
 }
 
 type watcher struct {
-	want func(about string) bool
-	ch   chan any
+	want  func(about string) bool
+	lossy bool
+	ch    chan any
 }
 
 // What an event is about, beside the id of a subscription.
@@ -26,7 +29,15 @@ const (
 // watch returns a channel of the events about what want accepts, and a
 // function that ends it. The channel closes early only if its reader lags.
 func (b *bus) watch(want func(about string) bool) (<-chan any, func()) {
-	w := &watcher{want: want, ch: make(chan any, busBuffer)}
+	return b.add(&watcher{want: want, ch: make(chan any, busBuffer)})
+}
+
+// lookOn is watch for one that outlives lagging: it misses events instead.
+func (b *bus) lookOn(want func(about string) bool) (<-chan any, func()) {
+	return b.add(&watcher{want: want, lossy: true, ch: make(chan any, busBuffer)})
+}
+
+func (b *bus) add(w *watcher) (<-chan any, func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.watchers == nil {
@@ -51,8 +62,10 @@ func (b *bus) send(about string, event any) {
 		select {
 		case w.ch <- event:
 		default:
-			close(w.ch)
-			delete(b.watchers, w)
+			if !w.lossy {
+				close(w.ch)
+				delete(b.watchers, w)
+			}
 		}
 	}
 }
@@ -60,16 +73,13 @@ func (b *bus) send(about string, event any) {
 // forward emits what want accepts until the function it returns is called,
 // which waits for the last emit.
 func (b *bus) forward(emit func(any), want func(about string) bool) (stop func()) {
-	events, unwatch := b.watch(want)
+	events, unwatch := b.lookOn(want)
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		for {
 			select {
-			case e, ok := <-events:
-				if !ok {
-					return
-				}
+			case e := <-events:
 				emit(e)
 			case <-quit:
 				return

@@ -97,17 +97,14 @@ func (n *Node) Watch(ctx context.Context, _ None, emit func(any)) (None, error) 
 	if err != nil {
 		return None{}, err
 	}
-	events, stop := n.bus.watch(func(about string) bool { return about != aboutUploads })
+	events, stop := n.bus.lookOn(func(about string) bool { return about != aboutUploads })
 	defer stop()
 	emit(net.listening())
 	for {
 		select {
 		case <-ctx.Done():
 			return None{}, context.Cause(ctx)
-		case e, ok := <-events:
-			if !ok {
-				return None{}, errLagged
-			}
+		case e := <-events:
 			emit(e)
 		}
 	}
