@@ -1,5 +1,5 @@
 // Package exchange moves blobs between two peers: the protocol /aml/blob/1 on
-// libp2p streams, both ends of it. docs/blobs.md, section Exchange, is the
+// libp2p streams, both ends of it. docs/exchange.md is the
 // normative text.
 //
 // An Exchange serves the blobs of one store and hands out Peers, each of which

@@ -1,0 +1,2 @@
+// Package account counts what is moved with whom.
+package account

@@ -1,0 +1,2 @@
+// Package client is the blob layer for programs that embed it.
+package client

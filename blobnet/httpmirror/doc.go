@@ -1,0 +1,2 @@
+// Package httpmirror gets blobs from and puts them to plain HTTP.
+package httpmirror

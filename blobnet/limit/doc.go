@@ -1,0 +1,2 @@
+// Package limit bounds how fast bytes are moved.
+package limit

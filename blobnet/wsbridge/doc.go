@@ -1,0 +1,2 @@
+// Package wsbridge speaks the WebSocket protocol of seed document 001.
+package wsbridge

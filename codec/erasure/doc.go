@@ -1,0 +1,2 @@
+// Package erasure makes blobs that others can be rebuilt from.
+package erasure

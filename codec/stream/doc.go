@@ -1,0 +1,2 @@
+// Package stream reads a file that is not here yet.
+package stream
