@@ -12,20 +12,37 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/viper"
 )
 
 // Config is everything that a node can be told. Load fills it.
 type Config struct {
-	Paths   Paths    // where things are on disk
-	Listen  []string // multiaddrs to listen on; none means loopback and LAN, any free port
-	Peers   []string // multiaddrs, each ending in /p2p/ID, to know beside discovery
-	LAN     bool     // find peers on the local network by mDNS
-	DHT     bool     // find peers by the DHT of the peers already known
-	Quota   int64    // bytes of blobs to keep; 0 means no limit
-	MinFree int64    // bytes that must stay free on the disk; a put that would go below is refused
-	Log     string   // debug, info, warn or error
+	Paths Paths  // where things are on disk
+	Log   string // debug, info, warn or error
+
+	Listen   []string // multiaddrs to listen on; none means loopback and LAN, any free port
+	Announce []string // multiaddrs to tell peers beside those listened on
+	Peers    []string // multiaddrs, each ending in /p2p/ID, and ws:// or http:// URLs, to know beside discovery
+	LAN      bool     // find peers on the local network by mDNS
+	DHT      bool     // find peers by the DHT of the peers already known
+
+	Punch      bool          // find out how this node is reachable, punch holes, use relays
+	Relays     []string      // multiaddrs of relays to use, each ending in /p2p/ID
+	Relay      string        // what to relay for others: off, coordinate, or bytes per second of bulk
+	WS         string        // host:port or port of the WebSocket bridge; empty: none
+	HTTP       string        // host:port or port of the HTTP mirror; empty: none
+	MaxIn      int           // connections that peers may open to this node
+	MaxOut     int           // connections that this node opens
+	Upload     string        // limits of uploads, see package blobnet/limit; empty: none
+	Download   string        // limits of downloads, the same
+	Reannounce time.Duration // how often trackers and the LAN are told again what is here
+
+	Quota     Quota // of blobs to keep
+	MinFree   int64 // bytes that must stay free on the disk; a put that would go below is refused
+	Scrub     int64 // bytes per second at which a daemon checks what it stores; 0 means it does not
+	KeepBlobs bool  // keep a copy of fetched blobs in the store beside the files written out
 }
 
 // Key documents one key of the configuration file. The environment variable is
@@ -40,12 +57,25 @@ type Key struct {
 // `aml init` writes them.
 func Keys() []Key {
 	return []Key{
-		{"listen", []string{}, "multiaddrs to listen on; none: loopback and LAN, any free port"},
-		{"peer", []string{}, "multiaddrs of peers to know beside discovery, each ending in /p2p/ID"},
+		{"listen", []string{}, "multiaddrs to listen on: tcp, udp/quic-v1, ws, webtransport, webrtc-direct; none: loopback and LAN by TCP, any free port"},
+		{"announce", []string{}, "multiaddrs to tell peers beside those listened on, such as a port that a router forwards"},
+		{"peer", []string{}, "peers to know beside discovery: multiaddrs ending in /p2p/ID, ws:// and http(s):// URLs"},
 		{"lan", true, "find peers on the local network (mDNS)"},
 		{"dht", true, "find peers through the DHT of those already known"},
-		{"quota", "10GiB", "how much to keep in the blob store; 0: no limit"},
+		{"punch", false, "ask peers how this node is reachable, punch holes through NATs, use relays"},
+		{"relays", []string{}, "multiaddrs of relays to be reachable through, each ending in /p2p/ID (with punch)"},
+		{"relay", "off", "what to relay for others: off, coordinate (hole punching only), or a rate such as 1MiB for bulk"},
+		{"ws", "", "port, or host:port, at which to serve blobs by WebSocket; empty: not at all"},
+		{"http", "", "port, or host:port, at which to serve blobs by HTTP; empty: not at all"},
+		{"maxin", 384, "how many connections peers may open to this node"},
+		{"maxout", 128, "how many connections this node opens"},
+		{"upload", "", "upload limits per second, such as 5MiB,peer=1MiB,mon-fri 08:00-18:00=500KiB; empty: none"},
+		{"download", "", "download limits per second, such as 10MiB,prefetch=1MiB; empty: none"},
+		{"reannounce", "15m", "how often the LAN and static peers are told again what is here"},
+		{"quota", "10GiB", "how much to keep in the blob store, in bytes or as part of the disk such as 20%; 0: no limit"},
 		{"minfree", "256MiB", "how much of the disk must stay free"},
+		{"scrub", "0", "bytes per second at which a daemon checks what it stores; 0: it does not"},
+		{"keepblobs", false, "keep a copy of fetched blobs in the store, beside the files written out"},
 		{"log", "warn", "least severe log line to show: debug, info, warn, error"},
 	}
 }
@@ -94,60 +124,36 @@ func Load(flags Flags) (Config, error) {
 }
 
 func fill(v *viper.Viper, paths Paths) (Config, error) {
+	r := reader{v: v}
 	cfg := Config{
-		Paths:  paths,
-		Listen: list(v, "listen"),
-		Peers:  list(v, "peer"),
-		Log:    v.GetString("log"),
-	}
-	var err error
-	if cfg.LAN, err = boolean(v, "lan"); err != nil {
-		return Config{}, err
-	}
-	if cfg.DHT, err = boolean(v, "dht"); err != nil {
-		return Config{}, err
-	}
-	if cfg.Quota, err = size(v, "quota"); err != nil {
-		return Config{}, err
-	}
-	if cfg.MinFree, err = size(v, "minfree"); err != nil {
-		return Config{}, err
+		Paths:      paths,
+		Log:        v.GetString("log"),
+		Listen:     list(v, "listen"),
+		Announce:   list(v, "announce"),
+		Peers:      list(v, "peer"),
+		LAN:        r.boolean("lan"),
+		DHT:        r.boolean("dht"),
+		Punch:      r.boolean("punch"),
+		Relays:     list(v, "relays"),
+		Relay:      v.GetString("relay"),
+		WS:         v.GetString("ws"),
+		HTTP:       v.GetString("http"),
+		MaxIn:      r.count("maxin"),
+		MaxOut:     r.count("maxout"),
+		Upload:     r.terms("upload"),
+		Download:   r.terms("download"),
+		Reannounce: r.duration("reannounce"),
+		Quota:      r.quota("quota"),
+		MinFree:    r.size("minfree"),
+		Scrub:      r.size("scrub"),
+		KeepBlobs:  r.boolean("keepblobs"),
 	}
 	switch cfg.Log {
 	case "debug", "info", "warn", "error":
 	default:
-		return Config{}, fmt.Errorf("log is %q: want debug, info, warn or error", cfg.Log)
+		r.fail("log is %q: want debug, info, warn or error", cfg.Log)
 	}
-	return cfg, nil
-}
-
-// list reads a list that the environment gives as one string, split at commas
-// and white space.
-func list(v *viper.Viper, key string) []string {
-	var out []string
-	for _, s := range v.GetStringSlice(key) {
-		out = append(out, strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })...)
-	}
-	return out
-}
-
-func boolean(v *viper.Viper, key string) (bool, error) {
-	switch s := strings.ToLower(v.GetString(key)); s {
-	case "true", "1", "yes", "on":
-		return true, nil
-	case "false", "0", "no", "off":
-		return false, nil
-	default:
-		return false, fmt.Errorf("%s is %q: want true or false", key, s)
-	}
-}
-
-func size(v *viper.Viper, key string) (int64, error) {
-	n, err := ParseSize(v.GetString(key))
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", key, err)
-	}
-	return n, nil
+	return cfg, r.err
 }
 
 // Template returns a configuration file in which every key stands commented

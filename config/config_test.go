@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -23,8 +24,8 @@ func TestFlagsGoBeforeEnvironmentBeforeFileBeforeDefault(t *testing.T) {
 	want := func(values map[string]any, file string, quota int64) {
 		t.Helper()
 		cfg, err := load(t, file, values)
-		if err != nil || cfg.Quota != quota {
-			t.Errorf("quota is %d, %v; want %d", cfg.Quota, err, quota)
+		if err != nil || cfg.Quota.Bytes != quota {
+			t.Errorf("quota is %v, %v; want %d", cfg.Quota, err, quota)
 		}
 	}
 	want(nil, "", 10<<30)
@@ -53,12 +54,17 @@ func TestListsComeFromEverySource(t *testing.T) {
 
 func TestWhatIsWrongInTheConfigurationIsNamed(t *testing.T) {
 	for file, word := range map[string]string{
-		"quotta: 1GiB\n":   "quotta",
-		"quota: much\n":    "quota",
-		"lan: perhaps\n":   "lan",
-		"log: loud\n":      "loud",
-		"quota: [1, 2\n":   "config.yaml",
-		"minfree: -1GiB\n": "minfree",
+		"quotta: 1GiB\n":    "quotta",
+		"quota: much\n":     "quota",
+		"lan: perhaps\n":    "lan",
+		"log: loud\n":       "loud",
+		"quota: [1, 2\n":    "config.yaml",
+		"minfree: -1GiB\n":  "minfree",
+		"quota: 120%\n":     "120%",
+		"quota: 0%\n":       "quota",
+		"maxin: many\n":     "maxin",
+		"maxout: 0\n":       "maxout",
+		"reannounce: -1s\n": "reannounce",
 	} {
 		if _, err := load(t, file, nil); err == nil || !strings.Contains(err.Error(), word) {
 			t.Errorf("%q: %v, want an error that names %s", file, err, word)
@@ -87,7 +93,8 @@ func TestTheTemplateIsAConfigurationThatChangesNothing(t *testing.T) {
 	if err != nil || len(keys) < len(Keys())-1 {
 		t.Fatalf("%v in\n%s", err, strings.Join(keys, ""))
 	}
-	if full.Quota != plain.Quota || full.MinFree != plain.MinFree || full.LAN != plain.LAN || full.DHT != plain.DHT || full.Log != plain.Log {
+	full.Paths = plain.Paths
+	if !reflect.DeepEqual(full, plain) {
 		t.Errorf("the template says %+v, the defaults are %+v", full, plain)
 	}
 }
@@ -124,5 +131,19 @@ func TestSizes(t *testing.T) {
 		if got := FormatSize(size); got != want {
 			t.Errorf("%d is %s, want %s", size, got, want)
 		}
+	}
+}
+
+func TestAQuotaIsInBytesOrAPartOfTheDisk(t *testing.T) {
+	cfg, err := load(t, "quota: 12.5%\n", nil)
+	if want := (Quota{Percent: 12.5}); err != nil || cfg.Quota != want {
+		t.Errorf("%+v, %v, want %+v", cfg.Quota, err, want)
+	}
+}
+
+func TestLimitsMayBeAListOfTerms(t *testing.T) {
+	cfg, err := load(t, "upload: [5MiB, \"mon-fri 08:00-18:00=500KiB\"]\n", nil)
+	if want := "5MiB,mon-fri 08:00-18:00=500KiB"; err != nil || cfg.Upload != want {
+		t.Errorf("%q, %v, want %q", cfg.Upload, err, want)
 	}
 }

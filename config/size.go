@@ -21,6 +21,27 @@ func ParseSize(s string) (int64, error) {
 	return int64(n * unit), nil
 }
 
+// Quota is how much may be kept: Bytes, or Percent of the disk it is kept on. If
+// both are zero there is no limit.
+type Quota struct {
+	Bytes   int64
+	Percent float64
+}
+
+// ParseQuota reads a size, or a part of the disk as "20%".
+func ParseQuota(s string) (Quota, error) {
+	number, ok := strings.CutSuffix(strings.TrimSpace(s), "%")
+	if !ok {
+		n, err := ParseSize(s)
+		return Quota{Bytes: n}, err
+	}
+	p, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if err != nil || !(p > 0 && p <= 100) {
+		return Quota{}, fmt.Errorf("%q is not a part of a disk: want more than 0%% and at most 100%%", s)
+	}
+	return Quota{Percent: p}, nil
+}
+
 var sizeUnits = map[string]float64{
 	"": 1, "b": 1,
 	"k": 1 << 10, "kib": 1 << 10, "kb": 1e3,

@@ -88,7 +88,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 		return err
 	}
 	if n.blobs, err = diskstore.Open(diskstore.Config{
-		Dir: n.cfg.Paths.Blobs, MaxSize: n.cfg.Quota, MinFree: orNone(n.cfg.MinFree),
+		Dir: n.cfg.Paths.Blobs, MaxSize: n.cfg.Quota.Bytes, MinFree: orNone(n.cfg.MinFree),
 	}); err != nil {
 		return fmt.Errorf("opening the blob store: %w", err)
 	}
