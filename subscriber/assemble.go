@@ -45,6 +45,12 @@ type piece struct {
 	chunk codec.Chunk
 }
 
+// asWant is what is known of the blob before it comes.
+func (p piece) asWant() fetch.Want {
+	ref := p.chunk.Ref
+	return fetch.Want{ID: ref.ID, Tree: ref.Tree, Size: codec.PaddedSize(int(min(ref.Size, blobnet.MaxBlobSize))) + codec.Overhead, Class: blobnet.Foreground}
+}
+
 // run ends every target, or returns an error: that of the disk or ctx, or, with
 // blobnet.ErrNotFound in it, that of a blob which keeps targets waiting. Then
 // those that are not over can be tried again; they have no temporary file any
@@ -108,7 +114,7 @@ func (a *assembly) pass(ctx context.Context) error {
 	a.cancel = cancel
 	a.finish = new(errgroup.Group)
 	a.finish.SetLimit(finishers)
-	err := fetch.Each(ctx, a.swarm, a.pieces(ctx), func(p piece) blobnet.ID { return p.chunk.Ref.ID },
+	err := fetch.Each(ctx, a.swarm, a.pieces(ctx), piece.asWant,
 		func(p piece, blob []byte, local bool) error { return a.deliver(ctx, p, blob, local) })
 	if finishErr := a.finish.Wait(); finishErr != nil {
 		return finishErr // the cause of err, if that is any

@@ -48,6 +48,8 @@ type Config struct {
 	// NotFoundRetry is how long a peer that has not a blob is not asked for
 	// it again. If zero, 15 seconds.
 	NotFoundRetry time.Duration
+	// Download, if not nil, bounds the rate at which peers are asked.
+	Download Limiter
 	// MustStore makes it an error if the store has no room for a blob.
 	// Otherwise the blob is delivered and KindUnstored told.
 	MustStore bool

@@ -7,11 +7,9 @@ import (
 	"iter"
 	"runtime"
 	"sync"
-
-	"github.com/anonymous-media-library/aml/blobnet"
 )
 
-// Each gets the blob that id names for every item and hands both to deliver,
+// Each gets the blob that want names for every item and hands both to deliver,
 // with local telling that the blob was in the store already. It asks for many
 // blobs at once, in the order of items, within Config.MaxOutstanding; they are
 // delivered as they come, roughly in that order, by up to GOMAXPROCS
@@ -21,7 +19,7 @@ import (
 // Each returns after everything it started has ended: with nil when all items
 // were delivered, or else the first error of items, of getting a blob (a
 // *NotFoundError in its chain if nobody has it) or of deliver, or ctx's.
-func Each[T any](ctx context.Context, s *Swarm, items iter.Seq2[T, error], id func(T) blobnet.ID,
+func Each[T any](ctx context.Context, s *Swarm, items iter.Seq2[T, error], want func(T) Want,
 	deliver func(item T, blob []byte, local bool) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -36,7 +34,7 @@ func Each[T any](ctx context.Context, s *Swarm, items iter.Seq2[T, error], id fu
 		if s.memory.Acquire(ctx, size) != nil {
 			break // ctx has ended and says why
 		}
-		f := s.join(ctx, id(item))
+		f := s.join(ctx, want(item).ID)
 		running.Go(func() {
 			defer s.memory.Release(size)
 			defer s.leave(f)

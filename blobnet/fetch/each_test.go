@@ -25,7 +25,7 @@ func sequence(ids []blobnet.ID) iter.Seq2[blobnet.ID, error] {
 	}
 }
 
-func itself(id blobnet.ID) blobnet.ID { return id }
+func itself(id blobnet.ID) Want { return Want{ID: id, Class: blobnet.Foreground} }
 
 func TestEachSpreadsOverPeersAndDeliversAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -149,7 +149,7 @@ func sequence(ids []blobnet.ID) iter.Seq2[blobnet.ID, error] {
 	}
 }
 
-func self(id blobnet.ID) blobnet.ID { return id }
+func self(id blobnet.ID) fetch.Want { return fetch.Want{ID: id, Class: blobnet.Foreground} }
 
 func nothing(blobnet.ID, []byte, bool) error { return nil }
 

@@ -2,8 +2,6 @@ package fetch
 
 import (
 	"container/list"
-	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -32,7 +30,10 @@ type Swarm struct {
 	size    int       // bytes that the next blob probably has
 }
 
-var _ blobnet.Source = (*Swarm)(nil)
+var _ interface {
+	blobnet.Source
+	blobnet.Ranger
+} = (*Swarm)(nil)
 
 const (
 	// firstSize is the size expected of blobs before any is seen: a sealed
@@ -116,26 +117,6 @@ func (s *Swarm) Peers() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Sorted(maps.Keys(s.members))
-}
-
-// Get appends the blob to dst, from the store if it is there and else from the
-// peers, as blobnet.Source says. Gets of one blob at the same time share one
-// request. If nobody has the blob the error is a *NotFoundError.
-func (s *Swarm) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
-		return dst, err
-	}
-	f := s.join(ctx, id)
-	defer s.leave(f)
-	select {
-	case <-f.done:
-	case <-ctx.Done():
-		return dst, fmt.Errorf("fetching blob %s: %w", id.Short(), ctx.Err())
-	}
-	if f.err != nil {
-		return dst, fmt.Errorf("fetching blob %s: %w", id.Short(), f.err)
-	}
-	return append(dst, f.blob...), nil
 }
 
 // expected is how many bytes the next blob probably has.
