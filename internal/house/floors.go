@@ -105,7 +105,7 @@ var homes = map[string][]string{
 	"github.com/spf13/cobra":              {"cmd/aml"},
 	"github.com/schollz/progressbar":      {"cmd/aml"},
 	"modernc.org/sqlite":                  {"internal/sqlite"},
-	"github.com/libp2p":                   {"blobnet/exchange", "blobnet/tracker", "channel/gossip", "node/transport", "node"},
+	"github.com/libp2p":                  {"blobnet/exchange", "blobnet/client", "blobnet/tracker", "channel/gossip", "node/transport", "node"},
 	"github.com/libp2p/go-libp2p-pubsub":  {"channel/gossip"},
 	"github.com/libp2p/go-libp2p-kad-dht": {"blobnet/tracker"},
 	"github.com/libp2p/zeroconf":          {"blobnet/tracker"},
