@@ -27,6 +27,23 @@ func put(ctx context.Context, dst Putter, id blobnet.ID, blob []byte) error {
 	return dst.Put(ctx, id, blob)
 }
 
+// ChunkPutter is a Putter that wants to know of chunks what they are: it gets
+// them by PutChunk, and only index blobs by Put. offset is where the plaintext,
+// ref.Size bytes, begins in the input. The rules are those of Put; the blob was
+// just hashed.
+type ChunkPutter interface {
+	Putter
+	PutChunk(ctx context.Context, ref Ref, offset uint64, blob []byte) error
+}
+
+// putChunk puts the blob of a chunk whose ref was just made.
+func putChunk(ctx context.Context, dst Putter, ref Ref, offset uint64, blob []byte) error {
+	if c, ok := dst.(ChunkPutter); ok {
+		return c.PutChunk(ctx, ref, offset, blob)
+	}
+	return put(ctx, dst, ref.ID, blob)
+}
+
 // Config says how a file is cut and sealed. The zero Config is good.
 type Config struct {
 	// ChunkSize is in bytes of plaintext; if zero, DefaultChunkSize. A power
@@ -100,7 +117,7 @@ func encode(ctx context.Context, r io.Reader, dst Putter, cfg Config, maxRefs in
 	}
 	blob := sealInPlace(first, key)
 	file.Root = MakeRef(blob, key, file.Size)
-	if err := put(ctx, dst, file.Root.ID, blob); err != nil {
+	if err := putChunk(ctx, dst, file.Root, 0, blob); err != nil {
 		return File{}, fmt.Errorf("encoding: putting blob %s: %w", file.Root.ID.Short(), err)
 	}
 	return file, nil

@@ -199,7 +199,7 @@ func (p *pipeline) sealAll(ctx context.Context) error {
 		}
 		blob := sealInPlace(j.buf, j.key)
 		ref := MakeRef(blob, j.key, uint64(len(j.buf)))
-		if err := put(ctx, p.dst, ref.ID, blob); err != nil {
+		if err := putChunk(ctx, p.dst, ref, j.index*uint64(p.cfg.ChunkSize), blob); err != nil {
 			return fmt.Errorf("putting blob %s: %w", ref.ID.Short(), err)
 		}
 		p.results <- done{j.index, ref, j.indexKeys}

@@ -52,6 +52,18 @@ func sealInPlace(buf []byte, key Key) []byte {
 	return newAEAD(key).Seal(padded[:0], nonce[:], padded, nil)
 }
 
+// SealOver is Seal in the place of the plaintext: buf, whose capacity must hold
+// PaddedSize(len(buf))+Overhead bytes, becomes the blob, which is returned. Nothing is allocated.
+func SealOver(buf []byte, key Key) ([]byte, error) {
+	if len(buf) > MaxChunkSize {
+		return nil, fmt.Errorf("sealing %d bytes, limit %d: %w", len(buf), MaxChunkSize, ErrTooLarge)
+	}
+	if need := PaddedSize(len(buf)) + Overhead; cap(buf) < need {
+		return nil, fmt.Errorf("sealing %d bytes in a buffer of %d, want %d", len(buf), cap(buf), need)
+	}
+	return sealInPlace(buf, key), nil
+}
+
 // MakeRef returns the Ref of a blob that Seal made under key, where size bytes
 // of file plaintext lie below it.
 func MakeRef(blob []byte, key Key, size uint64) Ref {
