@@ -76,6 +76,27 @@ func (c *cache[K, V]) peek(key K) *entry[K, V] {
 	return e
 }
 
+// ready is peek without waiting: nil also if key is being loaded.
+func (c *cache[K, V]) ready(key K) *entry[K, V] {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[key]
+	if e == nil {
+		return nil
+	}
+	select {
+	case <-e.ready:
+	default:
+		return nil
+	}
+	if e.err != nil {
+		return nil
+	}
+	e.users++
+	c.order.MoveToFront(e.place)
+	return e
+}
+
 // put ends the use of e and evicts what is too many.
 func (c *cache[K, V]) put(e *entry[K, V]) {
 	c.mu.Lock()

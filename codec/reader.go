@@ -2,23 +2,17 @@ package codec
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"sync"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 )
 
-// What a Reader keeps opened beside what is being read: at most 8 MiB of
-// chunks, and 1 MiB of index blobs, enough for two distant places of the
-// deepest file.
-const (
-	cachedChunks  = 4
-	cachedIndexes = 8
-)
+// cachedChunks is how many chunks a Reader keeps opened beside what is being
+// read: at most 8 MiB. Its Locator keeps 1 MiB of index blobs.
+const cachedChunks = 4
 
 // Reader reads a file out of its blobs, from any offset, and loads only what
 // it must. Every byte it returns was authenticated by the File's root. Reading
@@ -32,25 +26,14 @@ const (
 // cache. A Reader needs no closing.
 type Reader struct {
 	ctx     context.Context
-	tree    tree
+	locator *Locator
+	tree    *tree // the locator's
 	err     error // what is wrong with the File
 	chunks  *cache[uint64, []byte]
-	indexes *cache[indexKey, indexValue]
 	blobs   sync.Pool // of []byte in a *[]byte: sealed blobs, or chunks opened in place
 
 	offset int64
-	sum    hash.Hash // of the first summed bytes
-	summed int64
-}
-
-type indexKey struct {
-	level  int
-	offset uint64 // of its first byte in the file
-}
-
-type indexValue struct {
-	refs      []Ref // never written again
-	chunkSize uint64
+	sum    Summer
 }
 
 // NewReader returns a Reader of f that gets blobs from src. It does no I/O;
@@ -60,14 +43,9 @@ func NewReader(ctx context.Context, src blobnet.Source, f File) *Reader {
 }
 
 func newReader(ctx context.Context, src blobnet.Source, f File, maxRefs uint64) *Reader {
-	r := &Reader{
-		ctx:  ctx,
-		tree: tree{src, f, maxRefs},
-		err:  f.validate(maxRefs),
-		sum:  sha256.New(),
-	}
+	l := newLocator(src, f, maxRefs)
+	r := &Reader{ctx: ctx, locator: l, tree: &l.tree, err: l.err}
 	r.chunks = newCache[uint64](cachedChunks, r.giveBuffer)
-	r.indexes = newCache[indexKey, indexValue](cachedIndexes, nil)
 	return r
 }
 
@@ -100,7 +78,7 @@ func (r *Reader) ReadAt(p []byte, off int64) (n int, err error) {
 
 // readChunk reads into p what one chunk has from off on.
 func (r *Reader) readChunk(p []byte, off uint64) (int, error) {
-	chunk, err := r.chunkAt(off)
+	chunk, err := r.locator.At(r.ctx, off)
 	if err != nil {
 		return 0, err
 	}
@@ -159,54 +137,13 @@ func (r *Reader) giveBuffer(b []byte) {
 	}
 }
 
-// chunkAt returns the chunk that holds the byte at off, which is in the file.
-func (r *Reader) chunkAt(off uint64) (Chunk, error) {
-	level := int(r.tree.file.Depth)
-	ref := r.tree.file.Root
-	var base, chunkSize uint64
-	for ; level > 0; level-- {
-		below, err := r.index(ref, level, base, chunkSize)
-		if err != nil {
-			return Chunk{}, err
-		}
-		chunkSize = below.chunkSize
-		full := span(chunkSize, level-1, r.tree.maxRefs)
-		i := (off - base) / full
-		ref = below.refs[i]
-		base += i * full
-	}
-	chunk := Chunk{Ref: ref, Offset: base}
-	if chunkSize > 0 {
-		chunk.Index = base / chunkSize
-	}
-	return chunk, nil
-}
-
-// index returns the refs of an index blob, the root if it is of the file's own depth.
-func (r *Reader) index(ref Ref, level int, base, chunkSize uint64) (indexValue, error) {
-	e, err := r.indexes.get(indexKey{level, base}, func() (v indexValue, err error) {
-		if level == int(r.tree.file.Depth) {
-			v.refs, v.chunkSize, err = r.tree.loadRoot(r.ctx)
-			return v, err
-		}
-		v.chunkSize = chunkSize
-		v.refs, err = r.tree.load(r.ctx, ref, level, chunkSize)
-		return v, err
-	})
-	if err != nil {
-		return indexValue{}, err
-	}
-	defer r.indexes.put(e)
-	return e.value, nil
-}
-
 // Read implements io.Reader.
 func (r *Reader) Read(p []byte) (int, error) {
 	if r.err != nil {
 		return 0, r.err
 	}
 	if r.offset >= r.Size() {
-		return 0, r.end()
+		return 0, r.sum.End(r.tree.file)
 	}
 	n, err := r.ReadAt(p, r.offset)
 	r.advance(p[:n])
@@ -234,28 +171,8 @@ func (r *Reader) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
-// advance moves over b, which was read at the offset, and hashes it if nothing
-// was left out before it.
+// advance moves over b, which was read at the offset.
 func (r *Reader) advance(b []byte) {
-	if r.offset == 0 {
-		r.sum.Reset()
-		r.summed = 0
-	}
-	if r.summed == r.offset {
-		r.sum.Write(b)
-		r.summed += int64(len(b))
-	}
+	r.sum.Add(r.offset, b)
 	r.offset += int64(len(b))
-}
-
-// end returns what a reader at the end of the file is to be told: io.EOF, or
-// ErrHash.
-func (r *Reader) end() error {
-	if r.summed != r.Size() {
-		return io.EOF // not read as a whole
-	}
-	if got := Hash(r.sum.Sum(nil)); got != r.tree.file.SHA256 {
-		return fmt.Errorf("got %s, want %s: %w", got, r.tree.file.SHA256, ErrHash)
-	}
-	return io.EOF
 }

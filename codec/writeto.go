@@ -28,7 +28,7 @@ func (r *Reader) WriteTo(w io.Writer) (written int64, err error) {
 			return written, err
 		}
 	}
-	if err := r.end(); err != io.EOF {
+	if err := r.sum.End(r.tree.file); err != io.EOF {
 		return written, err
 	}
 	return written, nil
