@@ -110,6 +110,14 @@ func files(t testing.TB, dir string) (n int) {
 	return n
 }
 
+// wantNoParts looks for half-written files.
+func wantNoParts(t testing.TB, s *Store) {
+	t.Helper()
+	if left, err := filepath.Glob(filepath.Join(s.cfg.Dir, "*", "*"+part)); err != nil || len(left) != 0 {
+		t.Errorf("half-written files are left: %v (%v)", left, err)
+	}
+}
+
 func TestBlobsPinsAndOrderOfUseSurviveClosing(t *testing.T) {
 	cfg := Config{Dir: t.TempDir(), MaxSize: 5000}
 	s := open(t, cfg)

@@ -64,9 +64,7 @@ func TestAFullDiskRefusesPutsAndGoesOnServing(t *testing.T) {
 	for _, id := range refused {
 		wantHas(t, s, id, false)
 	}
-	if n := files(t, s.tree.temp()); n != 0 {
-		t.Errorf("%d half-written files are left", n)
-	}
+	wantNoParts(t, s)
 	st, err := s.Stats(t.Context())
 	if err != nil || st.BlobCount != int64(len(stored)) || st.CurrentSize != int64(len(stored))*100_000 {
 		t.Errorf("stats are %+v (%v), want %d blobs", st, err, len(stored))

@@ -15,7 +15,7 @@ import (
 // applicationID marks the file as ours: "aml" and a 2 (1 is the catalogue).
 const applicationID = 0x616d6c02
 
-const schemaVersion = 1
+const schemaVersion = 2
 
 // schema: a row for every blob with a file, and for every pinned id without
 // one (size -1). The rows are small and many, so they live in the primary
@@ -27,7 +27,8 @@ CREATE TABLE blobs (
 	size INTEGER NOT NULL, -- bytes, -1: pinned but not stored
 	used INTEGER NOT NULL, -- microseconds since 1970, unique
 	pins INTEGER NOT NULL,
-	gen  INTEGER NOT NULL  -- durable if not above state.synced
+	gen  INTEGER NOT NULL, -- durable if not above state.synced
+	crc  INTEGER NOT NULL DEFAULT -1 -- CRC-32C of the blob, -1: not known
 ) WITHOUT ROWID;
 CREATE INDEX blobs_used ON blobs (used) WHERE pins = 0;
 
@@ -38,9 +39,17 @@ CREATE TABLE state ( -- one row
 	count       INTEGER NOT NULL,
 	size        INTEGER NOT NULL,
 	pinned      INTEGER NOT NULL,
-	pinned_size INTEGER NOT NULL
+	pinned_size INTEGER NOT NULL,
+	scrubbed    BLOB               -- the id that a scrub got to, NULL: none is under way
 );
-INSERT INTO state VALUES (0, 0, 0, 0, 0, 0, 0);
+INSERT INTO state VALUES (0, 0, 0, 0, 0, 0, 0, NULL);
+`
+
+// fromV1 turns an index of version 1 into one of version 2.
+const fromV1 = `
+ALTER TABLE blobs ADD COLUMN crc INTEGER NOT NULL DEFAULT -1;
+ALTER TABLE state ADD COLUMN scrubbed BLOB;
+PRAGMA user_version = 2;
 `
 
 // totals are sums over the rows of blobs that are stored.
@@ -54,6 +63,7 @@ type entry struct{ size, used, pins, gen int64 }
 type index struct {
 	totals
 	gen, synced, last int64
+	version           int // of the schema: older than schemaVersion until Store.migrate
 
 	db    *sql.DB
 	conn  *sql.Conn // all writes go through it
@@ -119,24 +129,25 @@ func loadIndex(ctx context.Context, path string) (*index, error) {
 }
 
 func (x *index) load(ctx context.Context, path string) error {
-	var app, version, tables int
+	var app, tables int
 	for query, to := range map[string]*int{
-		"PRAGMA application_id": &app, "PRAGMA user_version": &version, "SELECT count(*) FROM sqlite_schema": &tables,
+		"PRAGMA application_id": &app, "PRAGMA user_version": &x.version, "SELECT count(*) FROM sqlite_schema": &tables,
 	} {
 		if err := x.conn.QueryRowContext(ctx, query).Scan(to); err != nil {
 			return err
 		}
 	}
 	switch {
-	case app == 0 && version == 0 && tables == 0:
+	case app == 0 && x.version == 0 && tables == 0:
 		make := fmt.Sprintf("BEGIN IMMEDIATE; %s PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", schema, applicationID, schemaVersion)
 		if _, err := x.conn.ExecContext(ctx, make); err != nil {
 			return err
 		}
+		x.version = schemaVersion
 	case app != applicationID:
 		return fmt.Errorf("%s: %w", path, errNotOurs)
-	case version != schemaVersion:
-		return fmt.Errorf("%s has version %d, this program knows %d: update aml, or move the file away, which costs the pins", path, version, schemaVersion)
+	case x.version < 1 || x.version > schemaVersion:
+		return fmt.Errorf("%s has version %d, this program knows %d: update aml, or move the file away, which costs the pins", path, x.version, schemaVersion)
 	}
 	const state = "SELECT gen, synced, last, count, size, pinned, pinned_size FROM state"
 	return x.conn.QueryRowContext(ctx, state).Scan(&x.gen, &x.synced, &x.last, &x.count, &x.size, &x.pinned, &x.pinnedSize)

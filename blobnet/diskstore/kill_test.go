@@ -138,9 +138,7 @@ func testKills(t *testing.T, quota int64) {
 		if !r.Unclean || r.Corrupt != 0 || r.Rebuilt {
 			t.Errorf("round %d: the start did %+v", round, r)
 		}
-		if n := files(t, s.tree.temp()); n != 0 {
-			t.Errorf("round %d: %d files in tmp", round, n)
-		}
+		wantNoParts(t, s)
 		if quota == 0 {
 			for _, id := range ids {
 				wantBlob(t, s, id)

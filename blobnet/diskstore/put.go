@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/internal/disk"
@@ -76,10 +75,12 @@ func (s *Store) put(ctx context.Context, id blobnet.ID, blob []byte) error {
 }
 
 // write makes the file: complete under its final name, or not there at all. If
-// fsync is not nil it is called before the file gets that name.
+// fsync is not nil it is called before the file gets that name. It is written
+// in the folder where it stays: file systems that keep a folder's files together
+// then work on many places at once. The caller has the claim on id.
 func (s *Store) write(id blobnet.ID, path string, blob []byte, fsync func(*os.File) error) error {
-	temp := s.tree.temp() + separator + strconv.FormatUint(s.temps.Add(1), 10)
-	f, err := os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	temp := path + part
+	f, err := s.create(id, temp)
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func (s *Store) write(id blobnet.ID, path string, blob []byte, fsync func(*os.Fi
 		disk.StartWriteback(f, 0, len(blob))
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = s.rename(id, temp, path)
+		err = os.Rename(temp, path)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(temp))
@@ -98,17 +99,17 @@ func (s *Store) write(id blobnet.ID, path string, blob []byte, fsync func(*os.Fi
 	return nil
 }
 
-// rename gives a finished file its final name, and makes the folder for it
-// when it is the first there.
-func (s *Store) rename(id blobnet.ID, temp, path string) error {
-	err := os.Rename(temp, path)
+// create makes the file, and the folder for it when it is the first there.
+func (s *Store) create(id blobnet.ID, temp string) (*os.File, error) {
+	const flags = os.O_CREATE | os.O_TRUNC | os.O_WRONLY
+	f, err := os.OpenFile(temp, flags, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := s.tree.makeLeaf(leaf(id)); err != nil {
-			return err
+			return nil, err
 		}
-		err = os.Rename(temp, path)
+		f, err = os.OpenFile(temp, flags, 0o600)
 	}
-	return err
+	return f, err
 }
 
 // account notes a file that was just made, for the index and for Sync.

@@ -78,7 +78,10 @@ func (s *Store) reconcile(ctx context.Context, idx *index, unclean bool) (err er
 	if err := known.next(); err != nil {
 		return fmt.Errorf("reading index: %w", err)
 	}
-	if err := s.tree.walk(func(id blobnet.ID) error {
+	if err := s.tree.walk(func(id blobnet.ID, partial bool) error {
+		if partial {
+			return os.Remove(s.tree.blob(id) + part)
+		}
 		for !known.done && known.id.Compare(id) < 0 {
 			if err := errors.Join(missing(), known.next()); err != nil {
 				return err

@@ -81,22 +81,21 @@ func TestLeftoversOfPutsAreRemovedAndFilesOfOthersAreNot(t *testing.T) {
 	s := open(t, cfg)
 	id := put(t, s, 1, 1000)
 	crash(t, s)
-	leftover := filepath.Join(s.tree.temp(), "7")
-	must(t, os.WriteFile(leftover, []byte("half a blob"), 0o600))
-	must(t, os.Mkdir(filepath.Join(s.tree.temp(), "folder"), 0o700))
-	must(t, os.MkdirAll(s.tree.leaf(0xabcd), 0o700))
-	misplaced := filepath.Join(s.tree.leaf(0xabcd), id.String())
-	foreign := filepath.Join(s.tree.leaf(0xabcd), "notes.txt")
+	must(t, os.WriteFile(s.tree.blob(id)+part, []byte("half a blob"), 0o600))
+	must(t, os.MkdirAll(s.tree.leaf(0xab), 0o700))
+	misplaced := filepath.Join(s.tree.leaf(0xab), id.String())
+	foreign := filepath.Join(s.tree.leaf(0xab), "notes.txt")
+	similar := filepath.Join(s.tree.leaf(0xab), "abcd"+part)
 	outside := filepath.Join(cfg.Dir, "ABC")
-	for _, path := range []string{misplaced, foreign, outside} {
+	for _, path := range []string{misplaced, foreign, similar, outside} {
 		must(t, os.WriteFile(path, []byte("somebody's"), 0o600))
 	}
 	s = open(t, cfg)
 	wantStats(t, s, 1, 1000, 0)
-	if n := files(t, s.tree.temp()); n != 0 {
-		t.Errorf("%d files in tmp, want 0", n)
+	if _, err := os.Lstat(s.tree.blob(id) + part); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the half-written file is there (%v)", err)
 	}
-	for _, path := range []string{misplaced, foreign, outside} {
+	for _, path := range []string{misplaced, foreign, similar, outside} {
 		if _, err := os.Lstat(path); err != nil {
 			t.Error(err)
 		}
@@ -163,7 +162,7 @@ func TestAnIndexOfANewerVersionIsLeftAlone(t *testing.T) {
 	id := put(t, s, 1, 100)
 	must(t, s.Pin(t.Context(), id))
 	idx := <-s.index
-	_, err := idx.conn.ExecContext(t.Context(), "PRAGMA user_version = 2")
+	_, err := idx.conn.ExecContext(t.Context(), "PRAGMA user_version = 3")
 	must(t, err)
 	s.index <- idx
 	closeStore(t, s)

@@ -73,7 +73,6 @@ type Store struct {
 	index   chan *index   // holds the index, or nothing while it is used
 
 	ops     sync.WaitGroup // calls under way, and the background worker
-	temps   atomic.Uint64  // number of temporary files made
 	unclean atomic.Bool    // the marker of unfinished work is on disk
 
 	named leafSet              // leaf folders whose names are durable; owned with the turn to sync
@@ -108,7 +107,7 @@ func Open(cfg Config) (*Store, error) {
 	}
 	s.queue.init()
 	s.syncing <- struct{}{}
-	for _, dir := range []string{cfg.Dir, s.tree.temp(), s.tree.quarantine()} {
+	for _, dir := range []string{cfg.Dir, s.tree.quarantine()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("opening blob store: %w", err)
 		}
@@ -127,9 +126,6 @@ func Open(cfg Config) (*Store, error) {
 // start cleans up, opens the index and, where needed, compares it with the
 // files.
 func (s *Store) start(ctx context.Context) error {
-	if err := s.tree.clearTemp(); err != nil {
-		return err
-	}
 	_, err := os.Lstat(s.tree.marker())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -141,6 +137,11 @@ func (s *Store) start(ctx context.Context) error {
 	}
 	s.unclean.Store(unclean)
 	s.queue.gen, s.queue.last = idx.gen+1, idx.last
+	if idx.version < schemaVersion || idx.fresh() {
+		if err := s.migrate(ctx, idx); err != nil {
+			return errors.Join(err, idx.close())
+		}
+	}
 	if unclean || idx.fresh() {
 		err := s.reconcile(ctx, idx, unclean)
 		if isDamaged(err) { // reading every row is what found it

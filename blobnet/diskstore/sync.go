@@ -19,9 +19,10 @@ import (
 const fsyncs = 16
 
 // leafSet is a set of leaf folders, a bit each.
-type leafSet [1 << 16 / 64]uint64
+type leafSet [leaves / 64]uint64
 
 func (l *leafSet) add(n int)      { l[n/64] |= 1 << (n % 64) }
+func (l *leafSet) remove(n int)   { l[n/64] &^= 1 << (n % 64) }
 func (l *leafSet) has(n int) bool { return l[n/64]&(1<<(n%64)) != 0 }
 
 func (l *leafSet) addAll(other *leafSet) {
@@ -107,18 +108,6 @@ func (s *Store) syncFiles(ctx context.Context, work *dirt) error {
 		return err
 	}
 
-	// A folder's own name is in the folder above it, which needs a sync only
-	// until one was done while this one was there.
-	var leaves, tops []int
-	for n := range 1 << 16 {
-		if !work.leaves.has(n) {
-			continue
-		}
-		leaves = append(leaves, n)
-		if top := n >> 8; !s.named.has(n) && (len(tops) == 0 || tops[len(tops)-1] != top) {
-			tops = append(tops, top)
-		}
-	}
 	dirs, dctx := errgroup.WithContext(ctx)
 	dirs.SetLimit(fsyncs)
 	sync := func(path string) {
@@ -129,13 +118,16 @@ func (s *Store) syncFiles(ctx context.Context, work *dirt) error {
 			return s.syncDir(path)
 		})
 	}
-	for _, n := range leaves {
-		sync(s.tree.leaf(n))
+	named := true
+	for n := range leaves {
+		if work.leaves.has(n) {
+			sync(s.tree.leaf(n))
+			named = named && s.named.has(n)
+		}
 	}
-	for _, n := range tops {
-		sync(s.tree.top(n))
-	}
-	if len(tops) > 0 {
+	// A folder's own name is in the root, which needs a sync only until one was
+	// done while this one was there.
+	if !named {
 		sync(s.tree.root)
 	}
 	if err := errors.Join(dirs.Wait(), ctx.Err()); err != nil {

@@ -3,26 +3,25 @@ package diskstore
 import (
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 )
 
 // tree knows the names of everything in a store's folder:
 //
-//	ab/cd/<64 hex digits>   a blob whose id begins with abcd
-//	tmp/                    files being written; emptied by every start
-//	quarantine/             files that did not hash to their name
-//	index.db (-wal, -shm)   the index
-//	lock                    locked while a store is open
-//	unclean                 there may be work that was not finished
+//	ab/<64 hex digits>        a blob whose id begins with ab
+//	ab/<64 hex digits>.part   a blob being written
+//	quarantine/               files that did not hash to their name
+//	index.db (-wal, -shm)     the index
+//	lock                      locked while a store is open
+//	unclean                   there may be work that was not finished
 type tree struct{ root string }
 
-func (t tree) temp() string       { return filepath.Join(t.root, "tmp") }
 func (t tree) quarantine() string { return filepath.Join(t.root, "quarantine") }
 func (t tree) index() string      { return filepath.Join(t.root, "index.db") }
 func (t tree) lock() string       { return filepath.Join(t.root, "lock") }
@@ -35,16 +34,20 @@ const separator = string(filepath.Separator)
 func (t tree) blob(id blobnet.ID) string {
 	var buf [2 * len(id)]byte
 	hex.Encode(buf[:], id[:])
-	return t.root + separator + string(buf[:2]) + separator + string(buf[2:4]) + separator + string(buf[:])
+	return t.root + separator + string(buf[:2]) + separator + string(buf[:])
 }
 
-// leaf is the number of the folder that a blob is in, 0 to 65,535: the first
-// two bytes of its id.
-func leaf(id blobnet.ID) int { return int(id[0])<<8 | int(id[1]) }
+// leaves is how many folders there are for blobs.
+const leaves = 256
 
-func (t tree) top(n int) string { return t.root + separator + hexByte(n) }
+// leaf is the number of the folder that a blob is in: the first byte of its id.
+func leaf(id blobnet.ID) int { return int(id[0]) }
 
-func (t tree) leaf(n int) string { return t.top(n>>8) + separator + hexByte(n&0xff) }
+func (t tree) leaf(n int) string { return t.root + separator + hexByte(n) }
+
+// part is the name, after the blob's own, of a file that is being written. Who
+// has the claim on the blob's id owns it.
+const part = ".part"
 
 func hexByte(n int) string {
 	const digits = "0123456789abcdef"
@@ -53,53 +56,29 @@ func hexByte(n int) string {
 
 // makeLeaf makes the folder for a blob.
 func (t tree) makeLeaf(n int) error {
-	for _, dir := range []string{t.top(n >> 8), t.leaf(n)} {
-		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-	}
-	return nil
-}
-
-// clearTemp removes what a crash left half-written.
-func (t tree) clearTemp() error {
-	names, err := os.ReadDir(t.temp())
-	if err != nil {
+	if err := os.Mkdir(t.leaf(n), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	for _, name := range names {
-		if err := os.RemoveAll(filepath.Join(t.temp(), name.Name())); err != nil {
-			return fmt.Errorf("removing leftover: %w", err)
-		}
-	}
 	return nil
 }
 
-// walk calls yield for every file that has a blob's name and lies where that
-// blob belongs, in ascending order of id. What else is there it passes over.
-func (t tree) walk(yield func(id blobnet.ID) error) error {
-	for top := range 256 {
-		leaves, err := readNames(t.top(top))
+// walk calls yield for every file that has a blob's name, or is one half
+// written, and lies where that blob belongs; whole ones come in ascending order
+// of id. What else is there it passes over.
+func (t tree) walk(yield func(id blobnet.ID, partial bool) error) error {
+	for n := range leaves {
+		files, err := readNames(t.leaf(n))
 		if err != nil {
 			return err
 		}
-		for _, name := range leaves {
-			low, ok := parseHexByte(name.Name())
-			if !ok || !name.IsDir() {
+		for _, file := range files {
+			name, partial := strings.CutSuffix(file.Name(), part)
+			id, err := blobnet.ParseID(name)
+			if err != nil || leaf(id) != n || !file.Type().IsRegular() {
 				continue
 			}
-			files, err := readNames(t.leaf(top<<8 | low))
-			if err != nil {
+			if err := yield(id, partial); err != nil {
 				return err
-			}
-			for _, file := range files {
-				id, err := blobnet.ParseID(file.Name())
-				if err != nil || leaf(id) != top<<8|low || !file.Type().IsRegular() {
-					continue
-				}
-				if err := yield(id); err != nil {
-					return err
-				}
 			}
 		}
 	}
