@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 
 	"github.com/anonymous-media-library/aml/channel"
@@ -112,7 +113,7 @@ func (n *Node) Watch(ctx context.Context, _ None, emit func(any)) (None, error) 
 
 // Status says who the node is and what it holds.
 func (n *Node) Status(ctx context.Context, _ None, _ func(any)) (Status, error) {
-	s := Status{Home: n.cfg.Paths.Home, PID: os.Getpid(), Started: channel.Time(n.started.Unix()), Addrs: []string{}, Subscriptions: []Subscription{}}
+	s := Status{Goroutines: runtime.NumGoroutine(), Home: n.cfg.Paths.Home, PID: os.Getpid(), Started: channel.Time(n.started.Unix()), Addrs: []string{}, Subscriptions: []Subscription{}}
 	id, err := peerID(n.identity)
 	if err != nil {
 		return Status{}, err

@@ -32,6 +32,7 @@ type Status struct {
 	PID           int            `json:"pid"`
 	Started       channel.Time   `json:"started"`
 	Peers         int            `json:"peers"` // connected
+	Goroutines    int            `json:"goroutines"`
 	Blobs         BlobStatus     `json:"blobs"`
 	Channels      int            `json:"channels"` // known
 	Own           int            `json:"own"`      // that this node publishes

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -38,28 +39,39 @@ type folderSource string
 
 func (f folderSource) Get(_ context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
 	hex := id.String()
-	data, err := os.ReadFile(filepath.Join(string(f), "blobs", hex[:2], hex[2:4], hex))
+	data, err := os.ReadFile(filepath.Join(string(f), "blobs", hex[:2], hex))
+	if errors.Is(err, fs.ErrNotExist) {
+		data, err = os.ReadFile(filepath.Join(string(f), "blobs", hex[:2], hex[2:4], hex))
+	}
 	return append(dst, data...), err
 }
 
-// chunks lists the chunks of the file that entry describes.
-func chunks(ctx context.Context, o options) ([]codec.Chunk, channel.FileEntry, error) {
+// part is a chunk of one of the files.
+type part struct {
+	codec.Chunk
+	file int
+}
+
+// parts lists the chunks of the files that the input describes.
+func parts(ctx context.Context, o options) ([]part, []channel.FileEntry, error) {
 	doc, err := os.ReadFile(o.input)
 	if err != nil {
-		return nil, channel.FileEntry{}, err
+		return nil, nil, err
 	}
 	entries, err := channel.ParseFileEntries(doc)
 	if err != nil {
-		return nil, channel.FileEntry{}, err
+		return nil, nil, err
 	}
-	var all []codec.Chunk
-	for chunk, err := range codec.Chunks(ctx, folderSource(o.home), entries[0].File()) {
-		if err != nil {
-			return nil, channel.FileEntry{}, err
+	var all []part
+	for i, e := range entries {
+		for chunk, err := range codec.Chunks(ctx, folderSource(o.home), e.File()) {
+			if err != nil {
+				return nil, nil, err
+			}
+			all = append(all, part{chunk, i})
 		}
-		all = append(all, chunk)
 	}
-	return all, entries[0], nil
+	return all, entries, nil
 }
 
 func floorHost() (host.Host, error) {
@@ -68,7 +80,7 @@ func floorHost() (host.Host, error) {
 }
 
 func floorServe(ctx context.Context, o options) error {
-	all, _, err := chunks(ctx, o)
+	all, _, err := parts(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -109,7 +121,7 @@ func floorServe(ctx context.Context, o options) error {
 }
 
 func floorFetch(ctx context.Context, o options) error {
-	all, entry, err := chunks(ctx, o)
+	all, entries, err := parts(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -125,7 +137,7 @@ func floorFetch(ctx context.Context, o options) error {
 	if err := h.Connect(ctx, *info); err != nil {
 		return err
 	}
-	out, err := os.Create(o.output)
+	out, err := createFloor(o.output, entries)
 	if err != nil {
 		return err
 	}
@@ -134,20 +146,47 @@ func floorFetch(ctx context.Context, o options) error {
 		group.Go(func() error { return floorStream(ctx, h, info.ID, which, all, out) })
 	}
 	if err := group.Wait(); err != nil {
-		return errors.Join(err, out.Close())
+		return err
 	}
-	if o.sync {
-		if err := out.Sync(); err != nil {
+	for i, f := range out {
+		if o.sync {
+			if err := f.Sync(); err != nil {
+				return err
+			}
+		}
+		if st, err := f.Stat(); err != nil || uint64(st.Size()) != entries[i].Size {
+			return fmt.Errorf("floor wrote %v bytes, want %d: %w", st, entries[i].Size, err)
+		}
+		if err := f.Close(); err != nil {
 			return err
 		}
 	}
-	if st, err := out.Stat(); err != nil || uint64(st.Size()) != entry.Size {
-		return fmt.Errorf("floor wrote %v bytes, want %d: %w", st, entry.Size, err)
-	}
-	return out.Close()
+	return nil
 }
 
-func floorStream(ctx context.Context, h host.Host, from peer.ID, which int, all []codec.Chunk, out *os.File) error {
+// createFloor makes the file of one entry, or those of many below a folder; the
+// process may have that many open.
+func createFloor(path string, entries []channel.FileEntry) ([]*os.File, error) {
+	if len(entries) == 1 {
+		f, err := os.Create(path)
+		return []*os.File{f}, err
+	}
+	out := make([]*os.File, len(entries))
+	for i, e := range entries {
+		name := filepath.Join(path, filepath.FromSlash(e.Name))
+		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+			return nil, err
+		}
+		f, err := os.Create(name)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = f
+	}
+	return out, nil
+}
+
+func floorStream(ctx context.Context, h host.Host, from peer.ID, which int, all []part, out []*os.File) error {
 	s, err := h.NewStream(ctx, from, floorProtocol)
 	if err != nil {
 		return err
@@ -179,7 +218,7 @@ func floorStream(ctx context.Context, h host.Host, from peer.ID, which int, all 
 		if plain, err = codec.Open(plain[:0], blob[:n], all[i].Ref); err != nil {
 			return err
 		}
-		if _, err := out.WriteAt(plain, int64(all[i].Offset)); err != nil {
+		if _, err := out[all[i].file].WriteAt(plain, int64(all[i].Offset)); err != nil {
 			return err
 		}
 	}

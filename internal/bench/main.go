@@ -4,6 +4,8 @@
 //	go run ./internal/bench ingest -size 1GiB -runs 5
 //	go run ./internal/bench fetch -size 1GiB -runs 5
 //	go run ./internal/bench memory -size 4GiB
+//	go run ./internal/bench files -files 10000 -runs 3
+//	go run ./internal/bench soak -length 8h -every 1m
 //
 // It prints medians and their ratio; docs/performance.md says what they mean.
 // It must never be imported, and nothing in aml depends on it.
@@ -18,6 +20,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/anonymous-media-library/aml/config"
@@ -35,14 +38,17 @@ func main() {
 // jobs are what can be measured, and the floors that bench starts itself as
 // processes.
 var jobs = map[string]func(context.Context, options) error{
-	"ingest": benchIngest, "fetch": benchFetch, "memory": benchMemory,
+	"ingest": benchIngest, "fetch": benchFetch, "memory": benchMemory, "files": benchFiles, "soak": benchSoak,
+	"floor-files":  floorFiles,
 	"floor-ingest": floorIngest, "floor-serve": floorServe, "floor-fetch": floorFetch,
 }
 
 type options struct {
-	size int64 // of the file, bytes
-	runs int
-	dir  string // scratch
+	size          int64 // of the file, bytes
+	runs          int
+	files         int
+	length, every time.Duration // of the soak, and between its figures
+	dir           string        // scratch
 
 	// for the floors
 	input, output, peer, home string
@@ -51,13 +57,16 @@ type options struct {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 || jobs[args[0]] == nil {
-		return fmt.Errorf("usage: bench ingest|fetch|memory [-size 1GiB] [-runs 5] [-dir DIR]")
+		return fmt.Errorf("usage: bench ingest|fetch|memory|files|soak [-size 1GiB] [-files 10000] [-runs 5] [-length 10m] [-every 10s] [-dir DIR]")
 	}
 	var o options
 	var size string
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.StringVar(&size, "size", "1GiB", "size of the file")
 	flags.IntVar(&o.runs, "runs", 5, "how often each side is run; the medians count")
+	flags.IntVar(&o.files, "files", 10000, "how many files, where there are many")
+	flags.DurationVar(&o.length, "length", 10*time.Minute, "how long to soak")
+	flags.DurationVar(&o.every, "every", 10*time.Second, "how often to print a soak's figures")
 	flags.StringVar(&o.dir, "dir", "", "scratch folder (default a temporary one)")
 	flags.StringVar(&o.input, "input", "", "for floors: the file, or its entry")
 	flags.StringVar(&o.output, "output", "", "for floors: what to write")
@@ -71,7 +80,7 @@ func run(ctx context.Context, args []string) error {
 	if o.size, err = config.ParseSize(size); err != nil {
 		return err
 	}
-	if o.dir == "" && args[0] != "floor-ingest" && args[0] != "floor-serve" && args[0] != "floor-fetch" {
+	if o.dir == "" && !strings.HasPrefix(args[0], "floor-") {
 		if o.dir, err = os.MkdirTemp("", "aml-bench-"); err != nil {
 			return err
 		}
