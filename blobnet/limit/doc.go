@@ -1,2 +1,0 @@
-// Package limit bounds how fast bytes are moved.
-package limit
