@@ -1,0 +1,210 @@
+package inplace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/codec"
+	"github.com/anonymous-media-library/aml/internal/sqlite"
+)
+
+// Get gives the blob from the inner store, or else from a file that it lies in:
+// the plaintext is read, padded and sealed, in dst itself, and is the blob if it
+// hashes to id. If it is not, the file is not what it was; that is told in an
+// Event, and the blob is not found there any more.
+func (s *Store) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
+	out, err := s.cfg.Inner.Get(ctx, id, dst)
+	if err == nil || !s.some.Load() || !errors.Is(err, blobnet.ErrNotFound) && !errors.Is(err, blobnet.ErrCorrupt) {
+		return out, err
+	}
+	blob, placeErr := s.fromFiles(ctx, id, dst)
+	if placeErr != nil {
+		return dst, placeErr
+	}
+	if blob == nil {
+		return dst, err // the inner store's
+	}
+	return blob, nil
+}
+
+// fromFiles is Get from files alone; nil if no file has the blob.
+func (s *Store) fromFiles(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
+	places, err := s.places(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("looking for blob %s in files: %w", id.Short(), err)
+	}
+	for _, p := range places {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		blob, err := s.read(ctx, id, p, dst)
+		if err != nil || blob != nil {
+			return blob, err
+		}
+	}
+	return nil, nil
+}
+
+// places returns where a blob may lie.
+func (s *Store) places(ctx context.Context, id blobnet.ID) ([]place, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var found []place
+	if !s.broken.Load() {
+		var err error
+		found, err = s.db.places(ctx, id)
+		if sqlite.IsDamaged(err) {
+			s.breaks(err)
+			err, found = nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range found {
+		if r, ok := s.overlay(found[i].file); ok {
+			found[i].row = r
+		}
+	}
+	for _, b := range []*batch{s.writing, s.pending} {
+		if b == nil {
+			continue
+		}
+		for _, c := range b.chunks[id] {
+			if slices.ContainsFunc(found, func(p place) bool { return p.file == c.file }) {
+				continue
+			}
+			if r, ok := s.overlay(c.file); ok {
+				found = append(found, place{c, r})
+			}
+		}
+	}
+	return found, nil
+}
+
+// read seals the chunk at p again; nil if it is not what was sealed.
+func (s *Store) read(ctx context.Context, id blobnet.ID, p place, dst []byte) ([]byte, error) {
+	h, now, err := s.handles.take(p.row)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, s.vanished(ctx, p.row)
+	case err != nil:
+		s.eventOnce(p.file, now, Event{KindUnreadable, p.row.path, err})
+		return nil, nil
+	}
+	defer s.handles.give(h)
+	if now.size >= p.offset+p.size {
+		blob, err := seal(h.f, p, dst)
+		switch {
+		case err == nil && blobnet.Sum(blob[len(dst):]) == id:
+			s.adopt(p.row, now)
+			return blob, nil
+		case err != nil && !errors.Is(err, io.EOF):
+			s.eventOnce(p.file, now, Event{KindUnreadable, p.row.path, err})
+			return nil, nil
+		}
+	}
+	s.eventOnce(p.file, now, Event{KindChanged, p.row.path, fmt.Errorf("%d bytes at offset %d are not those of blob %s", p.size, p.offset, id.Short())})
+	return nil, s.forgetClaim(ctx, id, p.file)
+}
+
+// seal appends the sealed chunk at p to dst. Where the plaintext is not the one
+// that the key sealed before, the result is none that may be shown to anybody.
+func seal(f io.ReaderAt, p place, dst []byte) ([]byte, error) {
+	size := int(p.size)
+	start := len(dst)
+	dst = slices.Grow(dst, codec.PaddedSize(size)+codec.Overhead)
+	plain := dst[start : start+size]
+	if n, err := f.ReadAt(plain, p.offset); n < size {
+		return nil, err
+	}
+	blob, err := codec.SealOver(plain, p.key)
+	if err != nil {
+		return nil, err
+	}
+	return dst[:start+len(blob)], nil
+}
+
+// adopt takes note of how a file looks that has what it should: it was touched,
+// or copied back.
+func (s *Store) adopt(r row, now stamp) {
+	if r.stamp == now || r.stamp == unknown {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.growing[r.id] != nil {
+		return
+	}
+	if newer, ok := s.overlay(r.id); ok && newer.stamp != r.stamp {
+		return
+	}
+	r.stamp = now
+	s.pending.files[r.id] = r // written with the next that is
+}
+
+// vanished forgets a file that is not there, unless it got another name a
+// moment ago or is about to.
+func (s *Store) vanished(ctx context.Context, r row) error {
+	s.mu.Lock()
+	now, known := s.overlay(r.id)
+	growing := s.growing[r.id] != nil
+	s.mu.Unlock()
+	if growing {
+		return nil
+	}
+	if !known && !s.broken.Load() {
+		var err error
+		if now, err = s.db.file(ctx, r.id); err != nil {
+			return err
+		}
+	}
+	if now.path != r.path {
+		return nil
+	}
+	s.event(Event{KindVanished, r.path, nil})
+	return s.forgetFile(ctx, r.id)
+}
+
+// Has reports what is stored or lies in a file that is there. It reads no file:
+// whether it is still what it was, Get finds out.
+func (s *Store) Has(ctx context.Context, ids ...blobnet.ID) ([]bool, error) {
+	has, err := s.cfg.Inner.Has(ctx, ids...)
+	if err != nil || !s.some.Load() {
+		return has, err
+	}
+	there := map[int64]bool{} // files that were looked at
+	for i := range has {
+		if has[i] {
+			continue
+		}
+		places, err := s.places(ctx, ids[i])
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range places {
+			ok, looked := there[p.file]
+			if !looked {
+				info, err := os.Stat(p.row.path)
+				ok = err == nil && info.Mode().IsRegular()
+				if errors.Is(err, fs.ErrNotExist) {
+					if err := s.vanished(ctx, p.row); err != nil {
+						return nil, err
+					}
+				}
+				there[p.file] = ok
+			}
+			has[i] = has[i] || ok
+		}
+	}
+	return has, nil
+}
