@@ -63,25 +63,33 @@ func read(f *os.File, id blobnet.ID, dst []byte) ([]byte, error) {
 	return out, nil
 }
 
-// condemn sets the bad file f aside, unless another call has meanwhile put a
-// good one in its place.
+// condemn sets the bad file f aside and tells of it, unless another call has
+// meanwhile put a good one in its place.
 func (s *Store) condemn(ctx context.Context, id blobnet.ID, path string, f *os.File) error {
+	bad, err := s.condemnIf(ctx, id, path, f)
+	if bad {
+		s.tell(Event{Kind: EventCorrupt, ID: id})
+	}
+	return err
+}
+
+func (s *Store) condemnIf(ctx context.Context, id blobnet.ID, path string, f *os.File) (bool, error) {
 	if err := s.claims.take(ctx, id); err != nil {
-		return err
+		return false, err
 	}
 	defer s.claims.drop(id)
 	bad, err := f.Stat()
 	if err != nil {
-		return err
+		return false, err
 	}
 	now, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(bad, now) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	return s.forget(ctx, id, path)
+	return true, s.forget(ctx, id, path)
 }
 
 // Has implements blobnet.Store. It asks the file system, one call for each id.

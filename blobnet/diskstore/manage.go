@@ -90,7 +90,7 @@ func (s *Store) Stats(ctx context.Context) (stats blobnet.Stats, err error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		stats = blobnet.Stats{
-			BlobCount: s.usage.count, CurrentSize: s.usage.stored, MaxSize: s.cfg.MaxSize,
+			BlobCount: s.usage.count, CurrentSize: s.usage.stored, MaxSize: s.quota,
 			Pinned: idx.pinned, PinnedSize: idx.pinnedSize,
 		}
 		return nil

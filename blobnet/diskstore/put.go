@@ -34,7 +34,9 @@ func (s *Store) PutVerified(ctx context.Context, id blobnet.ID, blob []byte) err
 		return err
 	}
 	defer s.ops.Done()
-	if err := s.put(ctx, id, blob); err != nil {
+	turn, err := s.put(ctx, id, blob)
+	s.wrote(turn, err)
+	if err != nil {
 		if disk.IsFull(err) || isFull(err) {
 			err = fmt.Errorf("%w: %w", blobnet.ErrFull, err)
 		}
@@ -43,35 +45,39 @@ func (s *Store) PutVerified(ctx context.Context, id blobnet.ID, blob []byte) err
 	return nil
 }
 
-func (s *Store) put(ctx context.Context, id blobnet.ID, blob []byte) error {
+// put also returns which try of the disk it was.
+func (s *Store) put(ctx context.Context, id blobnet.ID, blob []byte) (turn try, err error) {
 	if err := s.claims.take(ctx, id); err != nil {
-		return err
+		return none, err
 	}
 	defer s.claims.drop(id)
 	path, size := s.tree.blob(id), int64(len(blob))
 	switch fi, err := os.Lstat(path); {
 	case err == nil && fi.Size() == size:
 		s.touch(id)
-		return nil
+		return none, nil
 	case err == nil: // torn: make room for the whole one
 		if err := s.forget(ctx, id, path); err != nil {
-			return err
+			return none, err
 		}
 	case !errors.Is(err, fs.ErrNotExist):
-		return err
+		return none, err
+	}
+	if turn, err = s.admit(); err != nil {
+		return none, err
 	}
 	if err := s.markUnclean(ctx); err != nil {
-		return err
+		return turn, err
 	}
 	if err := s.reserve(ctx, size); err != nil {
-		return err
+		return turn, err
 	}
 	if err := s.write(id, path, blob, nil); err != nil {
 		s.release(size)
-		return err
+		return turn, err
 	}
 	s.account(id, size)
-	return nil
+	return turn, nil
 }
 
 // write makes the file: complete under its final name, or not there at all. If

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 
 	"github.com/anonymous-media-library/aml/blobnet"
-	"github.com/anonymous-media-library/aml/internal/disk"
 )
 
 // usage is how much is stored, and what may still come.
@@ -43,8 +41,8 @@ func (s *Store) reserve(ctx context.Context, size int64) error {
 	if err := s.checkDisk(size); err != nil {
 		return err
 	}
-	if s.cfg.MaxSize > 0 && size > s.cfg.MaxSize {
-		return fmt.Errorf("%w: the quota is %d bytes", blobnet.ErrFull, s.cfg.MaxSize)
+	if quota := s.currentQuota(); quota > 0 && size > quota {
+		return fmt.Errorf("%w: the quota is %d bytes", blobnet.ErrFull, quota)
 	}
 	for range maxAttempts {
 		if s.tryReserve(size) {
@@ -63,7 +61,7 @@ func (s *Store) reserve(ctx context.Context, size int64) error {
 			return ctx.Err()
 		}
 	}
-	return fmt.Errorf("%w: too many writers for a quota of %d bytes", blobnet.ErrFull, s.cfg.MaxSize)
+	return fmt.Errorf("%w: too many writers for a quota of %d bytes", blobnet.ErrFull, s.currentQuota())
 }
 
 // maxAttempts is how often a Put tries to get room before others, or blobs in
@@ -71,44 +69,20 @@ func (s *Store) reserve(ctx context.Context, size int64) error {
 // as what is being written at a time.
 const maxAttempts = 1000
 
+func (s *Store) currentQuota() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.quota
+}
+
 func (s *Store) tryReserve(size int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cfg.MaxSize > 0 && s.usage.stored+s.usage.reserved+size > s.cfg.MaxSize {
+	if s.quota > 0 && s.usage.stored+s.usage.reserved+size > s.quota {
 		return false
 	}
 	s.usage.reserved += size
 	return true
-}
-
-// checkDisk gives ErrFull when size more bytes would leave less than MinFree on
-// the disk. It asks the system once per some megabytes, not once per Put.
-func (s *Store) checkDisk(size int64) error {
-	if s.cfg.MinFree < 0 {
-		return nil
-	}
-	s.mu.Lock()
-	if s.usage.budget >= size {
-		s.usage.budget -= size
-		s.mu.Unlock()
-		return nil
-	}
-	coming := s.usage.reserved
-	s.mu.Unlock()
-	free, err := disk.Free(s.tree.root)
-	if errors.Is(err, errors.ErrUnsupported) {
-		free = math.MaxInt64
-	} else if err != nil {
-		return fmt.Errorf("asking for free space: %w", err)
-	}
-	left := free - coming - s.cfg.MinFree
-	if left < size {
-		return fmt.Errorf("%w: the disk has %d bytes free, %d are to stay so", blobnet.ErrFull, free, s.cfg.MinFree)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.usage.budget = min((left-size)/4, 64<<20)
-	return nil
 }
 
 // makeRoom evicts once, so that size more bytes may fit. If whether they do
@@ -124,11 +98,15 @@ func (s *Store) makeRoom(ctx context.Context, size int64) (freed int64, wait <-c
 		return 0, nil, err
 	}
 	s.mu.Lock()
-	need := s.usage.stored + s.usage.reserved + size - s.cfg.MaxSize
+	need := s.usage.stored + s.usage.reserved + size - s.quota
+	if s.quota == 0 || need <= 0 { // the limits were changed, or something deleted
+		s.mu.Unlock()
+		return 0, nil, nil
+	}
 	if need > idx.size-idx.pinnedSize {
 		defer s.mu.Unlock()
 		if s.usage.reserved == 0 && len(s.queue.rows) == 0 {
-			return 0, nil, fmt.Errorf("%w: of the quota of %d bytes %d are pinned", blobnet.ErrFull, s.cfg.MaxSize, idx.pinnedSize)
+			return 0, nil, fmt.Errorf("%w: of the quota of %d bytes %d are pinned", blobnet.ErrFull, s.quota, idx.pinnedSize)
 		}
 		if len(s.queue.rows) > 0 {
 			return 0, nil, nil // one has just ended: look again
@@ -146,7 +124,7 @@ func (s *Store) makeRoom(ctx context.Context, size int64) (freed int64, wait <-c
 // evict removes the blobs used longest ago, at least need bytes of them and
 // some more, so that not every Put has to. The caller owns idx.
 func (s *Store) evict(ctx context.Context, idx *index, need int64) (freed int64, err error) {
-	victims, err := idx.oldest(ctx, need, min(s.cfg.MaxSize/128, 64<<20), s.claims.try)
+	victims, err := idx.oldest(ctx, need, min(s.currentQuota()/128, 64<<20), s.claims.try)
 	for _, v := range victims {
 		defer s.claims.drop(v.id)
 	}
@@ -215,6 +193,7 @@ func (s *Store) erase(ctx context.Context, idx *index, gone []row) error {
 	defer s.mu.Unlock()
 	s.usage.stored -= before.size - idx.size
 	s.usage.count -= before.count - idx.count
+	s.full.roomMade()
 	for _, r := range gone {
 		s.dirt.leaves.add(leaf(r.id))
 	}

@@ -146,8 +146,10 @@ func (s *Store) settle(ctx context.Context, idx *index, batch []suspect, verify 
 		switch {
 		case x.bad:
 			s.recovery.Corrupt++
+			s.tell(Event{Kind: EventCorrupt, ID: x.id})
 		case x.missing && x.indexed:
 			s.recovery.Missing++
+			s.tell(Event{Kind: EventMissing, ID: x.id})
 		case !x.missing:
 			if !x.indexed {
 				s.recovery.Adopted++

@@ -21,15 +21,17 @@ type Config struct {
 	// error that wraps ErrLocked.
 	Dir string
 
-	// MaxSize is the quota in bytes of blobs; if zero, there is none. When a
-	// Put would go over it, the blobs used longest ago that are not pinned are
-	// evicted.
-	MaxSize int64
+	// MaxSize, MaxPercent and MinFree are the first Limits; SetLimits changes
+	// them.
+	MaxSize    int64
+	MaxPercent float64
+	MinFree    int64
 
-	// MinFree is how many bytes Put leaves free on the disk: below that it
-	// gives ErrFull and evicts nothing. If zero, 256 MiB; if negative, Put
-	// goes on until the disk is full.
-	MinFree int64
+	// OnEvent is told what whoever runs the store wants to know; if nil, nobody
+	// is. It is called by the goroutine that met the thing (also in Open, before
+	// that returns), with nothing held: it should be quick, may use the store, and
+	// must not close it.
+	OnEvent func(Event)
 
 	// Now is the clock that use times are taken from; if nil, time.Now. Only
 	// their order matters, and it is kept when the clock is set back.
@@ -40,22 +42,15 @@ type Config struct {
 // the error's text has. Close it there, or use another folder.
 var ErrLocked = flock.ErrLocked
 
-const defaultMinFree = 256 << 20
-
 func (c *Config) validate() error {
 	if c.Dir == "" {
 		return errors.New("blob store has no folder")
 	}
-	if c.MaxSize < 0 {
-		return fmt.Errorf("blob store has a quota of %d bytes, below zero", c.MaxSize)
-	}
-	if c.MinFree == 0 {
-		c.MinFree = defaultMinFree
-	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return nil
+	limits := c.limits()
+	return limits.validate()
 }
 
 // Store is an open store. It implements blobnet.Store, VerifiedPutter,
@@ -80,6 +75,9 @@ type Store struct {
 
 	mu      sync.Mutex // guards what follows
 	closing bool
+	limits  Limits
+	quota   int64 // what limits come to in bytes, 0 for none
+	full    fullness
 	usage   usage
 	queue   queue
 	dirt    dirt
@@ -126,6 +124,9 @@ func Open(cfg Config) (*Store, error) {
 // start cleans up, opens the index and, where needed, compares it with the
 // files.
 func (s *Store) start(ctx context.Context) error {
+	if err := s.setLimits(s.cfg.limits()); err != nil {
+		return err
+	}
 	_, err := os.Lstat(s.tree.marker())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

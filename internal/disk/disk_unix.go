@@ -21,6 +21,15 @@ func Free(dir string) (int64, error) {
 	return max(0, int64(st.Bavail)) * int64(st.Bsize), nil
 }
 
+// Size returns how many bytes the disk that dir is on holds altogether.
+func Size(dir string) (int64, error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return 0, os.NewSyscallError("statfs", err)
+	}
+	return int64(st.Blocks) * int64(st.Bsize), nil
+}
+
 // IsFull reports whether err says that the disk, or the user's share of it,
 // is full.
 func IsFull(err error) bool {

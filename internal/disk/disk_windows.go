@@ -14,17 +14,27 @@ const OpenToSync = os.O_RDWR
 // Free returns how many bytes this user can still write to the disk that
 // dir is on.
 func Free(dir string) (int64, error) {
+	free, _, err := space(dir)
+	return free, err
+}
+
+// Size returns how many bytes the disk that dir is on holds altogether.
+func Size(dir string) (int64, error) {
+	_, size, err := space(dir)
+	return size, err
+}
+
+func space(dir string) (free, size int64, err error) {
 	name, err := syscall.UTF16PtrFromString(dir)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	var free int64
 	ok, _, err := syscall.NewLazyDLL("kernel32.dll").NewProc("GetDiskFreeSpaceExW").Call(
-		uintptr(unsafe.Pointer(name)), uintptr(unsafe.Pointer(&free)), 0, 0)
+		uintptr(unsafe.Pointer(name)), uintptr(unsafe.Pointer(&free)), uintptr(unsafe.Pointer(&size)), 0)
 	if ok == 0 {
-		return 0, os.NewSyscallError("GetDiskFreeSpaceEx", err)
+		return 0, 0, os.NewSyscallError("GetDiskFreeSpaceEx", err)
 	}
-	return free, nil
+	return free, size, nil
 }
 
 // IsFull reports whether err says that the disk, or the user's share of it,
