@@ -1,9 +1,6 @@
 package transport
 
 import (
-	"fmt"
-	"slices"
-
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 )
@@ -34,77 +31,67 @@ func isLinkLocal(a ma.Multiaddr) bool {
 	return err == nil && (ip.IsLinkLocalUnicast() || ip.IsMulticast())
 }
 
-// rank orders addresses for a reader: loopback, local network, public.
+// rank orders addresses for a reader: loopback, local network, public, through
+// a relay; of each, what needs the least of a machine first.
 func rank(a ma.Multiaddr) int {
+	where := 2
 	switch {
+	case isCircuit(a):
+		where = 3
 	case manet.IsIPLoopback(a):
-		return 0
+		where = 0
 	case !isPublic(a):
-		return 1
+		where = 1
 	}
-	return 2
+	return where*kinds + int(kindOf(a))
 }
 
-// announcer returns the libp2p AddrsFactory: of all addresses of all
-// interfaces, those on loopback and local networks, and public ones only if
-// the user listens on just that address. The extra ones are added as they are.
-func announcer(listen, extra []ma.Multiaddr) func([]ma.Multiaddr) []ma.Multiaddr {
-	var named []string // IP addresses that the user listens on by name
-	for _, a := range listen {
-		if ip, err := manet.ToIP(a); err == nil && !ip.IsUnspecified() {
-			named = append(named, ip.String())
-		}
-	}
-	return func(all []ma.Multiaddr) []ma.Multiaddr {
-		out := make([]ma.Multiaddr, 0, len(all)+len(extra))
-		for _, a := range all {
-			ip, err := manet.ToIP(a)
-			if err != nil {
-				continue
-			}
-			if slices.Contains(named, ip.String()) || (!isPublic(a) && !isLinkLocal(a) && !ip.IsUnspecified()) {
-				out = append(out, a)
-			}
-		}
-		return append(out, extra...)
-	}
-}
-
-// checkListen refuses what this host cannot listen on.
-func checkListen(a ma.Multiaddr) error {
-	if len(a) == 2 && isIP(a[0].Protocol().Code) && a[1].Protocol().Code == ma.P_TCP {
-		return nil
-	}
-	return fmt.Errorf("cannot listen on %s: want an IP address and a TCP port, for example /ip4/127.0.0.1/tcp/4001, or /ip4/0.0.0.0/tcp/0 for all interfaces and any free port", a)
-}
-
-// checkDial refuses addresses that this host could never dial, so that the
-// user hears of it at once.
-func checkDial(a ma.Multiaddr) error {
-	codes := make([]int, 0, len(a))
+// isCircuit reports whether a leads through a relay.
+func isCircuit(a ma.Multiaddr) bool {
 	for _, c := range a {
-		if c.Protocol().Code != ma.P_IP6ZONE {
-			codes = append(codes, c.Protocol().Code)
+		if c.Protocol().Code == ma.P_CIRCUIT {
+			return true
 		}
 	}
-	switch {
-	case slices.Contains(codes, ma.P_CIRCUIT):
-		return fmt.Errorf("it leads through a relay, which this version does not use")
-	case len(codes) == 1 && codes[0] == ma.P_DNSADDR:
-		return nil
-	case len(codes) == 2 && codes[1] == ma.P_TCP && (isIP(codes[0]) || isName(a)):
-		return nil
+	return false
+}
+
+// A kind is a way of carrying bytes, in the order in which they are preferred
+// where all else is equal: TCP with TLS costs least, for the kernel does most
+// of it.
+type kind int
+
+const (
+	kindTCP kind = iota
+	kindQUIC
+	kindWS
+	kindWebTransport
+	kindWebRTC
+	kindOther
+	kinds = int(kindOther) + 1
+)
+
+// kindOf tells by the parts of a what would carry the bytes; of an address
+// through a relay, what would carry them to that.
+func kindOf(a ma.Multiaddr) kind {
+	k := kindOther
+	for _, c := range a {
+		switch c.Protocol().Code {
+		case ma.P_TCP:
+			k = kindTCP
+		case ma.P_WS, ma.P_WSS:
+			k = kindWS
+		case ma.P_QUIC_V1:
+			k = kindQUIC
+		case ma.P_WEBTRANSPORT:
+			k = kindWebTransport
+		case ma.P_WEBRTC_DIRECT:
+			k = kindWebRTC
+		case ma.P_CIRCUIT:
+			return k
+		}
 	}
-	return fmt.Errorf("only plain TCP addresses can be dialled")
+	return k
 }
 
 func isIP(code int) bool { return code == ma.P_IP4 || code == ma.P_IP6 }
-
-// withFreePort is a with port 0.
-func withFreePort(a ma.Multiaddr) ma.Multiaddr {
-	ip, _ := ma.SplitFirst(a)
-	if ip == nil {
-		return defaultListen()[0]
-	}
-	return ip.Multiaddr().Encapsulate(ma.StringCast("/tcp/0"))
-}

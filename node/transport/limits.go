@@ -24,8 +24,9 @@ const (
 )
 
 // resourceManager bounds what all peers together, and each peer, may cost.
-// maxMemory of zero means a share of the machine's.
-func resourceManager(maxConns int, maxMemory int64) (network.ResourceManager, error) {
+// A MaxMemory of zero means a share of the machine's.
+func resourceManager(cfg *Config) (network.ResourceManager, error) {
+	maxConns, maxMemory := cfg.MaxConns, cfg.MaxMemory
 	if maxMemory == 0 {
 		maxMemory = min(max(int64(memory.TotalMemory()/8), minAutoMemory), maxAutoMemory)
 	}
@@ -37,8 +38,8 @@ func resourceManager(maxConns int, maxMemory int64) (network.ResourceManager, er
 	partial := rcmgr.PartialLimitConfig{
 		System: rcmgr.ResourceLimits{
 			Conns:           rcmgr.LimitVal(maxConns),
-			ConnsInbound:    rcmgr.LimitVal(maxConns * 3 / 4), // strangers cannot use up what we dial with
-			ConnsOutbound:   rcmgr.LimitVal(maxConns),
+			ConnsInbound:    rcmgr.LimitVal(cfg.MaxInbound),
+			ConnsOutbound:   rcmgr.LimitVal(cfg.MaxOutbound),
 			Streams:         streams,
 			StreamsInbound:  streams,
 			StreamsOutbound: streams,
