@@ -17,6 +17,7 @@ type DraftSpec struct {
 	Key       channel.PrivateKey // that will publish it
 	ChunkSize int                // bytes; if zero, codec.DefaultChunkSize
 
+	InPlace    bool           // see IngestSpec
 	OnProgress func(Progress) // see IngestSpec
 }
 
@@ -39,7 +40,10 @@ func (p *Publisher) FromDraft(ctx context.Context, spec DraftSpec) (Release, err
 		return Release{}, fmt.Errorf("release: %w: %d entries, at most %d are allowed in one release; %s", channel.ErrLimit, n, channel.MaxEntries, severally)
 	}
 	r := Release{Channel: spec.Channel, Key: spec.Key, Title: d.Title, Description: d.Description, Metadata: d.Metadata, Remove: d.Remove}
-	pl := plan{most: channel.MaxEntries}
+	if spec.InPlace && p.cfg.InPlace == nil {
+		return Release{}, fmt.Errorf("ingesting: %w", errNoInPlace)
+	}
+	pl := plan{most: channel.MaxEntries, inPlace: spec.InPlace}
 	defer pl.close()
 	var given []channel.FileEntry
 	for _, e := range d.Entries {

@@ -21,6 +21,10 @@ type IngestSpec struct {
 	Attrs     map[string]string // of each entry
 	ChunkSize int               // bytes; if zero, codec.DefaultChunkSize
 
+	// InPlace leaves the chunks in their files, which must stay where and what
+	// they are: only what opens them is stored. It wants Config.InPlace.
+	InPlace bool
+
 	// OnProgress, if not nil, is told how far it is, by one goroutine at a
 	// time, at most ten times a second and once at the end. It must be quick.
 	OnProgress func(Progress)
@@ -43,8 +47,11 @@ type Ingested struct {
 // blobnet.ErrFull. Every error names the file. What of a folder is taken is
 // documented at walk.go's plan.add.
 func (p *Publisher) Ingest(ctx context.Context, spec IngestSpec) (Ingested, error) {
-	var pl plan
+	pl := plan{inPlace: spec.InPlace}
 	defer pl.close()
+	if spec.InPlace && p.cfg.InPlace == nil {
+		return Ingested{}, fmt.Errorf("ingesting: %w", errNoInPlace)
+	}
 	folder, err := pl.add(ctx, spec.Path, spec.Name, spec.Attrs)
 	if err != nil {
 		return Ingested{}, fmt.Errorf("ingesting: %w", err)
@@ -97,7 +104,7 @@ func (p *Publisher) ingest(ctx context.Context, pl *plan, chunkSize int, report 
 	entries := make([]channel.FileEntry, len(pl.sources))
 	count := &meter{report: report, now: p.cfg.Now, total: pl.total}
 	seal := func(ctx context.Context, i int) (err error) {
-		entries[i], err = p.seal(ctx, pl.sources[i], codec.Config{ChunkSize: chunkSize}, count)
+		entries[i], err = p.seal(ctx, pl.sources[i], codec.Config{ChunkSize: chunkSize}, pl.inPlace, count)
 		return err
 	}
 
@@ -154,7 +161,7 @@ func (p *Publisher) ingest(ctx context.Context, pl *plan, chunkSize int, report 
 }
 
 // seal makes the entry of one file.
-func (p *Publisher) seal(ctx context.Context, s source, cfg codec.Config, count *meter) (channel.FileEntry, error) {
+func (p *Publisher) seal(ctx context.Context, s source, cfg codec.Config, inPlace bool, count *meter) (_ channel.FileEntry, err error) {
 	f, err := s.open(count)
 	if err != nil {
 		return channel.FileEntry{}, err // names the path
@@ -162,10 +169,17 @@ func (p *Publisher) seal(ctx context.Context, s source, cfg codec.Config, count 
 	defer f.close()
 	stop := context.AfterFunc(ctx, f.close) // ends a read that hangs
 	defer stop()
-	file, err := codec.Encode(ctx, f, p.cfg.Blobs, cfg)
+	dst, settle := codec.Putter(p.cfg.Blobs), func(err error) error { return err }
+	if inPlace {
+		if dst, settle, err = p.leave(ctx, s.path); err != nil {
+			return channel.FileEntry{}, fmt.Errorf("%s: %w", s.path, err)
+		}
+	}
+	file, err := codec.Encode(ctx, f, dst, cfg)
 	if err == nil {
 		err = f.check(file.Size)
 	}
+	err = settle(err)
 	if ctx.Err() != nil {
 		return channel.FileEntry{}, ctx.Err() // a closed file says nothing
 	}

@@ -103,6 +103,10 @@ type Config struct {
 	// is signed.
 	Blobs blobnet.Store
 
+	// InPlace takes note of chunks that stay in their files. Blobs must find them
+	// there. If nil, nothing can be ingested in place.
+	InPlace InPlace
+
 	Ledger Ledger
 
 	// Broadcast tells the network of envelopes that are on disk. If nil, nobody

@@ -33,6 +33,7 @@ type plan struct {
 	roots   []*os.Root // to be closed
 	total   uint64     // bytes
 	most    int        // sources; 0 for no bound
+	inPlace bool       // the chunks stay in the files
 }
 
 func (p *plan) close() {

@@ -19,7 +19,12 @@ type File struct {
 	s    *Store
 	once sync.Once
 	id   int64
+
+	fresh bool
 }
+
+// Fresh reports whether nothing of the file was registered before.
+func (f *File) Fresh() bool { return f.fresh }
 
 // Begin begins to register the file at an absolute path. What was registered
 // there earlier stays if the file has not changed since. While a File is open,
@@ -46,7 +51,8 @@ func (s *Store) Begin(ctx context.Context, path string) (*File, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.id == 0 {
+	fresh := r.id == 0
+	if fresh {
 		r = row{id: s.next, path: path, stamp: unknown}
 		s.next++
 	}
@@ -56,7 +62,7 @@ func (s *Store) Begin(ctx context.Context, path string) (*File, error) {
 		s.growing[r.id] = g
 	}
 	g.users++
-	return &File{s: s, id: r.id}, nil
+	return &File{s: s, id: r.id, fresh: fresh}, nil
 }
 
 // fileAt finds the file at a path, in memory and in the database.
