@@ -1,2 +1,0 @@
-// Package account counts what is moved with whom.
-package account
