@@ -8,7 +8,10 @@
 // implement these words, and this package never imports them.
 package blobnet
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // MaxBlobSize is the largest blob, in bytes, that any node stores, sends or
 // accepts: 2 MiB of sealed chunk and 64 bytes of overhead. Check it before
@@ -100,6 +103,10 @@ type Info struct {
 	ID     ID
 	Size   int64 // bytes
 	Pinned bool
+
+	// What a store knows besides, as far as it does.
+	Pins int64     // how many; 0 with Pinned: some
+	Used time.Time // about when it was put or read last; zero: not known
 }
 
 // Stats is what a store holds. Sizes are in bytes of blobs, without what the

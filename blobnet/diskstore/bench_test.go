@@ -1,6 +1,7 @@
 package diskstore
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -94,7 +95,12 @@ func BenchmarkSync(b *testing.B) {
 	})
 }
 
-func BenchmarkGet(b *testing.B) {
+func BenchmarkGet(b *testing.B) { benchmarkGet(b, (*Store).Get) }
+
+// BenchmarkGetToSend compares checksums where BenchmarkGet hashes.
+func BenchmarkGetToSend(b *testing.B) { benchmarkGet(b, (*Store).GetToSend) }
+
+func benchmarkGet(b *testing.B, get func(*Store, context.Context, blobnet.ID, []byte) ([]byte, error)) {
 	bySize(b, func(b *testing.B, size int) {
 		s, ids := filled(b, 256, size)
 		var next atomic.Int64
@@ -103,7 +109,7 @@ func BenchmarkGet(b *testing.B) {
 			var buf []byte
 			for pb.Next() {
 				var err error
-				if buf, err = s.Get(b.Context(), ids[int(next.Add(1))%len(ids)], buf[:0]); err != nil {
+				if buf, err = get(s, b.Context(), ids[int(next.Add(1))%len(ids)], buf[:0]); err != nil {
 					b.Fatal(err)
 				}
 			}

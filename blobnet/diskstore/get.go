@@ -20,28 +20,54 @@ func (s *Store) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, err
 		return dst, err
 	}
 	defer s.ops.Done()
+	out, err := s.get(ctx, id, dst, check)
+	if err != nil {
+		return dst, fmt.Errorf("reading blob %s: %w", id, err)
+	}
+	return out, nil
+}
+
+// get reads a blob. sure says whether bytes, and the checksum noted with them,
+// are good.
+func (s *Store) get(ctx context.Context, id blobnet.ID, dst []byte, sure checker) ([]byte, error) {
 	path := s.tree.blob(id)
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return dst, fmt.Errorf("reading blob %s: %w", id, blobnet.ErrNotFound)
+		return dst, blobnet.ErrNotFound
 	}
 	if err != nil {
-		return dst, fmt.Errorf("reading blob: %w", err)
+		return dst, err
 	}
 	defer f.Close() // only read from
-	out, err := read(f, id, dst)
-	switch {
-	case err == nil:
-		s.touch(id)
+	crc := noSum
+	out, err := read(f, dst)
+	if err == nil {
+		crc, err = sure(s, ctx, id, out[len(dst):])
+	}
+	if err == nil {
+		s.touch(id, crc)
 		return out, nil
-	case errors.Is(err, blobnet.ErrCorrupt):
+	}
+	if errors.Is(err, blobnet.ErrCorrupt) {
 		err = errors.Join(err, s.condemn(ctx, id, path, f))
 	}
-	return dst, fmt.Errorf("reading blob %s: %w", id, err)
+	return dst, err
 }
 
-// read appends the blob in f to dst, or gives ErrCorrupt.
-func read(f *os.File, id blobnet.ID, dst []byte) ([]byte, error) {
+// checker says whether blob is what id names, else ErrCorrupt. It returns the
+// checksum if the index may not have it, else noSum.
+type checker func(s *Store, ctx context.Context, id blobnet.ID, blob []byte) (crc int64, err error)
+
+// check is the checker that hashes.
+func check(_ *Store, _ context.Context, id blobnet.ID, blob []byte) (int64, error) {
+	if blobnet.Sum(blob) != id {
+		return noSum, blobnet.ErrCorrupt
+	}
+	return noSum, nil
+}
+
+// read appends what is in f to dst, or gives ErrCorrupt if that is no blob.
+func read(f *os.File, dst []byte) ([]byte, error) {
 	fi, err := f.Stat()
 	if err != nil {
 		return dst, err
@@ -57,10 +83,16 @@ func read(f *os.File, id blobnet.ID, dst []byte) ([]byte, error) {
 	case err != nil:
 		return dst, err
 	}
-	if blobnet.Sum(out[n:]) != id {
+	return out, nil
+}
+
+// readChecked is read and a look at the hash.
+func readChecked(f *os.File, id blobnet.ID, dst []byte) ([]byte, error) {
+	out, err := read(f, dst)
+	if err == nil && blobnet.Sum(out[len(dst):]) != id {
 		return dst, blobnet.ErrCorrupt
 	}
-	return out, nil
+	return out, err
 }
 
 // condemn sets the bad file f aside and tells of it, unless another call has

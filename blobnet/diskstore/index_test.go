@@ -52,7 +52,7 @@ func TestTheMemoryOfWhatWasReadIsBounded(t *testing.T) {
 	for n := range 2 * maxTouches {
 		id, _ := storetest.Blob(n, 8)
 		must(t, s.begin(t.Context())) // as in a Get
-		s.touch(id)
+		s.touch(id, noSum)
 		s.ops.Done()
 	}
 	s.mu.Lock()

@@ -3,6 +3,7 @@ package diskstore
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 )
@@ -107,7 +108,7 @@ func (s *Store) List(ctx context.Context, yield func(blobnet.Info) error) error 
 	var after blobnet.ID
 	first := true
 	for {
-		var page []blobnet.Info
+		var page []listed
 		err := s.withIndex(ctx, "listing blobs", func(idx *index) (err error) {
 			page, err = idx.page(ctx, after, first)
 			return err
@@ -115,8 +116,8 @@ func (s *Store) List(ctx context.Context, yield func(blobnet.Info) error) error 
 		if err != nil {
 			return err
 		}
-		for _, info := range page {
-			if err := yield(info); err != nil {
+		for _, l := range page {
+			if err := yield(l.Info); err != nil {
 				return err
 			}
 		}
@@ -127,12 +128,18 @@ func (s *Store) List(ctx context.Context, yield func(blobnet.Info) error) error 
 	}
 }
 
+// listed is what the index says of a stored blob.
+type listed struct {
+	blobnet.Info
+	crc int64
+}
+
 // page returns the next blobs in order of id: those from after on, without
 // after itself unless first.
-func (x *index) page(ctx context.Context, after blobnet.ID, first bool) ([]blobnet.Info, error) {
-	query := "SELECT id, size, pins > 0 FROM blobs WHERE id > ? AND size >= 0 ORDER BY id LIMIT ?"
+func (x *index) page(ctx context.Context, after blobnet.ID, first bool) ([]listed, error) {
+	query := "SELECT id, size, pins, used, crc FROM blobs WHERE id > ? AND size >= 0 ORDER BY id LIMIT ?"
 	if first {
-		query = "SELECT id, size, pins > 0 FROM blobs WHERE id >= ? AND size >= 0 ORDER BY id LIMIT ?"
+		query = "SELECT id, size, pins, used, crc FROM blobs WHERE id >= ? AND size >= 0 ORDER BY id LIMIT ?"
 	}
 	s, err := x.stmt(query)
 	if err != nil {
@@ -143,15 +150,17 @@ func (x *index) page(ctx context.Context, after blobnet.ID, first bool) ([]blobn
 		return nil, err
 	}
 	defer rows.Close() // Err tells
-	page := make([]blobnet.Info, 0, listPage)
+	page := make([]listed, 0, listPage)
 	for rows.Next() {
-		var info blobnet.Info
+		var l listed
 		var id []byte
-		if err := rows.Scan(&id, &info.Size, &info.Pinned); err != nil {
+		var used int64
+		if err := rows.Scan(&id, &l.Size, &l.Pins, &used, &l.crc); err != nil {
 			return nil, err
 		}
-		copy(info.ID[:], id)
-		page = append(page, info)
+		copy(l.ID[:], id)
+		l.Pinned, l.Used = l.Pins > 0, time.UnixMicro(used)
+		page = append(page, l)
 	}
 	return page, rows.Err()
 }

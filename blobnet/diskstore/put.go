@@ -54,7 +54,7 @@ func (s *Store) put(ctx context.Context, id blobnet.ID, blob []byte) (turn try, 
 	path, size := s.tree.blob(id), int64(len(blob))
 	switch fi, err := os.Lstat(path); {
 	case err == nil && fi.Size() == size:
-		s.touch(id)
+		s.touch(id, noSum)
 		return none, nil
 	case err == nil: // torn: make room for the whole one
 		if err := s.forget(ctx, id, path); err != nil {
@@ -76,7 +76,7 @@ func (s *Store) put(ctx context.Context, id blobnet.ID, blob []byte) (turn try, 
 		s.release(size)
 		return turn, err
 	}
-	s.account(id, size)
+	s.account(id, size, s.sums.note(id, blob))
 	return turn, nil
 }
 
@@ -119,14 +119,14 @@ func (s *Store) create(id blobnet.ID, temp string) (*os.File, error) {
 }
 
 // account notes a file that was just made, for the index and for Sync.
-func (s *Store) account(id blobnet.ID, size int64) {
+func (s *Store) account(id blobnet.ID, size, crc int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.usage.reserved -= size
 	s.usage.stored += size
 	s.usage.count++
 	s.usage.announce()
-	s.queue.rows = append(s.queue.rows, row{id: id, size: size, used: s.stamp(), gen: s.queue.gen})
+	s.queue.rows = append(s.queue.rows, row{id: id, size: size, used: s.stamp(), gen: s.queue.gen, crc: crc})
 	s.dirt.add(id, size)
 	s.wake()
 }
@@ -156,6 +156,8 @@ func (s *Store) forget(ctx context.Context, id blobnet.ID, path string) error {
 func (s *Store) setAside(path string) error {
 	kept, err := readNames(s.tree.quarantine())
 	if err == nil && len(kept) < quarantineFiles {
+		now := s.cfg.Now()
+		_ = os.Chtimes(path, now, now) // since when it is there; GC asks
 		err = os.Rename(path, filepath.Join(s.tree.quarantine(), filepath.Base(path)))
 	} else {
 		err = os.Remove(path)

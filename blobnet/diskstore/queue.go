@@ -22,20 +22,27 @@ type row struct {
 	size int64
 	used int64 // microseconds since 1970, made unique and ascending
 	gen  int64 // the blob is durable once a sync has confirmed this generation
+	crc  int64 // see sums
+}
+
+// use is what a reading of a blob adds to its row.
+type use struct {
+	at  int64 // as row.used
+	crc int64 // unless noSum
 }
 
 // queue is what the index has not been told yet.
 type queue struct {
 	rows    []row
-	touched map[blobnet.ID]int64 // use times of blobs already in the index
-	last    int64                // the newest use time given out
-	gen     int64                // of blobs that are put now
+	touched map[blobnet.ID]use // of blobs already in the index
+	last    int64              // the newest use time given out
+	gen     int64              // of blobs that are put now
 
 	running bool // the background worker is
 	holdOff int  // rows and blobs to wait for after the worker met an error
 }
 
-func (q *queue) init() { q.touched = make(map[blobnet.ID]int64) }
+func (q *queue) init() { q.touched = make(map[blobnet.ID]use) }
 
 // stamp gives out a use time. Called with Store.mu held.
 func (s *Store) stamp() int64 {
@@ -43,15 +50,19 @@ func (s *Store) stamp() int64 {
 	return s.queue.last
 }
 
-// touch notes that id was used. The note costs no disk write: it goes to the
-// index with others.
-func (s *Store) touch(id blobnet.ID) {
+// touch notes that id was used, and its checksum if that was not known. The
+// note costs no disk write: it goes to the index with others.
+func (s *Store) touch(id blobnet.ID, crc int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, waits := s.queue.touched[id]; !waits && len(s.queue.touched) >= maxTouches {
+	before, waits := s.queue.touched[id]
+	if !waits && len(s.queue.touched) >= maxTouches {
 		return // the disk is full or very slow; the order of eviction may suffer
 	}
-	s.queue.touched[id] = s.stamp()
+	if crc == noSum && waits {
+		crc = before.crc
+	}
+	s.queue.touched[id] = use{s.stamp(), crc}
 	if len(s.queue.touched) >= flushTouches {
 		s.wake()
 	}
@@ -120,7 +131,7 @@ func (s *Store) flush(ctx context.Context, idx *index, opt flushOptions) error {
 		s.mu.Unlock()
 		return nil
 	}
-	s.queue.rows, s.queue.touched = nil, make(map[blobnet.ID]int64)
+	s.queue.rows, s.queue.touched = nil, make(map[blobnet.ID]use)
 	s.mu.Unlock()
 
 	err := idx.write(ctx, opt.durable, func() error {
@@ -129,10 +140,8 @@ func (s *Store) flush(ctx context.Context, idx *index, opt flushOptions) error {
 				return err
 			}
 		}
-		for id, used := range touched {
-			if err := idx.touch(id, used); err != nil {
-				return err
-			}
+		if err := idx.touchAll(touched, last); err != nil {
+			return err
 		}
 		idx.last, idx.gen = last, gen
 		idx.synced = max(idx.synced, opt.synced)

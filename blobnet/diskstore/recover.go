@@ -130,7 +130,7 @@ func (s *Store) settle(ctx context.Context, idx *index, batch []suspect, verify 
 			var err error
 			switch {
 			case !x.missing && !x.bad:
-				err = idx.put(row{id: x.id, size: x.size, used: x.used, gen: s.queue.gen})
+				err = idx.put(row{id: x.id, size: x.size, used: x.used, gen: s.queue.gen, crc: noSum})
 			case x.indexed:
 				err = idx.erase(x.id)
 			}
@@ -209,7 +209,7 @@ func (s *Store) inspectFile(x *suspect, verify bool, buf *[]byte) error {
 	case x.size > blobnet.MaxBlobSize:
 		x.bad = true
 	case verify:
-		blob, err := read(f, x.id, (*buf)[:0])
+		blob, err := readChecked(f, x.id, (*buf)[:0])
 		if x.bad = errors.Is(err, blobnet.ErrCorrupt); err != nil && !x.bad {
 			return err
 		}

@@ -2,6 +2,7 @@ package diskstore
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -54,7 +55,8 @@ func (c *Config) validate() error {
 }
 
 // Store is an open store. It implements blobnet.Store, VerifiedPutter,
-// Deleter, Lister, Pinner, Syncer and Stater. Its methods may be called from many goroutines at
+// Deleter, Lister, Pinner, Syncer and Stater, and has besides GetToSend, Scrub
+// and GC. Its methods may be called from many goroutines at
 // once; a context bounds the waiting for others, and what has begun on disk
 // finishes.
 type Store struct {
@@ -72,6 +74,11 @@ type Store struct {
 
 	named leafSet              // leaf folders whose names are durable; owned with the turn to sync
 	fsync func(*os.File) error // (*os.File).Sync, but for tests
+
+	sums  sums
+	sumOf *sql.Stmt // the index's CRC of an id; needs no turn
+
+	scrubbing chan struct{} // holds one token, or nothing while a Scrub runs
 
 	mu      sync.Mutex // guards what follows
 	closing bool
@@ -101,10 +108,11 @@ func Open(cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		cfg: cfg, tree: tree{root: cfg.Dir}, claims: claims{held: make(map[blobnet.ID]chan struct{})},
-		syncing: make(chan struct{}, 1), index: make(chan *index, 1), fsync: (*os.File).Sync,
+		syncing: make(chan struct{}, 1), index: make(chan *index, 1), scrubbing: make(chan struct{}, 1), fsync: (*os.File).Sync,
 	}
 	s.queue.init()
 	s.syncing <- struct{}{}
+	s.scrubbing <- struct{}{}
 	for _, dir := range []string{cfg.Dir, s.tree.quarantine()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("opening blob store: %w", err)
@@ -156,6 +164,9 @@ func (s *Store) start(ctx context.Context) error {
 			return errors.Join(err, idx.close())
 		}
 	}
+	if s.sumOf, err = idx.db.PrepareContext(ctx, "SELECT crc FROM blobs WHERE id = ?"); err != nil {
+		return errors.Join(err, idx.close())
+	}
 	s.usage.stored, s.usage.count = idx.size, idx.count
 	s.index <- idx
 	return nil
@@ -180,7 +191,7 @@ func (s *Store) Close() error {
 	if ferr := s.flush(ctx, idx, flushOptions{}); ferr != nil && err == nil {
 		err = ferr
 	}
-	err = errors.Join(err, idx.close())
+	err = errors.Join(err, s.sumOf.Close(), idx.close())
 	if err == nil && s.unclean.Load() {
 		err = s.removeMarker()
 	}

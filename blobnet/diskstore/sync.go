@@ -175,7 +175,7 @@ func (s *Store) rewrite(ctx context.Context, id blobnet.ID, path string) error {
 	if err != nil {
 		return err
 	}
-	blob, err := read(old, id, nil)
+	blob, err := readChecked(old, id, nil)
 	if err = errors.Join(err, old.Close()); err != nil {
 		return err
 	}
