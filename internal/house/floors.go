@@ -26,6 +26,7 @@ var floors = map[string]int{
 	"blobnet/httpmirror":  1,
 	"blobnet/limit":       1,
 	"blobnet/account":     1,
+	"blobnet/archive":     1,
 	"blobnet/bao":         0,
 	"blobnet/fetch":       2,
 	"codec/inplace":       2,
@@ -73,7 +74,7 @@ var libp2p = []string{"github.com/libp2p/", "github.com/multiformats/", "github.
 // bans are the rules that floors alone do not say.
 var bans = []ban{
 	{"blobnet", []string{"blobnet/diskstore", "blobnet/memstore", "blobnet/storetest", "blobnet/exchange", "blobnet/tracker", "blobnet/fetch",
-		"blobnet/wsbridge", "blobnet/httpmirror", "blobnet/limit", "blobnet/account", "blobnet/bao", "blobnet/client"},
+		"blobnet/wsbridge", "blobnet/httpmirror", "blobnet/limit", "blobnet/account", "blobnet/archive", "blobnet/bao", "blobnet/client"},
 		[]string{module, "github.com/", "golang.org/x/", "net", "os"},
 		"the vocabulary of blobs does no I/O and pulls in nothing: every room imports it"},
 	{"blobnet", []string{"blobnet/client"}, []string{module + "/codec", module + "/channel"},
@@ -105,7 +106,7 @@ var homes = map[string][]string{
 	"github.com/spf13/cobra":              {"cmd/aml"},
 	"github.com/schollz/progressbar":      {"cmd/aml"},
 	"modernc.org/sqlite":                  {"internal/sqlite"},
-	"github.com/libp2p":                  {"blobnet/exchange", "blobnet/client", "blobnet/tracker", "channel/gossip", "node/transport", "node"},
+	"github.com/libp2p":                   {"blobnet/exchange", "blobnet/client", "blobnet/tracker", "channel/gossip", "node/transport", "node"},
 	"github.com/libp2p/go-libp2p-pubsub":  {"channel/gossip"},
 	"github.com/libp2p/go-libp2p-kad-dht": {"blobnet/tracker"},
 	"github.com/libp2p/zeroconf":          {"blobnet/tracker"},
