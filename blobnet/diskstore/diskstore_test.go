@@ -20,6 +20,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childVariable); dir != "" {
 		child(dir)
 	}
+	if dir := os.Getenv(millionVariable); dir != "" {
+		fillMillion(dir)
+	}
 	os.Exit(m.Run())
 }
 

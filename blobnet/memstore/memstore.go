@@ -171,7 +171,7 @@ func (s *Store) List(ctx context.Context, yield func(blobnet.Info) error) error 
 	s.mu.Lock()
 	infos := make([]blobnet.Info, 0, len(s.blobs))
 	for id := range s.blobs {
-		infos = append(infos, blobnet.Info{ID: id, Size: int64(len(s.blobs[id].Value.(blob).data)), Pinned: s.pins[id] > 0})
+		infos = append(infos, blobnet.Info{ID: id, Size: int64(len(s.blobs[id].Value.(blob).data)), Pinned: s.pins[id] > 0, Pins: s.pins[id]})
 	}
 	s.mu.Unlock()
 	slices.SortFunc(infos, func(a, b blobnet.Info) int { return a.ID.Compare(b.ID) })

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 )
@@ -85,7 +86,7 @@ func testList(t *testing.T, s blobnet.Store) {
 	pinned := put(t, s, 1, 9)
 	if p, ok := s.(blobnet.Pinner); ok {
 		absent, _ := Blob(count, 8)
-		if err := p.Pin(t.Context(), pinned, absent); err != nil {
+		if err := p.Pin(t.Context(), pinned, absent, pinned); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -100,6 +101,12 @@ func testList(t *testing.T, s blobnet.Store) {
 		}
 		if _, ok := s.(blobnet.Pinner); ok && info.Pinned != (info.ID == pinned) {
 			t.Errorf("List says that %s is pinned: %v", info.ID.Short(), info.Pinned)
+		}
+		if info.Pins != 0 && info.Pins != 2 || info.Pins != 0 && !info.Pinned {
+			t.Errorf("List says that %s has %d pins", info.ID.Short(), info.Pins)
+		}
+		if !info.Used.IsZero() && time.Since(info.Used).Abs() > time.Hour {
+			t.Errorf("List says that %s was used at %v", info.ID.Short(), info.Used)
 		}
 		if n%500 == 0 && !has(t, s, info.ID) { // the store can be used meanwhile
 			t.Error("List has a blob that Has does not")
