@@ -25,6 +25,7 @@ const finishers = 8
 // in memory beside the swarm's blobs does not grow with the files.
 type assembly struct {
 	swarm   *fetch.Swarm
+	place   Place // may be nil: the swarm's store keeps every chunk
 	targets []*target
 	onBytes func(t *target, n int, local bool) // may be nil; from many goroutines
 
@@ -53,12 +54,13 @@ func (p piece) asWant() fetch.Want {
 
 // run ends every target, or returns an error: that of the disk or ctx, or, with
 // blobnet.ErrNotFound in it, that of a blob which keeps targets waiting. Then
-// those that are not over can be tried again; they have no temporary file any
-// more.
+// those that are not over can be tried again; what they have of their files
+// stays for that.
 func (a *assembly) run(ctx context.Context) error {
 	defer func() {
+		a.forsake()
 		for _, t := range a.targets {
-			t.clean()
+			t.clean(ctx)
 		}
 	}()
 	a.want, a.atLoss = map[blobnet.ID][]*target{}, -1
@@ -95,16 +97,27 @@ func (a *assembly) firstLost() error {
 // blame ends the targets that wait for a blob which cannot be had, and reports
 // whether all of them may do without. After it, a.want is empty.
 func (a *assembly) blame(id blobnet.ID, err error) (optional bool) {
-	a.mu.Lock()
-	waiting := a.want[id]
-	clear(a.want)
-	a.mu.Unlock()
+	waiting := a.forsake()[id]
 	optional = true
 	for _, t := range waiting {
 		t.lose(err)
 		optional = optional && t.optional
 	}
 	return optional && len(waiting) > 0
+}
+
+// forsake ends the waiting for all that was asked for, and returns who waited.
+func (a *assembly) forsake() map[blobnet.ID][]*target {
+	a.mu.Lock()
+	waited := a.want
+	a.want = map[blobnet.ID][]*target{}
+	a.mu.Unlock()
+	if a.place != nil {
+		for id := range waited {
+			a.place.Arrived(id)
+		}
+	}
+	return waited
 }
 
 // pass asks for every chunk that is missing once.
@@ -137,7 +150,12 @@ func (a *assembly) pieces(ctx context.Context) iter.Seq2[piece, error] {
 }
 
 func (a *assembly) piecesOf(ctx context.Context, t *target, yield func(piece, error) bool) bool {
-	for chunk, err := range codec.Chunks(ctx, a.swarm, t.entry.File()) {
+	begun, err := t.begun(ctx)
+	if err != nil {
+		return yield(piece{}, fmt.Errorf("going on with %s: %w", t.out.full(t.name), err))
+	}
+	t.index = &indexes{src: a.swarm}
+	for chunk, err := range codec.Chunks(ctx, t.index, t.entry.File()) {
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return yield(piece{}, context.Cause(ctx))
@@ -156,12 +174,33 @@ func (a *assembly) piecesOf(ctx context.Context, t *target, yield func(piece, er
 		if t.order.has(chunk.Offset) {
 			continue
 		}
+		if begun {
+			had, err := a.resume(ctx, piece{t, chunk})
+			if err != nil {
+				return yield(piece{}, err)
+			}
+			if had {
+				continue
+			}
+		}
 		a.asked(chunk.Ref.ID, t)
 		if !yield(piece{t, chunk}, nil) {
 			return false
 		}
 	}
 	return true
+}
+
+// resume takes in a chunk that an earlier run has written, or reports that it
+// has not.
+func (a *assembly) resume(ctx context.Context, p piece) (bool, error) {
+	plain, sealed, ok := p.t.has(p.chunk, a.buffer(), a.buffer())
+	a.free(sealed)
+	if !ok {
+		a.free(plain)
+		return false, nil
+	}
+	return true, a.took(ctx, p, len(plain), true, func() (bool, error) { return p.t.take(ctx, p.chunk, plain, a.free) })
 }
 
 // goOn reports, after the index of a target was waited for in vain, whether it
@@ -175,32 +214,45 @@ func (a *assembly) goOn() bool {
 
 func (a *assembly) asked(id blobnet.ID, t *target) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.want[id] = append(a.want[id], t)
+	first := len(a.want[id]) == 1
+	a.mu.Unlock()
+	if first && a.place != nil {
+		a.place.Expect(id)
+	}
 }
 
 func (a *assembly) came(id blobnet.ID) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	_, waited := a.want[id]
 	delete(a.want, id)
+	a.mu.Unlock()
+	if waited && a.place != nil {
+		a.place.Arrived(id)
+	}
 }
 
 // deliver opens a chunk into its file. An error is one of the disk and ends all.
 func (a *assembly) deliver(ctx context.Context, p piece, blob []byte, local bool) error {
-	t := p.t
 	a.came(p.chunk.Ref.ID)
-	if t.over.Load() {
+	if p.t.over.Load() {
 		return nil
 	}
 	buf := a.buffer()
 	plain, err := codec.Open(buf, blob, p.chunk.Ref)
 	if err != nil {
 		a.free(buf)
-		t.refuse(err) // the blob is the one that was signed for: asking others does not help
+		p.t.refuse(err) // the blob is the one that was signed for: asking others does not help
 		return nil
 	}
-	n := len(plain)
-	complete, err := t.write(p.chunk, plain, a.free)
+	return a.took(ctx, p, len(plain), local, func() (bool, error) { return p.t.write(ctx, p.chunk, plain, a.free) })
+}
+
+// took counts a chunk of n bytes that take takes into its file, and finishes
+// the file that it completes.
+func (a *assembly) took(ctx context.Context, p piece, n int, local bool, take func() (complete bool, err error)) error {
+	t := p.t
+	complete, err := take()
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", t.out.full(t.name), err)
 	}

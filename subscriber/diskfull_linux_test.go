@@ -9,7 +9,6 @@ import (
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/codec"
-	"github.com/anonymous-media-library/aml/subscriber"
 )
 
 // smallDisk mounts a file system of a given size, if that is permitted here.
@@ -75,12 +74,12 @@ func TestADownloadToAFullDiskLeavesNothing(t *testing.T) {
 	content := pattern(64*codec.MinChunkSize, 1)
 	e := w.ingest(files{"big": content})[0]
 	out := filepath.Join(dir, "big")
-	if _, err := subscriber.DownloadFile(t.Context(), w.swarm, e, out, nil); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), out) {
+	if _, err := downloadFile(t.Context(), w.swarm, e, out, nil); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), out) {
 		t.Errorf("%v", err)
 	}
 	wantTree(t, dir, files{})
 	resize("16m")
-	if _, err := subscriber.DownloadFile(t.Context(), w.swarm, e, out, nil); err != nil {
+	if _, err := downloadFile(t.Context(), w.swarm, e, out, nil); err != nil {
 		t.Error(err)
 	}
 	wantTree(t, dir, files{"big": content})

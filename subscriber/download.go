@@ -22,17 +22,29 @@ type Fetched struct {
 	FromPeers uint64 // bytes that peers sent
 }
 
-// DownloadFile fetches one file and gives it the path out, whose folder must
+// Download says how files are fetched.
+type Download struct {
+	// Swarm is where blobs are had.
+	Swarm *fetch.Swarm
+	// Place makes the files the store of what is in them. If nil, the Swarm's
+	// store keeps every chunk beside.
+	Place Place
+	// OnProgress may be nil. It is called by one goroutine at a time, at most ten
+	// times a second and once at the end, and must be quick.
+	OnProgress func(Progress)
+}
+
+// File fetches one file and gives it the path out, whose folder must
 // exist. What is there already is replaced once the new file is complete; if
-// it is the very file, nothing is fetched. Blobs that the swarm's store has are
-// not asked for, so that a second run goes on where the first one ended.
+// it is the very file, nothing is fetched. What an earlier run for the same
+// file and path could not finish is not fetched again, however it ended and
+// whoever gave it, nor are blobs that the swarm's store has.
 //
-// onProgress may be nil; it is called by one goroutine at a time, at most ten
-// times a second and once at the end, and must be quick. The error says whether
-// the entry is at fault (codec.ErrHash, ErrSealed, ErrPadding, ErrIndex), nobody
-// has a blob (blobnet.ErrNotFound), or the disk (fs.ErrPermission and the like);
-// then nothing is at out that was not there before.
-func DownloadFile(ctx context.Context, swarm *fetch.Swarm, entry channel.FileEntry, out string, onProgress func(Progress)) (Fetched, error) {
+// The error says whether the entry is at fault (codec.ErrHash, ErrSealed,
+// ErrPadding, ErrIndex), nobody has a blob (blobnet.ErrNotFound), or the disk
+// (fs.ErrPermission and the like); then nothing is at out that was not there
+// before, and what came waits in a hidden folder beside it for the next run.
+func (d Download) File(ctx context.Context, entry channel.FileEntry, out string) (Fetched, error) {
 	dir, name := filepath.Split(filepath.Clean(out))
 	if dir == "" {
 		dir = "."
@@ -43,38 +55,31 @@ func DownloadFile(ctx context.Context, swarm *fetch.Swarm, entry channel.FileEnt
 		}
 		return Fetched{}, fmt.Errorf("fetching to %s: %w", out, err)
 	}
-	d := download{swarm: swarm, dir: filepath.Clean(dir), progress: onProgress}
-	files, err := d.run(ctx, []channel.FileEntry{entry}, func(channel.FileEntry) string { return filepath.ToSlash(name) })
+	files, err := d.run(ctx, filepath.Clean(dir), []channel.FileEntry{entry}, func(channel.FileEntry) string { return filepath.ToSlash(name) })
 	if err != nil {
 		return Fetched{}, fmt.Errorf("fetching to %s: %w", out, err)
 	}
 	return files[0], nil
 }
 
-// DownloadFolder fetches files and gives each its entry's name below dir, which
+// Folder fetches files and gives each its entry's name below dir, which
 // is made if missing. It fetches all that can be had and then returns the files
-// that are in place, with an error for each that is not; see DownloadFile.
-func DownloadFolder(ctx context.Context, swarm *fetch.Swarm, entries []channel.FileEntry, dir string, onProgress func(Progress)) ([]Fetched, error) {
+// that are in place, with an error for each that is not; see File. What an
+// earlier run left unfinished counts if that was for the same names.
+func (d Download) Folder(ctx context.Context, entries []channel.FileEntry, dir string) ([]Fetched, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, fmt.Errorf("fetching to %s: %w", dir, err)
 	}
-	d := download{swarm: swarm, dir: dir, progress: onProgress}
-	files, err := d.run(ctx, entries, func(e channel.FileEntry) string { return e.Name })
+	files, err := d.run(ctx, dir, entries, func(e channel.FileEntry) string { return e.Name })
 	if err != nil {
 		return files, fmt.Errorf("fetching to %s: %w", dir, err)
 	}
 	return files, nil
 }
 
-type download struct {
-	swarm    *fetch.Swarm
-	dir      string
-	progress func(Progress)
-}
-
-func (d *download) run(ctx context.Context, entries []channel.FileEntry, nameOf func(channel.FileEntry) string) ([]Fetched, error) {
+func (d Download) run(ctx context.Context, dir string, entries []channel.FileEntry, nameOf func(channel.FileEntry) string) ([]Fetched, error) {
 	seen := map[string]bool{}
-	count := &meter{report: d.progress}
+	count := &meter{report: d.OnProgress}
 	tag := "download"
 	for _, e := range entries {
 		if err := e.Validate(); err != nil {
@@ -87,7 +92,7 @@ func (d *download) run(ctx context.Context, entries []channel.FileEntry, nameOf 
 		count.total += e.Size
 		tag += "\x00" + nameOf(e)
 	}
-	out, err := openOutput(d.dir, tag)
+	out, err := openOutput(dir, tag)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +100,7 @@ func (d *download) run(ctx context.Context, entries []channel.FileEntry, nameOf 
 
 	found := make([]*Fetched, len(entries))
 	errs := make([]error, len(entries))
-	a := assembly{swarm: d.swarm, onBytes: func(t *target, n int, local bool) { count.add(t.entry.Name, uint64(n), local) }}
+	a := assembly{swarm: d.Swarm, place: d.Place, onBytes: func(t *target, n int, local bool) { count.add(t.entry.Name, uint64(n), local) }}
 	for i, e := range entries {
 		f := &Fetched{Name: e.Name, Size: e.Size, SHA256: e.SHA256}
 		local, there, err := d.there(ctx, out, nameOf(e), e)
@@ -106,17 +111,23 @@ func (d *download) run(ctx context.Context, entries []channel.FileEntry, nameOf 
 		case err != nil:
 			return nil, err
 		case there:
+			if err := reclaim(ctx, d.Place, e, out.absolute(local)); err != nil {
+				return nil, err
+			}
 			f.Path, f.FromStore = out.full(local), e.Size
 			found[i] = f
 			count.add(e.Name, e.Size, true)
 			continue
 		}
-		a.targets = append(a.targets, &target{entry: e, name: nameOf(e), out: out, onEnd: func(t *target) {
+		a.targets = append(a.targets, &target{entry: e, name: nameOf(e), out: out, place: d.Place, onEnd: func(t *target) {
 			if errs[i] = t.err; t.err == nil {
 				f.Path, f.FromStore, f.FromPeers = out.full(t.local), t.fromStore.Load(), t.fromPeers.Load()
 				found[i] = f
 			}
 		}, order: inorder{size: e.Size}})
+	}
+	if err := out.prune(ctx, d.Place, a.targets); err != nil {
+		return nil, err
 	}
 	err = a.run(ctx)
 	if err == nil {
@@ -138,11 +149,21 @@ func (d *download) run(ctx context.Context, entries []channel.FileEntry, nameOf 
 }
 
 // there reports whether the file is in place already.
-func (d *download) there(ctx context.Context, out *output, name string, e channel.FileEntry) (local string, there bool, err error) {
+func (d Download) there(ctx context.Context, out *output, name string, e channel.FileEntry) (local string, there bool, err error) {
 	local, info, err := out.inspect(name)
 	if err != nil || info == nil {
 		return local, false, err
 	}
 	there, err = out.isOne(ctx, local, info, version{e.Size, e.SHA256})
 	return local, there, err
+}
+
+// DownloadFile is Download.File without a Place.
+func DownloadFile(ctx context.Context, swarm *fetch.Swarm, entry channel.FileEntry, out string, onProgress func(Progress)) (Fetched, error) {
+	return Download{Swarm: swarm, OnProgress: onProgress}.File(ctx, entry, out)
+}
+
+// DownloadFolder is Download.Folder without a Place.
+func DownloadFolder(ctx context.Context, swarm *fetch.Swarm, entries []channel.FileEntry, dir string, onProgress func(Progress)) ([]Fetched, error) {
+	return Download{Swarm: swarm, OnProgress: onProgress}.Folder(ctx, entries, dir)
 }

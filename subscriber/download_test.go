@@ -27,7 +27,7 @@ func TestAFileIsFetchedVerifiedAndThenCheap(t *testing.T) {
 	out := filepath.Join(dir, "out.mkv")
 	var last subscriber.Progress
 	get := func() (subscriber.Fetched, error) {
-		return subscriber.DownloadFile(t.Context(), w.swarm, e, out, func(p subscriber.Progress) { last = p })
+		return downloadFile(t.Context(), w.swarm, e, out, func(p subscriber.Progress) { last = p })
 	}
 	f, err := get()
 	size := uint64(len(content))
@@ -74,18 +74,18 @@ func TestAnEndedDownloadGoesOnWhereItWas(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.swarm.Add(w.peer)
-	_, err = subscriber.DownloadFile(ctx, w.swarm, e, filepath.Join(dir, "f"), nil)
+	_, err = downloadFile(ctx, w.swarm, e, filepath.Join(dir, "f"), nil)
 	if !errors.Is(err, errStop) {
 		t.Errorf("%v", err)
 	}
-	wantTree(t, dir, files{})
+	wantFinished(t, dir, files{})
 	stats, err := w.store.Stats(t.Context())
 	if err != nil || stats.BlobCount < 5 || stats.BlobCount > 40 {
 		t.Fatalf("%d blobs after the end, %v", stats.BlobCount, err)
 	}
 	w.peer.onGet = nil
 	w.peer.reset()
-	f, err := subscriber.DownloadFile(t.Context(), w.swarm, e, filepath.Join(dir, "f"), nil)
+	f, err := downloadFile(t.Context(), w.swarm, e, filepath.Join(dir, "f"), nil)
 	if err != nil || f.FromStore == 0 || f.FromStore+f.FromPeers != e.Size {
 		t.Errorf("%+v, %v", f, err)
 	}
@@ -120,7 +120,7 @@ func TestADownloadThatFailsLeavesNothing(t *testing.T) {
 		"a hostile name":  {change(small, func(e *channel.FileEntry) { e.Name = "../../x" }), "x", channel.ErrName},
 		"the name of all": {small, "..", subscriber.ErrConflict},
 	} {
-		_, err := subscriber.DownloadFile(t.Context(), w.swarm, test.e, dir+string(filepath.Separator)+test.out, nil)
+		_, err := downloadFile(t.Context(), w.swarm, test.e, dir+string(filepath.Separator)+test.out, nil)
 		if !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", name, err, test.want)
 		}
@@ -133,7 +133,7 @@ func TestAFolderIsFetchedAndWhatFailsIsNamed(t *testing.T) {
 	f := files{"a": pattern(3*codec.MinChunkSize, 1), "b/c": "c", "d": "d"}
 	entries := w.ingest(f)
 	dir := filepath.Join(t.TempDir(), "new", "folder")
-	got, err := subscriber.DownloadFolder(t.Context(), w.swarm, entries, dir, nil)
+	got, err := downloadFolder(t.Context(), w.swarm, entries, dir, nil)
 	if err != nil || len(got) != 3 || got[1].Path != filepath.Join(dir, "b", "c") {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -142,7 +142,7 @@ func TestAFolderIsFetchedAndWhatFailsIsNamed(t *testing.T) {
 	dir = filepath.Join(t.TempDir(), "partly")
 	entries[1].SHA256[0] ^= 1
 	entries[2].Root.ID[0] ^= 1
-	got, err = subscriber.DownloadFolder(t.Context(), w.swarm, entries, dir, nil)
+	got, err = downloadFolder(t.Context(), w.swarm, entries, dir, nil)
 	if !errors.Is(err, codec.ErrHash) || !errors.Is(err, blobnet.ErrNotFound) || len(got) != 1 ||
 		!strings.Contains(err.Error(), `"b/c"`) || !strings.Contains(err.Error(), `"d"`) {
 		t.Errorf("%+v, %v", got, err)
@@ -152,12 +152,12 @@ func TestAFolderIsFetchedAndWhatFailsIsNamed(t *testing.T) {
 	entries = w.ingest(files{"x": "x"})
 	for _, name := range []string{"../x", "/x", `a\b`, "a\x00b", "a//b", ".", "", ".aml-partial/x", "a/../../x", "nul\u202e"} {
 		entries[0].Name = name
-		if _, err := subscriber.DownloadFolder(t.Context(), w.swarm, entries, dir, nil); !errors.Is(err, channel.ErrName) {
+		if _, err := downloadFolder(t.Context(), w.swarm, entries, dir, nil); !errors.Is(err, channel.ErrName) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
 	entries[0].Name = "x"
-	if _, err := subscriber.DownloadFolder(t.Context(), w.swarm, append(entries, entries[0]), dir, nil); !errors.Is(err, channel.ErrName) {
+	if _, err := downloadFolder(t.Context(), w.swarm, append(entries, entries[0]), dir, nil); !errors.Is(err, channel.ErrName) {
 		t.Errorf("one name twice: %v", err)
 	}
 	wantTree(t, filepath.Dir(dir), files{"partly/a": f["a"]})
@@ -174,7 +174,7 @@ func TestDownloadsSideBySideDoNotDisturbEachOther(t *testing.T) {
 	var group sync.WaitGroup
 	for _, e := range entries {
 		group.Go(func() {
-			if _, err := subscriber.DownloadFile(t.Context(), w.swarm, e, filepath.Join(dir, e.Name), func(subscriber.Progress) {}); err != nil {
+			if _, err := downloadFile(t.Context(), w.swarm, e, filepath.Join(dir, e.Name), func(subscriber.Progress) {}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -190,7 +190,7 @@ func TestOneFileIsNotDownloadedTwiceAtATime(t *testing.T) {
 	var group sync.WaitGroup
 	errs := make([]error, 8)
 	for i := range errs {
-		group.Go(func() { _, errs[i] = subscriber.DownloadFile(t.Context(), w.swarm, e, out, nil) })
+		group.Go(func() { _, errs[i] = downloadFile(t.Context(), w.swarm, e, out, nil) })
 	}
 	group.Wait()
 	done := 0

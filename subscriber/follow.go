@@ -18,6 +18,7 @@ type Follow struct {
 	Channel      channel.ID
 	Output       string // folder, made if missing
 	Once         bool   // return when all that is known is applied
+	KeepBlobs    bool   // keep the blobs of files as well, in spite of Config.Place
 }
 
 const (
@@ -75,12 +76,8 @@ func (s *Subscriber) Follow(ctx context.Context, order Follow, emit func(Event))
 	if err := os.MkdirAll(order.Output, 0o777); err != nil {
 		return fmt.Errorf("output folder: %w", err)
 	}
-	if hasLeftovers(order.Output, f.tag()) {
-		out, err := openOutput(order.Output, f.tag()) // sweeps
-		if err != nil {
-			return err
-		}
-		out.close()
+	if order.KeepBlobs {
+		f.cfg.Place = nil
 	}
 	f.inventories = keepInventories(ctx, s.cfg, order)
 	defer f.inventories.stop(0)
@@ -89,6 +86,9 @@ func (s *Subscriber) Follow(ctx context.Context, order Follow, emit func(Event))
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
+			return err
+		}
+		if err := f.tidy(ctx); err != nil {
 			return err
 		}
 		if order.Once {
@@ -116,6 +116,20 @@ type follower struct {
 
 func (f *follower) tag() string {
 	return "follow " + f.order.Subscription + " " + f.order.Channel.String()
+}
+
+// tidy deletes what runs that did not end left unfinished, and nothing goes on
+// with: all is applied.
+func (f *follower) tidy(ctx context.Context) error {
+	if !hasLeftovers(f.order.Output, f.tag()) {
+		return nil
+	}
+	out, err := openOutput(f.order.Output, f.tag())
+	if err != nil {
+		return err
+	}
+	defer out.close()
+	return out.prune(ctx, f.cfg.Place, nil)
 }
 
 // catchUp applies releases until none is left.

@@ -44,7 +44,7 @@ func TestAFileThatTheDiskCannotHoldIsRefusedBeforeItsFirstByte(t *testing.T) {
 	e.Root, e.Depth, e.Size = below, 3, below.Size
 	dir := t.TempDir()
 	done := uint64(0)
-	_, err := subscriber.DownloadFile(t.Context(), w.swarm, e, filepath.Join(dir, "out"), func(p subscriber.Progress) { done = p.Done })
+	_, err := downloadFile(t.Context(), w.swarm, e, filepath.Join(dir, "out"), func(p subscriber.Progress) { done = p.Done })
 	if err == nil || !strings.Contains(err.Error(), "no space left") || !strings.Contains(err.Error(), "70368744177664") {
 		t.Errorf("a file of 64 TiB: %v", err)
 	}
@@ -77,7 +77,7 @@ func TestALinkPlantedForTheLockTouchesNothing(t *testing.T) {
 		if err := plant(lock); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := subscriber.DownloadFile(t.Context(), w.swarm, e, out, nil); err == nil || !strings.Contains(err.Error(), lock) {
+		if _, err := downloadFile(t.Context(), w.swarm, e, out, nil); err == nil || !strings.Contains(err.Error(), lock) {
 			t.Errorf("%s: %v", what, err)
 		}
 		if got, err := os.ReadFile(victim); err != nil || !bytes.Equal(got, []byte("precious")) {

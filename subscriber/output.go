@@ -34,8 +34,8 @@ type output struct {
 }
 
 // openOutput opens a folder, with a place of its own for unfinished files that
-// tag names, and deletes what an earlier run left there. The same tag twice at
-// a time gives an error that wraps flock.ErrLocked.
+// tag names, and may have some of an earlier run. The same tag twice at a time
+// gives an error that wraps flock.ErrLocked.
 func openOutput(path, tag string) (*output, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
@@ -49,7 +49,7 @@ func openOutput(path, tag string) (*output, error) {
 	return o, nil
 }
 
-// claim makes the working folder, locks it and empties it.
+// claim makes the working folder and locks it.
 func (o *output) claim() error {
 	// Another run of ours deletes the folders when it ends, perhaps between
 	// two steps of this one.
@@ -65,7 +65,7 @@ func (o *output) claim() error {
 			return err
 		}
 		if info, err := o.root.Lstat(filepath.Join(o.work, lockName)); err == nil && o.lock.Holds(info) {
-			return o.sweep()
+			return nil
 		}
 		_ = o.lock.Unlock() // of a file that was deleted meanwhile
 	}
@@ -89,32 +89,10 @@ func (o *output) tryLock() error {
 	return nil
 }
 
-// sweep deletes the leftovers of a run that was killed.
-func (o *output) sweep() error {
-	d, err := o.root.Open(o.work)
-	if err != nil {
-		return err
-	}
-	names, err := d.Readdirnames(-1)
-	d.Close() // only read from
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if name == lockName {
-			continue
-		}
-		if err := o.root.RemoveAll(filepath.Join(o.work, name)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// close deletes the working folder and gives up the lock.
+// close gives up the lock, and deletes the working folder unless unfinished
+// files are left in it.
 func (o *output) close() {
-	// Whatever cannot be deleted now is swept by the next run.
-	_ = o.sweep()
+	// Whatever cannot be deleted now is left to the next run.
 	_ = o.root.Remove(filepath.Join(o.work, lockName))
 	_ = o.root.Remove(o.work)
 	_ = o.root.Remove(channel.PartialFolder)
@@ -122,7 +100,7 @@ func (o *output) close() {
 	o.root.Close()
 }
 
-// hasLeftovers reports whether a run with this tag did not end by itself.
+// hasLeftovers reports whether a run with this tag left something unfinished.
 func hasLeftovers(path, tag string) bool {
 	sum := sha256.Sum256([]byte(tag))
 	_, err := os.Lstat(filepath.Join(path, channel.PartialFolder, hex.EncodeToString(sum[:6])))
@@ -143,9 +121,10 @@ func CheckOutput(path string) error {
 		return fmt.Errorf("output folder %s: %w", path, err)
 	}
 	defer o.close()
-	f, _, err := o.temp(0)
+	name := filepath.Join(o.work, rand.Text())
+	f, err := o.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("output folder %s: %w", path, err)
 	}
-	return f.Close()
+	return errors.Join(f.Close(), o.root.Remove(name))
 }

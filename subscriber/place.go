@@ -2,7 +2,6 @@ package subscriber
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -22,21 +21,13 @@ import (
 // full is a local path with the folder's own, for people and events.
 func (o *output) full(local string) string { return filepath.Join(o.path, local) }
 
-// temp makes a file for unfinished content, with the mode, less the umask, that
-// it will have in the end; its owner can always read and write it.
-func (o *output) temp(mode uint32) (*os.File, string, error) {
-	name := filepath.Join(o.work, rand.Text()+".part")
-	f, err := o.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, os.FileMode(mode&0o777|0o600))
-	return f, name, err
-}
-
 // room refuses a file that the disk has no room for before its first byte: what
 // an entry says of its size costs its signer nothing. How much is free where the
 // system does not tell, the writing finds out.
 func (o *output) room(size uint64) error {
 	free, err := disk.Free(o.path)
 	if err == nil && size > uint64(max(0, free-o.floor)) {
-		return fmt.Errorf("%w: the file has %d bytes, %d are free, of which %d are to stay so", syscall.ENOSPC, size, free, o.floor)
+		return fmt.Errorf("%w: the file wants %d bytes, %d are free, of which %d are to stay so", syscall.ENOSPC, size, free, o.floor)
 	}
 	return nil
 }

@@ -159,6 +159,7 @@ func (a *application) remove(ctx context.Context) error {
 		if err := a.out.remove(it.local); err != nil {
 			return fmt.Errorf("removing %s: %w", a.out.full(it.local), err)
 		}
+		a.out.forget(ctx, a.cfg.Place, it.local)
 		a.emit(RemovedEvent{Event: "removed", Channel: r.Channel, Log: r.Log, Seq: r.Seq, Name: it.entry.Name, Path: a.out.full(it.local)})
 	}
 	return nil
@@ -170,7 +171,7 @@ func (a *application) fetch(ctx context.Context) error {
 	targets := make([]*target, len(a.files)) // nil for what needs no fetching
 	settled, grown := make(chan int, len(a.files)), make(chan int, 1)
 	large := map[*target]int{} // index
-	as := assembly{swarm: a.cfg.Swarm, onBytes: func(t *target, _ int, _ bool) {
+	as := assembly{swarm: a.cfg.Swarm, place: a.cfg.Place, onBytes: func(t *target, _ int, _ bool) {
 		if i, ok := large[t]; ok && a.pulse.due() {
 			select {
 			case grown <- i:
@@ -185,18 +186,26 @@ func (a *application) fetch(ctx context.Context) error {
 				return it.skip
 			}
 		}
+		if it.there {
+			if err := reclaim(ctx, a.cfg.Place, it.entry, a.out.absolute(it.local)); err != nil {
+				return err
+			}
+		}
 		if it.there || it.skip != nil || it.stale && !a.available(ctx, it) {
 			settled <- i
 			continue
 		}
 		targets[i] = &target{
-			entry: it.entry, name: it.entry.Name, out: a.out, ours: append([]version{}, a.history[it.entry.Name]...),
+			entry: it.entry, name: it.entry.Name, out: a.out, place: a.cfg.Place, ours: append([]version{}, a.history[it.entry.Name]...),
 			optional: it.stale, onEnd: func(*target) { settled <- i }, order: inorder{size: it.entry.Size},
 		}
 		as.targets = append(as.targets, targets[i])
 		if it.entry.Size >= progressMin {
 			large[targets[i]] = i
 		}
+	}
+	if err := a.out.prune(ctx, a.cfg.Place, as.targets); err != nil {
+		return err
 	}
 	var teller sync.WaitGroup
 	teller.Go(func() { a.tellAll(targets, settled, grown) })

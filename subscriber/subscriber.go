@@ -81,6 +81,10 @@ type Config struct {
 	// passed on after a power loss. May be nil.
 	Blobs blobnet.Store
 
+	// Place makes output folders the store of what is in them. If nil, Blobs
+	// keeps every chunk beside.
+	Place Place
+
 	// Swarm is where blobs are had. It bounds how many bytes are in flight.
 	Swarm *fetch.Swarm
 

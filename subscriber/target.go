@@ -12,6 +12,7 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/codec"
+	"github.com/anonymous-media-library/aml/codec/inplace"
 	"github.com/anonymous-media-library/aml/internal/disk"
 )
 
@@ -28,10 +29,14 @@ type target struct {
 	// optional: nobody may have it any more, and that is no reason to wait.
 	optional bool
 
-	once     sync.Once // opens the temporary file
+	place Place // may be nil
+
+	once     sync.Once // opens the unfinished file
 	temp     *os.File
 	tempName string
 	tempErr  error
+	index    *indexes      // what its index blobs are; set before the first chunk is asked for
+	claim    *inplace.File // of the unfinished file, then of the finished one; nil without a place
 
 	order     inorder
 	fromStore atomic.Uint64 // bytes of plaintext
@@ -65,22 +70,16 @@ func (t *target) lose(err error) { t.settle(fmt.Errorf("file %q: %w", t.name, er
 // is in the way: trying again does not help.
 func (t *target) refuse(err error) { t.settle(fmt.Errorf("file %q: %w", t.name, err), false) }
 
-// file returns the temporary file, made when the first chunk is there.
-func (t *target) file() (*os.File, error) {
-	t.once.Do(func() {
-		if t.tempErr = t.out.room(t.entry.Size); t.tempErr != nil {
-			return
-		}
-		t.temp, t.tempName, t.tempErr = t.out.temp(t.entry.Mode)
-		t.order.file = t.temp
-	})
+// file returns the unfinished file, made when the first chunk is there.
+func (t *target) file(ctx context.Context) (*os.File, error) {
+	t.once.Do(func() { t.tempErr = t.open(ctx) })
 	return t.temp, t.tempErr
 }
 
 // write takes in an opened chunk, in a buffer that goes back through free, and
 // reports whether the file is complete. Its errors are those of the disk.
-func (t *target) write(chunk codec.Chunk, plain []byte, free func([]byte)) (complete bool, err error) {
-	f, err := t.file()
+func (t *target) write(ctx context.Context, chunk codec.Chunk, plain []byte, free func([]byte)) (complete bool, err error) {
+	f, err := t.file(ctx)
 	if err == nil {
 		_, err = f.WriteAt(plain, int64(chunk.Offset))
 	}
@@ -89,6 +88,14 @@ func (t *target) write(chunk codec.Chunk, plain []byte, free func([]byte)) (comp
 		return false, err
 	}
 	disk.StartWriteback(f, int64(chunk.Offset), len(plain))
+	return t.take(ctx, chunk, plain, free)
+}
+
+// take is write of a chunk that is in the file already.
+func (t *target) take(ctx context.Context, chunk codec.Chunk, plain []byte, free func([]byte)) (complete bool, err error) {
+	if t.claim != nil {
+		t.claim.Add(ctx, chunk.Ref, chunk.Offset)
+	}
 	return t.order.add(chunk.Offset, plain, free)
 }
 
@@ -123,6 +130,12 @@ func (t *target) finish(ctx context.Context) error {
 	if err := t.out.place(t.tempName, local); err != nil {
 		return err
 	}
+	if t.claim != nil {
+		t.claim.Hold(t.index.ids...)
+		// The file is there, whoever may be served from it: should it be gone
+		// again already, nobody is.
+		_ = t.claim.Done(ctx, t.out.absolute(local))
+	}
 	t.local = local
 	t.settle(nil, false)
 	return nil
@@ -141,12 +154,19 @@ func (t *target) spare(ctx context.Context, local string, info fs.FileInfo) erro
 	return err
 }
 
-// clean deletes the temporary file of a target that has no use for it. Nobody
-// may write to the target any more.
-func (t *target) clean() {
+// clean closes the unfinished file of a target that is not in place. It stays
+// for the next run, unless what was signed is wrong. Nobody may write to the
+// target any more.
+func (t *target) clean(ctx context.Context) {
 	if t.temp == nil || t.over.Load() && t.err == nil {
 		return
 	}
-	t.temp.Close()                    // it is thrown away
-	_ = t.out.root.Remove(t.tempName) // or the next run sweeps it
+	t.temp.Close() // what was not written is fetched again
+	if t.claim != nil {
+		t.claim.Close()
+	}
+	if t.over.Load() && !t.lost {
+		_ = t.out.root.Remove(t.tempName) // or the next run prunes it
+		t.out.forget(ctx, t.place, t.tempName)
+	}
 }

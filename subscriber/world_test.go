@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/codec"
+	"github.com/anonymous-media-library/aml/codec/inplace"
 	"github.com/anonymous-media-library/aml/publisher"
 	"github.com/anonymous-media-library/aml/subscriber"
 )
@@ -39,6 +41,7 @@ type world struct {
 	swarm  *fetch.Swarm
 	peer   *peer
 	sub    catalog.Subscription
+	place  *inplace.Sieve // nil but where a test sets it
 
 	mu     sync.Mutex // guards events
 	events []subscriber.Event
@@ -250,7 +253,11 @@ func (w *world) take() []subscriber.Event {
 
 func (w *world) subscriber() *subscriber.Subscriber {
 	w.t.Helper()
-	s, err := subscriber.New(subscriber.Config{Ledger: w.ledger, Blobs: w.store, Swarm: w.swarm, ProbeTimeout: 100 * time.Millisecond})
+	cfg := subscriber.Config{Ledger: w.ledger, Blobs: w.store, Swarm: w.swarm, ProbeTimeout: 100 * time.Millisecond}
+	if w.place != nil {
+		cfg.Blobs, cfg.Place = w.place, w.place
+	}
+	s, err := subscriber.New(cfg)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -306,9 +313,29 @@ func (w *world) wantTree(want files) {
 	wantTree(w.t, w.out, want)
 }
 
+// wantFinished is wantTree where something unfinished waits for the next run.
+func wantFinished(t *testing.T, dir string, want files) {
+	t.Helper()
+	got, unfinished := tree(t, dir), 0
+	for name := range got {
+		if strings.HasPrefix(name, channel.PartialFolder+"/") && strings.HasSuffix(name, ".part") {
+			delete(got, name)
+			unfinished++
+		}
+	}
+	if unfinished == 0 {
+		t.Error("nothing unfinished is left")
+	}
+	compare(t, got, want)
+}
+
 func wantTree(t *testing.T, dir string, want files) {
 	t.Helper()
-	got := tree(t, dir)
+	compare(t, tree(t, dir), want)
+}
+
+func compare(t *testing.T, got, want files) {
+	t.Helper()
 	for name, content := range want {
 		if data, ok := got[name]; !ok || data != content {
 			t.Errorf("%s: there %v, %d bytes; want %d", name, ok, len(data), len(content))
@@ -356,4 +383,16 @@ func pattern(n int, seed byte) string {
 		b[i] = byte(x >> 24)
 	}
 	return string(b)
+}
+
+func downloadFile(ctx context.Context, swarm *fetch.Swarm, e channel.FileEntry, out string, onProgress func(subscriber.Progress)) (subscriber.Fetched, error) {
+	return subscriber.Download{Swarm: swarm, OnProgress: onProgress}.File(ctx, e, out)
+}
+
+func downloadFolder(ctx context.Context, swarm *fetch.Swarm, entries []channel.FileEntry, dir string, onProgress func(subscriber.Progress)) ([]subscriber.Fetched, error) {
+	return subscriber.Download{Swarm: swarm, OnProgress: onProgress}.Folder(ctx, entries, dir)
+}
+
+func publisherRelease(entries []channel.FileEntry, remove ...string) publisher.Release {
+	return publisher.Release{Title: "release", Entries: entries, Remove: remove}
 }

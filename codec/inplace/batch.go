@@ -3,6 +3,8 @@ package inplace
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -23,6 +25,14 @@ type batch struct {
 	files  map[int64]row
 	chunks map[blobnet.ID][]claim
 	count  int // of claims
+	held   []held
+}
+
+// held is an index blob of a file, to be pinned as long as the file is known.
+type held struct {
+	file   int64
+	id     blobnet.ID
+	pinned bool
 }
 
 func newBatch() *batch { return &batch{files: map[int64]row{}, chunks: map[blobnet.ID][]claim{}} }
@@ -31,7 +41,7 @@ func (b *batch) rows() int {
 	if b == nil {
 		return 0
 	}
-	return len(b.files) + b.count
+	return len(b.files) + b.count + len(b.held)
 }
 
 func (b *batch) add(id blobnet.ID, c claim) {
@@ -47,6 +57,7 @@ func (b *batch) add(id blobnet.ID, c claim) {
 // drop forgets a file and the claims on it.
 func (b *batch) drop(file int64) {
 	delete(b.files, file)
+	b.held = slices.DeleteFunc(b.held, func(h held) bool { return h.file == file }) // none is pinned before it is written
 	for id, claims := range b.chunks {
 		left := slices.DeleteFunc(claims, func(c claim) bool { return c.file == file })
 		b.count -= len(claims) - len(left)
@@ -89,13 +100,20 @@ func (s *Store) flushOwned(ctx context.Context) error {
 	b := s.pending
 	s.pending, s.writing = newBatch(), b
 	s.mu.Unlock()
-	var err error
-	if b.rows() > 0 && !s.broken.Load() {
-		err = s.db.write(ctx, func(tx *sql.Tx) error { return b.write(ctx, tx) })
+	err := s.pinHeld(ctx, b)
+	var unpin []blobnet.ID
+	if err == nil && b.rows() > 0 && !s.broken.Load() {
+		err = s.db.write(ctx, func(tx *sql.Tx) (err error) {
+			unpin, err = b.write(ctx, tx)
+			return err
+		})
 	}
 	if sqlite.IsDamaged(err) {
 		s.breaks(err)
 		err = nil
+	}
+	if err == nil && len(unpin) > 0 {
+		err = s.cfg.Inner.Unpin(ctx, unpin...)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,10 +126,32 @@ func (s *Store) flushOwned(ctx context.Context) error {
 				b.add(id, c)
 			}
 		}
+		b.held = append(b.held, s.pending.held...)
 		s.pending = b
 	}
 	s.writing = nil
 	return err
+}
+
+// pinHeld pins the index blobs of b that are not yet: a pin too many, after a
+// crash, keeps a blob too long, one too few would lose it.
+func (s *Store) pinHeld(ctx context.Context, b *batch) error {
+	var ids []blobnet.ID
+	for i := range b.held {
+		if !b.held[i].pinned {
+			ids = append(ids, b.held[i].id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	if err := s.cfg.Inner.Pin(ctx, ids...); err != nil {
+		return err
+	}
+	for i := range b.held {
+		b.held[i].pinned = true
+	}
+	return nil
 }
 
 // breaks takes note of a damaged database: nothing is read from it any more,
@@ -122,42 +162,76 @@ func (s *Store) breaks(err error) {
 	}
 }
 
-func (b *batch) write(ctx context.Context, tx *sql.Tx) error {
+// replaced are the files whose path another one has got.
+const replaced = "SELECT id FROM file WHERE path = ? AND id <> ?"
+
+// write writes b down, and returns what was pinned for files that others have
+// replaced.
+func (b *batch) write(ctx context.Context, tx *sql.Tx) (unpin []blobnet.ID, err error) {
 	ctx = context.WithoutCancel(ctx)
 	var stmts [4]*sql.Stmt
 	for i, query := range []string{
-		"DELETE FROM chunk WHERE file IN (SELECT id FROM file WHERE path = ? AND id <> ?)",
-		"DELETE FROM file WHERE path = ? AND id <> ?",
+		replaced,
 		`INSERT INTO file (id, path, size, mtime, dev, ino) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET path = excluded.path, size = excluded.size, mtime = excluded.mtime, dev = excluded.dev, ino = excluded.ino`,
 		"INSERT INTO chunk (id, file, offset, size, key) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET offset = excluded.offset, size = excluded.size, key = excluded.key",
+		"INSERT INTO held (file, id) VALUES (?, ?) ON CONFLICT DO NOTHING",
 	} {
-		var err error
 		if stmts[i], err = tx.PrepareContext(ctx, query); err != nil {
-			return err
+			return nil, err
 		}
 		defer stmts[i].Close()
 	}
 	for _, id := range slices.Sorted(maps.Keys(b.files)) { // a later one at a path replaces an earlier
 		r := b.files[id]
 		path := []byte(r.path)
-		for _, stmt := range stmts[:2] {
-			if _, err := stmt.ExecContext(ctx, path, id); err != nil {
-				return err
+		var old int64
+		switch err := stmts[0].QueryRowContext(ctx, path, id).Scan(&old); {
+		case err == nil:
+			ids, err := eraseFiles(ctx, tx, replaced, path, id)
+			if err != nil {
+				return nil, err
 			}
+			unpin = append(unpin, ids...)
+		case !errors.Is(err, sql.ErrNoRows):
+			return nil, err
 		}
 		st := r.stamp
-		if _, err := stmts[2].ExecContext(ctx, id, path, st.size, st.mtime, int64(st.device), int64(st.inode)); err != nil {
-			return err
+		if _, err := stmts[1].ExecContext(ctx, id, path, st.size, st.mtime, int64(st.device), int64(st.inode)); err != nil {
+			return nil, err
 		}
 	}
 	ids := slices.SortedFunc(maps.Keys(b.chunks), blobnet.ID.Compare) // near one another in the file
 	for _, id := range ids {
 		for _, c := range b.chunks[id] {
-			if _, err := stmts[3].ExecContext(ctx, id[:], c.file, c.offset, c.size, c.key[:]); err != nil {
-				return err
+			if _, err := stmts[2].ExecContext(ctx, id[:], c.file, c.offset, c.size, c.key[:]); err != nil {
+				return nil, err
 			}
 		}
 	}
-	return nil
+	for _, h := range b.held {
+		res, err := stmts[3].ExecContext(ctx, h.file, h.id[:])
+		if err != nil {
+			return nil, err
+		}
+		if n, err := res.RowsAffected(); err == nil && n == 0 {
+			unpin = append(unpin, h.id) // it is pinned for this file already
+		}
+	}
+	return unpin, nil
+}
+
+// eraseFiles deletes the files of a query and all that is known of them, and
+// returns what was pinned for them.
+func eraseFiles(ctx context.Context, tx *sql.Tx, files string, args ...any) ([]blobnet.ID, error) {
+	ids, err := heldFor(ctx, tx, files, args...)
+	if err != nil {
+		return nil, err
+	}
+	for _, query := range []string{"DELETE FROM held WHERE file IN (%s)", "DELETE FROM chunk WHERE file IN (%s)", "DELETE FROM file WHERE id IN (%s)"} {
+		if _, err := tx.ExecContext(ctx, fmt.Sprintf(query, files), args...); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
 }

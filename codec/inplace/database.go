@@ -40,6 +40,11 @@ CREATE TABLE chunk (
 	PRIMARY KEY (id, file)
 ) WITHOUT ROWID;
 CREATE INDEX chunk_file ON chunk (file);
+CREATE TABLE held ( -- index blobs of files, each pinned once for each file
+	file INTEGER NOT NULL,
+	id   BLOB NOT NULL,
+	PRIMARY KEY (file, id)
+) WITHOUT ROWID;
 `
 
 // row is a file.
@@ -199,6 +204,25 @@ func (d *database) file(ctx context.Context, id int64) (row, error) {
 		err = nil
 	}
 	return row{id: id, path: string(path)}, err
+}
+
+// heldFor returns the index blobs that are pinned for the files of a query.
+func heldFor(ctx context.Context, tx *sql.Tx, files string, args ...any) (ids []blobnet.ID, err error) {
+	rows, err := tx.QueryContext(ctx, "SELECT id FROM held WHERE file IN ("+files+")", args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id []byte
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		if len(id) == len(blobnet.ID{}) {
+			ids = append(ids, blobnet.ID(id))
+		}
+	}
+	return ids, rows.Err()
 }
 
 func (d *database) usage(ctx context.Context) (u Usage, err error) {

@@ -139,6 +139,36 @@ func (f *File) Add(ctx context.Context, ref codec.Ref, offset uint64) {
 	}
 }
 
+// Hold keeps index blobs in the inner store, which has them or gets them, as
+// long as the file is known: they are pinned.
+func (f *File) Hold(ids ...blobnet.ID) {
+	s := f.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.growing[f.id]
+	if g == nil {
+		return
+	}
+	s.pending.files[f.id] = g.row
+	for _, id := range ids {
+		s.pending.held = append(s.pending.held, held{file: f.id, id: id})
+	}
+}
+
+// Registered reports whether the file at an absolute path is known and looks
+// as it did.
+func (s *Store) Registered(ctx context.Context, path string) (bool, error) {
+	if !s.some.Load() {
+		return false, nil
+	}
+	r, err := s.fileAt(ctx, path)
+	if err != nil || r.id == 0 {
+		return false, err
+	}
+	info, err := os.Stat(path)
+	return err == nil && stampOf(info) == r.stamp, nil
+}
+
 // record is flush whose failure is told in an Event.
 func (s *Store) record(ctx context.Context) {
 	if err := s.flush(ctx); err != nil && ctx.Err() == nil {
@@ -225,13 +255,15 @@ func (s *Store) forgetFile(ctx context.Context, id int64) error {
 	s.mu.Lock() // nothing is being written: the turn is ours
 	s.pending.drop(id)
 	s.mu.Unlock()
-	return s.erase(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.Exec("DELETE FROM chunk WHERE file = ?", id); err != nil {
-			return err
-		}
-		_, err := tx.Exec("DELETE FROM file WHERE id = ?", id)
+	var unpin []blobnet.ID
+	err := s.erase(ctx, func(tx *sql.Tx) (err error) {
+		unpin, err = eraseFiles(context.WithoutCancel(ctx), tx, "SELECT ?", id)
 		return err
 	})
+	if err == nil && len(unpin) > 0 {
+		err = s.cfg.Inner.Unpin(ctx, unpin...)
+	}
+	return err
 }
 
 // forgetClaim forgets that a blob lies in a file, or in all files if file is 0.

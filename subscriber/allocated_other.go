@@ -1,0 +1,8 @@
+//go:build !unix
+
+package subscriber
+
+import "io/fs"
+
+// allocated is not known here.
+func allocated(fs.FileInfo) uint64 { return 0 }

@@ -1,0 +1,16 @@
+//go:build unix
+
+package subscriber
+
+import (
+	"io/fs"
+	"syscall"
+)
+
+// allocated is how many bytes of the disk a file with holes takes.
+func allocated(info fs.FileInfo) uint64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Blocks > 0 {
+		return uint64(st.Blocks) * 512
+	}
+	return 0
+}
