@@ -201,7 +201,7 @@ func TestADownloadGoesOnFromAnotherPeer(t *testing.T) {
 			if err != nil || len(parts) != 1 {
 				t.Fatal(parts, err)
 			}
-			most := uint64(200-120+12) * codec.MinChunkSize // those under way may be lost
+			most := uint64(200-120+20) * codec.MinChunkSize // those under way may be lost
 			switch way {
 			case "damaged":
 				data, err := os.ReadFile(parts[0])

@@ -3,6 +3,7 @@ package fetch
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
@@ -27,13 +28,14 @@ type Config struct {
 	// Store is asked before any peer and receives what they give. If nil,
 	// nothing is kept.
 	Store blobnet.Store
-	// Window is how many bytes may be asked of one peer and not be there
-	// yet. A peer that is slow is asked for less. If zero, 8 MiB.
+	// Window is how many bytes at most may be asked of one peer and not be
+	// there yet. How many are follows the peer's rate and round trip. If zero,
+	// 64 MiB.
 	Window int
 	// MaxOutstanding is how many bytes all Eaches of the Swarm together hold:
 	// asked for, or there and not delivered. Sizes are estimated from those
-	// of earlier blobs; were every estimate wrong, it would be eight times as
-	// much. If zero, 16 MiB.
+	// of earlier blobs where Want does not tell; were every estimate wrong,
+	// it would be eight times as much. If zero, 32 MiB.
 	MaxOutstanding int
 	// StallTimeout is how long a blob that no peer has, or that none that has
 	// it gives, is waited for before it is an error; peers that are added
@@ -42,14 +44,24 @@ type Config struct {
 	// PeerTimeout is how long one peer may take for one blob, waiting behind
 	// others included. If zero, 2 minutes.
 	PeerTimeout time.Duration
-	// SlowAfter is how long after the first peer a second one with capacity
-	// is asked for the same blob, the faster winning. If zero, 10 seconds.
+	// SlowAfter is how long after the first peer, at the latest, a second one
+	// is asked for the same blob, the faster winning, and how long after that
+	// a third. It happens earlier where peers have nothing else to do. If
+	// zero, 10 seconds.
 	SlowAfter time.Duration
 	// NotFoundRetry is how long a peer that has not a blob is not asked for
 	// it again. If zero, 15 seconds.
 	NotFoundRetry time.Duration
-	// Download, if not nil, bounds the rate at which peers are asked.
+	// Download, if not nil, bounds the rate at which peers are asked. It is
+	// called with the Swarm locked, so it must not call the Swarm.
 	Download Limiter
+	// Bans are the peers that misbehaved, shared with other Swarms. If nil,
+	// this Swarm's own.
+	Bans *Bans
+	// Seed chooses the order in which this Swarm asks for blobs that are
+	// equally rare, where several nodes exchange what they have. No two nodes
+	// should have the same. If zero, a random one.
+	Seed uint64
 	// MustStore makes it an error if the store has no room for a blob.
 	// Otherwise the blob is delivered and KindUnstored told.
 	MustStore bool
@@ -70,10 +82,16 @@ func (c *Config) validate() error {
 		}
 	}
 	if c.Window == 0 {
-		c.Window = 8 << 20
+		c.Window = 64 << 20
 	}
 	if c.MaxOutstanding == 0 {
-		c.MaxOutstanding = 16 << 20
+		c.MaxOutstanding = 32 << 20
+	}
+	if c.Bans == nil {
+		c.Bans = new(Bans)
+	}
+	if c.Seed == 0 {
+		c.Seed = rand.Uint64() | 1
 	}
 	set(&c.StallTimeout, time.Minute)
 	set(&c.PeerTimeout, 2*time.Minute)
@@ -93,15 +111,18 @@ type Kind uint8
 
 // The kinds of events.
 const (
-	KindFetched  Kind = iota + 1 // a blob came: Peer, ID, Bytes
-	KindNotFound                 // Peer has not the blob ID
-	KindFailed                   // Peer did not give the blob ID: Err. It is asked again later
-	KindDropped                  // Peer misbehaved and is asked for nothing any more: ID, Err
-	KindCorrupt                  // the store's copy of ID was damaged and is fetched again: Err
-	KindUnstored                 // the store had no room for ID: Err
+	KindFetched   Kind = iota + 1 // a blob, or a part of one, came: Peer, ID, Bytes
+	KindNotFound                  // Peer has not the blob ID
+	KindFailed                    // Peer did not give the blob ID: Err. It is asked again later
+	KindDropped                   // Peer misbehaved and is banned: it is asked for nothing for an hour: ID, Err
+	KindCorrupt                   // the store's copy of ID was damaged and is fetched again: Err
+	KindUnstored                  // the store had no room for ID: Err
+	KindWrong                     // Peer sent wrong bytes for the blob ID, for which it is not asked again: Err, Bytes
+	KindDuplicate                 // Bytes of ID came from Peer, or are thought to have come, that another gave sooner
 )
 
-var kindNames = [...]string{"", "fetched", "not found", "failed", "dropped", "corrupt", "unstored"}
+var kindNames = [...]string{"", "fetched", "not found", "failed", "dropped", "corrupt", "unstored",
+	"wrong", "duplicate"}
 
 func (k Kind) String() string {
 	if k > 0 && int(k) < len(kindNames) {

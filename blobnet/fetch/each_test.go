@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"runtime"
 	"sync"
@@ -102,31 +103,41 @@ func TestEachOfRepeatedBlobsDeliversEveryItem(t *testing.T) {
 	}
 }
 
-func TestEachHoldsNoMoreThanItMay(t *testing.T) {
+func TestEachHoldsNoMoreThanItMayAndLooksAheadWithinBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, ids := randomBlobs(100, 10)
 		pulled := 0
 		items := func(yield func(blobnet.ID, error) bool) {
-			for _, id := range ids {
+			for {
 				pulled++
-				if !yield(id, nil) {
+				if !yield(blobnet.ID{byte(pulled), byte(pulled >> 8), byte(pulled >> 16)}, nil) {
 					return
 				}
 			}
 		}
-		s := newSwarm(t, Config{MaxOutstanding: 5 * firstSize, Window: 100 * firstSize}, silentPeer("p"))
+		var peers []Peer
+		for i := range 5 {
+			peers = append(peers, silentPeer(fmt.Sprint("p", i)))
+		}
+		s := newSwarm(t, Config{MaxOutstanding: 5 * firstSize}, peers...)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() {
 			done <- Each(ctx, s, items, itself, func(blobnet.ID, []byte, bool) error { return nil })
 		}()
 		synctest.Wait()
-		if pulled != 6 { // the sixth waits
-			t.Errorf("%d items were taken", pulled)
+		asked := 0
+		for _, p := range peers {
+			asked += p.(*fakePeer).requests()
+		}
+		if asked != 5 || pulled != lookahead+1 {
+			t.Errorf("%d blobs were asked for, %d items were taken", asked, pulled)
 		}
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Error(err)
+		}
+		if s.held != 0 || len(s.flights) != 0 || len(s.asking) != 0 {
+			t.Errorf("%d bytes held, %d flights", s.held, len(s.flights))
 		}
 	})
 }

@@ -1,7 +1,6 @@
 package fetch
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"time"
@@ -9,109 +8,308 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet"
 )
 
-// flight is the getting of one blob for all who want it at the same time. Its
-// goroutine ends before the last of them has left.
-type flight struct {
+// flightID names a blob, or a part of it if length is not 0.
+type flightID struct {
 	id     blobnet.ID
-	number uint64          // how many were begun before it
+	offset int
+	length int
+}
+
+// flight is the getting of one blob, or of a part of one, for all who want it
+// at the same time. It waits in a queue, or members are asked for it, or it is
+// read from the store; it has goroutines only in the latter two cases.
+type flight struct {
+	flightID
+	want   Want
 	ctx    context.Context // ends when nobody wants it any more
 	cancel context.CancelFunc
-	done   chan struct{} // closed when the fields below are final
+	asked  context.Context // of ctx; ends when one of those asked has given it
+	enough context.CancelFunc
+	done   chan struct{} // closed when the fields of the next group are final
+	ended  chan struct{} // closed when nobody wants it and nothing of it runs
 
 	blob  []byte // shared: nobody may write to it
 	local bool   // it was in the store
 	err   error
 
-	// Guarded by the Swarm's mutex.
-	refs    int              // those who want it
-	asking  map[*member]bool // who is being asked
-	tried   map[string]error // by name, what each peer answered last
-	grant   chan grant       // what schedule gave
-	place   *list.Element    // in Swarm.waiting, or nil
-	lost    time.Time        // since when there has been nobody new to ask; zero if there is
-	excused int              // how often lost was made zero since the member that failed is alive
+	// The rest is guarded by the Swarm's mutex.
+	node              // its place in a queue
+	size    int       // bytes that it probably has
+	seq     uint64    // its number in the walk that wanted it first
+	refs    int       // those who want it
+	waiting int       // of these, those that are no Each
+	subs    []arrival // the Eaches to be told
+	running int       // goroutines that work on it
+	over    bool      // done is closed
+	won     bool      // one of those asked has given it
+	stored  bool      // it is in Swarm.local
+	charged int       // bytes that count as held
+
+	asks    []*ask // who is being asked
+	place   int    // in Swarm.asking; -1 if not there
+	split   bool   // parts of it are being got
+	unsplit bool   // its parts were of no use
+
+	notFound mask             // members that said so, when they were asked for it
+	notHeld  mask             // members that said so, or probably would, when they are asked what they have
+	barred   mask             // members that are not to be asked for it
+	busy     mask             // members that are being asked
+	triedBy  mask             // members in tried
+	tried    map[string]error // by name, what each peer answered last
+
+	lost    time.Time // since when there has been nobody new to ask; zero if there is
+	excused int       // how often lost was made zero since the member that failed is alive
+	check   time.Time // when it is to be looked at whether to give up
+	checked int       // its place in Swarm.checks; -1 if not there
 }
 
-// join returns the flight of id, a new one if there is none. Every join needs
-// a leave.
-func (s *Swarm) join(ctx context.Context, id blobnet.ID) *flight {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f := s.flights[id]
-	if f == nil {
-		f = &flight{
-			id:     id,
-			number: s.number,
-			done:   make(chan struct{}),
-			asking: make(map[*member]bool),
-			tried:  make(map[string]error),
-			grant:  make(chan grant, 1),
-		}
-		f.ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
-		s.number++
-		s.flights[id] = f
-		go s.fly(f)
+// arrival tells an Each that its item n has come, or failed.
+type arrival struct {
+	walk interface{ came(n uint64) }
+	n    uint64
+}
+
+// begin makes a flight, which does nothing yet. s.mu is held.
+func (s *Swarm) begin(ctx context.Context, w Want, id flightID) *flight {
+	f := &flight{
+		flightID: id, want: w, size: id.length, place: -1, checked: -1,
+		done: make(chan struct{}), ended: make(chan struct{}),
 	}
-	f.refs++
+	f.want.Class = min(w.Class, blobnet.Classes-1)
+	f.node.f = f
+	f.number = s.number
+	s.number++
+	if f.size == 0 {
+		f.size = s.expected(&f.want)
+	}
+	f.ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	f.asked, f.enough = context.WithCancel(f.ctx)
+	now := time.Now()
+	for _, m := range s.members {
+		if at, ok := m.missing[id.id]; ok && at.After(now) {
+			f.notFound.set(m.slot)
+		}
+		if m.partial {
+			f.notHeld.set(m.slot)
+		}
+		if !m.gives(f) {
+			f.barred.set(m.slot)
+		}
+	}
+	s.flights[id] = f
 	return f
 }
 
-// leave ends the caller's use of f and its blob. The last to leave waits for
-// the flight to end.
-func (s *Swarm) leave(f *flight) {
+// join makes a caller that waits share the flight of a blob, a new one if there
+// is none. Every join needs a leave.
+func (s *Swarm) join(ctx context.Context, w Want) *flight {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.flights[flightID{id: w.ID}]
+	fresh := f == nil
+	if fresh {
+		f = s.begin(ctx, w, flightID{id: w.ID})
+	}
+	s.hurry(f, w)
+	f.refs++
+	f.waiting++
+	switch {
+	case fresh && s.cfg.Store != nil:
+		f.running++
+		go s.look(f)
+	case fresh:
+		s.enqueue(f, time.Now())
+	case f.stored:
+		s.unstore(f)
+		f.running++
+		go s.look(f)
+	default:
+		s.fix(f)
+	}
+	if f.queued {
+		s.pump(time.Now())
+	}
+	return f
+}
+
+// follow is join for item n of an Each; stored says that the store has it.
+// joined is called, with s.mu held, before sub may be told.
+func (s *Swarm) follow(ctx context.Context, w Want, sub arrival, stored bool, joined func(*flight)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.flights[flightID{id: w.ID}]
+	fresh := f == nil
+	if fresh {
+		f = s.begin(ctx, w, flightID{id: w.ID})
+		f.seq = sub.n
+	}
+	s.hurry(f, w)
+	f.refs++
+	joined(f)
+	f.subs = append(f.subs, sub)
+	switch {
+	case fresh && (stored || s.landing.has(w.ID)):
+		f.stored = true
+		s.local = append(s.local, f)
+	case fresh:
+		s.enqueue(f, time.Now())
+	}
+	if fresh {
+		s.pump(time.Now())
+	}
+}
+
+// hurry makes f as urgent as w is, too. s.mu is held.
+func (s *Swarm) hurry(f *flight, w Want) {
+	if f.want.Size == 0 || f.want.Tree == [32]byte{} {
+		f.want.Tree, f.want.Size = w.Tree, w.Size
+	}
+	class, due := min(f.want.Class, w.Class), f.want.Due
+	if !w.Due.IsZero() && (due.IsZero() || w.Due.Before(due)) {
+		due = w.Due
+	}
+	if class == f.want.Class && due.Equal(f.want.Due) {
+		return
+	}
+	queued := f.queued
+	s.queues[f.want.Class].remove(&f.node)
+	f.want.Class, f.want.Due = class, due
+	if queued {
+		f.key, f.block = s.place(f)
+		s.queues[class].push(&f.node)
+	}
+}
+
+// leave ends a caller's use of f and its blob. When the last one has left, and
+// all that was started for f has ended, ended is closed; if that has not
+// happened yet leave returns it.
+func (s *Swarm) leave(f *flight, waited bool) (ended <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	f.refs--
-	last := f.refs == 0
-	if last && s.flights[f.id] == f {
-		delete(s.flights, f.id)
+	if waited {
+		f.waiting--
 	}
-	s.mu.Unlock()
-	if last {
-		f.cancel()
-		<-f.done
-		s.putBuffer(f.blob)
-		f.blob = nil
+	if f.refs > 0 {
+		return nil
 	}
+	s.forgetFlight(f)
+	f.cancel()
+	s.dequeue(f)
+	s.unstore(f)
+	if f.running > 0 {
+		return f.ended
+	}
+	s.release(f)
+	return nil
 }
 
-// fly gets the blob of f.
-func (s *Swarm) fly(f *flight) {
-	f.blob, f.local, f.err = s.find(f)
+// stopped takes note that a goroutine that worked on f ends.
+func (s *Swarm) stopped(f *flight) {
 	s.mu.Lock()
-	if s.flights[f.id] == f {
-		delete(s.flights, f.id)
+	defer s.mu.Unlock()
+	f.running--
+	if f.refs == 0 && f.running == 0 {
+		s.release(f)
 	}
-	s.mu.Unlock()
-	close(f.done)
 }
 
-func (s *Swarm) find(f *flight) (blob []byte, local bool, err error) {
-	if s.cfg.Store != nil {
-		buf := s.getBuffer()
-		blob, err := s.cfg.Store.Get(f.ctx, f.id, buf)
-		if err == nil {
-			return blob, true, nil
+// release gives back what f holds. s.mu is held.
+func (s *Swarm) release(f *flight) {
+	s.putBuffer(f.blob)
+	f.blob = nil
+	s.held -= int64(f.charged)
+	if f.charged > 0 {
+		f.charged = 0
+		s.pump(time.Now())
+	}
+	close(f.ended)
+}
+
+// finish ends f and tells those who want it. s.mu is held.
+func (s *Swarm) finish(f *flight, blob []byte, local bool, err error) {
+	f.blob, f.local, f.err, f.over = blob, local, err, true
+	s.forgetFlight(f)
+	s.dequeue(f)
+	if f.charged > 0 && len(blob) > 0 {
+		s.held += int64(len(blob) - f.charged)
+		f.charged = len(blob)
+	}
+	f.enough()
+	close(f.done)
+	for _, sub := range f.subs {
+		sub.walk.came(sub.n)
+	}
+	f.subs = nil
+}
+
+// forgetFlight lets nobody join f any more. s.mu is held.
+func (s *Swarm) forgetFlight(f *flight) {
+	if s.flights[f.flightID] == f {
+		delete(s.flights, f.flightID)
+	}
+	if len(s.flights) == 0 && s.timer != nil {
+		s.timer.Stop()
+		s.alarm = time.Time{}
+	}
+}
+
+// unstore takes f out of those that wait to be read. s.mu is held.
+func (s *Swarm) unstore(f *flight) {
+	if !f.stored {
+		return
+	}
+	f.stored = false
+	for i, o := range s.local {
+		if o == f {
+			s.local = append(s.local[:i], s.local[i+1:]...)
+			return
 		}
+	}
+}
+
+// look gets the blob of f from the store, or makes it wait for a member.
+func (s *Swarm) look(f *flight) {
+	defer s.stopped(f)
+	s.find(f)
+}
+
+func (s *Swarm) find(f *flight) {
+	buf := s.getBuffer()
+	blob, err := s.cfg.Store.Get(f.ctx, f.id, buf)
+	if err != nil {
 		s.putBuffer(buf)
-		switch {
-		case errors.Is(err, blobnet.ErrCorrupt):
-			s.event(Event{Kind: KindCorrupt, ID: f.id, Err: err})
-			if d, ok := s.cfg.Store.(blobnet.Deleter); ok {
-				d.Delete(f.ctx, f.id) // or Put might find it there; a pinned one the store has to replace
-			}
-		case !errors.Is(err, blobnet.ErrNotFound):
-			return nil, false, err
+	}
+	if errors.Is(err, blobnet.ErrCorrupt) {
+		s.event(Event{Kind: KindCorrupt, ID: f.id, Err: err})
+		if d, ok := s.cfg.Store.(blobnet.Deleter); ok {
+			_ = d.Delete(f.ctx, f.id) // or Put might find it there; a pinned one the store has to replace
 		}
 	}
-	blob, err = s.ask(f)
-	if err == nil {
-		err = s.keep(f, blob)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err == nil:
+		s.finish(f, blob, true, nil)
+	case errors.Is(err, blobnet.ErrCorrupt), errors.Is(err, blobnet.ErrNotFound):
+		if f.charged > 0 {
+			s.held -= int64(f.charged)
+			f.charged = 0
+		}
+		if f.refs > 0 {
+			s.enqueue(f, time.Now())
+		}
+	default:
+		s.finish(f, nil, false, err)
 	}
-	return blob, false, err
+	s.pump(time.Now())
 }
 
 // keep stores a blob that came from a peer.
 func (s *Swarm) keep(f *flight, blob []byte) error {
+	if f.length > 0 {
+		return nil // only whole blobs are stored
+	}
 	var err error
 	switch store := s.cfg.Store.(type) {
 	case nil:
@@ -128,70 +326,35 @@ func (s *Swarm) keep(f *flight, blob []byte) error {
 	return err
 }
 
-// attempt is what came of asking one member.
-type attempt struct {
-	grant
-	begun time.Time
-	blob  []byte
-	err   error
-}
-
-// ask gets the blob of f from a member, from a second one as well if the first
-// is slow, and from others if they fail.
-func (s *Swarm) ask(f *flight) ([]byte, error) {
-	ctx, cancel := context.WithCancel(f.ctx)
-	ended := make(chan attempt)
-	running := 0
-	defer func() {
-		cancel()
-		for ; running > 0; running-- {
-			a := <-ended
-			s.settle(f, a, true)
-			s.putBuffer(a.blob)
-		}
-	}()
-	slow := time.NewTimer(s.cfg.SlowAfter)
-	defer slow.Stop()
-	for {
-		if running == 0 {
-			g, err := s.reserve(f)
-			if err != nil {
-				return nil, err
-			}
-			running++
-			go s.attempt(ctx, f, g, ended)
-			slow.Reset(s.cfg.SlowAfter)
-		}
-		select {
-		case a := <-ended:
-			running--
-			s.settle(f, a, false)
-			if a.err == nil {
-				return a.blob, nil
-			}
-			s.putBuffer(a.blob)
-		case <-slow.C:
-			if running == 1 {
-				if g := s.tryReserve(f); g.m != nil {
-					running++
-					go s.attempt(ctx, f, g, ended)
-				}
-			}
-			slow.Reset(s.cfg.SlowAfter)
-		}
+// forget makes f know no member of that slot any more.
+func (f *flight) forget(slot int) {
+	for _, m := range []*mask{&f.notFound, &f.notHeld, &f.barred, &f.busy, &f.triedBy} {
+		m.clear(slot)
 	}
 }
 
-// attempt asks one member.
-func (s *Swarm) attempt(ctx context.Context, f *flight, g grant, ended chan<- attempt) {
-	a := attempt{grant: g, begun: time.Now()}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.PeerTimeout)
-	defer cancel()
-	defer context.AfterFunc(g.m.ctx, cancel)()
-	buf := s.getBuffer()
-	a.blob, a.err = g.m.peer.Get(ctx, f.id, buf)
-	if a.err != nil {
-		a.blob = buf
+// patient reports whether nobody but Eaches waits for f.
+func (f *flight) patient() bool { return f.waiting == 0 }
+
+// recent is the blobs that were stored last: who looked into the store before
+// that, and begins a flight after it, would get them twice.
+type recent struct {
+	ids  map[blobnet.ID]struct{}
+	ring [256]blobnet.ID
+	next int
+}
+
+func (r *recent) add(id blobnet.ID) {
+	if r.ids == nil {
+		r.ids = make(map[blobnet.ID]struct{}, len(r.ring))
 	}
-	ended <- a
+	delete(r.ids, r.ring[r.next])
+	r.ring[r.next] = id
+	r.ids[id] = struct{}{}
+	r.next = (r.next + 1) % len(r.ring)
+}
+
+func (r *recent) has(id blobnet.ID) bool {
+	_, ok := r.ids[id]
+	return ok
 }

@@ -18,59 +18,104 @@ const (
 	// to maxPause.
 	firstPause = 500 * time.Millisecond
 	maxPause   = 30 * time.Second
-	// A peer whose blobs take longer than slowBlob has its window halved, one
-	// whose blobs take less than fastBlob has it doubled: what is asked of a
-	// peer should be there in some seconds.
-	slowBlob = 8 * time.Second
-	fastBlob = 2 * time.Second
+	// maxRangeFailures in a row, and a peer is not asked for parts any more:
+	// it may not know how to give them.
+	maxRangeFailures = 3
 )
 
-// member is a peer in a Swarm. Its fields, but for the first four, which do
+// member is a peer in a Swarm. Its fields, but for the first group, which does
 // not change, are guarded by the Swarm's mutex.
 type member struct {
-	peer  Peer
-	name  string
-	ctx   context.Context // ends when it leaves the swarm
-	leave context.CancelFunc
+	peer   Peer
+	name   string
+	ranger blobnet.Ranger // nil if it gives no parts
+	haver  Haver          // nil if it cannot be asked what it has
+	ctx    context.Context
+	leave  context.CancelFunc // ends ctx when it leaves the swarm
+	slot   int                // its place in masks
+	number uint64             // how many were added before it
 
-	number   uint64                   // how many were added before it
-	limit    int                      // the largest window
-	window   int                      // bytes that may be asked for now
-	out      int                      // bytes that are asked for
-	missing  map[blobnet.ID]time.Time // not to be asked for this before then
-	pause    time.Time                // not to be asked for anything before then
-	failures int                      // in a row
-	failed   time.Time                // when the last one was
-	good     time.Time                // when it last gave a blob
+	pace
+	missing  map[blobnet.ID]time.Time   // not to be asked for this before then
+	expiring []expiry                   // missing by time
+	lied     map[blobnet.ID]bool        // it sent wrong bytes for these
+	pause    time.Time                  // not to be asked for anything before then
+	held     [blobnet.Classes]time.Time // not to be asked for this class before then: the limiter
+	failures int                        // in a row
+	failed   time.Time                  // when the last one was
+	struck   time.Time                  // when it last sent wrong bytes
+	good     time.Time                  // when it last gave a blob
+	noRanges int                        // failures of parts in a row
+	stock                               // what is known of what it has
+}
+
+type expiry struct {
+	id blobnet.ID
+	at time.Time
 }
 
 func newMember(p Peer, name string, window int) *member {
-	m := &member{peer: p, name: name, limit: window, window: window, missing: make(map[blobnet.ID]time.Time)}
+	m := &member{peer: p, name: name, missing: make(map[blobnet.ID]time.Time)}
+	m.ranger, _ = p.(blobnet.Ranger)
+	m.haver, _ = p.(Haver)
+	m.limit, m.window = window, min(window, firstWindow)
 	m.ctx, m.leave = context.WithCancel(context.Background())
 	return m
 }
 
-// ready returns when m may be asked for id: a time not after now if it may.
-func (m *member) ready(id blobnet.ID) time.Time {
-	if t := m.missing[id]; t.After(m.pause) {
-		return t
-	}
-	return m.pause
-}
+// ready reports whether m may be asked for anything at all.
+func (m *member) ready(now time.Time) bool { return !m.pause.After(now) }
 
-// free reports whether the window has room for size bytes, or is empty.
-func (m *member) free(size int) bool { return m.out == 0 || m.out+size <= m.window }
+// gives reports whether m can be asked for f's blob as far as its abilities go.
+func (m *member) gives(f *flight) bool {
+	return !m.lied[f.id] && (f.length == 0 || m.ranger != nil && m.noRanges < maxRangeFailures)
+}
 
 // hasNot remembers that m has not the blob id until the time given. If that is
 // too much it forgets what has expired, or else all the others.
 func (m *member) hasNot(id blobnet.ID, now, until time.Time) {
 	if len(m.missing) >= maxMissing {
-		maps.DeleteFunc(m.missing, func(_ blobnet.ID, t time.Time) bool { return !t.After(now) })
+		m.forget(now, func(blobnet.ID) {})
 	}
 	if len(m.missing) >= maxMissing {
 		clear(m.missing)
+		m.expiring = nil
 	}
 	m.missing[id] = until
+	m.expiring = append(m.expiring, expiry{id, until})
+}
+
+// forget forgets what has expired, and tells of each blob that m may be asked
+// for again.
+func (m *member) forget(now time.Time, again func(blobnet.ID)) {
+	for len(m.expiring) > 0 && !m.expiring[0].at.After(now) {
+		e := m.expiring[0]
+		m.expiring = m.expiring[1:]
+		if m.missing[e.id].Equal(e.at) {
+			delete(m.missing, e.id)
+			again(e.id)
+		}
+	}
+	if len(m.expiring) == 0 {
+		m.expiring = nil
+	}
+}
+
+// next is when something about m changes by itself, or zero.
+func (m *member) next(now time.Time) (at time.Time) {
+	sooner := func(t time.Time) {
+		if t.After(now) && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	sooner(m.pause)
+	for _, t := range m.held {
+		sooner(t)
+	}
+	if len(m.expiring) > 0 {
+		sooner(m.expiring[0].at)
+	}
+	return at
 }
 
 // manyFailures in a row make a member that gave something once like one that
@@ -94,7 +139,7 @@ func (m *member) rank() int {
 	switch {
 	case m.failures >= manyFailures, m.failures > 0 && m.good.IsZero():
 		return 0
-	case m.good.IsZero() && m.out == 0:
+	case m.good.IsZero() && m.open == 0:
 		return 1
 	}
 	return stays
@@ -102,17 +147,10 @@ func (m *member) rank() int {
 
 const stays = 2 // the rank of members that are not driven out
 
-// success takes note of a blob that was asked for at begun and is there now.
-func (m *member) success(id blobnet.ID, begun, now time.Time) {
+// success takes note of a blob that came at now.
+func (m *member) success(now time.Time) {
 	m.failures = 0
 	m.good = now
-	delete(m.missing, id)
-	switch took := now.Sub(begun); {
-	case took > slowBlob:
-		m.window = max(m.window/2, 1)
-	case took < fastBlob:
-		m.window = min(m.window*2, m.limit)
-	}
 }
 
 // failure takes note that a request made at begun failed at now. Requests that
@@ -122,7 +160,14 @@ func (m *member) failure(begun, now time.Time) {
 		return
 	}
 	m.failed = now
-	m.window = max(m.window/2, 1)
+	m.shrink()
 	m.pause = now.Add(min(firstPause<<min(m.failures, 10), maxPause))
 	m.failures++
+}
+
+// gone forgets what m has not: it will not be asked.
+func (m *member) gone() {
+	m.leave()
+	maps.DeleteFunc(m.missing, func(blobnet.ID, time.Time) bool { return true })
+	m.expiring = nil
 }

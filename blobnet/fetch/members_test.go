@@ -69,7 +69,7 @@ func TestWhatOnePeerHasNotIsRememberedWithinBounds(t *testing.T) {
 		id = blobnet.ID{byte(i), byte(i >> 8), byte(i >> 16)}
 		m.hasNot(id, now, now.Add(time.Duration(i)*time.Second))
 	}
-	if len(m.missing) > maxMissing || !m.ready(id).After(now) {
+	if len(m.missing) > maxMissing || !m.missing[id].After(now) {
 		t.Errorf("%d remembered", len(m.missing))
 	}
 	// What has expired makes room for the others.
@@ -77,7 +77,7 @@ func TestWhatOnePeerHasNotIsRememberedWithinBounds(t *testing.T) {
 	for i := range maxMissing - 1 {
 		m.hasNot(blobnet.ID{1, byte(i), byte(i >> 8), 1}, later, later.Add(time.Minute))
 	}
-	if len(m.missing) > maxMissing || !m.ready(id).After(later) {
+	if len(m.missing) > maxMissing || !m.missing[id].After(later) {
 		t.Errorf("%d remembered", len(m.missing))
 	}
 }

@@ -1,13 +1,10 @@
 package fetch
 
 import (
-	"container/list"
 	"maps"
 	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 )
@@ -16,18 +13,31 @@ import (
 // the peers that are asked for what it lacks. All methods may be called from many goroutines at once.
 type Swarm struct {
 	cfg     Config
-	memory  *semaphore.Weighted // bytes that Eaches may still hold
-	buffers sync.Pool           // of *[]byte
+	buffers sync.Pool // of *[]byte
 
 	mu      sync.Mutex // guards what follows; never held across I/O
 	members map[string]*member
-	dropped map[string]bool // names of peers that misbehaved
-	flights map[blobnet.ID]*flight
-	waiting list.List // of *flight that want a member, the first wanted first
-	free    []*member // reused by schedule
-	number  uint64    // of flights ever begun
-	added   uint64    // of members ever added
+	slots   [maxMembers]*member
+	taken   mask   // the slots in use
+	added   uint64 // members ever added
+	flights map[flightID]*flight
+	queues  [blobnet.Classes]queue
+	local   []*flight // in the store, and wait for memory, the first wanted first
+	reading int       // that are read from the store for an Each
+	asking  []*flight // that a member is asked for
+	number  uint64    // flights ever begun
 	size    int       // bytes that the next blob probably has
+	held    int64     // bytes that all Eaches hold
+	shuffle bool      // wants are ordered as the seed says, not as they came
+	walks   map[*poller]struct{}
+
+	checks  checks // flights by when it is time to give up
+	timer   *time.Timer
+	alarm   time.Time // when timer fires; zero if it does not
+	raced   time.Time // when race was last gone through
+	counts  map[string]*Counts
+	waste   budget
+	landing recent // stored a moment ago
 }
 
 var _ interface {
@@ -42,8 +52,6 @@ const (
 	// leastSize bounds how many small blobs fill a window, as the next may
 	// be large.
 	leastSize = blobnet.MaxBlobSize / 8
-	// maxDropped is how many misbehaving peers are remembered.
-	maxDropped = 4096
 )
 
 // New returns a Swarm without peers.
@@ -53,25 +61,28 @@ func New(cfg Config) (*Swarm, error) {
 	}
 	return &Swarm{
 		cfg:     cfg,
-		memory:  semaphore.NewWeighted(int64(cfg.MaxOutstanding)),
 		members: make(map[string]*member),
-		dropped: make(map[string]bool),
-		flights: make(map[blobnet.ID]*flight),
+		flights: make(map[flightID]*flight),
+		walks:   make(map[*poller]struct{}),
+		counts:  make(map[string]*Counts),
 		size:    firstSize,
 	}, nil
 }
 
 // Add lets p be asked. A peer of the same name that is there already stays,
-// and one that was dropped for misbehaviour is not taken again. A Swarm asks
+// and one that is banned is not taken. A Swarm asks
 // 256 peers: the 257th takes the place of one that only fails, or else of the
 // one that has been there longest and given nothing; if all have given
 // something or are being asked, it is not taken. The caller keeps p and closes it, if it has to
 // be, after Remove.
 func (s *Swarm) Add(p Peer) {
+	name := p.Name()
+	if s.cfg.Bans.Banned(name) {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	name := p.Name()
-	if s.members[name] != nil || s.dropped[name] {
+	if s.members[name] != nil {
 		return
 	}
 	if len(s.members) >= maxMembers && !s.makeRoom() {
@@ -80,8 +91,31 @@ func (s *Swarm) Add(p Peer) {
 	m := newMember(p, name, s.cfg.Window)
 	m.number = s.added
 	s.added++
+	for m.slot = 0; s.taken.has(m.slot); m.slot++ {
+	}
+	s.taken.set(m.slot)
+	s.slots[m.slot] = m
 	s.members[name] = m
-	s.schedule(time.Now(), false)
+	s.arrived(m)
+	now := time.Now()
+	s.reorder()
+	s.pump(now)
+	for w := range s.walks {
+		w.kick()
+	}
+}
+
+// arrived makes every flight know what m cannot give. s.mu is held.
+func (s *Swarm) arrived(m *member) {
+	for _, f := range s.flights {
+		if f.tried[m.name] != nil {
+			f.triedBy.set(m.slot)
+		}
+		if !m.gives(f) {
+			f.barred.set(m.slot)
+			s.fix(f)
+		}
+	}
 }
 
 // makeRoom lets the member go that is missed least, or reports that all give
@@ -96,8 +130,7 @@ func (s *Swarm) makeRoom() bool {
 	if worst.rank() == stays {
 		return false
 	}
-	delete(s.members, worst.name)
-	worst.leave()
+	s.part(worst)
 	return true
 }
 
@@ -107,8 +140,26 @@ func (s *Swarm) Remove(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m := s.members[name]; m != nil {
-		delete(s.members, name)
-		m.leave()
+		s.part(m)
+		s.reorder()
+	}
+}
+
+// part takes m out of the swarm. Its slot is free at once: no flight knows it
+// any more. s.mu is held.
+func (s *Swarm) part(m *member) {
+	delete(s.members, m.name)
+	s.slots[m.slot] = nil
+	s.taken.clear(m.slot)
+	m.gone()
+	for _, f := range s.flights {
+		f.forget(m.slot)
+		if !f.queued {
+			s.fix(f)
+		}
+	}
+	for i := range s.queues {
+		s.queues[i].rebuild(func(n *node) (key, mask) { return s.place(n.f) })
 	}
 }
 
@@ -119,10 +170,11 @@ func (s *Swarm) Peers() []string {
 	return slices.Sorted(maps.Keys(s.members))
 }
 
-// expected is how many bytes the next blob probably has.
-func (s *Swarm) expected() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// expected is how many bytes w's blob probably has. s.mu is held.
+func (s *Swarm) expected(w *Want) int {
+	if n := w.size(); n > 0 {
+		return n
+	}
 	return s.size
 }
 

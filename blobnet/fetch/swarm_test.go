@@ -184,35 +184,40 @@ func TestPeerThatHasNotABlobIsNotAskedAgainUntilAWhileLater(t *testing.T) {
 	})
 }
 
-func TestPeerWithWrongBytesIsDroppedForGood(t *testing.T) {
-	b := randomBlob(1000, 1)
-	liar := peerThat("liar", blobnet.ErrCorrupt)
-	honest := peerWith("honest", b)
-	log := &eventLog{}
-	s := newSwarm(t, Config{OnEvent: log.add}, liar)
-	done := make(chan error)
-	go func() {
-		_, err := s.Get(t.Context(), blobnet.Sum(b), nil)
-		done <- err
-	}()
-	for len(log.of(KindDropped)) == 0 {
-		select {
-		case err := <-done:
+func TestWrongBytesCostThePeerTheBlobAndThenAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		blobs, ids := randomBlobs(3, 1000)
+		liar := peerThat("liar", blobnet.ErrCorrupt)
+		log, bans := &eventLog{}, new(Bans)
+		s := newSwarm(t, Config{OnEvent: log.add, Bans: bans}, liar)
+		time.AfterFunc(time.Second, func() { s.Add(peerWith("honest", blobs...)) })
+		if _, err := s.Get(t.Context(), ids[0], nil); err != nil {
 			t.Fatal(err)
-		case <-time.After(time.Millisecond):
 		}
-	}
-	s.Add(liar)
-	s.Add(honest)
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	if ev := log.of(KindDropped); len(ev) != 1 || ev[0].Peer != "liar" || ev[0].ID != blobnet.Sum(b) {
-		t.Errorf("%+v", ev)
-	}
-	if got := s.Peers(); len(got) != 1 || got[0] != "honest" || liar.requests() != 1 {
-		t.Errorf("peers %v, %d requests to the liar", got, liar.requests())
-	}
+		if ev := log.of(KindWrong); len(ev) != 1 || ev[0].Peer != "liar" || ev[0].ID != ids[0] || liar.requests() != 1 {
+			t.Errorf("%+v, %d requests", ev, liar.requests())
+		}
+		for range 3 {
+			s.Remove("honest")
+			time.AfterFunc(time.Second, func() { s.Add(peerWith("honest", blobs...)) })
+			if _, err := s.Get(t.Context(), ids[1], nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if ev := log.of(KindDropped); len(ev) != 1 || ev[0].Peer != "liar" || liar.requests() != 2 {
+			t.Errorf("%+v, %d requests", ev, liar.requests())
+		}
+		s.Add(liar)
+		other := newSwarm(t, Config{Bans: bans}, liar)
+		if got := append(s.Peers(), other.Peers()...); len(got) != 1 || got[0] != "honest" || !bans.Banned("liar") {
+			t.Errorf("peers %v", got)
+		}
+		<-time.After(time.Hour)
+		s.Add(liar)
+		if len(s.Peers()) != 2 || bans.Banned("liar") || len(bans.List()) != 0 {
+			t.Error("banned for more than an hour")
+		}
+	})
 }
 
 type misbehaviour struct{}
@@ -245,7 +250,7 @@ func TestSilentPeerIsOvertakenByAnother(t *testing.T) {
 		if _, err := s.Get(t.Context(), blobnet.Sum(b), nil); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(begun); took != 10*time.Second {
+		if took := time.Since(begun); took < 3*time.Second || took > 10*time.Second {
 			t.Errorf("took %v", took)
 		}
 		if silent.ending != 1 {
@@ -302,7 +307,7 @@ func TestBrokenConnectionCountsOnceAndIsTriedAgain(t *testing.T) {
 		p := peerWith("p", blobs...)
 		inner, broken := p.get, make(chan struct{})
 		p.get = func(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
-			if p.requests() <= len(ids) {
+			if p.requests() <= 2 { // a window's worth
 				<-broken
 				return dst, errors.New("connection broke")
 			}
@@ -371,14 +376,14 @@ func TestFullStoreIsToldOrAnErrorAsConfigured(t *testing.T) {
 func TestWindowOfAPeerIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := silentPeer("p")
-		s := newSwarm(t, Config{Window: 4 * firstSize}, p)
+		s := newSwarm(t, Config{}, p)
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		for i := range 20 {
 			wg.Go(func() { s.Get(ctx, blobnet.ID{byte(i + 1)}, nil) })
 		}
 		synctest.Wait()
-		if p.most != 4 {
+		if p.most != 2 {
 			t.Errorf("%d requests at once", p.most)
 		}
 		cancel()

@@ -2,7 +2,6 @@ package fetch
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
@@ -60,37 +59,5 @@ func (s *Swarm) Fetch(ctx context.Context, w Want, dst []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return dst, err
 	}
-	f := s.join(ctx, w.ID)
-	defer s.leave(f)
-	select {
-	case <-f.done:
-	case <-ctx.Done():
-		return dst, fmt.Errorf("fetching blob %s: %w", w.ID.Short(), ctx.Err())
-	}
-	if f.err != nil {
-		return dst, fmt.Errorf("fetching blob %s: %w", w.ID.Short(), f.err)
-	}
-	return append(dst, f.blob...), nil
-}
-
-// GetRange appends a part of a blob to dst for a reader who waits for it, as
-// blobnet.Ranger says. See FetchRange.
-func (s *Swarm) GetRange(ctx context.Context, id blobnet.ID, r blobnet.Range, dst []byte) ([]byte, error) {
-	w := Want{ID: id, Tree: r.Tree, Size: r.Size, Class: blobnet.Stream, Due: time.Now()}
-	return s.FetchRange(ctx, w, r.Offset, r.Length, dst)
-}
-
-// FetchRange appends length bytes of the blob from offset on to dst.
-func (s *Swarm) FetchRange(ctx context.Context, w Want, offset, length int, dst []byte) ([]byte, error) {
-	if offset < 0 || length <= 0 || length > blobnet.MaxBlobSize || offset > blobnet.MaxBlobSize-length {
-		return dst, fmt.Errorf("fetching blob %s: no blob has %d bytes at offset %d", w.ID.Short(), length, offset)
-	}
-	blob, err := s.Fetch(ctx, w, nil)
-	if err != nil {
-		return dst, err
-	}
-	if offset+length > len(blob) {
-		return dst, fmt.Errorf("fetching blob %s: it has %d bytes, none at offset %d", w.ID.Short(), len(blob), offset+length-1)
-	}
-	return append(dst, blob[offset:offset+length]...), nil
+	return s.await(ctx, s.join(ctx, w), 0, -1, dst)
 }

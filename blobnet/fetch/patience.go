@@ -1,0 +1,150 @@
+package fetch
+
+import (
+	"container/heap"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+)
+
+// maxExcused is how often a flight begins its stall timeout anew because the
+// member that failed it gives other blobs.
+const maxExcused = 5
+
+// checks are the flights that wait, by when it is to be looked at whether to
+// give up.
+type checks []*flight
+
+func (c checks) Len() int           { return len(c) }
+func (c checks) Less(i, j int) bool { return c[i].check.Before(c[j].check) }
+func (c checks) Swap(i, j int) {
+	c[i], c[j] = c[j], c[i]
+	c[i].checked, c[j].checked = i, j
+}
+
+// Push implements heap.Interface.
+func (c *checks) Push(x any) {
+	f := x.(*flight)
+	f.checked = len(*c)
+	*c = append(*c, f)
+}
+
+// Pop implements heap.Interface.
+func (c *checks) Pop() any {
+	last := len(*c) - 1
+	f := (*c)[last]
+	(*c)[last] = nil
+	*c = (*c)[:last]
+	f.checked = -1
+	return f
+}
+
+func (c *checks) set(f *flight, at time.Time) {
+	f.check = at
+	if f.checked < 0 {
+		heap.Push(c, f)
+	} else {
+		heap.Fix(c, f.checked)
+	}
+}
+
+func (c *checks) drop(f *flight) {
+	if f.checked >= 0 {
+		heap.Remove(c, f.checked)
+	}
+}
+
+// patience fails f, which waits, if there has been nobody to ask for the stall
+// timeout, and says so; else it sees to it that this is looked at again. s.mu
+// is held.
+func (s *Swarm) patience(f *flight, now time.Time) (waits bool) {
+	able := mask{}
+	s.taken.each(func(slot int) bool {
+		if s.slots[slot].ready(now) {
+			able.set(slot)
+		}
+		return true
+	})
+	able = able.without(f.notFound).without(f.barred)
+	if f.patient() {
+		able = able.without(f.notHeld)
+	}
+	again := s.cfg.StallTimeout / 4
+	switch {
+	case !able.without(f.triedBy).empty():
+		f.lost = time.Time{} // somebody new can be asked, if not at once
+	case !able.empty(): // somebody has only too much to do now
+	default:
+		if f.lost.IsZero() {
+			f.lost = now
+		}
+		again = s.cfg.StallTimeout - now.Sub(f.lost)
+		if again <= 0 {
+			s.finish(f, nil, false, f.gaveUp(now))
+			return false
+		}
+	}
+	s.checks.set(f, now.Add(max(again, time.Millisecond)))
+	s.wake(f.check, now)
+	return true
+}
+
+// gaveUp is the error of a flight for which there is nobody left.
+func (f *flight) gaveUp(now time.Time) error {
+	err := &NotFoundError{ID: f.id, After: now.Sub(f.lost)}
+	for _, name := range slices.Sorted(maps.Keys(f.tried)) {
+		err.Tried = append(err.Tried, Tried{Peer: name, Err: f.tried[name]})
+	}
+	return err
+}
+
+// wake makes tick be called at at, or before. s.mu is held.
+func (s *Swarm) wake(at, now time.Time) {
+	if !s.alarm.IsZero() && !at.Before(s.alarm) {
+		return
+	}
+	s.alarm = at
+	if d := at.Sub(now); s.timer == nil {
+		s.timer = time.AfterFunc(d, s.tick)
+	} else {
+		s.timer.Reset(d)
+	}
+}
+
+// tick does what is due by now.
+func (s *Swarm) tick() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	s.alarm = time.Time{}
+	for _, m := range s.members {
+		m.forget(now, func(id blobnet.ID) {
+			if f := s.flights[flightID{id: id}]; f != nil {
+				f.notFound.clear(m.slot)
+				s.fix(f)
+			}
+		})
+	}
+	for len(s.checks) > 0 && !s.checks[0].check.After(now) {
+		s.patience(s.checks[0], now)
+	}
+	s.pump(now)
+	if len(s.flights) > 0 {
+		s.rearm(now)
+	}
+}
+
+// rearm sees to it that tick is called when something changes next. s.mu is
+// held.
+func (s *Swarm) rearm(now time.Time) {
+	if len(s.checks) > 0 {
+		s.wake(s.checks[0].check, now)
+	}
+	for _, m := range s.members {
+		if at := m.next(now); !at.IsZero() {
+			s.wake(at, now)
+		}
+	}
+}

@@ -1,0 +1,298 @@
+package fetch
+
+import (
+	"context"
+	"time"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+)
+
+const (
+	// A reader's bytes may be asked for beyond a peer's window by so much.
+	streamExtra = 2 << 20
+	// localReads is how many blobs are read from the store at once for Eaches.
+	localReads = 8
+	// A peer that would take longer than tailEstimate for a blob is only asked
+	// if the others would not be done with everything sooner.
+	tailEstimate = 500 * time.Millisecond
+	// tailCheck is how long such a peer waits until it is thought of again, if
+	// nothing happens.
+	tailCheck = 250 * time.Millisecond
+)
+
+// ask is one request to one member.
+type ask struct {
+	request
+	f *flight
+	m *member
+}
+
+// pump gives members that can be asked to the flights that wait, and then what
+// is slow to members that have nothing to do. s.mu is held.
+func (s *Swarm) pump(now time.Time) {
+	s.readLocal()
+	var able, free mask
+	for _, m := range s.members {
+		if !m.ready(now) {
+			continue
+		}
+		if m.stalled(now) {
+			m.window = 1
+			continue
+		}
+		able.set(m.slot)
+		if m.free() {
+			free.set(m.slot)
+		}
+	}
+	guess := s.guess(now)
+	for class := range s.queues {
+		if s.queues[class].len > 0 && !able.empty() {
+			free = s.serve(blobnet.Class(class), able, free, now, guess)
+		}
+	}
+	s.race(able, free, now, guess)
+}
+
+// guess is the rate expected of a peer of which none is known. s.mu is held.
+func (s *Swarm) guess(now time.Time) float64 {
+	var sum float64
+	n := 0
+	for _, m := range s.members {
+		if m.measured() {
+			sum += m.rate
+			n++
+		}
+	}
+	if n == 0 {
+		return likelyRate
+	}
+	return sum / float64(n)
+}
+
+// serve asks for what waits in one class, and returns who is free after that.
+func (s *Swarm) serve(class blobnet.Class, able, free mask, now time.Time, guess float64) mask {
+	q := &s.queues[class]
+	open := free
+	able.each(func(slot int) bool {
+		m := s.slots[slot]
+		if class == blobnet.Stream && m.out < m.window+streamExtra {
+			open.set(slot)
+		}
+		if m.held[class].After(now) {
+			open.clear(slot)
+		}
+		return true
+	})
+	for {
+		n := q.first(open)
+		if n == nil || !s.admits(n.f) {
+			return free
+		}
+		f := n.f
+		m := s.best(f, open.without(n.block), now, guess)
+		if class == blobnet.Stream {
+			b := s.best(f, able.without(n.block), now, guess)
+			if !open.has(b.slot) && 2*b.estimate(f.size, now, guess) < m.estimate(f.size, now, guess) {
+				return free // b will have room before m would be done
+			}
+		} else if !s.fit(m, f, able, now, guess) {
+			open.clear(m.slot)
+			s.wake(now.Add(tailCheck), now)
+			continue
+		}
+		if !s.may(m, f, now) {
+			open.clear(m.slot)
+			free.clear(m.slot)
+			continue
+		}
+		s.ask(f, m, now, guess)
+		if !m.free() {
+			free.clear(m.slot)
+			if class != blobnet.Stream || m.out >= m.window+streamExtra {
+				open.clear(m.slot)
+			}
+		}
+	}
+}
+
+// may reports whether limiter and bans let m be asked for f now, and takes f's
+// bytes from the limiter. s.mu is held.
+func (s *Swarm) may(m *member, f *flight, now time.Time) bool {
+	if s.cfg.Bans.Banned(m.name) { // by another swarm
+		m.pause = now.Add(maxPause)
+		return false
+	}
+	if s.cfg.Download == nil {
+		return true
+	}
+	wait := s.cfg.Download.Take(m.name, f.want.Class, f.size)
+	if wait <= 0 {
+		return true
+	}
+	m.held[f.want.Class] = now.Add(wait)
+	s.wake(now.Add(wait), now)
+	return false
+}
+
+// admits reports whether there is memory for f, which does not count if
+// somebody waits for it. s.mu is held.
+func (s *Swarm) admits(f *flight) bool {
+	return !f.patient() || f.charged > 0 || s.held == 0 || s.held+int64(f.size) <= int64(s.cfg.MaxOutstanding)
+}
+
+// charge counts f's bytes as held if an Each wants them. s.mu is held.
+func (s *Swarm) charge(f *flight) {
+	if f.patient() && f.charged == 0 {
+		f.charged = f.size
+		s.held += int64(f.size)
+	}
+}
+
+// best returns which of members, of which there is one at least, will deliver
+// f soonest; one that has not failed it before one that has. s.mu is held.
+func (s *Swarm) best(f *flight, members mask, now time.Time, guess float64) *member {
+	if fresh := members.without(f.triedBy); !fresh.empty() {
+		members = fresh
+	}
+	var best *member
+	var least time.Duration
+	members.each(func(slot int) bool {
+		m := s.slots[slot]
+		if e := m.estimate(f.size, now, guess); best == nil || e < least {
+			best, least = m, e
+		}
+		return true
+	})
+	return best
+}
+
+// fit reports whether it makes sense to ask m for f: not if the others would be
+// done with all that is wanted before m is with f alone. s.mu is held.
+func (s *Swarm) fit(m *member, f *flight, able mask, now time.Time, guess float64) bool {
+	takes := m.estimate(f.size, now, guess)
+	if !m.measured() || takes < tailEstimate {
+		return true
+	}
+	var rate float64
+	rest := int64(f.size)
+	able.without(f.block).each(func(slot int) bool {
+		if o := s.slots[slot]; o != m && o.measured() {
+			rate += o.speed(now, guess)
+			rest += int64(o.out)
+		}
+		return true
+	})
+	if rate == 0 {
+		return true
+	}
+	for i := range s.queues {
+		rest += s.queues[i].size
+	}
+	return takes <= seconds(float64(rest)/rate)
+}
+
+// ask asks m for f. s.mu is held.
+func (s *Swarm) ask(f *flight, m *member, now time.Time, guess float64) {
+	if !f.triedBy.has(m.slot) {
+		f.lost = time.Time{} // somebody new to ask
+	}
+	s.dequeue(f)
+	s.charge(f)
+	a := &ask{request: m.pace.ask(f.size, now, guess), f: f, m: m}
+	f.asks = append(f.asks, a)
+	f.busy.set(m.slot)
+	if f.place < 0 {
+		f.place = len(s.asking)
+		s.asking = append(s.asking, f)
+	}
+	if len(f.asks) > 1 {
+		s.waste.reserved += int64(f.size)
+	}
+	f.running++
+	go s.attempt(a)
+}
+
+// answered takes note that a is over. s.mu is held.
+func (s *Swarm) answered(a *ask) {
+	f, m := a.f, a.m
+	m.over(a.request)
+	if len(f.asks) > 1 {
+		s.waste.reserved -= int64(f.size)
+	}
+	for i, o := range f.asks {
+		if o == a {
+			f.asks = append(f.asks[:i], f.asks[i+1:]...)
+			break
+		}
+	}
+	if s.slots[m.slot] == m {
+		f.busy.clear(m.slot)
+	}
+	if len(f.asks) == 0 {
+		last := s.asking[len(s.asking)-1]
+		s.asking[f.place], last.place = last, f.place
+		s.asking[len(s.asking)-1] = nil
+		s.asking = s.asking[:len(s.asking)-1]
+		f.place = -1
+	}
+}
+
+// attempt asks one member, and stores what it gives.
+func (s *Swarm) attempt(a *ask) {
+	f, m := a.f, a.m
+	defer s.stopped(f)
+	ctx, cancel := context.WithTimeout(f.asked, s.cfg.PeerTimeout)
+	defer cancel()
+	defer context.AfterFunc(m.ctx, cancel)()
+	buf := s.getBuffer()
+	var blob []byte
+	var err error
+	if f.length == 0 {
+		blob, err = m.peer.Get(ctx, f.id, buf)
+	} else {
+		r := blobnet.Range{Tree: f.want.Tree, Size: f.want.Size, Offset: f.offset, Length: f.length}
+		blob, err = m.ranger.GetRange(ctx, f.id, r, buf)
+	}
+	if err != nil {
+		blob = buf
+	}
+	if !s.settle(a, blob, err) {
+		s.putBuffer(blob)
+		return
+	}
+	s.landed(f, blob)
+}
+
+// landed ends a flight that has won, after blob is stored.
+func (s *Swarm) landed(f *flight, blob []byte) {
+	err := s.keep(f, blob)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cfg.Store != nil && err == nil && f.length == 0 {
+		s.landing.add(f.id)
+	}
+	s.finish(f, blob, false, err)
+}
+
+// readLocal reads from the store what Eaches want and there is memory for. s.mu
+// is held.
+func (s *Swarm) readLocal() {
+	for len(s.local) > 0 && s.reading < localReads && s.admits(s.local[0]) {
+		f := s.local[0]
+		s.local[0] = nil
+		s.local = s.local[1:]
+		f.stored = false
+		s.charge(f)
+		f.running++
+		s.reading++
+		go func() {
+			defer s.stopped(f)
+			s.find(f)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.reading--
+			s.readLocal()
+		}()
+	}
+}

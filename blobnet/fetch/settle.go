@@ -1,0 +1,211 @@
+package fetch
+
+import (
+	"errors"
+	"time"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+)
+
+// settle takes note of how a ended and lets others have its room. It reports
+// whether the blob is the one that f waits for; then the caller stores it and
+// finishes f.
+func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
+	now := time.Now()
+	f, m := a.f, a.m
+	var events []Event
+	s.mu.Lock()
+	defer func() {
+		s.mu.Unlock()
+		for _, ev := range events {
+			s.event(ev)
+		}
+	}()
+	tell := func(kind Kind, bytes int64) {
+		events = append(events, Event{Kind: kind, Peer: m.name, ID: f.id, Bytes: bytes, Err: err})
+	}
+	late := f.won || f.over || f.refs == 0
+	sent := int64(min(float64(f.size), m.speed(now, 0)*now.Sub(a.begun).Seconds()))
+	if !m.measured() {
+		sent = 0
+	}
+	s.answered(a)
+	gone := s.slots[m.slot] != m
+	switch {
+	case err == nil:
+		m.came(a.request, len(blob), now)
+		m.success(now)
+		delete(m.missing, f.id)
+		if f.length == 0 {
+			s.learn(len(blob))
+		} else {
+			m.noRanges = 0
+		}
+		if late {
+			s.duplicate(m.name, int64(len(blob)))
+			tell(KindDuplicate, int64(len(blob)))
+			break
+		}
+		won, f.won = true, true
+		f.enough()
+		s.useful(m.name, int64(len(blob)), f)
+		tell(KindFetched, int64(len(blob)))
+	case misbehaved(err) && f.length > 0 && errors.Is(err, blobnet.ErrCorrupt):
+		// The publisher may have told a wrong tree: no peer is blamed for it.
+		s.count(m.name).Wasted += int64(f.size)
+		f.try(m, err)
+		f.barred.set(m.slot)
+		s.rangeFailed(m)
+		tell(KindWrong, int64(f.size))
+	case misbehaved(err):
+		if gone {
+			break
+		}
+		f.try(m, err)
+		s.count(m.name).Wasted += int64(f.size)
+		if s.offended(a, err, now) {
+			tell(KindDropped, 0)
+		} else {
+			tell(KindWrong, int64(f.size))
+		}
+	case late:
+		s.duplicate(m.name, sent)
+		if sent > 0 && f.won {
+			tell(KindDuplicate, sent)
+		}
+	case gone:
+	case errors.Is(err, blobnet.ErrNotFound):
+		m.answered(now.Sub(a.begun))
+		m.hasNot(f.id, now, now.Add(s.cfg.NotFoundRetry))
+		s.wake(now.Add(s.cfg.NotFoundRetry), now)
+		m.lacks()
+		f.notFound.set(m.slot)
+		f.try(m, err)
+		tell(KindNotFound, 0)
+	case errors.Is(err, blobnet.ErrBusy):
+		m.pause = now.Add(retryAfter(err))
+		s.wake(m.pause, now)
+		m.shrink()
+		f.try(m, err)
+	default:
+		s.count(m.name).Wasted += sent
+		if f.length > 0 {
+			s.rangeFailed(m)
+			if errors.Is(err, errors.ErrUnsupported) {
+				m.noRanges = maxRangeFailures
+				s.rangeFailed(m)
+				f.try(m, err)
+				break
+			}
+		}
+		m.failure(a.begun, now)
+		s.wake(m.pause, now)
+		if m.good.After(f.lost) && f.excused < maxExcused {
+			f.excused++
+			f.lost = time.Time{}
+		}
+		f.try(m, err)
+		tell(KindFailed, 0)
+	}
+	if !won && !late && len(f.asks) == 0 && !f.split {
+		s.enqueue(f, now)
+	}
+	s.pump(now)
+	return won
+}
+
+// try remembers what m answered to a request for f.
+func (f *flight) try(m *member, err error) {
+	if f.tried == nil {
+		f.tried = make(map[string]error)
+	}
+	f.tried[m.name] = err
+	f.triedBy.set(m.slot)
+}
+
+// rangeFailed takes note that m did not give a part of a blob. A peer that
+// never does is not asked for parts. s.mu is held.
+func (s *Swarm) rangeFailed(m *member) {
+	m.noRanges++
+	if m.noRanges < maxRangeFailures {
+		return
+	}
+	for _, f := range s.flights {
+		if f.length > 0 {
+			f.barred.set(m.slot)
+			s.fix(f)
+		}
+	}
+}
+
+// offended takes note of misbehaviour and reports whether m was banned and put
+// out. Wrong bytes once cost it only the blob. What was asked for before they
+// came and breaks with it, as when the connection is reset, is the same offence.
+// s.mu is held.
+func (s *Swarm) offended(a *ask, err error, now time.Time) (banned bool) {
+	f, m := a.f, a.m
+	wrong := errors.Is(err, blobnet.ErrCorrupt)
+	if m.struck.IsZero() || !a.begun.Before(m.struck) {
+		if !wrong {
+			s.cfg.Bans.Ban(m.name)
+		}
+		if !wrong || s.cfg.Bans.strike(m.name) {
+			s.part(m)
+			s.reorder()
+			return true
+		}
+		m.struck = now
+	}
+	if wrong {
+		if m.lied == nil {
+			m.lied = make(map[blobnet.ID]bool)
+		}
+		m.lied[f.id] = true // as many at most as are asked for at a time
+		f.barred.set(m.slot)
+	}
+	return false
+}
+
+// Counts is what came from one peer, in bytes of blobs.
+type Counts struct {
+	Useful    int64 // delivered
+	Duplicate int64 // given by another sooner; in part an estimate
+	Wasted    int64 // wrong, or of requests that failed; an estimate
+}
+
+// maxCounts is how many peers are counted.
+const maxCounts = 4096
+
+// Counts returns what came from every peer, by name.
+func (s *Swarm) Counts() map[string]Counts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make(map[string]Counts, len(s.counts))
+	for name, c := range s.counts {
+		out[name] = *c
+	}
+	return out
+}
+
+// count returns the counts of the peer of that name. s.mu is held.
+func (s *Swarm) count(name string) *Counts {
+	c := s.counts[name]
+	if c == nil {
+		if len(s.counts) >= maxCounts {
+			clear(s.counts)
+		}
+		c = new(Counts)
+		s.counts[name] = c
+	}
+	return c
+}
+
+func (s *Swarm) useful(name string, n int64, f *flight) {
+	s.count(name).Useful += n
+	s.waste.useful += n
+}
+
+func (s *Swarm) duplicate(name string, n int64) {
+	s.count(name).Duplicate += n
+	s.waste.spent += n
+}
