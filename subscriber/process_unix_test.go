@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
-	"github.com/anonymous-media-library/aml/blobnet/diskstore"
 	"github.com/anonymous-media-library/aml/blobnet/fetch"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
@@ -42,7 +41,9 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	gets, err := strconv.Atoi(os.Getenv(childGets))
-	if err == nil {
+	if entries := os.Getenv(childDownload); err == nil && entries != "" {
+		err = downloadAlone(home, os.Getenv(childOut), entries, int64(gets))
+	} else if err == nil {
 		err = followAlone(home, os.Getenv(childOut), int64(gets))
 	}
 	if err != nil {
@@ -66,11 +67,12 @@ func followAlone(home, out string, gets int64) error {
 	if err != nil {
 		return err
 	}
-	store, err := diskstore.Open(diskstore.Config{Dir: filepath.Join(home, "blobs"), MinFree: -1})
+	store, closeStore, err := aside(ctx, home)
 	if err != nil {
 		return err
 	}
-	swarm, err := fetch.New(fetch.Config{Store: store, StallTimeout: time.Second})
+	sieve := store.Sieve()
+	swarm, err := fetch.New(fetch.Config{Store: sieve, MaxOutstanding: underWay, StallTimeout: time.Second})
 	if err != nil {
 		return err
 	}
@@ -84,7 +86,7 @@ func followAlone(home, out string, gets int64) error {
 	if err != nil {
 		return err
 	}
-	s, err := subscriber.New(subscriber.Config{Ledger: ledger, Blobs: store, Swarm: swarm})
+	s, err := subscriber.New(subscriber.Config{Ledger: ledger, Blobs: sieve, Place: sieve, Swarm: swarm})
 	if err != nil {
 		return err
 	}
@@ -96,7 +98,7 @@ func followAlone(home, out string, gets int64) error {
 			fmt.Println("told", e.Message)
 		}
 	})
-	return errors.Join(err, store.Close(), ledger.Close())
+	return errors.Join(err, closeStore(), ledger.Close())
 }
 
 // hanging is a peer that reads blobs from a folder, and hangs after a while.
