@@ -10,6 +10,7 @@ var floors = map[string]int{
 	"":                    0,
 	"blobnet":             0,
 	"config":              0,
+	"internal/crowd":      0,
 	"internal/disk":       0,
 	"internal/flock":      0,
 	"internal/secretfile": 0,
