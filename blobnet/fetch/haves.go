@@ -14,7 +14,7 @@ const (
 	firstPoll, maxPoll = 128, 512
 	// It is asked again after leastPoll at the earliest; when it has nothing
 	// new, after twice as long each time, up to mostPoll.
-	leastPoll, mostPoll = 250 * time.Millisecond, 4 * time.Second
+	leastPoll, mostPoll = 200 * time.Millisecond, time.Second
 	// Until it was asked about everything that waits it is asked every
 	// sweepPoll.
 	sweepPoll = 20 * time.Millisecond
@@ -232,4 +232,18 @@ func earlier(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// rivals is how many get from m what this swarm gets, as far as is known. s.mu
+// is held.
+func (s *Swarm) rivals(m *member) (n int) {
+	if m.partial {
+		return 0
+	}
+	for _, o := range s.members {
+		if o.partial {
+			n++
+		}
+	}
+	return n
 }

@@ -5,7 +5,7 @@ import "time"
 const (
 	// In the order that the seed says, runs of so many blobs stay together, so
 	// that what is hashed or written in order is not far apart,
-	runLength = 4
+	runLength = 1
 	// and no blob is moved out of its stretch of so many.
 	stretch = lookahead
 )

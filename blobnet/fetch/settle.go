@@ -33,7 +33,7 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 	gone := s.slots[m.slot] != m
 	switch {
 	case err == nil:
-		m.came(a.request, len(blob), now)
+		m.came(a.request, len(blob), now, s.rivals(m))
 		m.success(now)
 		delete(m.missing, f.id)
 		if f.length == 0 {
@@ -69,6 +69,7 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 			tell(KindWrong, int64(f.size))
 		}
 	case late:
+		m.lost(a.request, now)
 		s.duplicate(m.name, sent)
 		if sent > 0 && f.won {
 			tell(KindDuplicate, sent)

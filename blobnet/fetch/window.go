@@ -63,8 +63,10 @@ func (p *pace) over(r request) {
 	p.open--
 }
 
-// came takes note, after over, that r brought n bytes.
-func (p *pace) came(r request, n int, now time.Time) {
+// came takes note, after over, that r brought n bytes. rivals is how many others
+// get the same from the peer: what many have asked for at once, none of them can
+// tell the others that it has.
+func (p *pace) came(r request, n int, now time.Time, rivals int) {
 	p.delivered += int64(n)
 	p.progress = now
 	took := max(now.Sub(r.begun), time.Microsecond)
@@ -79,14 +81,14 @@ func (p *pace) came(r request, n int, now time.Time) {
 		p.rate += (sample - p.rate) / 4
 	}
 	want := int(min(2*p.rate*(p.rtt+serving).Seconds(), float64(p.limit)))
-	want = min(max(want, leastWindow), p.limit)
+	want = min(want+max(leastWindow, 2*n)/(1+rivals), p.limit)
 	switch {
 	case took > slowBlob:
 		p.window = max(p.window/2, 1)
 	case want >= p.window:
 		p.window = min(2*p.window, want)
 	default:
-		p.window -= (p.window - want) / 4
+		p.window -= (p.window - want) / 2
 	}
 }
 
@@ -97,6 +99,18 @@ func (p *pace) answered(took time.Duration) {
 		p.rtt = took
 	}
 	p.rtt = min(p.rtt+p.rtt/64+1, took) // the way may have become longer
+}
+
+// lost takes note, after over, that r was given up at now: if nothing came
+// since it was made, the peer is not faster than that.
+func (p *pace) lost(r request, now time.Time) {
+	took := now.Sub(r.begun)
+	if p.delivered > r.delivered || took < 2*p.trip() {
+		return
+	}
+	if most := float64(r.ahead+r.size) / took.Seconds(); p.rate == 0 || p.rate > most {
+		p.rate = most
+	}
 }
 
 // shrink makes the window smaller, as after a failure.

@@ -1,0 +1,104 @@
+package fetch
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const simRate = 20e6
+
+func TestFourSeedersGiveWhatTheyCan(t *testing.T) {
+	for _, rtt := range []time.Duration{time.Millisecond, 50 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			all, wants := simBlobs(256)
+			s := newSwarm(t, Config{})
+			for i := range 4 {
+				s.Add(simRanger{newSimPeer(fmt.Sprint("p", i), all, newPipe(simRate), rtt)})
+			}
+			took := simEach(t, s, wants)
+			share := float64(len(wants)<<20) / took.Seconds() / (4 * simRate)
+			t.Logf("round trip %v: %.1f %% of what four can give", rtt, 100*share)
+			if share < 0.95 {
+				t.Errorf("took %v", took)
+			}
+		})
+	}
+}
+
+func TestOneSlowSeederOfFourCostsLittle(t *testing.T) {
+	for _, ranges := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			all, wants := simBlobs(256)
+			s := newSwarm(t, Config{})
+			var peers []*simPeer
+			for i := range 4 {
+				rate := simRate
+				if i == 1 {
+					rate = 100e3
+				}
+				p := newSimPeer(fmt.Sprint("p", i), all, newPipe(rate), 20*time.Millisecond)
+				peers = append(peers, p)
+				if ranges {
+					s.Add(simRanger{p})
+				} else {
+					s.Add(p)
+				}
+			}
+			took := simEach(t, s, wants)
+			total := int64(len(wants) << 20)
+			share := float64(total) / took.Seconds() / (3 * simRate)
+			var sent int64
+			for _, p := range peers {
+				sent += p.sent()
+			}
+			t.Logf("ranges %v: %.1f %% of what the other three can give, %.2f %% of bytes twice", ranges, 100*share, 100*float64(sent-total)/float64(total))
+			if share < 0.90 || float64(sent-total) > 0.02*float64(total) {
+				t.Errorf("took %v, %d bytes were sent for %d", took, sent, total)
+			}
+		})
+	}
+}
+
+func TestFetchersOfOneSeederExchangeWhatTheyHave(t *testing.T) {
+	const fetchers = 8
+	run := func(n int) (took time.Duration, sent int64) {
+		synctest.Test(t, func(t *testing.T) {
+			all, wants := simBlobs(128)
+			up := newPipe(simRate)
+			stores := make([]*blobMap, n)
+			links := make([]*pipe, n)
+			for i := range stores {
+				stores[i], links[i] = newBlobMap(), newPipe(simRate)
+			}
+			seeders := make([]*simPeer, n)
+			var wg sync.WaitGroup
+			begun := time.Now()
+			for i := range n {
+				s := newSwarm(t, Config{Store: stores[i], Seed: uint64(i + 1)})
+				seeders[i] = newSimPeer("seeder", all, up, 10*time.Millisecond)
+				s.Add(simRanger{seeders[i]})
+				for j := range n {
+					if j != i {
+						s.Add(simRanger{newSimPeer(fmt.Sprint("p", j), stores[j], links[j], 10*time.Millisecond)})
+					}
+				}
+				wg.Go(func() { simEach(t, s, wants) })
+			}
+			wg.Wait()
+			took = time.Since(begun)
+			for _, p := range seeders {
+				sent += p.sent()
+			}
+		})
+		return took, sent
+	}
+	one, _ := run(1)
+	eight, sent := run(fetchers)
+	t.Logf("one takes %v, eight take %v: %.2f times as long; the seeder sent %d MiB of 128", one, eight, eight.Seconds()/one.Seconds(), sent>>20)
+	if eight > 2*one {
+		t.Errorf("one takes %v, eight take %v", one, eight)
+	}
+}
