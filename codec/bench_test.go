@@ -191,7 +191,7 @@ func BenchmarkIndex(b *testing.B) {
 		refs[i] = Ref{Size: DefaultChunkSize}
 		rand.Read(refs[i].ID[:])
 	}
-	plain, err := encodeIndex(1, refs)
+	plain, err := index{refs: refs}.encode(1)
 	if err != nil {
 		b.Fatal(err)
 	}

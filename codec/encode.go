@@ -57,6 +57,11 @@ type Config struct {
 	// chunks in memory.
 	Workers int
 
+	// Erasure computes parity blobs, which are put like the others; if nil,
+	// there are none. With it Encode holds, beside its chunks, the parity of
+	// at most 4 + Workers/k stripes of k: Coding().Parity blobs each.
+	Erasure Eraser
+
 	// Rand gives the keys; if nil, crypto/rand. It is read by one goroutine
 	// at a time and in an order that only the length of the input decides, so
 	// that a test with a fixed Rand gets fixed blobs. Whoever can predict it
@@ -70,6 +75,12 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.ChunkSize < 0 || !validChunkSize(uint64(c.ChunkSize)) {
 		return c, fmt.Errorf("chunk size %d is no power of two from %d to %d", c.ChunkSize, MinChunkSize, MaxChunkSize)
+	}
+	if c.Erasure != nil {
+		coding := c.Erasure.Coding()
+		if err := coding.Validate(); err != nil || coding.IsZero() {
+			return c, fmt.Errorf("erasure coding %v: %w", coding, errors.Join(err, ErrCoding))
+		}
 	}
 	if c.Workers < 0 {
 		return c, fmt.Errorf("%d workers", c.Workers)
@@ -105,9 +116,15 @@ func encode(ctx context.Context, r io.Reader, dst Putter, cfg Config, maxRefs in
 	if err != nil {
 		return File{}, fmt.Errorf("encoding: reading the input: %w", err)
 	}
-	if !last {
+	if !last || cfg.Erasure != nil {
+		if last {
+			cfg.Workers = 1
+			for cfg.ChunkSize/2 >= max(len(first), MinChunkSize) {
+				cfg.ChunkSize /= 2 // no large buffers for a small file
+			}
+		}
 		p := newPipeline(r, dst, cfg, maxRefs)
-		return p.run(ctx, first)
+		return p.run(ctx, first, last)
 	}
 	// Most files of a folder are small: one chunk needs no goroutine.
 	file := File{Size: uint64(len(first)), SHA256: sha256.Sum256(first)}

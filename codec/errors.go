@@ -25,6 +25,9 @@ var (
 	// ErrInventory: an inventory blob is malformed, unsorted or inconsistent.
 	ErrInventory = errors.New("inventory is malformed")
 
+	// ErrCoding: the erasure coding is none that the format allows.
+	ErrCoding = errors.New("erasure coding is not possible")
+
 	// ErrTooLarge: more plaintext than the format can hold.
 	ErrTooLarge = errors.New("too large")
 )

@@ -10,7 +10,8 @@ const MaxRefs = 1024
 
 // Validate reports whether f could be a file at all: its depth is at most
 // MaxDepth, its sizes agree, and a tree of that depth can hold that size. It
-// wraps ErrIndex. It says nothing about the blobs.
+// wraps ErrIndex. It says nothing about the blobs. Depth 1 can hold any size
+// that depth 0 can: if the index has parity, which only the blob tells.
 func (f File) Validate() error { return f.validate(MaxRefs) }
 
 func (f File) validate(maxRefs uint64) error {
@@ -21,7 +22,7 @@ func (f File) validate(maxRefs uint64) error {
 		return fmt.Errorf("file of %d bytes has a root of %d: %w", f.Size, f.Root.Size, ErrIndex)
 	}
 	least := uint64(0)
-	if f.Depth > 0 { // one byte more than a tree one level lower holds
+	if f.Depth > 1 { // one byte more than a tree one level lower holds
 		least = span(MinChunkSize, int(f.Depth)-1, maxRefs) + 1
 	}
 	if most := span(MaxChunkSize, int(f.Depth), maxRefs); f.Size < least || f.Size > most {

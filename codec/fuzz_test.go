@@ -42,18 +42,23 @@ func FuzzOpen(f *testing.F) {
 // written to the same bytes again.
 func FuzzIndex(f *testing.F) {
 	for level := 1; level <= 3; level++ {
-		plain, err := encodeIndex(level, []Ref{{Size: 5}, {ID: blobnet.ID{1}, Size: 1 << 40}})
+		plain, err := index{refs: []Ref{{Size: 5}, {ID: blobnet.ID{1}, Size: 1 << 40}}}.encode(level)
 		if err != nil {
 			f.Fatal(err)
 		}
 		f.Add(append(plain, make([]byte, PaddedSize(len(plain))-len(plain))...), level)
+		coded, err := index{[]Ref{{Size: 5}, {ID: blobnet.ID{1}, Size: 1 << 40}}, Coding{2, 1}, make([]blobnet.ID, 1)}.encode(level)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(append(coded, make([]byte, PaddedSize(len(coded))-len(coded))...), level)
 	}
 	f.Fuzz(func(t *testing.T, padded []byte, level int) {
-		refs, err := parseIndex(padded, level)
+		x, err := parseIndex(padded, level)
 		if err != nil {
 			return
 		}
-		plain, err := encodeIndex(level, refs)
+		plain, err := x.encode(level)
 		if err != nil {
 			t.Fatal(err)
 		}

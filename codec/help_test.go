@@ -55,7 +55,7 @@ func (b *blobs) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, err
 
 // putIndex seals and puts an index blob with whatever it is told.
 func (b *blobs) putIndex(level int, refs []Ref, size uint64) Ref {
-	plain, err := encodeIndex(level, refs)
+	plain, err := index{refs: refs}.encode(level)
 	if err != nil {
 		panic(err)
 	}

@@ -110,9 +110,23 @@ func TestLargestIndexFitsItsLimit(t *testing.T) {
 	for i := range refs {
 		refs[i].Size = 1<<64 - 1
 	}
-	plain, err := encodeIndex(MaxDepth, refs)
+	plain, err := index{refs: refs}.encode(MaxDepth)
 	if err != nil || PaddedSize(len(plain))+Overhead > maxIndexBlob {
 		t.Errorf("%d bytes, %v", len(plain), err)
+	}
+	if want := PaddedSize(16+MaxRefs*116+20+32*maxParityIDs) + Overhead; maxCodedBlob != want {
+		t.Errorf("limit with parity is %d, want %d", maxCodedBlob, want)
+	}
+	for k := MinData; k <= MaxData; k++ {
+		coding := Coding{k, min(MaxParity, 2*k)}
+		ids := make([]blobnet.ID, coding.stripes(MaxRefs)*coding.Parity)
+		plain, err := index{refs, coding, ids}.encode(MaxDepth)
+		if err != nil || len(plain) > 16+MaxRefs*116+20+32*maxParityIDs {
+			t.Errorf("%v: %d bytes, %v", coding, len(plain), err)
+		}
+		if PaddedSize(len(plain))+Overhead > maxCodedBlob {
+			t.Errorf("%v: %d bytes are over the limit", coding, len(plain))
+		}
 	}
 }
 
@@ -162,20 +176,21 @@ func TestInnerIndexThatLiesIsRefused(t *testing.T) {
 func TestIndexPlaintextThatIsNotOneIsRefused(t *testing.T) {
 	h := newHostileTree(t)
 	const size = 2 * chunk64
-	plain, err := encodeIndex(1, h.refs(2))
+	plain, err := index{refs: h.refs(2)}.encode(1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	pad := func(b []byte, n int) []byte { return append(bytes.Clone(b), make([]byte, n-len(b))...) }
 	marked := pad(plain, PaddedSize(len(plain)))
 	marked[len(marked)-1] = 1
-	five, _ := encodeIndex(1, h.refs(5))
-	format2, _ := dcbor.Marshal(indexBlob{2, 1, h.refs(2)})
+	five, _ := index{refs: h.refs(5)}.encode(1)
+	format2, _ := dcbor.Marshal(indexBlob{Format: 3, Level: 1, Refs: h.refs(2)})
 	type wider struct {
 		indexBlob
-		More uint64 `cbor:"4,keyasint"`
+		More uint64 `cbor:"7,keyasint"`
 	}
-	more, _ := dcbor.Marshal(wider{indexBlob{1, 1, h.refs(2)}, 0})
+	more, _ := dcbor.Marshal(wider{indexBlob{Format: 1, Level: 1, Refs: h.refs(2)}, 0})
+	coded, _ := dcbor.Marshal(indexBlob{Format: 1, Level: 1, Refs: h.refs(2), Data: 2, Parity: 1, IDs: make([]byte, 32)})
 	for what, padded := range map[string][]byte{
 		"not padded":            plain,
 		"padded too far":        pad(plain, 2*PaddedSize(len(plain))),
@@ -185,6 +200,7 @@ func TestIndexPlaintextThatIsNotOneIsRefused(t *testing.T) {
 		"no CBOR":               testPlain(MinPadded),
 		"CBOR of another kind":  pad([]byte{0x81, 0x01}, MinPadded),
 		"an unknown format":     pad(format2, PaddedSize(len(format2))),
+		"parity in format 1":    pad(coded, PaddedSize(len(coded))),
 		"an unknown field":      pad(more, PaddedSize(len(more))),
 		"cut":                   five[:MinPadded],
 		"as large as a blob":    pad(plain, MaxChunkSize),
@@ -201,16 +217,14 @@ func TestIndexPlaintextThatIsNotOneIsRefused(t *testing.T) {
 
 func TestFileThatCannotBeIsRefused(t *testing.T) {
 	for what, f := range map[string]File{
-		"sizes differ":       {Size: 5, Root: Ref{Size: 6}},
-		"depth 4":            {Size: 1 << 40, Root: Ref{Size: 1 << 40}, Depth: 4},
-		"depth 255":          {Depth: 255},
-		"large at depth 0":   {Size: MaxChunkSize + 1, Root: Ref{Size: MaxChunkSize + 1}},
-		"empty at depth 1":   {Depth: 1},
-		"a chunk at depth 1": {Size: chunk64, Root: Ref{Size: chunk64}, Depth: 1},
-		"too large at 1":     {Size: MaxChunkSize*MaxRefs + 1, Root: Ref{Size: MaxChunkSize*MaxRefs + 1}, Depth: 1},
-		"too small at 2":     {Size: chunk64 * MaxRefs, Root: Ref{Size: chunk64 * MaxRefs}, Depth: 2},
-		"too large at 3":     {Size: 1<<51 + 1, Root: Ref{Size: 1<<51 + 1}, Depth: 3},
-		"2^64-1 at depth 3":  {Size: 1<<64 - 1, Root: Ref{Size: 1<<64 - 1}, Depth: 3},
+		"sizes differ":      {Size: 5, Root: Ref{Size: 6}},
+		"depth 4":           {Size: 1 << 40, Root: Ref{Size: 1 << 40}, Depth: 4},
+		"depth 255":         {Depth: 255},
+		"large at depth 0":  {Size: MaxChunkSize + 1, Root: Ref{Size: MaxChunkSize + 1}},
+		"too large at 1":    {Size: MaxChunkSize*MaxRefs + 1, Root: Ref{Size: MaxChunkSize*MaxRefs + 1}, Depth: 1},
+		"too small at 2":    {Size: chunk64 * MaxRefs, Root: Ref{Size: chunk64 * MaxRefs}, Depth: 2},
+		"too large at 3":    {Size: 1<<51 + 1, Root: Ref{Size: 1<<51 + 1}, Depth: 3},
+		"2^64-1 at depth 3": {Size: 1<<64 - 1, Root: Ref{Size: 1<<64 - 1}, Depth: 3},
 	} {
 		if err := f.Validate(); !errors.Is(err, ErrIndex) {
 			t.Errorf("%s: %v", what, err)
@@ -230,7 +244,7 @@ func TestFileThatCannotBeIsRefused(t *testing.T) {
 	for what, f := range map[string]File{
 		"empty":              {},
 		"largest at depth 0": {Size: MaxChunkSize, Root: Ref{Size: MaxChunkSize}},
-		"least at depth 1":   {Size: chunk64 + 1, Root: Ref{Size: chunk64 + 1}, Depth: 1},
+		"empty at depth 1":   {Depth: 1},
 		"largest at depth 3": {Size: 1 << 51, Root: Ref{Size: 1 << 51}, Depth: 3},
 	} {
 		if err := f.Validate(); err != nil {

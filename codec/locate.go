@@ -26,8 +26,8 @@ type indexKey struct {
 }
 
 type indexValue struct {
-	refs      []Ref // never written again
-	chunkSize uint64
+	index // never written again
+	shape
 }
 
 // NewLocator returns a Locator of f that gets index blobs from src. It does no
@@ -50,14 +50,14 @@ func (l *Locator) At(ctx context.Context, off uint64) (Chunk, error) {
 	if l.err != nil {
 		return Chunk{}, l.err
 	}
-	return l.descend(off, func(ref Ref, level int, base, chunkSize uint64) (indexValue, error) {
+	return l.descend(off, func(ref Ref, level int, base uint64, want shape) (indexValue, error) {
 		e, err := l.indexes.get(indexKey{level, base}, func() (v indexValue, err error) {
 			if level == int(l.tree.file.Depth) {
-				v.refs, v.chunkSize, err = l.tree.loadRoot(ctx)
+				v.index, v.shape, err = l.tree.loadRoot(ctx)
 				return v, err
 			}
-			v.chunkSize = chunkSize
-			v.refs, err = l.tree.load(ctx, ref, level, chunkSize)
+			v.shape = want
+			v.index, err = l.tree.load(ctx, ref, level, want)
 			return v, err
 		})
 		if err != nil {
@@ -73,7 +73,7 @@ func (l *Locator) Peek(off uint64) (Chunk, bool) {
 	if l.err != nil {
 		return Chunk{}, false
 	}
-	chunk, err := l.descend(off, func(_ Ref, level int, base, _ uint64) (indexValue, error) {
+	chunk, err := l.descend(off, func(_ Ref, level int, base uint64, _ shape) (indexValue, error) {
 		e := l.indexes.ready(indexKey{level, base})
 		if e == nil {
 			return indexValue{}, blobnet.ErrNotFound
@@ -86,17 +86,18 @@ func (l *Locator) Peek(off uint64) (Chunk, bool) {
 
 // descend goes from the root to the chunk at off; index gives the refs of an
 // index blob, the root if it is of the file's own depth.
-func (l *Locator) descend(off uint64, index func(ref Ref, level int, base, chunkSize uint64) (indexValue, error)) (Chunk, error) {
+func (l *Locator) descend(off uint64, index func(ref Ref, level int, base uint64, want shape) (indexValue, error)) (Chunk, error) {
 	level := int(l.tree.file.Depth)
 	ref := l.tree.file.Root
-	var base, chunkSize uint64
+	var base uint64
+	var want shape
 	for ; level > 0; level-- {
-		below, err := index(ref, level, base, chunkSize)
+		below, err := index(ref, level, base, want)
 		if err != nil {
 			return Chunk{}, err
 		}
-		chunkSize = below.chunkSize
-		full := span(chunkSize, level-1, l.tree.maxRefs)
+		want = below.shape
+		full := span(want.chunkSize, level-1, l.tree.maxRefs)
 		i := (off - base) / full
 		if i >= uint64(len(below.refs)) {
 			return Chunk{}, fmt.Errorf("no byte at %d in a file of %d: %w", off, l.tree.file.Size, ErrIndex)
@@ -105,8 +106,8 @@ func (l *Locator) descend(off uint64, index func(ref Ref, level int, base, chunk
 		base += i * full
 	}
 	chunk := Chunk{Ref: ref, Offset: base}
-	if chunkSize > 0 {
-		chunk.Index = base / chunkSize
+	if want.chunkSize > 0 {
+		chunk.Index = base / want.chunkSize
 	}
 	return chunk, nil
 }

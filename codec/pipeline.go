@@ -45,6 +45,7 @@ type pipeline struct {
 	cfg     Config
 	newKey  func() (Key, error)
 	builder builder
+	parity  *parities // nil without an Eraser
 
 	free    chan []byte   // buffers that nobody owns
 	tickets chan struct{} // one for each chunk in the window
@@ -58,14 +59,22 @@ type pipeline struct {
 
 func newPipeline(r io.Reader, dst Putter, cfg Config, maxRefs int) *pipeline {
 	buffers := cfg.Workers + 4 // those being sealed, and: read, queued, hashed, queued
+	tickets := window
+	var parity *parities
+	if cfg.Erasure != nil {
+		// Bounds the stripes that are open at once, and so their memory.
+		tickets = min(window, 2*cfg.Erasure.Coding().Data+buffers)
+		parity = newParities(cfg.Erasure, PaddedSize(cfg.ChunkSize)+Overhead)
+	}
 	return &pipeline{
 		input:   r,
 		dst:     dst,
 		cfg:     cfg,
 		newKey:  func() (Key, error) { return NewKey(cfg.Rand) },
-		builder: builder{dst: dst, maxRefs: maxRefs},
+		builder: builder{dst: dst, maxRefs: maxRefs, parity: parity},
+		parity:  parity,
 		free:    make(chan []byte, buffers),
-		tickets: make(chan struct{}, window),
+		tickets: make(chan struct{}, tickets),
 		read:    make(chan job, 1),
 		hashed:  make(chan job, 1),
 		results: make(chan done, window),
@@ -73,10 +82,11 @@ func newPipeline(r io.Reader, dst Putter, cfg Config, maxRefs int) *pipeline {
 	}
 }
 
-// run encodes first, a full chunk, and what follows it in the input.
-func (p *pipeline) run(parent context.Context, first []byte) (File, error) {
+// run encodes first and what follows it in the input: nothing if it is the last
+// chunk, and else it is full.
+func (p *pipeline) run(parent context.Context, first []byte, last bool) (File, error) {
 	group, ctx := errgroup.WithContext(parent)
-	group.Go(func() error { return p.readAll(ctx, first) })
+	group.Go(func() error { return p.readAll(ctx, first, last) })
 	group.Go(func() error { return p.hashAll(ctx) })
 	var workers sync.WaitGroup
 	workers.Add(p.cfg.Workers)
@@ -105,12 +115,12 @@ func (p *pipeline) run(parent context.Context, first []byte) (File, error) {
 }
 
 // readAll cuts the input into jobs. It alone draws keys while it runs.
-func (p *pipeline) readAll(ctx context.Context, first []byte) error {
+func (p *pipeline) readAll(ctx context.Context, first []byte, last bool) error {
 	defer close(p.read)
 	limit := span(1, MaxDepth, uint64(p.builder.maxRefs)) // chunks
 	made, buf := 1, first
 	for index := uint64(0); ; index++ {
-		end := false
+		end := last
 		if index > 0 {
 			var err error
 			if buf, err = p.buffer(ctx, &made); err != nil {
@@ -202,8 +212,16 @@ func (p *pipeline) sealAll(ctx context.Context) error {
 		if err := putChunk(ctx, p.dst, ref, j.index*uint64(p.cfg.ChunkSize), blob); err != nil {
 			return fmt.Errorf("putting blob %s: %w", ref.ID.Short(), err)
 		}
+		if p.parity != nil {
+			key, place := p.parity.place(0, j.index, p.builder.maxRefs)
+			if err := p.parity.add(key, place, blob); err != nil {
+				return err
+			}
+		}
 		p.results <- done{j.index, ref, j.indexKeys}
-		p.free <- j.buf[:p.cfg.ChunkSize]
+		if cap(j.buf) >= p.cfg.ChunkSize { // not so for a short file's only chunk
+			p.free <- j.buf[:p.cfg.ChunkSize]
+		}
 	}
 	return nil
 }

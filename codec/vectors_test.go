@@ -163,17 +163,17 @@ func TestVectorsIndex(t *testing.T) {
 		}
 		refs := []Ref{testRef(0, 1<<20), testRef(1, 1<<20), testRef(2, 5)}
 		for level := 1; level <= MaxDepth; level++ {
-			all = append(all, indexVector{fmt.Sprintf("level %d", level), level, pad(encode(indexBlob{1, uint64(level), refs}), MinPadded), refs, ""})
+			all = append(all, indexVector{fmt.Sprintf("level %d", level), level, pad(encode(indexBlob{Format: 1, Level: uint64(level), Refs: refs}), MinPadded), refs, ""})
 		}
 		bad := func(name string, level int, plain []byte) {
 			all = append(all, indexVector{name, level, plain, nil, "index"})
 		}
-		good := encode(indexBlob{1, 1, refs})
+		good := encode(indexBlob{Format: 1, Level: 1, Refs: refs})
 		bad("level 1 where level 2 must be", 2, all[0].Plaintext)
-		bad("level 0", 0+1, pad(encode(indexBlob{1, 0, refs}), MinPadded))
-		bad("format 0", 1, pad(encode(indexBlob{0, 1, refs}), MinPadded))
-		bad("format 2", 1, pad(encode(indexBlob{2, 1, refs}), MinPadded))
-		bad("no refs", 1, pad(encode(indexBlob{1, 1, nil}), MinPadded))
+		bad("level 0", 0+1, pad(encode(indexBlob{Format: 1, Level: 0, Refs: refs}), MinPadded))
+		bad("format 0", 1, pad(encode(indexBlob{Format: 0, Level: 1, Refs: refs}), MinPadded))
+		bad("format 2", 1, pad(encode(indexBlob{Format: 2, Level: 1, Refs: refs}), MinPadded))
+		bad("no refs", 1, pad(encode(indexBlob{Format: 1, Level: 1, Refs: nil}), MinPadded))
 		bad("not padded", 1, good)
 		bad("padded too far", 1, pad(good, 544))
 		marked := pad(good, MinPadded)
@@ -194,8 +194,8 @@ func TestVectorsIndex(t *testing.T) {
 		return all
 	})
 	for _, v := range all {
-		refs, err := parseIndex(v.Plaintext, v.Level)
-		if v.Error == "" && (err != nil || !equalRefs(refs, v.Refs)) || v.Error != "" && errorName(err) != v.Error {
+		x, err := parseIndex(v.Plaintext, v.Level)
+		if v.Error == "" && (err != nil || !equalRefs(x.refs, v.Refs)) || v.Error != "" && errorName(err) != v.Error {
 			t.Errorf("%s: %v", v.Name, err)
 		}
 	}
@@ -253,12 +253,12 @@ func TestVectorsTree(t *testing.T) {
 		f := File{Root: store.putIndex(int(v.Depth), refs, v.Size), Depth: v.Depth, Size: v.Size}
 		tr := &tree{store, f, MaxRefs}
 		err := f.Validate()
-		var chunkSize uint64
+		var s shape
 		if err == nil {
-			_, chunkSize, err = tr.loadRoot(t.Context())
+			_, s, err = tr.loadRoot(t.Context())
 		}
-		if v.Error == "" && (err != nil || chunkSize != v.ChunkSize) || v.Error != "" && errorName(err) != v.Error {
-			t.Errorf("%s: chunk size %d, %v", v.Name, chunkSize, err)
+		if v.Error == "" && (err != nil || s.chunkSize != v.ChunkSize) || v.Error != "" && errorName(err) != v.Error {
+			t.Errorf("%s: chunk size %d, %v", v.Name, s.chunkSize, err)
 		}
 	}
 }

@@ -23,7 +23,8 @@ func Chunks(ctx context.Context, src blobnet.Source, f File) iter.Seq2[Chunk, er
 }
 
 // Blobs yields the ids of all blobs of f: every index blob before what lies
-// below it, and the chunks in file order. It opens index blobs as Chunks does,
+// below it, and the chunks in file order; of a file with parity also the copies
+// of its root, behind that, and the parity blobs of an index behind it. It opens index blobs as Chunks does,
 // but needs no chunk. A hostile publisher may make it yield one id many times.
 func Blobs(ctx context.Context, src blobnet.Source, f File) iter.Seq2[blobnet.ID, error] {
 	t := &tree{src, f, MaxRefs}
@@ -52,7 +53,8 @@ func (t *tree) chunks(ctx context.Context, from uint64) iter.Seq2[Chunk, error] 
 func (t *tree) blobs(ctx context.Context) iter.Seq2[blobnet.ID, error] {
 	return func(yield func(blobnet.ID, error) bool) {
 		w := walker{tree: t}
-		w.visit = func(ref Ref, _ int, _ uint64) bool { return yield(ref.ID, nil) }
+		w.other = func(id blobnet.ID) bool { return yield(id, nil) }
+		w.visit = func(ref Ref, _ int, _ uint64) bool { return w.other(ref.ID) }
 		if err := w.walk(ctx); err != nil {
 			yield(blobnet.ID{}, err)
 		}
@@ -62,10 +64,11 @@ func (t *tree) blobs(ctx context.Context) iter.Seq2[blobnet.ID, error] {
 // walker goes through one file's tree, depth first.
 type walker struct {
 	*tree
-	from      uint64                                       // refs that end at or before this offset are skipped
-	visit     func(ref Ref, level int, offset uint64) bool // false ends the walk
-	chunkSize uint64                                       // known once the root index was read
-	stopped   bool
+	from    uint64                                       // refs that end at or before this offset are skipped
+	visit   func(ref Ref, level int, offset uint64) bool // false ends the walk
+	other   func(id blobnet.ID) bool                     // the same, for parity and copies; may be nil
+	shape                                                // known once the root index was read
+	stopped bool
 }
 
 func (w *walker) walk(ctx context.Context) error {
@@ -79,20 +82,40 @@ func (w *walker) walk(ctx context.Context) error {
 	if !w.visit(w.file.Root, level, 0) || level == 0 {
 		return nil
 	}
-	refs, chunkSize, err := w.loadRoot(ctx)
+	root, shape, err := w.loadRoot(ctx)
 	if err != nil {
 		return err
 	}
-	w.chunkSize = chunkSize
-	return w.below(ctx, refs, level, 0)
+	w.shape = shape
+	if w.other != nil && !shape.coding.IsZero() {
+		ids, err := w.copies(root, nil)
+		if err != nil || !w.others(ids) {
+			return err
+		}
+	}
+	return w.below(ctx, root, level, 0)
 }
 
-// below visits refs, those of an index of the given level, whose first byte is
-// at offset in the file.
-func (w *walker) below(ctx context.Context, refs []Ref, level int, offset uint64) error {
-	for _, ref := range refs {
+// others visits ids; false ends the walk.
+func (w *walker) others(ids []blobnet.ID) bool {
+	for _, id := range ids {
+		if w.other != nil && !w.other(id) {
+			w.stopped = true
+			return false
+		}
+	}
+	return true
+}
+
+// below visits what x lists, an index of the given level, whose first byte is at
+// offset in the file.
+func (w *walker) below(ctx context.Context, x index, level int, offset uint64) error {
+	if !w.others(x.parity) {
+		return nil
+	}
+	for _, ref := range x.refs {
 		end := offset + ref.Size
-		if end <= w.from {
+		if end <= w.from && w.from > 0 { // an empty chunk, that of an empty file, is at 0
 			offset = end
 			continue
 		}
@@ -104,7 +127,7 @@ func (w *walker) below(ctx context.Context, refs []Ref, level int, offset uint64
 			return nil
 		}
 		if level > 1 {
-			below, err := w.load(ctx, ref, level-1, w.chunkSize)
+			below, err := w.load(ctx, ref, level-1, w.shape)
 			if err == nil {
 				err = w.below(ctx, below, level-1, offset)
 			}
