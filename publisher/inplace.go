@@ -26,8 +26,8 @@ type leaving struct {
 
 var _ codec.ChunkPutter = leaving{}
 
-func (l leaving) PutChunk(ctx context.Context, ref codec.Ref, offset uint64, _ []byte) error {
-	l.file.Add(ctx, ref, offset)
+func (l leaving) PutChunk(ctx context.Context, ref codec.Ref, offset uint64, blob []byte) error {
+	l.file.Add(ctx, ref, offset, blob)
 	return ctx.Err()
 }
 

@@ -195,12 +195,12 @@ func (a *assembly) piecesOf(ctx context.Context, t *target, yield func(piece, er
 // has not.
 func (a *assembly) resume(ctx context.Context, p piece) (bool, error) {
 	plain, sealed, ok := p.t.has(p.chunk, a.buffer(), a.buffer())
-	a.free(sealed)
+	defer a.free(sealed)
 	if !ok {
 		a.free(plain)
 		return false, nil
 	}
-	return true, a.took(ctx, p, len(plain), true, func() (bool, error) { return p.t.take(ctx, p.chunk, plain, a.free) })
+	return true, a.took(ctx, p, len(plain), true, func() (bool, error) { return p.t.take(ctx, p.chunk, plain, sealed, a.free) })
 }
 
 // goOn reports, after the index of a target was waited for in vain, whether it
@@ -245,7 +245,7 @@ func (a *assembly) deliver(ctx context.Context, p piece, blob []byte, local bool
 		p.t.refuse(err) // the blob is the one that was signed for: asking others does not help
 		return nil
 	}
-	return a.took(ctx, p, len(plain), local, func() (bool, error) { return p.t.write(ctx, p.chunk, plain, a.free) })
+	return a.took(ctx, p, len(plain), local, func() (bool, error) { return p.t.write(ctx, p.chunk, plain, blob, a.free) })
 }
 
 // took counts a chunk of n bytes that take takes into its file, and finishes

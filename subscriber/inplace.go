@@ -88,7 +88,7 @@ func reclaim(ctx context.Context, p Place, e channel.FileEntry, path string) err
 		return err
 	}
 	for _, c := range chunks {
-		file.Add(ctx, c.Ref, c.Offset)
+		file.Add(ctx, c.Ref, c.Offset, nil)
 	}
 	file.Hold(src.ids...)
 	return file.Done(ctx, path)

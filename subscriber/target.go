@@ -76,9 +76,9 @@ func (t *target) file(ctx context.Context) (*os.File, error) {
 	return t.temp, t.tempErr
 }
 
-// write takes in an opened chunk, in a buffer that goes back through free, and
+// write takes in an opened chunk, with the blob that it was, in a buffer that goes back through free, and
 // reports whether the file is complete. Its errors are those of the disk.
-func (t *target) write(ctx context.Context, chunk codec.Chunk, plain []byte, free func([]byte)) (complete bool, err error) {
+func (t *target) write(ctx context.Context, chunk codec.Chunk, plain, blob []byte, free func([]byte)) (complete bool, err error) {
 	f, err := t.file(ctx)
 	if err == nil {
 		_, err = f.WriteAt(plain, int64(chunk.Offset))
@@ -88,13 +88,13 @@ func (t *target) write(ctx context.Context, chunk codec.Chunk, plain []byte, fre
 		return false, err
 	}
 	disk.StartWriteback(f, int64(chunk.Offset), len(plain))
-	return t.take(ctx, chunk, plain, free)
+	return t.take(ctx, chunk, plain, blob, free)
 }
 
 // take is write of a chunk that is in the file already.
-func (t *target) take(ctx context.Context, chunk codec.Chunk, plain []byte, free func([]byte)) (complete bool, err error) {
+func (t *target) take(ctx context.Context, chunk codec.Chunk, plain, blob []byte, free func([]byte)) (complete bool, err error) {
 	if t.claim != nil {
-		t.claim.Add(ctx, chunk.Ref, chunk.Offset)
+		t.claim.Add(ctx, chunk.Ref, chunk.Offset, blob)
 	}
 	return t.order.add(chunk.Offset, plain, free)
 }

@@ -174,7 +174,8 @@ func (b *batch) write(ctx context.Context, tx *sql.Tx) (unpin []blobnet.ID, err 
 		replaced,
 		`INSERT INTO file (id, path, size, mtime, dev, ino) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET path = excluded.path, size = excluded.size, mtime = excluded.mtime, dev = excluded.dev, ino = excluded.ino`,
-		"INSERT INTO chunk (id, file, offset, size, key) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET offset = excluded.offset, size = excluded.size, key = excluded.key",
+		`INSERT INTO chunk (id, file, offset, size, key, tag) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET offset = excluded.offset, size = excluded.size, key = excluded.key, tag = coalesce(excluded.tag, tag)`,
 		"INSERT INTO held (file, id) VALUES (?, ?) ON CONFLICT DO NOTHING",
 	} {
 		if stmts[i], err = tx.PrepareContext(ctx, query); err != nil {
@@ -204,7 +205,7 @@ ON CONFLICT (id) DO UPDATE SET path = excluded.path, size = excluded.size, mtime
 	ids := slices.SortedFunc(maps.Keys(b.chunks), blobnet.ID.Compare) // near one another in the file
 	for _, id := range ids {
 		for _, c := range b.chunks[id] {
-			if _, err := stmts[2].ExecContext(ctx, id[:], c.file, c.offset, c.size, c.key[:]); err != nil {
+			if _, err := stmts[2].ExecContext(ctx, id[:], c.file, c.offset, c.size, c.key[:], c.tag.column()); err != nil {
 				return nil, err
 			}
 		}

@@ -37,6 +37,7 @@ CREATE TABLE chunk (
 	offset INTEGER NOT NULL, -- of the plaintext in the file
 	size   INTEGER NOT NULL, -- of the plaintext
 	key    BLOB NOT NULL,
+	tag    BLOB,             -- last bytes of the sealed blob, NULL: not known
 	PRIMARY KEY (id, file)
 ) WITHOUT ROWID;
 CREATE INDEX chunk_file ON chunk (file);
@@ -60,6 +61,26 @@ type claim struct {
 	offset int64
 	size   int64 // of the plaintext
 	key    codec.Key
+	tag    tag
+}
+
+// tag is the authenticator at the end of a sealed blob: if sealing again gives
+// the same one, the plaintext is the same. Zero: not known.
+type tag [codec.Overhead]byte
+
+func tagOf(blob []byte) (t tag) {
+	if len(blob) > len(t) {
+		copy(t[:], blob[len(blob)-len(t):])
+	}
+	return t
+}
+
+// column is t as the database has it.
+func (t tag) column() []byte {
+	if t == (tag{}) {
+		return nil
+	}
+	return t[:]
 }
 
 // place is a claim with its file.
@@ -130,7 +151,7 @@ func (d *database) load(ctx context.Context) (last int64, err error) {
 		return 0, err
 	}
 	d.find, err = d.db.PrepareContext(ctx, `
-SELECT c.file, c.offset, c.size, c.key, f.path, f.size, f.mtime, f.dev, f.ino
+SELECT c.file, c.offset, c.size, c.key, c.tag, f.path, f.size, f.mtime, f.dev, f.ino
 FROM chunk c JOIN file f ON f.id = c.file WHERE c.id = ? ORDER BY c.file DESC LIMIT 8`)
 	return last, err
 }
@@ -169,15 +190,16 @@ func (d *database) places(ctx context.Context, id blobnet.ID) (found []place, er
 	defer rows.Close()
 	for rows.Next() {
 		var p place
-		var key, path []byte
+		var key, last, path []byte
 		var device, inode int64
 		st := &p.row.stamp
-		if err := rows.Scan(&p.file, &p.offset, &p.size, &key, &path, &st.size, &st.mtime, &device, &inode); err != nil {
+		if err := rows.Scan(&p.file, &p.offset, &p.size, &key, &last, &path, &st.size, &st.mtime, &device, &inode); err != nil {
 			return nil, err
 		}
 		if copy(p.key[:], key) != len(p.key) || p.size < 0 || p.size > codec.MaxChunkSize || p.offset < 0 {
 			continue // nobody of ours wrote that
 		}
+		copy(p.tag[:], last)
 		p.row.id, p.row.path, st.device, st.inode = p.file, string(path), uint64(device), uint64(inode)
 		found = append(found, p)
 	}

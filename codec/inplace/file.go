@@ -116,10 +116,11 @@ func (s *Store) overlay(id int64) (row, bool) {
 }
 
 // Add takes note that the chunk of ref, ref.Size bytes of plaintext, lies at
-// offset in the file. From now on it is served from there. That it can not be
+// offset in the file. blob is the sealed chunk, or nil if it is not at hand; it
+// is not kept. From now on it is served from there. That it can not be
 // written down is told in an Event and is no error: it is served all the same
 // until the process ends.
-func (f *File) Add(ctx context.Context, ref codec.Ref, offset uint64) {
+func (f *File) Add(ctx context.Context, ref codec.Ref, offset uint64, blob []byte) {
 	s := f.s
 	if ref.Size > codec.MaxChunkSize || offset > 1<<62 {
 		return // no chunk
@@ -131,7 +132,7 @@ func (f *File) Add(ctx context.Context, ref codec.Ref, offset uint64) {
 		return
 	}
 	s.pending.files[f.id] = g.row
-	s.pending.add(ref.ID, claim{f.id, int64(offset), int64(ref.Size), ref.Key})
+	s.pending.add(ref.ID, claim{f.id, int64(offset), int64(ref.Size), ref.Key, tagOf(blob)})
 	due := s.pending.rows() >= batchRows && s.writing == nil
 	s.mu.Unlock()
 	if due {

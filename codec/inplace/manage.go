@@ -34,7 +34,7 @@ func (s *Store) lies(ctx context.Context, id blobnet.ID, blob []byte) (bool, err
 	if err != nil || len(places) == 0 {
 		return false, err
 	}
-	have, err := s.fromFiles(ctx, id, nil)
+	have, err := s.fromFiles(ctx, id, nil, false)
 	if err != nil || have == nil {
 		return false, err
 	}
