@@ -32,7 +32,7 @@ type paced struct {
 }
 
 func newPaced(ctx context.Context, c net.Conn, lim *Limits, upload Limiter, peer string, hurry func() bool) *paced {
-	p := &paced{Conn: c, lim: lim, upload: upload, peer: peer, hurry: hurry, read: time.Now(), begun: time.Now()}
+	p := &paced{Conn: c, lim: lim, upload: upload, peer: peer, hurry: hurry, read: time.Now()}
 	p.ctx, p.cancel = context.WithCancel(ctx)
 	return p
 }
@@ -44,10 +44,12 @@ func (p *paced) start() {
 	p.begun, p.sent = time.Now(), 0
 }
 
-// progress returns how many bytes of the message have been sent.
-func (p *paced) progress() int {
+// end says that it has been written, or will not be, and returns how many bytes
+// were.
+func (p *paced) end() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.begun = time.Time{}
 	return p.sent
 }
 
@@ -78,7 +80,9 @@ func (p *paced) Write(b []byte) (n int, err error) {
 				return n, err
 			}
 			p.mu.Lock()
-			p.begun = p.begun.Add(time.Since(from))
+			if !p.begun.IsZero() {
+				p.begun = p.begun.Add(time.Since(from))
+			}
 			p.mu.Unlock()
 		}
 		p.mu.Lock()
@@ -88,7 +92,7 @@ func (p *paced) Write(b []byte) (n int, err error) {
 		if p.hurry != nil && p.hurry() {
 			rate *= 8
 		}
-		if sent > 0 && p.lim.slow(begun, sent, rate) {
+		if !begun.IsZero() && p.lim.slow(begun, sent, rate) {
 			return n, ErrStalled
 		}
 		p.Conn.SetWriteDeadline(time.Now().Add(p.lim.StallTimeout))

@@ -267,15 +267,14 @@ func (p *Peer) dialError(ctx context.Context, resp *http.Response, err error) er
 	if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {
 		return fmt.Errorf("%w: it answers HTTP %d where a WebSocket was asked for", ErrRefused, resp.StatusCode)
 	}
+	var u *url.Error
+	if !errors.As(err, &u) {
+		return fmt.Errorf("connecting: %w: no WebSocket", ErrRefused)
+	}
 	if ctx.Err() == context.DeadlineExceeded {
 		return fmt.Errorf("connecting: %w", ErrStalled)
 	}
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err // u itself tells the URL
-	} else {
-		return fmt.Errorf("connecting: %w: no WebSocket", ErrRefused)
-	}
+	err = u.Err // u itself tells the URL
 	return fmt.Errorf("connecting: %w", err)
 }
 

@@ -126,7 +126,7 @@ func (s *session) load(ctx context.Context, ready chan<- loaded) {
 // write greets, and then sends text ahead of blobs, until ctx ends or the peer
 // does not take what it asked for.
 func (s *session) write(ctx context.Context, ready <-chan loaded) error {
-	if err := s.send(websocket.MessageText, appendText(nil, message{kind: kindHandshake, peer: s.self, count: s.count(ctx)})); err != nil {
+	if _, err := s.send(websocket.MessageText, appendText(nil, message{kind: kindHandshake, peer: s.self, count: s.count(ctx)})); err != nil {
 		return err
 	}
 	for {
@@ -145,7 +145,7 @@ func (s *session) write(ctx context.Context, ready <-chan loaded) error {
 				return nil
 			}
 		}
-		if err := s.send(websocket.MessageText, text); err != nil {
+		if _, err := s.send(websocket.MessageText, text); err != nil {
 			return err
 		}
 	}
@@ -157,10 +157,10 @@ func (s *session) blob(l loaded) error {
 	s.sending.Store(true)
 	defer s.sending.Store(false)
 	s.done(l.req) // the peer may use the id again as soon as it has the blob
-	err := s.send(websocket.MessageBinary, *l.buf)
+	sent, err := s.send(websocket.MessageBinary, *l.buf)
 	n := len(*l.buf) - headSize
 	if err != nil {
-		n = min(n, max(0, s.raw.progress()-headSize))
+		n = min(n, max(0, sent-headSize))
 	}
 	s.mu.Lock()
 	s.touch()
@@ -169,17 +169,19 @@ func (s *session) blob(l loaded) error {
 	return err
 }
 
-// send writes one message, which is one frame.
-func (s *session) send(typ websocket.MessageType, b []byte) error {
+// send writes one message, which is one frame, and returns how many bytes were
+// taken.
+func (s *session) send(typ websocket.MessageType, b []byte) (int, error) {
 	s.raw.start()
 	err := s.ws.Write(context.Background(), typ, b) // bounded by raw
+	sent := s.raw.end()
 	switch {
 	case err == nil:
-		return nil
+		return sent, nil
 	case errors.Is(err, ErrStalled):
-		return fmt.Errorf("sending: %w", ErrStalled)
+		return sent, fmt.Errorf("sending: %w", ErrStalled)
 	}
-	return fmt.Errorf("sending: %w", ErrLost)
+	return sent, fmt.Errorf("sending: %w", ErrLost)
 }
 
 // count is blobCount: how many blobs are here, 0 if nobody knows.

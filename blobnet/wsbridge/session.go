@@ -158,7 +158,6 @@ func (s *session) interrupt(cause error) {
 	if ends(cause) {
 		limit := time.AfterFunc(closeTimeout, s.kill)
 		defer limit.Stop()
-		s.raw.start()
 		s.ws.Close(websocket.StatusGoingAway, "")
 	}
 	s.kill()
@@ -175,7 +174,6 @@ func (s *session) finish(err error) {
 		return
 	}
 	s.tell(Event{Kind: KindMisbehaviour, Peer: s.peer, PeerID: s.name(), Err: &MisbehaviourError{Peer: s.peer, Err: err}})
-	s.raw.start()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if s.ws.Write(ctx, websocket.MessageText, appendText(nil, message{kind: kindError, text: err.Error()})) == nil {

@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -279,7 +281,7 @@ func TestCancelledGetLeavesOthersAndDstAlone(t *testing.T) {
 func TestSecretsOfTheURLGoToTheNodeOnly(t *testing.T) {
 	s, _ := start(t, Config{Store: quiet([]byte("hello world"))})
 	inner, _ := url.Parse("http://" + s.Addr().String())
-	proxy := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	proxy := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if user, pass, _ := r.BasicAuth(); user != "me" || pass != "secret" || r.URL.Query().Get("token") != "hidden" || r.URL.Path != "/a" {
 			http.Error(w, "no", http.StatusUnauthorized)
 			return
@@ -287,6 +289,8 @@ func TestSecretsOfTheURLGoToTheNodeOnly(t *testing.T) {
 		r.URL.Path = "/"
 		httputil.NewSingleHostReverseProxy(inner).ServeHTTP(w, r)
 	}))
+	proxy.Config.ErrorLog = log.New(io.Discard, "", 0)
+	proxy.StartTLS()
 	defer proxy.Close()
 	host := strings.TrimPrefix(proxy.URL, "https://")
 	p, _ := peerOf(t, "wss://me:secret@"+host+"/a?token=hidden", PeerConfig{})
