@@ -62,7 +62,7 @@ func crash(t testing.TB, s *Store) {
 	s.closing = true
 	s.mu.Unlock()
 	s.ops.Wait()
-	if err := errors.Join((<-s.index).close(), s.lock.Unlock()); err != nil {
+	if err := errors.Join((<-s.index).close(), s.closeDisk(), s.lock.Unlock()); err != nil {
 		t.Fatal(err)
 	}
 }

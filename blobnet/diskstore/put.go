@@ -66,6 +66,9 @@ func (s *Store) put(ctx context.Context, id blobnet.ID, blob []byte) (turn try, 
 	if turn, err = s.admit(); err != nil {
 		return none, err
 	}
+	if err := s.keepUp(ctx); err != nil {
+		return none, err
+	}
 	if err := s.markUnclean(ctx); err != nil {
 		return turn, err
 	}

@@ -6,8 +6,8 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet"
 )
 
-// Work is put off until there is this much of it; then one goroutine of the
-// store's own does it, while Puts go on.
+// Work is put off until there is this much of it; then a goroutine of the
+// store's own does it, one for each kind, while Puts go on.
 const (
 	flushRows    = 1024    // rows that wait for the index
 	flushTouches = 16384   // use times that wait for the index
@@ -38,8 +38,8 @@ type queue struct {
 	last    int64              // the newest use time given out
 	gen     int64              // of blobs that are put now
 
-	running bool // the background worker is
-	holdOff int  // rows and blobs to wait for after the worker met an error
+	flushing, syncing bool // a worker of the store's own is
+	holdOff           int  // rows and blobs to wait for after a worker met an error
 }
 
 func (q *queue) init() { q.touched = make(map[blobnet.ID]use) }
@@ -68,13 +68,18 @@ func (s *Store) touch(id blobnet.ID, crc int64) {
 	}
 }
 
-// wake starts the worker if there is enough to do. Called with mu held, by a
+// wake starts workers for what there is enough of. Called with mu held, by a
 // call under way.
 func (s *Store) wake() {
-	if !s.queue.running && (s.flushDue() || s.syncDue()) {
-		s.queue.running = true
+	if !s.queue.flushing && s.flushDue() {
+		s.queue.flushing = true
 		s.ops.Add(1)
-		go s.work()
+		go s.work(&s.queue.flushing, s.flushDue, s.flushQueue)
+	}
+	if !s.queue.syncing && s.syncDue() {
+		s.queue.syncing = true
+		s.ops.Add(1)
+		go s.work(&s.queue.syncing, s.syncDue, s.sync)
 	}
 }
 
@@ -88,30 +93,45 @@ func (s *Store) syncDue() bool {
 
 // work does what is due and ends. After an error, which the next Sync or Close
 // will meet again and report, it leaves the work until there is notably more.
-func (s *Store) work() {
+func (s *Store) work(running *bool, due func() bool, do func(context.Context) error) {
 	defer s.ops.Done()
-	ctx := context.Background()
 	var err error
 	for {
 		s.mu.Lock()
-		flush, sync := s.flushDue(), s.syncDue()
 		if err != nil {
 			s.queue.holdOff = len(s.queue.rows) + len(s.queue.touched) + len(s.dirt.ids)
 		}
-		if err != nil || !flush && !sync {
-			s.queue.running = false
+		if err != nil || !due() {
+			*running = false
 			s.mu.Unlock()
 			return
 		}
 		s.mu.Unlock()
-		if flush {
-			idx := <-s.index
-			err = s.flush(ctx, idx, flushOptions{})
-			s.index <- idx
-		}
-		if sync && err == nil {
-			err = s.sync(ctx)
-		}
+		err = do(context.Background())
+	}
+}
+
+func (s *Store) flushQueue(ctx context.Context) error {
+	idx := <-s.index
+	defer func() { s.index <- idx }()
+	return s.flush(ctx, idx, flushOptions{})
+}
+
+// keepUp has a Put wait for the Sync under way when there is enough for the next
+// already: what a start after a crash has to read stays within twice the bound.
+func (s *Store) keepUp(ctx context.Context) error {
+	s.mu.Lock()
+	due := s.syncDue()
+	s.mu.Unlock()
+	if !due {
+		return nil
+	}
+	select {
+	case <-s.syncing:
+		s.syncing <- struct{}{}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

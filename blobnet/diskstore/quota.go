@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/anonymous-media-library/aml/blobnet"
 )
 
@@ -152,22 +154,52 @@ func (s *Store) remove(ctx context.Context, idx *index, victims []row) (freed in
 		return 0, err
 	}
 	behind := err != nil
-	gone := make([]row, 0, len(victims))
+	due := make([]row, 0, len(victims))
 	for _, v := range victims {
 		e, err := idx.find(v.id)
 		if err != nil {
-			return 0, errors.Join(err, s.erase(ctx, idx, gone))
+			return 0, err
 		}
 		if e.size < 0 && !behind || e.pins > 0 || v.used != 0 && e.used != v.used {
 			continue
 		}
-		if err := os.Remove(s.tree.blob(v.id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return 0, errors.Join(err, s.erase(ctx, idx, gone))
-		}
-		gone = append(gone, v)
-		freed += max(0, e.size)
+		v.size = max(0, e.size)
+		due = append(due, v)
 	}
-	return freed, s.erase(ctx, idx, gone)
+	gone, err := s.unlink(due)
+	for _, v := range gone {
+		freed += v.size
+	}
+	return freed, errors.Join(err, s.erase(ctx, idx, gone))
+}
+
+// unlinks is how many files are removed at a time: a removal waits for the disk.
+const unlinks = 8
+
+// unlink removes the files of blobs, and returns those that are gone.
+func (s *Store) unlink(due []row) ([]row, error) {
+	var group errgroup.Group
+	group.SetLimit(unlinks)
+	errs := make([]error, len(due))
+	for i := range due {
+		group.Go(func() error {
+			if err := os.Remove(s.tree.blob(due[i].id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				errs[i] = err
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // errs has them
+	gone := make([]row, 0, len(due))
+	var first error
+	for i, err := range errs {
+		if err == nil {
+			gone = append(gone, due[i])
+		} else if first == nil {
+			first = err
+		}
+	}
+	return gone, first
 }
 
 // erase takes blobs whose files are gone out of the index and the sums. Pins

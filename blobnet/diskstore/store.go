@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/internal/disk"
 	"github.com/anonymous-media-library/aml/internal/flock"
 )
 
@@ -72,8 +73,10 @@ type Store struct {
 	ops     sync.WaitGroup // calls under way, and the background worker
 	unclean atomic.Bool    // the marker of unfinished work is on disk
 
-	named leafSet              // leaf folders whose names are durable; owned with the turn to sync
-	fsync func(*os.File) error // (*os.File).Sync, but for tests
+	named    leafSet              // leaf folders whose names are durable; owned with the turn to sync
+	disk     *disk.Disk           // nil if the system cannot sync it as a whole
+	fsync    func(*os.File) error // (*os.File).Sync, but for tests
+	syncDisk func() error         // disk.Sync, but for tests; nil if the system cannot
 
 	sums  sums
 	sumOf *sql.Stmt // the index's CRC of an id; needs no turn
@@ -123,8 +126,11 @@ func Open(cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("opening blob store: %w", err)
 	}
 	s.lock = lock
+	if d, err := disk.Open(cfg.Dir); err == nil {
+		s.disk, s.syncDisk = d, d.Sync
+	}
 	if err := s.start(context.Background()); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening blob store %s: %w", cfg.Dir, err), lock.Unlock())
+		return nil, errors.Join(fmt.Errorf("opening blob store %s: %w", cfg.Dir, err), s.closeDisk(), lock.Unlock())
 	}
 	return s, nil
 }
@@ -195,10 +201,17 @@ func (s *Store) Close() error {
 	if err == nil && s.unclean.Load() {
 		err = s.removeMarker()
 	}
-	if err = errors.Join(err, s.lock.Unlock()); err != nil {
+	if err = errors.Join(err, s.closeDisk(), s.lock.Unlock()); err != nil {
 		return fmt.Errorf("closing blob store %s: %w", s.cfg.Dir, err)
 	}
 	return nil
+}
+
+func (s *Store) closeDisk() error {
+	if s.disk == nil {
+		return nil
+	}
+	return s.disk.Close()
 }
 
 // begin lets a call in; every begin that gives nil wants one s.ops.Done.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/storetest"
@@ -208,4 +210,74 @@ func TestSyncWhilePutsGoOn(t *testing.T) {
 		t.Errorf("the sums are %+v, the rows say %+v", before, idx.totals)
 	}
 	s.index <- idx
+}
+
+func TestManyBlobsAreSyncedWithTheirDiskAndOneByOneIfThatFails(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir()})
+	if s.syncDisk == nil {
+		t.Skip("this disk cannot be synced as a whole")
+	}
+	r := record(s)
+	syncs := 0
+	broken := errors.New("medium error")
+	for round, fails := range []error{nil, broken} {
+		s.syncDisk = func() error { syncs++; return fails }
+		for n := range manyBlobs {
+			put(t, s, round*manyBlobs+n, 8)
+		}
+		r.take()
+		must(t, s.Sync(t.Context()))
+		if syncs != round+1 {
+			t.Errorf("round %d: the disk was synced %d times in all", round, syncs)
+		}
+		want := 0
+		if fails != nil {
+			want = manyBlobs + leaves // their names were durable, their new content is not
+		}
+		if got := len(r.take()); got != want {
+			t.Errorf("round %d: %d files and folders were synced, want %d", round, got, want)
+		}
+	}
+	put(t, s, -1, 8)
+	must(t, s.Sync(t.Context()))
+	if syncs != 2 {
+		t.Error("a single blob has the whole disk synced")
+	}
+}
+
+func TestPutsWaitForASyncThatDoesNotKeepUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := Open(Config{Dir: t.TempDir()})
+		must(t, err)
+		release := make(chan struct{})
+		s.fsync = func(*os.File) error { <-release; return nil }
+		s.unclean.Store(true) // needs no marker
+		put(t, s, 0, 8)
+		synced := make(chan error)
+		go func() { synced <- s.Sync(context.Background()) }()
+		synctest.Wait()
+		s.mu.Lock()
+		s.dirt.bytes = syncBytes // as if that much had been put since
+		s.mu.Unlock()
+		id, blob := storetest.Blob(1, 8)
+		stored := make(chan error)
+		go func() { stored <- s.Put(context.Background(), id, blob) }()
+		synctest.Wait()
+		select {
+		case err := <-stored:
+			t.Errorf("Put did not wait (%v)", err)
+		default:
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		other, blob := storetest.Blob(2, 8)
+		if err := s.Put(ctx, other, blob); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Put gives %v, want the end of its context", err)
+		}
+		close(release)
+		must(t, <-synced)
+		must(t, <-stored)
+		s.unclean.Store(false)
+		closeStore(t, s)
+	})
 }
