@@ -9,15 +9,10 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// maxGuesses bounds the static and LAN peers that one Find yields where there
-// is a DHT: they may have nothing, and must not crowd out those that
-// said they have it.
-const maxGuesses = MaxFound / 2
-
 // Find yields peers that may have what key stands for: the static ones first,
 // then those of the local network, connected ones before others, and then
 // those recorded in the DHT, as they are found. No peer comes twice, the
-// host itself never; at most MaxFound come. Each has addresses that may be
+// host itself never; at most Config.MaxPeers come. Each has addresses that may be
 // dialled, or is connected.
 //
 // It ends when the look-up does, after Config.FindTime, or with ctx; there is
@@ -31,7 +26,7 @@ func (t *Tracker) Find(ctx context.Context, key Key) iter.Seq[peer.AddrInfo] {
 		seen := map[peer.ID]bool{t.cfg.Host.ID(): true}
 		more := func(p peer.AddrInfo) bool {
 			seen[p.ID] = true
-			return yield(p) && len(seen) <= MaxFound
+			return yield(p) && len(seen) <= t.cfg.MaxPeers
 		}
 		for _, p := range t.guesses() {
 			if !seen[p.ID] && !more(p) {
@@ -83,8 +78,9 @@ func (t *Tracker) guesses() []peer.AddrInfo {
 		slices.SortStableFunc(list, func(a, b peer.AddrInfo) int { return t.distance(a) - t.distance(b) })
 	}
 	out := append(static, lan...)
-	if t.cfg.DHT && len(out) > maxGuesses {
-		out = out[:maxGuesses]
+	// They may have nothing, and must not crowd out those that said they do.
+	if most := max(1, t.cfg.MaxPeers/2); t.cfg.DHT && len(out) > most {
+		out = out[:most]
 	}
 	return out
 }

@@ -16,18 +16,17 @@ import (
 
 // What strangers can make this node remember. A record takes some 400 bytes.
 const (
-	maxRecords       = 50_000
-	maxRecordsOfPeer = 10_000
+	maxRecords       = 100_000
+	maxRecordsOfPeer = 20_000
 	maxRecordsForKey = 512
 )
-
-// errRecordQuota: a peer announces more than this node remembers of one peer.
-var errRecordQuota = errors.New("too many records of one peer")
 
 // recordStore holds the provider records that kad-dht keeps for others, and
 // this node's own. It is a datastore with limits, as kad-dht knows none: at the
 // limit for everything, or for a key, the record refreshed longest ago goes;
-// at that of a peer its new ones are refused. Own records are never dropped.
+// at that of a peer its new ones are ignored, without an error: kad-dht would
+// break off the stream, and with it the records after. Own records are never
+// dropped.
 //
 // It is kept in memory only: records come again within SparseInterval or
 // Interval, and are wrong after a long absence anyway.
@@ -88,7 +87,7 @@ func (s *recordStore) Put(_ context.Context, path ds.Key, value []byte) error {
 		return nil
 	}
 	if s.ofPeer[peer] >= maxRecordsOfPeer {
-		return errRecordQuota
+		return nil
 	}
 	if len(s.byKey[key]) >= maxRecordsForKey {
 		s.drop(s.oldestFor(key))

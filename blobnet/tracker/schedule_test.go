@@ -43,6 +43,12 @@ func (s *stepper) waits(want time.Duration) {
 	}
 }
 
+// done ends a job of one key.
+func (s *stepper) done(now time.Time, key Key, copies int) {
+	s.schedule.done(now, key, copies, 0)
+	s.end(key)
+}
+
 func (s *stepper) passes(d time.Duration) { s.now = s.now.Add(d) }
 
 func TestKeyIsAnnouncedAtOnceThenByInterval(t *testing.T) {
@@ -77,18 +83,111 @@ func TestNothingIsAnnouncedBeforeThereArePeersAndAllOfItThen(t *testing.T) {
 	s.takes(testKey(2))
 }
 
-func TestNoMoreThanParallelKeysAreAnnouncedAtOnce(t *testing.T) {
+func TestJobsAreBoundedAndSomeAreKeptForNewKeys(t *testing.T) {
 	s := newStepper(t)
 	s.setOnline(true)
-	for i := range 3 {
+	for i := range 6 {
 		s.add(s.now.Add(time.Duration(i)), testKey(i))
 	}
 	s.passes(time.Second)
 	s.takes(testKey(0))
 	s.takes(testKey(1))
+	s.takes(testKey(5)) // the newest first
+	s.takes(testKey(4))
 	s.waits(0)
 	s.done(s.now, testKey(1), 1)
-	s.takes(testKey(2))
+	s.takes(testKey(3))
+	s.waits(0)
+
+	// Keys to be announced again, even if late, leave these jobs alone.
+	s = newStepper(t)
+	s.setOnline(true)
+	for i := range 5 {
+		s.add(s.now, testKey(i))
+	}
+	for range 5 {
+		k, ok, _ := s.next(s.now)
+		if !ok {
+			t.Fatal("no key")
+		}
+		s.done(s.now, k, 1)
+	}
+	s.passes(time.Hour)
+	for range 2 {
+		if _, ok, _ := s.next(s.now); !ok {
+			t.Fatal("no key")
+		}
+	}
+	s.waits(0)
+	s.add(s.now, testKey(9))
+	s.takes(testKey(9))
+}
+
+func TestJobTakesAlongWhatIsDueSoonNearby(t *testing.T) {
+	s := newStepper(t)
+	s.setOnline(true)
+	all := map[Key]bool{}
+	for i := range 1000 {
+		s.add(s.now, testKey(i))
+		all[testKey(i)] = true
+	}
+	seed, _, _ := s.next(s.now)
+	for _, bits := range []int{13, 5, 1} {
+		for _, k := range s.claim(s.now, seed, bits) {
+			if !all[k] || k == seed || seed.point().shared(k.point()) < bits {
+				t.Fatalf("%d bits: %s", bits, k)
+			}
+			delete(all, k)
+			s.schedule.done(s.now, k, replicas, 0)
+		}
+	}
+	for k := range all {
+		if k != seed && seed.point().shared(k.point()) >= 1 {
+			t.Fatalf("%s was left out", k)
+		}
+	}
+	s.done(s.now, seed, replicas)
+	s.passes(s.interval * 8 / 10)
+	if keys := s.claim(s.now, seed, 1); len(keys) != 0 {
+		t.Fatalf("%d keys much too early", len(keys))
+	}
+	s.passes(s.interval / 10)
+	if keys := s.claim(s.now, seed, 1); len(keys)+len(all) != 1001 {
+		t.Fatalf("%d keys, want all but those %d that were never announced", len(keys), len(all)-1)
+	}
+}
+
+func TestPlacesOfKeysAreFoundByTheirBits(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var b places
+		items := map[*item]bool{}
+		for i := range rapid.IntRange(0, 50).Draw(t, "n") {
+			it := &item{key: testKey(i), point: testKey(i).point()}
+			b.add(it)
+			items[it] = true
+		}
+		for it := range items {
+			if rapid.Bool().Draw(t, "remove") {
+				b.remove(it)
+				delete(items, it)
+			}
+		}
+		p, n := testKey(rapid.IntRange(0, 50).Draw(t, "key")).point(), rapid.IntRange(0, 256).Draw(t, "bits")
+		want := 0
+		for it := range items {
+			if p.shared(it.point) >= n {
+				want++
+			}
+		}
+		for it := range b.near(p, n) {
+			if want--; !items[it] || p.shared(it.point) < n {
+				t.Fatalf("%s is not there", it.key)
+			}
+		}
+		if want != 0 {
+			t.Fatalf("%d left out", want)
+		}
+	})
 }
 
 func TestFailuresAreRetriedWithGrowingPausesAndAtOnceWhenSomebodyComes(t *testing.T) {
@@ -211,8 +310,8 @@ func TestRemovedKeyIsNotAnnounced(t *testing.T) {
 	s.remove(testKey(2)) // while running
 	s.done(s.now, testKey(2), 1)
 	s.waits(0)
-	if keys, _, _ := s.counts(s.now); keys != 0 || len(s.items) != 0 {
-		t.Fatalf("%d keys left", keys)
+	if n := s.counts(s.now); n.keys != 0 || len(s.items) != 0 {
+		t.Fatalf("%d keys left", n.keys)
 	}
 }
 
@@ -235,17 +334,17 @@ func TestFallingBehindIsCounted(t *testing.T) {
 	}
 	s.takes(testKey(0))
 	s.passes(lateAfter - 1)
-	if _, _, late := s.counts(s.now); late != 0 {
-		t.Fatalf("%d late too early", late)
+	if n := s.counts(s.now); n.late != 0 {
+		t.Fatalf("%d late too early", n.late)
 	}
 	s.passes(1)
-	keys, unheard, late := s.counts(s.now)
-	if keys != 5 || unheard != 5 || late != 4 {
-		t.Fatalf("%d keys, %d unheard, %d late", keys, unheard, late)
+	// What is being announced for an hour is late, too.
+	if n := s.counts(s.now); n.keys != 5 || n.unheard != 5 || n.late != 5 || n.due != 5 {
+		t.Fatalf("%+v", n)
 	}
 	s.setOnline(false) // then it is not our fault
-	if _, _, late := s.counts(s.now); late != 0 {
-		t.Fatalf("%d late without peers", late)
+	if n := s.counts(s.now); n.late != 0 {
+		t.Fatalf("%d late without peers", n.late)
 	}
 }
 
@@ -267,6 +366,7 @@ func TestScheduleKeepsItsPromisesInAnyOrder(t *testing.T) {
 		s := newSchedule(time.Hour, time.Minute, 3)
 		now := time.Unix(1e9, 0)
 		wanted, running := map[Key]bool{}, map[Key]bool{}
+		jobs := 0
 		key := rapid.Map(rapid.IntRange(0, 5), testKey)
 		t.Repeat(map[string]func(*rapid.T){
 			"add":    func(t *rapid.T) { k := key.Draw(t, "key"); s.add(now, k); wanted[k] = true },
@@ -279,21 +379,31 @@ func TestScheduleKeepsItsPromisesInAnyOrder(t *testing.T) {
 				if !ok {
 					return
 				}
-				if running[k] || !wanted[k] || !s.isOnline {
-					t.Fatalf("%s handed out: running %v, wanted %v, online %v", k, running[k], wanted[k], s.isOnline)
+				jobs++
+				for _, k := range append(s.claim(now, k, rapid.IntRange(0, 8).Draw(t, "bits")), k) {
+					if running[k] || !wanted[k] || !s.isOnline {
+						t.Fatalf("%s handed out: running %v, wanted %v, online %v", k, running[k], wanted[k], s.isOnline)
+					}
+					running[k] = true
 				}
-				running[k] = true
 			},
 			"done": func(t *rapid.T) {
 				for k := range running {
-					s.done(now, k, rapid.IntRange(0, replicas).Draw(t, "copies"))
+					s.done(now, k, rapid.IntRange(0, replicas).Draw(t, "copies"), rapid.Float64Range(0, 0.999).Draw(t, "jitter"))
 					delete(running, k)
 					return
 				}
 			},
+			"end": func(t *rapid.T) {
+				if jobs > 0 {
+					jobs--
+					s.end(Key{})
+				}
+			},
+			"slept": func(t *rapid.T) { s.slept(now, time.Duration(rapid.Int64Range(0, int64(100*time.Hour)).Draw(t, "d"))) },
 			"": func(t *rapid.T) {
-				if len(running) > 3 || s.running != len(running) {
-					t.Fatalf("%d running, the schedule says %d", len(running), s.running)
+				if jobs > 6 || s.jobs != jobs {
+					t.Fatalf("%d jobs, the schedule says %d", jobs, s.jobs)
 				}
 				for k := range wanted {
 					it := s.items[k]
@@ -315,7 +425,10 @@ func TestScheduleKeepsItsPromisesInAnyOrder(t *testing.T) {
 			},
 		})
 		for k := range running {
-			s.done(now, k, replicas)
+			s.done(now, k, replicas, 0)
+		}
+		for range jobs {
+			s.end(Key{})
 		}
 		s.setOnline(true)
 		now = now.Add(2 * time.Hour)
@@ -329,7 +442,8 @@ func TestScheduleKeepsItsPromisesInAnyOrder(t *testing.T) {
 				break
 			}
 			delete(left, k)
-			s.done(now, k, replicas)
+			s.done(now, k, replicas, 0)
+			s.end(k)
 		}
 		if len(left) > 0 {
 			t.Fatalf("%d keys were forgotten", len(left))

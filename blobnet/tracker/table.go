@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +23,9 @@ import (
 const (
 	askTime  = 8 * time.Second // one request to one peer
 	peerWait = 3 * time.Second // that a look-up waits for the first peer to ask
+
+	// maxNear bounds the static and LAN peers that are told of everything.
+	maxNear = 16
 )
 
 // table is this node's part of the DHT, and the asking of others.
@@ -35,19 +39,23 @@ type table struct {
 	dht      *dht.IpfsDHT
 	ask      *pb.ProtocolMessenger
 	records  *recordStore
-	patience time.Duration // peerWait
+	patience time.Duration    // peerWait
+	maxFound int              // Config.MaxPeers
+	near     func() []peer.ID // static and LAN peers; see nearMembers
 
 	mu      sync.Mutex
 	members map[peer.ID]struct{} // guarded by mu: connected peers that take part
 	any     chan struct{}        // guarded by mu: closed while there are members
 }
 
-func newTable(cfg Config, patience time.Duration) (*table, error) {
+func newTable(cfg Config, patience time.Duration, near func() []peer.ID) (*table, error) {
 	t := &table{
 		host:     cfg.Host,
 		protocol: cfg.Prefix + "/kad/1.0.0",
 		records:  newRecordStore(cfg.Host.ID()),
 		patience: patience,
+		maxFound: cfg.MaxPeers,
+		near:     near,
 		members:  make(map[peer.ID]struct{}),
 		any:      make(chan struct{}),
 	}
@@ -166,6 +174,40 @@ func (t *table) few() []peer.ID {
 	return out
 }
 
+// nearMembers returns the static and LAN peers that are members. They are told
+// of every key, wherever it belongs, and asked for every key: whoever shares
+// such a peer with this node finds what it has without a look-up.
+func (t *table) nearMembers() []peer.ID {
+	candidates := t.near()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := candidates[:0]
+	for _, p := range candidates {
+		if _, ok := t.members[p]; ok && len(out) < maxNear && !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// crowded reports whether there are more members than a record has copies.
+func (t *table) crowded() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.members) > replicas
+}
+
+// direct returns the members that are asked without a look-up.
+func (t *table) direct() []peer.ID {
+	out := t.few()
+	for _, p := range t.nearMembers() {
+		if !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 func (t *table) size() (members, table int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -197,43 +239,6 @@ func (t *table) keep(ctx context.Context, key Key) {
 // forget takes back keep.
 func (t *table) forget(key Key) { t.records.forget(key) }
 
-// provide stores key's record with the peers closest to it, and returns with
-// how many.
-func (t *table) provide(ctx context.Context, key Key) int {
-	t.keep(ctx, key)
-	self := peer.AddrInfo{ID: t.host.ID(), Addrs: t.dht.FilteredAddrs()}
-	if len(self.Addrs) == 0 {
-		return 0 // nobody could come
-	}
-	targets := make(map[peer.ID]struct{})
-	for _, p := range t.few() {
-		targets[p] = struct{}{}
-	}
-	// Whom it found until an error is good enough; none is no error here.
-	closest, _ := t.dht.GetClosestPeers(ctx, string(key.multihash()))
-	for _, p := range closest {
-		targets[p] = struct{}{}
-	}
-	var (
-		wg     sync.WaitGroup
-		mu     sync.Mutex
-		copies int // guarded by mu
-	)
-	for p := range targets {
-		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, askTime)
-			defer cancel()
-			if t.ask.PutProviderAddrs(ctx, p, key.multihash(), self) == nil {
-				mu.Lock()
-				copies++
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	return copies
-}
-
 // find sends the peers that are recorded to have key, with repetitions, and
 // with whatever addresses were told, until the look-up is over or ctx ends; it
 // returns once nothing of it runs.
@@ -248,7 +253,7 @@ func (t *table) find(ctx context.Context, key Key, found chan<- peer.AddrInfo) {
 	}
 	t.wait(ctx)
 	var wg sync.WaitGroup
-	for _, p := range t.few() {
+	for _, p := range t.direct() {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, askTime)
 			defer cancel()
@@ -257,7 +262,7 @@ func (t *table) find(ctx context.Context, key Key, found chan<- peer.AddrInfo) {
 				return
 			}
 			for i, provider := range providers {
-				if i == MaxFound || !send(*provider) {
+				if i == t.maxFound || !send(*provider) {
 					return
 				}
 			}
@@ -266,7 +271,7 @@ func (t *table) find(ctx context.Context, key Key, found chan<- peer.AddrInfo) {
 	wg.Go(func() {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		providers := t.dht.FindProvidersAsync(ctx, key.cid(), 2*MaxFound)
+		providers := t.dht.FindProvidersAsync(ctx, key.cid(), 2*t.maxFound)
 		for p := range providers {
 			if !send(p) {
 				cancel() // and drain, which ends the look-up

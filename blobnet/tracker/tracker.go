@@ -32,7 +32,7 @@ import (
 const (
 	MaxKeys   = 1 << 20 // announced keys
 	MaxStatic = 1024    // static peers
-	MaxFound  = 50      // peers that one Find yields
+	MaxFound  = 50      // peers that one Find yields, unless Config says otherwise
 )
 
 var (
@@ -71,14 +71,19 @@ type Config struct {
 	Interval time.Duration
 
 	// SparseInterval is the same for a key that is stored on fewer, because
-	// the network is small: each of them matters. If zero, 15 minutes.
+	// the network is small: each of them matters. It is also how often static
+	// and LAN peers are told of every key. If zero, 15 minutes.
 	SparseInterval time.Duration
 
-	// Parallel bounds the keys announced at once. If zero, 8.
+	// Parallel bounds the regions of keys announced at once; up to as many
+	// more are for keys that were never announced. If zero, 8.
 	Parallel int
 
 	// FindTime bounds one Find. If zero, 10 seconds.
 	FindTime time.Duration
+
+	// MaxPeers bounds the peers that one Find yields. If zero, MaxFound.
+	MaxPeers int
 
 	// Dialable says whether an address that some peer told of may be used.
 	// If nil, every one may.
@@ -93,7 +98,7 @@ func (c *Config) validate() error {
 	if c.Host == nil {
 		return errors.New("tracker: no host")
 	}
-	if c.Interval < 0 || c.SparseInterval < 0 || c.FindTime < 0 || c.Parallel < 0 {
+	if c.Interval < 0 || c.SparseInterval < 0 || c.FindTime < 0 || c.Parallel < 0 || c.MaxPeers < 0 {
 		return errors.New("tracker: negative interval or limit")
 	}
 	if c.Prefix == "" {
@@ -113,6 +118,9 @@ func (c *Config) validate() error {
 	}
 	if c.FindTime == 0 {
 		c.FindTime = 10 * time.Second
+	}
+	if c.MaxPeers == 0 {
+		c.MaxPeers = MaxFound
 	}
 	if c.Dialable == nil {
 		c.Dialable = func(ma.Multiaddr) bool { return true }
@@ -173,7 +181,7 @@ func (t *Tracker) Run(ctx context.Context) error {
 
 	g, gctx := errgroup.WithContext(ctx) // ctx itself says whether Run was to end
 	if t.cfg.DHT {
-		table, err := newTable(t.cfg, t.patience)
+		table, err := newTable(t.cfg, t.patience, t.near)
 		if err != nil {
 			return fmt.Errorf("starting the DHT: %w", err)
 		}
@@ -181,7 +189,8 @@ func (t *Tracker) Run(ctx context.Context) error {
 		t.setTable(table)
 		defer t.setTable(nil)
 		g.Go(func() error { return table.run(gctx, t.keys.online, t.keys.joined) })
-		g.Go(func() error { return t.keys.run(gctx, table.provide) })
+		g.Go(func() error { return t.keys.run(gctx, table) })
+		g.Go(func() error { return t.tellNear(gctx, table) })
 	}
 	readyOnce()
 	g.Go(func() error { return t.static.run(gctx) })
@@ -232,38 +241,6 @@ func (t *Tracker) Announced(key Key) (last time.Time, copies int) { return t.key
 // ones, of which the newest 32 are kept. The host's own id is left out. Over
 // MaxStatic gives ErrTooMany.
 func (t *Tracker) AddStatic(peers ...peer.AddrInfo) error { return t.static.add(peers...) }
-
-// Status is what a Tracker is doing.
-type Status struct {
-	Keys      int // announced, or waiting to be
-	Unheard   int // of these, never stored with another peer so far
-	Late      int // of these, an hour or more behind their time
-	DHTPeers  int // connected peers that take part in the DHT
-	TableSize int // peers in our routing table
-	LANPeers  int // found on the local network
-	Static    []StaticPeer
-}
-
-// StaticPeer is one peer to stay connected to.
-type StaticPeer struct {
-	Peer      peer.AddrInfo
-	Connected bool
-	Err       error // why the last attempt failed; nil once connected
-}
-
-// Status returns a snapshot.
-func (t *Tracker) Status() Status {
-	var s Status
-	s.Keys, s.Unheard, s.Late = t.keys.counts()
-	s.Static = t.static.status()
-	if t.lan != nil {
-		s.LANPeers = len(t.lan.list())
-	}
-	if table := t.getTable(); table != nil {
-		s.DHTPeers, s.TableSize = table.size()
-	}
-	return s
-}
 
 func (t *Tracker) setTable(table *table) {
 	t.mu.Lock()
