@@ -59,7 +59,7 @@ type Config struct {
 
 	// Erasure computes parity blobs, which are put like the others; if nil,
 	// there are none. With it Encode holds, beside its chunks, the parity of
-	// at most 4 + Workers/k stripes of k: Coding().Parity blobs each.
+	// at most 4 + (Workers+4)/k stripes of k: Coding().Parity blobs each.
 	Erasure Eraser
 
 	// Rand gives the keys; if nil, crypto/rand. It is read by one goroutine

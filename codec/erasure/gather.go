@@ -3,6 +3,7 @@ package erasure
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/codec"
@@ -10,10 +11,11 @@ import (
 
 // gather gets as many blobs of s from src as are needed to make all others,
 // those at the places in lost left out. It asks for extra more than needed at
-// first, for another whenever one fails, and cancels the rest once it has
-// enough; it returns when all have ended. The error is a *LostError if there are
+// first, for another whenever one fails or nothing came for as long as slow (if
+// that is not 0), and cancels the rest once it has enough; it returns when all
+// have ended. The error is a *LostError if there are
 // too few.
-func gather(ctx context.Context, src blobnet.Source, s codec.Stripe, lost map[int]bool, extra int) ([][]byte, error) {
+func gather(ctx context.Context, src blobnet.Source, s codec.Stripe, lost map[int]bool, extra int, slow time.Duration) ([][]byte, error) {
 	parent := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -30,6 +32,12 @@ func gather(ctx context.Context, src blobnet.Source, s codec.Stripe, lost map[in
 		err   error
 	}
 	answers := make(chan answer)
+	var late <-chan time.Time // nil if slow is 0
+	if slow > 0 {
+		timer := time.NewTicker(slow)
+		defer timer.Stop()
+		late = timer.C
+	}
 	running, have, need := 0, 0, len(s.Data)
 	shards := make([][]byte, len(all))
 	var cause error
@@ -49,7 +57,13 @@ func gather(ctx context.Context, src blobnet.Source, s codec.Stripe, lost map[in
 		if running == 0 {
 			break
 		}
-		a := <-answers
+		var a answer
+		select {
+		case a = <-answers:
+		case <-late:
+			extra++
+			continue
+		}
 		running--
 		if a.err == nil {
 			shards[a.place] = a.blob

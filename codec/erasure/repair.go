@@ -183,7 +183,7 @@ func (r *repair) stripe(ctx context.Context, s codec.Stripe) error {
 	if r.Source != nil {
 		skip = nil // another source may have them
 	}
-	shards, err := gather(ctx, r.from, s, skip, 0)
+	shards, err := gather(ctx, r.from, s, skip, 0, 0)
 	if err == nil {
 		var blobs map[int][]byte
 		if blobs, err = solve(s, shards, places); err == nil {

@@ -20,7 +20,8 @@ type Config struct {
 	// File is whose blobs are rebuilt. If it has no parity, nothing is.
 	File codec.File
 	// Slow is how long Source may take for a blob before it is rebuilt from
-	// others at the same time, the faster winning. If zero, for ever.
+	// others at the same time, the faster winning, and how long those may take
+	// before one more of them is asked for. If zero, for ever.
 	Slow time.Duration
 	// Extra is how many blobs of a stripe are asked for beyond those that are
 	// needed, so that a slow one does not matter. If zero, 2; if negative,
@@ -177,7 +178,7 @@ func (s *Source) rebuild(ctx context.Context, id blobnet.ID, why error) ([]byte,
 
 // one makes the blob at a place of a stripe.
 func (s *Source) one(ctx context.Context, stripe codec.Stripe, place int) ([]byte, error) {
-	shards, err := gather(ctx, s.cfg.Source, stripe, map[int]bool{place: true}, s.cfg.Extra)
+	shards, err := gather(ctx, s.cfg.Source, stripe, map[int]bool{place: true}, s.cfg.Extra, s.cfg.Slow)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"strings"
@@ -17,7 +18,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/blobnet/memstore"
 	"github.com/anonymous-media-library/aml/codec"
+	"github.com/anonymous-media-library/aml/codec/erasure"
 	"github.com/anonymous-media-library/aml/codec/stream"
 )
 
@@ -378,5 +381,36 @@ func TestAHostileFileIsRefused(t *testing.T) {
 	f.Root.Size++
 	if _, err := open(t, stream.Config{Source: src}, f).Read(make([]byte, 1)); !errors.Is(err, codec.ErrIndex) {
 		t.Errorf("an index of another size: %v", err)
+	}
+}
+
+func TestLostBlobsOfACodedFileAreReadOutOfTheirStripe(t *testing.T) {
+	code, err := erasure.New(codec.Coding{Data: 4, Parity: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := make([]byte, 3<<20+5)
+	rand.NewChaCha8([32]byte{7}).Read(plain)
+	store := memstore.New(memstore.Config{})
+	f, err := codec.Encode(t.Context(), bytes.NewReader(plain), store, codec.Config{ChunkSize: 128 << 10, Erasure: code})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for s, err := range codec.Stripes(t.Context(), store, f) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Delete(t.Context(), s.Data[0].ID, s.Parity[1].ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rebuild, err := erasure.NewSource(erasure.Config{Source: store, File: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := &source{Source: store, twice: make(map[part]bool)}
+	got, err := io.ReadAll(open(t, stream.Config{Source: src, Rebuild: rebuild}, f))
+	if err != nil || !bytes.Equal(got, plain) {
+		t.Errorf("%d bytes: %v", len(got), err)
 	}
 }
