@@ -245,7 +245,7 @@ func FuzzVerify(f *testing.F) {
 	tree := blake3.Sum256(blob)
 	f.Fuzz(func(t *testing.T, proof []byte, size, offset, length int) {
 		n := ProofSize(size, offset, length)
-		if n > blobnet.MaxBlobSize+16<<10+512 {
+		if n > blobnet.MaxBlobSize+8200 {
 			t.Fatalf("a proof of %d bytes", n)
 		}
 		r := blobnet.Range{Tree: tree, Size: size, Offset: offset, Length: length}

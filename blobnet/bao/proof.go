@@ -35,7 +35,7 @@ func check(size, offset, length int) error {
 
 // ProofSize is the number of bytes of a proof of that range, which is the same
 // for all blobs of size bytes; 0 if such a range there cannot be. No proof is
-// longer than a blob by more than 16.6 KiB.
+// longer than the largest blob by more than 8,200 bytes.
 func ProofSize(size, offset, length int) int {
 	if check(size, offset, length) != nil {
 		return 0

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -20,6 +21,12 @@ type Config struct {
 	// OnEvent, if not nil, is told what happens. It is called from the
 	// transferring goroutines, several at once, and must return at once.
 	OnEvent func(Event)
+	// Upload, if not nil, bounds the rate at which blobs are sent.
+	Upload Limiter
+	// OnTraffic, if not nil, is told which bytes were moved: once per blob,
+	// not per frame, from the transferring goroutines, several at once. It must
+	// return at once. peer is the remote peer's id as text.
+	OnTraffic func(peer string, received, sent Counts)
 
 	// Streams is how many streams a Peer opens to share among its requests.
 	// If zero, 2.
@@ -28,9 +35,10 @@ type Config struct {
 	// something, and how long its part of opening a stream may take. If
 	// zero, 15 seconds.
 	StallTimeout time.Duration
-	// LeastRate is how many bytes of a blob per second a peer has to send, or
-	// to take, once StallTimeout has passed since the blob's first; twice as
-	// many to take while others wait for the memory. If zero, 8 KiB.
+	// LeastRate is how many bytes of a blob per second a peer has to take, once
+	// StallTimeout has passed since the blob's first; twice as many while others
+	// wait for the memory. It has to send an eighth of it, since its uplink may
+	// be shared or limited. Time spent in Upload does not count. If zero, 8 KiB.
 	LeastRate int
 	// IdleTimeout is how long a stream without requests stays open. If zero,
 	// 1 minute. The serving side waits twice as long.
@@ -94,13 +102,32 @@ func setInt(p *int, to int) {
 	}
 }
 
+// Limiter bounds the rate at which this node sends.
+//
+// Wait returns nil when n bytes, at most 64 KiB, may be sent to the peer of that
+// name, and has counted them; or it returns ctx's error when ctx ends first, and
+// has counted nothing. It is called before each frame with bytes of a blob, and
+// with every frame for itself; a Wait that was given up is called again. Small
+// frames are not limited. It may be called from many goroutines at once.
+type Limiter interface {
+	Wait(ctx context.Context, peer string, n int) error
+}
+
+// Counts are bytes that went one way, as frames. Each byte is counted once.
+type Counts struct {
+	Useful    int64 // of blobs or parts that came, or went, whole and right
+	Duplicate int64 // received for a Get that had been cancelled, as when another peer was sooner
+	Wasted    int64 // of blobs that were wrong, too slow or broken off
+	Overhead  int64 // heads of frames, small frames, what proofs have beside the data
+}
+
 // Kind is what an Event tells of.
 type Kind uint8
 
 // The kinds of events.
 const (
-	KindUpload       Kind = iota + 1 // a blob, or with Err a part of it, was sent to Peer: ID, Bytes
-	KindDownload                     // a blob came from Peer and is the right one: ID, Bytes
+	KindUpload       Kind = iota + 1 // what Peer asked for of a blob, or with Err a part of it, was sent: ID, Bytes
+	KindDownload                     // a blob, or a range of it, came from Peer and is right: ID, Bytes
 	KindPeer                         // a first stream to or from Peer was opened
 	KindHave                         // Peer says, unasked, that it has IDs
 	KindMisbehaviour                 // Peer did what no honest peer does: Err, and ID if it was about one blob
@@ -128,6 +155,6 @@ type Event struct {
 	Peer  peer.ID
 	ID    blobnet.ID
 	IDs   []blobnet.ID // KindHave; the receiver's to keep
-	Bytes int64        // bytes of the blob that were moved
+	Bytes int64        // bytes of the blob, or of the proof, that were moved
 	Err   error
 }

@@ -25,7 +25,13 @@ var (
 	// again opens another one.
 	ErrLost = errors.New("stream to peer was lost")
 
-	// ErrRefused: the peer answered with an ERROR.
+	// ErrProof: what came is not a proof of the range that was asked for. It
+	// wraps blobnet.ErrCorrupt, but is no misbehaviour: the peer lies, or who
+	// gave the hash or the size did. The whole blob tells which.
+	ErrProof = fmt.Errorf("proof does not fit: %w", blobnet.ErrCorrupt)
+
+	// ErrRefused: the peer answered with an ERROR. It comes with
+	// errors.ErrUnsupported where the peer does not know such requests.
 	ErrRefused = errors.New("peer refused the request")
 )
 
@@ -59,5 +65,5 @@ func (e *BusyError) Unwrap() error { return blobnet.ErrBusy }
 func (e *BusyError) RetryAfter() time.Duration { return e.After }
 
 func misbehaved(err error) bool {
-	return errors.Is(err, ErrProtocol) || errors.Is(err, blobnet.ErrCorrupt)
+	return errors.Is(err, ErrProtocol) || errors.Is(err, blobnet.ErrCorrupt) && !errors.Is(err, ErrProof)
 }

@@ -16,6 +16,8 @@ type Exchange struct {
 	ctx     context.Context // ends when the exchange is closed
 	stop    context.CancelFunc
 	running sync.WaitGroup // every goroutine of every stream
+	proving chan struct{}  // holds a token for each proof that is being made
+	proofs  sync.Pool      // of *[]byte: proofs that were asked for, as they come
 
 	mu      sync.Mutex // guards what follows; never held across I/O
 	closed  bool
@@ -26,6 +28,10 @@ type Exchange struct {
 	leaving int                   // streams that were made to leave and have not ended
 }
 
+// maxProving is how many proofs are made at once: each has a whole blob in memory
+// beside what was borrowed, and a processor at work.
+const maxProving = 4
+
 // New returns an Exchange that does not serve yet, but whose Peers work. Close
 // it, or let its Run end, to end every stream.
 func New(cfg Config) (*Exchange, error) {
@@ -35,10 +41,12 @@ func New(cfg Config) (*Exchange, error) {
 	e := &Exchange{
 		cfg:     cfg,
 		buffers: newBuffers(cfg.MaxMemory),
+		proving: make(chan struct{}, maxProving),
 		clients: make(map[peer.ID]*client),
 		served:  make(map[peer.ID]*served),
 		streams: make(map[*session]struct{}),
 	}
+	e.proofs.New = func() any { return new([]byte) }
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	return e, nil
 }

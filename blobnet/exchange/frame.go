@@ -62,11 +62,24 @@ const (
 // records.
 const sendPayload = 64<<10 - 12 - responseHead
 
+// featureRanges is the bit of a handshake that says: this peer answers a REQUEST
+// with flagProof.
+const featureRanges uint32 = 1 << 0
+
+// flagProof in a REQUEST asks for a proof of the range that it names, and in a
+// RESPONSE says that the data is of such a proof.
+const flagProof uint8 = 1 << 0
+
+// maxProof is the longest proof that can be, in bytes: of a whole blob of
+// blobnet.MaxBlobSize, whose tree has 128 nodes above its 129 groups.
+const maxProof = blobnet.MaxBlobSize + 8 + 128*64
+
 // Codes of ERROR frames.
 const (
 	codeUnsupported uint16 = 1 // flags, range or version that this peer does not know
 	codeInternal    uint16 = 2 // the store failed
 	codeCancelled   uint16 = 3 // the end of a request that was cancelled
+	codeRange       uint16 = 4 // the range is not within the blob
 )
 
 // frame is one decoded message. Which fields mean something depends on typ.
@@ -78,8 +91,8 @@ type frame struct {
 	features uint32       // handshakes: a set of bits; unknown ones mean nothing
 	requests uint16       // handshakes: how many requests the sender queues on this stream
 	id       blobnet.ID   // REQUEST
-	offset   uint32       // REQUEST, RESPONSE: bytes into the blob
-	length   uint32       // REQUEST: bytes wanted, 0 with offset 0: the whole blob; RESPONSE: the blob's size
+	offset   uint32       // REQUEST: bytes into the blob; RESPONSE: into the blob or the proof
+	length   uint32       // REQUEST: bytes wanted, 0 with offset 0: the whole blob; RESPONSE: the size of the blob or the proof
 	data     []byte       // RESPONSE, when the frame was decoded as a whole
 	size     int          // RESPONSE: bytes of data
 	ids      []blobnet.ID // HAVE, WANT
@@ -251,12 +264,12 @@ func appendFrame(dst []byte, f frame) []byte {
 
 // putResponseHead writes the head of a RESPONSE that carries size bytes of
 // data into head, which has responseHead bytes and lies just before the data.
-func putResponseHead(head []byte, req, offset, total uint32, size int) {
+func putResponseHead(head []byte, req uint32, flags uint8, offset, total uint32, size int) {
 	be := binary.BigEndian
 	be.PutUint32(head, uint32(1+responseFixed+size))
 	head[4] = byte(typeResponse)
 	be.PutUint32(head[5:], req)
-	head[9] = 0
+	head[9] = flags
 	be.PutUint32(head[10:], offset)
 	be.PutUint32(head[14:], total)
 }

@@ -59,17 +59,20 @@ func samples() map[string]frame {
 	id := blobnet.Sum([]byte("blob"))
 	return map[string]frame{
 		"handshake":                 {typ: typeHandshake, version: 1},
+		"handshake, knows ranges":   {typ: typeHandshake, version: 1, features: featureRanges},
 		"handshake ack":             {typ: typeHandshakeAck, version: 1, features: 0x80000001, requests: 128},
 		"request of a whole blob":   {typ: typeRequest, req: 1, id: id},
 		"request of a range":        {typ: typeRequest, req: 0xffffffff, flags: 1, id: id, offset: 16384, length: 32768},
 		"response, whole":           {typ: typeResponse, req: 1, length: 4, data: []byte("blob"), size: 4},
 		"response, a part":          {typ: typeResponse, req: 1, offset: 65506, length: 65508, data: []byte("ob"), size: 2},
+		"response, of a proof":      {typ: typeResponse, req: 0xffffffff, flags: 1, offset: 65506, length: 65508, data: []byte("ob"), size: 2},
 		"response, empty blob":      {typ: typeResponse, req: 2, data: []byte{}},
 		"have, unasked":             {typ: typeHave, ids: []blobnet.ID{id}},
 		"have, none of those asked": {typ: typeHave, req: 3, ids: []blobnet.ID{}},
 		"want":                      {typ: typeWant, req: 3, ids: []blobnet.ID{id, {1}}},
 		"not found":                 {typ: typeNotFound, req: 4},
 		"error of a request":        {typ: typeError, req: 5, code: codeUnsupported, text: "ranges are not supported"},
+		"error, no such range":      {typ: typeError, req: 5, code: codeRange},
 		"error of the stream":       {typ: typeError, code: codeInternal},
 		"cancel":                    {typ: typeCancel, req: 6},
 		"busy":                      {typ: typeBusy, req: 7, retry: 1500},
@@ -177,9 +180,9 @@ func errorName(err error) string {
 }
 
 func TestHeadWrittenInPlaceIsTheSameFrame(t *testing.T) {
-	f := frame{typ: typeResponse, req: 9, offset: 77, length: 1000, data: []byte("some data")}
+	f := frame{typ: typeResponse, req: 9, flags: flagProof, offset: 77, length: 1000, data: []byte("some data")}
 	buf := append(make([]byte, responseHead), f.data...)
-	putResponseHead(buf, f.req, f.offset, f.length, len(f.data))
+	putResponseHead(buf, f.req, f.flags, f.offset, f.length, len(f.data))
 	if !bytes.Equal(buf, appendFrame(nil, f)) {
 		t.Errorf("got %x", buf)
 	}

@@ -74,7 +74,10 @@ func TestMisbehavingServerIsToldFromAFailingOne(t *testing.T) {
 			r.send(frame{typ: typeResponse, req: f.req, length: 2, data: []byte("abc")})
 		}},
 		{"unknown flags", ErrProtocol, func(r *raw, f frame) {
-			r.send(frame{typ: typeResponse, req: f.req, flags: 1, length: 1, data: []byte("x")})
+			r.send(frame{typ: typeResponse, req: f.req, flags: 2, length: 1, data: []byte("x")})
+		}},
+		{"proof that nobody asked for", ErrProtocol, func(r *raw, f frame) {
+			r.send(frame{typ: typeResponse, req: f.req, flags: flagProof, length: 1, data: []byte("x")})
 		}},
 		{"requests of its own", ErrProtocol, func(r *raw, f frame) { r.send(frame{typ: typeRequest, req: 1}) }},
 		{"answers twice", ErrProtocol, func(r *raw, f frame) {
@@ -275,7 +278,7 @@ func TestUnknownFlagsAndRangesAreRefusedAndTheStreamGoesOn(t *testing.T) {
 	r, _ := hostileClient(t, Config{Store: newTestStore(blob)})
 	r.hello()
 	id := blobnet.Sum(blob)
-	r.send(frame{typ: typeRequest, req: 1, id: id, flags: 1},
+	r.send(frame{typ: typeRequest, req: 1, id: id, flags: 2},
 		frame{typ: typeRequest, req: 2, id: id, offset: 1},
 		frame{typ: typeRequest, req: 3, id: id, length: 1})
 	for want := uint32(1); want <= 3; want++ {

@@ -3,8 +3,10 @@ package exchange
 import (
 	"container/list"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -28,12 +30,15 @@ const (
 // goroutine reads and completes calls, one writes.
 type link struct {
 	s       *timed
+	name    string // the peer's
 	cfg     *Config
+	proofs  *sync.Pool // of *[]byte
 	fr      *frameReader
 	flood   *rate.Limiter      // of frames that answer nothing
 	have    func([]blobnet.ID) // told of an unasked HAVE
 	written chan struct{}      // has a token when out has something
 	done    chan struct{}      // closed when the link has ended and err is final
+	sent    atomic.Int64       // bytes written since the last report
 
 	mu    sync.Mutex // guards what follows; never held across I/O
 	err   error      // why the link ends; nil while it lives
@@ -42,6 +47,8 @@ type link struct {
 	order list.List     // of *call, as they were sent
 	next  uint32        // the last request id used
 	limit int           // how many requests the peer queues
+	plain bool          // the peer has said that it serves no ranges
+	lost  Counts        // bytes received since the last report that are of no use
 	out   []byte        // encoded frames to be sent
 	room  chan struct{} // if not nil, closed when the link may not be full any more
 }
@@ -50,10 +57,11 @@ type link struct {
 type call struct {
 	req      uint32
 	want     []blobnet.ID // of a WANT
+	proof    int          // of a range: the size of the proof that has to come
 	have     []blobnet.ID // the answer to it
-	dst      []byte       // the blob is appended here
-	got      int          // bytes of the blob in dst
-	total    int          // the blob's size; -1 until the first frame
+	dst      []byte       // the blob is appended here; a proof has memory of its own
+	got      int          // bytes of the blob or the proof that came
+	total    int          // their number in all; -1 until the first frame
 	finished chan struct{}
 	err      error // set before finished is closed
 
@@ -66,9 +74,9 @@ type call struct {
 	elem    *list.Element
 }
 
-func newLink(s stream, cfg *Config, have func([]blobnet.ID)) *link {
+func newLink(s stream, name string, cfg *Config, proofs *sync.Pool, have func([]blobnet.ID)) *link {
 	l := &link{
-		s: &timed{stream: s}, cfg: cfg, have: have,
+		s: &timed{stream: s}, name: name, cfg: cfg, proofs: proofs, have: have,
 		flood:   rate.NewLimiter(idleFrameRate, idleFrameBurst),
 		written: make(chan struct{}, 1),
 		done:    make(chan struct{}),
@@ -76,7 +84,7 @@ func newLink(s stream, cfg *Config, have func([]blobnet.ID)) *link {
 		limit:   firstRequests,
 	}
 	l.fr = newFrameReader(l.s, func() { l.s.readWithin(cfg.StallTimeout) })
-	l.out = appendFrame(nil, frame{typ: typeHandshake, version: version})
+	l.out = appendFrame(nil, frame{typ: typeHandshake, version: version, features: featureRanges})
 	return l
 }
 
@@ -88,6 +96,9 @@ func (l *link) begin(c *call, f frame) (full <-chan struct{}, err error) {
 	defer l.mu.Unlock()
 	if l.err != nil {
 		return nil, l.err
+	}
+	if f.flags == flagProof && l.plain {
+		return nil, fmt.Errorf("the peer serves no ranges: %w", errors.ErrUnsupported)
 	}
 	if len(l.calls) >= l.limit || len(l.out) > maxQueued {
 		if l.room == nil {
@@ -183,6 +194,12 @@ func (l *link) finish(c *call, err error) {
 	if front := l.order.Front(); first && front != nil {
 		front.Value.(*call).touched = time.Now()
 	}
+	switch {
+	case c.over && (errors.Is(c.err, context.Canceled) || errors.Is(c.err, context.DeadlineExceeded)):
+		l.lost.Duplicate += int64(c.got)
+	case c.over || err != nil:
+		l.lost.Wasted += int64(c.got)
+	}
 	if !c.over {
 		c.over, c.err = true, err
 		close(c.finished)
@@ -201,6 +218,24 @@ func (l *link) kill(err error) {
 	}
 	l.mu.Unlock()
 	l.s.interrupt()
+}
+
+// report tells what was moved since the last report, and that more was received
+// of what is not counted by the link itself: the bytes of blobs that came whole.
+func (l *link) report(more Counts) {
+	if l.cfg.OnTraffic == nil {
+		return
+	}
+	l.mu.Lock()
+	more.Duplicate += l.lost.Duplicate
+	more.Wasted += l.lost.Wasted
+	l.lost = Counts{}
+	l.mu.Unlock()
+	more.Overhead += l.fr.heads.Swap(0)
+	sent := Counts{Overhead: l.sent.Swap(0)}
+	if more != (Counts{}) || sent != (Counts{}) {
+		l.cfg.OnTraffic(l.name, more, sent)
+	}
 }
 
 // load is how many calls are open, and whether the link takes more.
@@ -225,7 +260,9 @@ func (l *link) write() {
 		spare = out
 		if len(out) > 0 {
 			l.s.writeWithin(l.cfg.StallTimeout)
-			if _, err := l.s.Write(out); err != nil {
+			n, err := l.s.Write(out)
+			l.sent.Add(int64(n))
+			if err != nil {
 				if isTimeout(err) {
 					l.kill(ErrStalled)
 				} else {

@@ -17,7 +17,7 @@ const perPeerBuffers = 4
 // becomes free goes to whoever has least, so that those who take much, or are
 // slow, do not keep others from being served.
 type buffers struct {
-	pool sync.Pool // of *[]byte with length responseHead
+	pool sync.Pool // of *[]byte with length 0
 	max  int
 
 	mu      sync.Mutex // guards what follows, and held and waiting of every borrower
@@ -47,7 +47,19 @@ func (b *buffers) room(by *borrower) bool {
 	return b.lent < limit && by.held < perPeerBuffers
 }
 
-// borrow waits for memory for one blob until ctx ends, and reports whether it
+// try is borrow where nobody has to wait.
+func (b *buffers) try(by *borrower) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ok := len(b.waiting) == 0 && b.room(by)
+	if ok {
+		by.held++
+		b.lent++
+	}
+	return ok
+}
+
+// borrow waits for memory for one batch until ctx ends, and reports whether it
 // got it. Everything lent is wanted back with giveBack.
 func (b *buffers) borrow(ctx context.Context, by *borrower) bool {
 	b.mu.Lock()
@@ -106,18 +118,17 @@ func (b *buffers) scarce() bool {
 	return slices.ContainsFunc(b.waiting, func(c *claim) bool { return c.by.held < perPeerBuffers })
 }
 
-// get returns a buffer of length responseHead, room for the head of a blob's
-// first frame. The caller has borrowed the memory for it.
+// get returns an empty buffer. The caller has borrowed the memory for it.
 func (b *buffers) get() *[]byte {
 	if p, ok := b.pool.Get().(*[]byte); ok {
 		return p
 	}
-	// Most blobs are a sealed chunk of 1 MiB; larger ones grow the buffer.
-	buf := make([]byte, responseHead, responseHead+1<<20+64)
+	// Most blobs are a sealed chunk of 1 MiB; there may be small ones before it.
+	buf := make([]byte, 0, 1<<20+64<<10)
 	return &buf
 }
 
 func (b *buffers) put(p *[]byte) {
-	*p = (*p)[:responseHead]
+	*p = (*p)[:0]
 	b.pool.Put(p)
 }

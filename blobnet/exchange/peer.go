@@ -27,6 +27,7 @@ var _ blobnet.Source = (*Peer)(nil)
 type client struct {
 	e    *Exchange
 	id   peer.ID
+	name string
 	refs int // Peers not closed; guarded by e.mu
 
 	mu      sync.Mutex // guards what follows; never held across I/O
@@ -41,7 +42,7 @@ func (e *Exchange) Peer(id peer.ID) *Peer {
 	defer e.mu.Unlock()
 	c := e.clients[id]
 	if c == nil {
-		c = &client{e: e, id: id}
+		c = &client{e: e, id: id, name: id.String()}
 		e.clients[id] = c
 	}
 	c.refs++
@@ -52,7 +53,7 @@ func (e *Exchange) Peer(id peer.ID) *Peer {
 func (p *Peer) ID() peer.ID { return p.c.id }
 
 // Name returns the peer's id as text.
-func (p *Peer) Name() string { return p.c.id.String() }
+func (p *Peer) Name() string { return p.c.name }
 
 // Close ends the streams to the peer if this was the last Peer that uses them.
 // Gets under way then return blobnet.ErrClosed.
@@ -92,13 +93,16 @@ func (c *client) get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, er
 		return nil, err
 	}
 	out := call.dst
+	size := int64(len(out) - base)
 	if blobnet.Sum(out[base:]) != id {
+		l.report(Counts{Wasted: size})
 		err := &MisbehaviourError{Peer: c.id, Err: blobnet.ErrCorrupt}
 		c.e.event(Event{Kind: KindMisbehaviour, Peer: c.id, ID: id, Err: err})
 		l.kill(&MisbehaviourError{Peer: c.id, Err: fmt.Errorf("%w: wrong bytes for another blob", ErrProtocol)})
 		return nil, err
 	}
-	c.e.event(Event{Kind: KindDownload, Peer: c.id, ID: id, Bytes: int64(len(out) - base)})
+	c.e.event(Event{Kind: KindDownload, Peer: c.id, ID: id, Bytes: size})
+	l.report(Counts{Useful: size})
 	return out, nil
 }
 
@@ -258,7 +262,7 @@ func (c *client) dial(ctx context.Context) (*link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening stream: %w", err)
 	}
-	l := newLink(s, &e.cfg, func(ids []blobnet.ID) { e.event(Event{Kind: KindHave, Peer: c.id, IDs: ids}) })
+	l := newLink(s, c.name, &e.cfg, &e.proofs, func(ids []blobnet.ID) { e.event(Event{Kind: KindHave, Peer: c.id, IDs: ids}) })
 	e.running.Go(func() { c.run(l) }) // counted while this goroutine still is
 	return l, nil
 }
@@ -271,6 +275,7 @@ func (c *client) run(l *link) {
 	writer.Go(l.write)
 	err := l.read()
 	writer.Wait()
+	l.report(Counts{})
 	if err != nil && misbehaved(err) && !errors.As(err, new(*MisbehaviourError)) {
 		c.e.event(Event{Kind: KindMisbehaviour, Peer: c.id, Err: &MisbehaviourError{Peer: c.id, Err: err}})
 	}

@@ -82,7 +82,7 @@ func (e *Exchange) pipeTo(t *testing.T, id blobnet.ID) (f far, req uint32, got <
 	t.Helper()
 	f, s := newFar(t)
 	p := e.Peer("server")
-	l := newLink(s, &e.cfg, func([]blobnet.ID) {})
+	l := newLink(s, p.Name(), &e.cfg, &e.proofs, func([]blobnet.ID) {})
 	p.c.links = append(p.c.links, l)
 	e.running.Go(func() { p.c.run(l) })
 	ended := make(chan error, 1)

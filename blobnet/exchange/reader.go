@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 )
 
 // readBuffer is small, so that the data of a RESPONSE goes from the stream
@@ -18,9 +19,10 @@ var errQuiet = errors.New("no frame came in time")
 // frameReader reads frames from a stream. It is used by one goroutine.
 type frameReader struct {
 	br      *bufio.Reader
-	started func() // called when the first byte of a frame is there: the time for the rest of it runs
+	started func() // called when a frame has begun and is not all there: the time for the rest of it runs
 	scratch []byte
-	left    int // bytes of the current RESPONSE's data that have not been read
+	left    int          // bytes of the current RESPONSE's data that have not been read
+	heads   atomic.Int64 // bytes of all frames, without the data of RESPONSEs; for anyone
 }
 
 func newFrameReader(r io.Reader, started func()) *frameReader {
@@ -42,7 +44,9 @@ func (r *frameReader) next() (frame, error) {
 		}
 		return frame{}, err
 	}
-	r.started()
+	if !r.whole() {
+		r.started()
+	}
 	var head [responseHead]byte
 	if err := r.full(head[:headSize]); err != nil {
 		return frame{}, err
@@ -58,6 +62,7 @@ func (r *frameReader) next() (frame, error) {
 		}
 		f, err := parseResponse(head[headSize:], size)
 		r.left = f.size
+		r.heads.Add(responseHead)
 		return f, err
 	}
 	if cap(r.scratch) < size {
@@ -67,7 +72,18 @@ func (r *frameReader) next() (frame, error) {
 	if err := r.full(body); err != nil {
 		return frame{}, err
 	}
+	r.heads.Add(int64(headSize + size))
 	return parseBody(typ, body)
+}
+
+// whole reports whether the frame that has begun is in the buffer to its end.
+func (r *frameReader) whole() bool {
+	n := r.br.Buffered()
+	if n < headSize {
+		return false
+	}
+	head, err := r.br.Peek(headSize)
+	return err == nil && uint64(n) >= lengthSize+uint64(binary.BigEndian.Uint32(head))
 }
 
 // data fills p, which is as long as the current RESPONSE's data.

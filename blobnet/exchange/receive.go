@@ -55,6 +55,7 @@ func (l *link) frames() error {
 	}
 	l.mu.Lock()
 	l.limit = int(f.requests)
+	l.plain = f.features&featureRanges == 0
 	l.hasRoom()
 	l.mu.Unlock()
 	for {
@@ -162,10 +163,21 @@ func (l *link) handle(f frame) error {
 	case typeBusy:
 		err = &BusyError{After: min(time.Duration(f.retry)*time.Millisecond, time.Minute)}
 	case typeError:
-		err = fmt.Errorf("%w: %s", ErrRefused, describe(f))
+		err = refusedFor(c, f)
 	}
 	l.finish(c, err)
 	return nil
+}
+
+// refusedFor is what an ERROR that ends c means.
+func refusedFor(c *call, f frame) error {
+	switch {
+	case c.proof > 0 && f.code == codeRange:
+		return fmt.Errorf("%w: %s", ErrProof, describe(f))
+	case f.code == codeUnsupported:
+		return fmt.Errorf("%w: %s: %w", ErrRefused, describe(f), errors.ErrUnsupported)
+	}
+	return fmt.Errorf("%w: %s", ErrRefused, describe(f))
 }
 
 func describe(f frame) string { return fmt.Sprintf("code %d %q", f.code, f.text) }
@@ -183,7 +195,7 @@ func within32(part, whole []blobnet.ID) bool {
 }
 
 // response takes one RESPONSE and its data. A call whose blob comes slower than
-// the least rate is given up; if it goes on all the same, its frames count for
+// an eighth of the least rate is given up; if it goes on all the same, its frames count for
 // nothing, and overdue ends the link.
 func (l *link) response(f frame) error {
 	l.mu.Lock()
@@ -195,13 +207,16 @@ func (l *link) response(f frame) error {
 	if c.total < 0 {
 		c.begun = time.Now()
 	}
-	slow := l.cfg.slow(c.begun, c.got+f.size, l.cfg.LeastRate)
+	slow := l.cfg.slow(c.begun, c.got+f.size, max(l.cfg.LeastRate/8, 1))
 	if slow && !c.over {
 		l.giveUp(c, fmt.Errorf("%w: %d of %d bytes in %v", ErrStalled, c.got, f.length, time.Since(c.begun).Round(time.Second)))
 		slow = false // it has the stall timeout to hear of it
 	}
 	if !slow {
 		c.touched = time.Now()
+	}
+	if c.proof > 0 && int(f.length) != c.proof {
+		l.giveUp(c, fmt.Errorf("%w: it has %d bytes, want %d", ErrProof, f.length, c.proof))
 	}
 	c.total = int(f.length)
 	keep := !c.over
@@ -211,6 +226,9 @@ func (l *link) response(f frame) error {
 	var err error
 	if keep {
 		if f.offset == 0 {
+			if c.proof > 0 {
+				c.dst = *l.proofs.Get().(*[]byte)
+			}
 			c.dst = slices.Grow(c.dst, c.total)
 		}
 		at := len(c.dst)
@@ -236,14 +254,22 @@ func (l *link) response(f frame) error {
 	return nil
 }
 
+// flags is what REQUEST and RESPONSE of c have.
+func (c *call) flags() uint8 {
+	if c.proof > 0 {
+		return flagProof
+	}
+	return 0
+}
+
 // checkResponse says whether f is the next part of what c wants.
 func checkResponse(c *call, f frame) error {
 	switch {
 	case c == nil || c.want != nil:
 		return fmt.Errorf("%w: RESPONSE for no request", ErrProtocol)
-	case f.flags != 0:
-		return fmt.Errorf("%w: RESPONSE with unknown flags %#x", ErrProtocol, f.flags)
-	case f.length > blobnet.MaxBlobSize:
+	case f.flags != c.flags():
+		return fmt.Errorf("%w: RESPONSE with flags %#x, want %#x", ErrProtocol, f.flags, c.flags())
+	case f.length > blobnet.MaxBlobSize && (c.proof == 0 || f.length > maxProof):
 		return fmt.Errorf("%w: RESPONSE announces %d bytes", ErrProtocol, f.length)
 	case c.total >= 0 && int(f.length) != c.total:
 		return fmt.Errorf("%w: RESPONSE changes the blob's size", ErrProtocol)

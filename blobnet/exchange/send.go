@@ -5,123 +5,32 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/anonymous-media-library/aml/blobnet"
 )
 
-// loadAll reads the blobs of queued jobs from the store, one ahead of the one
-// that is being sent, until ctx ends.
-func (x *session) loadAll(ctx context.Context, ready chan<- loaded) {
-	for {
-		j := x.take()
-		if j == nil {
-			select {
-			case <-x.queued:
-				continue
-			case <-ctx.Done():
-				return
-			}
-		}
-		if j.cancelled.Load() {
-			x.last(ctx, j, frame{typ: typeError, code: codeCancelled})
-			continue
-		}
-		if !x.borrow(ctx) {
-			x.last(ctx, j, frame{typ: typeBusy, retry: 1000})
-			continue
-		}
-		buf, err := x.get(ctx, j.id)
-		if err != nil {
-			x.giveBack(nil)
-			switch {
-			case errors.Is(err, blobnet.ErrNotFound), errors.Is(err, blobnet.ErrCorrupt):
-				x.last(ctx, j, frame{typ: typeNotFound})
-			default:
-				x.last(ctx, j, frame{typ: typeError, code: codeInternal, text: "store failed"})
-			}
-			continue
-		}
-		select {
-		case ready <- loaded{j, buf}:
-		case <-ctx.Done():
-			x.giveBack(buf)
-			return
-		}
-	}
-}
+// errCancelled ends an upload that the peer cancelled.
+var errCancelled = errors.New("cancelled by the peer")
 
-// take removes the oldest job from the queue.
-func (x *session) take() *job {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if len(x.queue) == 0 {
-		return nil
-	}
-	j := x.queue[0]
-	x.queue[0] = nil
-	if x.queue = x.queue[1:]; len(x.queue) == 0 {
-		x.queue = nil // let the array go
-	}
-	return j
-}
-
-// last ends j by the frame f. Not for the writer, which reply may wait for.
-func (x *session) last(ctx context.Context, j *job, f frame) {
-	x.done(j)
-	f.req = j.req
-	x.reply(ctx, f) // fails only when the stream ends
-}
-
-// borrow takes memory for one blob, and reports whether it got it in time.
-func (x *session) borrow(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, busyWait)
-	defer cancel()
-	return x.e.buffers.borrow(ctx, &x.load.memory)
-}
-
-// giveBack returns what borrow took, and buf unless it is nil.
-func (x *session) giveBack(buf *[]byte) {
-	if buf != nil {
-		x.e.buffers.put(buf)
-	}
-	x.e.buffers.giveBack(&x.load.memory)
-}
-
-// get reads a blob from the store into a buffer with room for a frame's head
-// before it.
-func (x *session) get(ctx context.Context, id blobnet.ID) (*[]byte, error) {
-	if x.e.cfg.Store == nil {
-		return nil, blobnet.ErrNotFound
-	}
-	buf := x.e.buffers.get()
-	got, err := x.e.cfg.Store.Get(ctx, id, *buf)
-	if err == nil && len(got)-responseHead > blobnet.MaxBlobSize {
-		err = blobnet.ErrTooLarge
-	}
-	if err != nil {
-		x.e.buffers.put(buf)
-		return nil, err
-	}
-	*buf = got
-	return buf, nil
-}
-
-// write sends small frames and blobs until ctx ends or the peer does not take
+// write sends small frames and batches until ctx ends or the peer does not take
 // what it asked for.
-func (x *session) write(ctx context.Context, ready <-chan loaded) error {
-	var spare []byte
+func (x *session) write(ctx context.Context, ready <-chan batch) error {
 	for {
-		var err error
-		if spare, err = x.flush(spare); err != nil {
+		if err := x.flush(); err != nil {
 			return err
 		}
 		select {
-		case <-x.written:
-		case l := <-ready:
+		case <-x.replied:
+		case b := <-ready:
 			x.busy(true)
-			spare, err = x.blob(ctx, l, spare)
+			err := x.batch(ctx, b)
 			x.busy(false)
-			x.giveBack(l.buf)
+			x.giveBack(b.buf)
+			clear(b.answers) // the jobs
+			select {
+			case x.spare <- b.answers:
+			default:
+			}
+			notify(x.sent)
+			x.report()
 			if err != nil {
 				return err
 			}
@@ -131,17 +40,67 @@ func (x *session) write(ctx context.Context, ready <-chan loaded) error {
 	}
 }
 
-// blob sends one blob, a frame per write. Each frame's head is written over
-// the end of the frame before, which has been sent by then, so that no byte of
-// the blob is copied. A peer that takes it too slowly loses the stream, and
-// sooner where others wait for the memory.
-func (x *session) blob(ctx context.Context, l loaded, spare []byte) ([]byte, error) {
-	buf := *l.buf
-	total := len(buf) - responseHead
+// batch sends a batch: whole answers that fit into one write together, larger
+// ones by themselves.
+func (x *session) batch(ctx context.Context, b batch) error {
+	defer x.pace.end()
+	for rest := b.answers; len(rest) > 0 && ctx.Err() == nil; {
+		n, err := x.together(ctx, *b.buf, rest)
+		if err == nil && n == 0 {
+			n, err = 1, x.answer(ctx, *b.buf, rest[0])
+		}
+		if err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	return nil
+}
+
+// together sends as many of list as go into one write, a frame each, and returns
+// how many that are: none if the first is too large or cancelled.
+func (x *session) together(ctx context.Context, buf []byte, list []answer) (n int, err error) {
+	limit := x.pace.payload() + responseHead
+	start := list[0].at - responseHead
+	end := start
+	for _, a := range list {
+		if a.at+a.size-start > limit || a.job.cancelled.Load() {
+			break
+		}
+		end = a.at + a.size
+		n++
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	if _, ok, err := x.allowed(ctx, end-start, list[:n]); !ok || err != nil {
+		return 0, err // look again
+	}
+	for _, a := range list[:n] {
+		x.done(a.job)
+		putResponseHead(buf[a.at-responseHead:a.at], a.job.req, a.job.flags, 0, uint32(a.size), a.size)
+	}
+	err = x.send(buf[start:end])
+	for _, a := range list[:n] {
+		if err != nil {
+			x.uploaded(a, 0, err)
+		} else {
+			x.uploaded(a, a.size, nil)
+		}
+	}
+	return n, err
+}
+
+// answer sends one blob or proof, a frame per write. Each frame's head is written
+// over the end of the frame before, which has been sent by then, so that no byte
+// of it is copied. A peer that takes it too slowly loses the stream, and sooner
+// where others wait for the memory; what the upload limit takes is not its fault.
+func (x *session) answer(ctx context.Context, buf []byte, a answer) error {
 	begun := time.Now()
 	for sent := 0; ; {
 		if ctx.Err() != nil {
-			return spare, nil
+			x.traffic.Wasted += int64(sent)
+			return nil
 		}
 		rate := x.e.cfg.LeastRate
 		if x.e.buffers.scarce() {
@@ -149,64 +108,100 @@ func (x *session) blob(ctx context.Context, l loaded, spare []byte) ([]byte, err
 		}
 		if x.e.cfg.slow(begun, sent, rate) {
 			err := fmt.Errorf("sending: %w: %d bytes in %v", ErrStalled, sent, time.Since(begun).Round(time.Second))
-			x.e.event(Event{Kind: KindUpload, Peer: x.peer, ID: l.job.id, Bytes: int64(sent), Err: err})
-			return spare, err
+			x.uploaded(a, sent, err)
+			return err
 		}
-		var err error
-		if spare, err = x.flush(spare); err != nil {
-			return spare, err
+		if err := x.flush(); err != nil {
+			x.uploaded(a, sent, err)
+			return err
 		}
-		if l.job.cancelled.Load() {
-			x.e.event(Event{Kind: KindUpload, Peer: x.peer, ID: l.job.id, Bytes: int64(sent), Err: errCancelled})
+		if a.job.cancelled.Load() {
+			x.uploaded(a, sent, errCancelled)
 			// Not through reply, which could wait for this goroutine.
-			x.done(l.job)
-			return spare, x.send(appendFrame(nil, frame{typ: typeError, req: l.job.req, code: codeCancelled}))
+			x.done(a.job)
+			return x.send(appendFrame(nil, frame{typ: typeError, req: a.job.req, code: codeCancelled}))
 		}
-		size := min(total-sent, sendPayload)
-		if sent+size == total {
-			x.done(l.job)
+		size := min(a.size-sent, x.pace.payload())
+		waited, ok, err := x.allowed(ctx, responseHead+size, []answer{a})
+		begun = begun.Add(waited)
+		if err == nil && !ok {
+			continue // something else is to be sent, or this no more
 		}
-		putResponseHead(buf[sent:sent+responseHead], l.job.req, uint32(sent), uint32(total), size)
-		if err := x.send(buf[sent : sent+responseHead+size]); err != nil {
-			x.e.event(Event{Kind: KindUpload, Peer: x.peer, ID: l.job.id, Bytes: int64(sent), Err: err})
-			return spare, err
+		if err == nil {
+			if sent+size == a.size {
+				x.done(a.job)
+			}
+			frame := buf[a.at+sent-responseHead : a.at+sent+size]
+			putResponseHead(frame, a.job.req, a.job.flags, uint32(sent), uint32(a.size), size)
+			err = x.send(frame)
 		}
-		if sent += size; sent == total {
-			x.e.event(Event{Kind: KindUpload, Peer: x.peer, ID: l.job.id, Bytes: int64(total)})
-			return spare, nil
+		if err != nil {
+			x.uploaded(a, sent, err)
+			return err
+		}
+		if sent += size; sent == a.size {
+			x.uploaded(a, sent, nil)
+			return nil
 		}
 	}
 }
 
-// errCancelled ends an upload that the peer cancelled.
-var errCancelled = errors.New("cancelled by the peer")
+// uploaded tells what became of an answer of which sent bytes were sent.
+func (x *session) uploaded(a answer, sent int, err error) {
+	switch {
+	case err != nil:
+		x.traffic.Wasted += int64(sent)
+	case a.job.length > 0:
+		x.traffic.Useful += int64(a.job.length) // the rest is proof
+	default:
+		x.traffic.Useful += int64(sent)
+	}
+	if err == nil {
+		x.pace.answered(sent)
+	}
+	x.e.event(Event{Kind: KindUpload, Peer: x.peer, ID: a.job.id, Bytes: int64(sent), Err: err})
+}
 
-// flush sends the small frames that wait. It keeps spare as the memory for the
-// next ones and returns the memory it sent from.
-func (x *session) flush(spare []byte) ([]byte, error) {
+// flush sends the small frames that wait.
+func (x *session) flush() error {
 	x.mu.Lock()
 	out := x.control
 	if len(out) == 0 {
 		x.mu.Unlock()
-		return spare, nil
+		return nil
 	}
-	x.control = spare[:0]
-	was := x.writing // of a blob
+	x.control = x.free[:0]
+	was := x.writing // of a batch
 	x.writing = true
 	x.mu.Unlock()
 	notify(x.drained)
 	err := x.send(out)
 	x.busy(was)
-	if err != nil {
-		return nil, err
+	x.free = out[:0]
+	return err
+}
+
+// report tells what was moved since the last report. It is called by the writer,
+// and after it has ended.
+func (x *session) report() {
+	if x.e.cfg.OnTraffic == nil {
+		return
 	}
-	return out[:0], nil
+	received := Counts{Overhead: x.fr.heads.Swap(0)}
+	sent := x.traffic
+	sent.Overhead = x.written - sent.Useful - sent.Wasted
+	x.traffic, x.written = Counts{}, 0
+	if received != (Counts{}) || sent != (Counts{}) {
+		x.e.cfg.OnTraffic(x.pace.name, received, sent)
+	}
 }
 
 // send writes p, which the peer has to take within the stall timeout.
 func (x *session) send(p []byte) error {
 	x.s.writeWithin(x.e.cfg.StallTimeout)
-	if _, err := x.s.Write(p); err != nil {
+	n, err := x.s.Write(p)
+	x.written += int64(n)
+	if err != nil {
 		if isTimeout(err) {
 			return fmt.Errorf("sending: %w", ErrStalled)
 		}

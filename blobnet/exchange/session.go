@@ -42,6 +42,12 @@ type session struct {
 	fr    *frameReader
 	load  *served // this peer's
 	flood *rate.Limiter
+	pace  pace
+
+	// For the writer alone.
+	free    []byte // memory for control
+	traffic Counts // sent since the last report, but for the overhead
+	written int64  // bytes written since then
 
 	cancel context.CancelCauseFunc // ends the session
 
@@ -54,21 +60,29 @@ type session struct {
 	leaving bool            // the stream lost its place: no more requests
 	since   time.Time       // of the last request, or its end; at first of the stream's begin
 	queued  chan struct{}   // has a token when queue may be non-empty
-	written chan struct{}   // has a token when control has something
+	replied chan struct{}   // has a token when control has something
 	drained chan struct{}   // has a token when control was taken
+	sent    chan struct{}   // has a token when a batch was sent
+	spare   chan []answer   // memory for the next batch
 }
 
 // job is one request.
 type job struct {
 	req       uint32
+	flags     uint8
 	id        blobnet.ID
+	offset    int // of the range, of which a proof is wanted
+	length    int // 0: the whole blob is wanted
 	cancelled atomic.Bool
+	gone      chan struct{} // closed when it is cancelled; nil without an upload limit
 }
 
-// loaded is a job with its blob, which begins at responseHead in buf.
-type loaded struct {
-	job *job
-	buf *[]byte
+// cancel makes the session stop working for j. For the reader alone.
+func (x *session) cancelJob(j *job) {
+	if !j.cancelled.Swap(true) && j.gone != nil {
+		close(j.gone)
+		x.pace.interrupt()
+	}
 }
 
 func newSession(e *Exchange, s stream, from peer.ID, load *served, cancel context.CancelCauseFunc) *session {
@@ -77,8 +91,11 @@ func newSession(e *Exchange, s stream, from peer.ID, load *served, cancel contex
 		flood:   rate.NewLimiter(idleFrameRate, idleFrameBurst),
 		jobs:    make(map[uint32]*job),
 		queued:  make(chan struct{}, 1),
-		written: make(chan struct{}, 1),
+		replied: make(chan struct{}, 1),
 		drained: make(chan struct{}, 1),
+		sent:    make(chan struct{}, 1),
+		spare:   make(chan []answer, 2),
+		pace:    pace{limit: e.cfg.Upload, name: from.String()},
 	}
 	x.fr = newFrameReader(x.s, x.frameStarted)
 	return x
@@ -89,7 +106,7 @@ func (x *session) run(ctx context.Context) {
 	stop := context.AfterFunc(ctx, x.s.interrupt)
 	defer stop()
 
-	ready := make(chan loaded)
+	ready := make(chan batch)
 	var work sync.WaitGroup
 	work.Go(func() { x.loadAll(ctx, ready) })
 	work.Go(func() {
@@ -103,6 +120,7 @@ func (x *session) run(ctx context.Context) {
 	}
 	x.cancel(err)
 	work.Wait()
+	x.report()
 	x.finish(err)
 }
 
@@ -137,7 +155,7 @@ func (x *session) read(ctx context.Context) error {
 	if f.version != version {
 		return fmt.Errorf("%w: HANDSHAKE of version %d", ErrProtocol, f.version)
 	}
-	err = x.reply(ctx, frame{typ: typeHandshakeAck, version: version, requests: uint16(x.e.cfg.MaxRequests)})
+	err = x.reply(ctx, frame{typ: typeHandshakeAck, version: version, features: featureRanges, requests: uint16(x.e.cfg.MaxRequests)})
 	for err == nil {
 		left := x.patience()
 		if left <= 0 {
@@ -167,7 +185,7 @@ func (x *session) handle(ctx context.Context, f frame) error {
 		if j == nil {
 			return x.useless(f.typ)
 		}
-		j.cancelled.Store(true)
+		x.cancelJob(j)
 		return nil
 	case typeWant:
 		return x.want(ctx, f)
@@ -196,11 +214,18 @@ func (x *session) useless(typ frameType) error {
 
 // request queues a REQUEST, or answers it at once.
 func (x *session) request(ctx context.Context, f frame) error {
-	if f.flags != 0 || f.offset != 0 || f.length != 0 {
-		if err := x.useless(f.typ); err != nil {
-			return err
+	j := &job{req: f.req, id: f.id, flags: f.flags, offset: int(f.offset), length: int(f.length)}
+	switch {
+	case f.flags == flagProof:
+		// The lengths of Go's int and of a blob are such that nothing overflows.
+		if end := uint64(f.offset) + uint64(f.length); f.length == 0 || end > blobnet.MaxBlobSize {
+			return x.refuse(ctx, f, frame{typ: typeError, code: codeRange, text: errRange.Error()})
 		}
-		return x.reply(ctx, frame{typ: typeError, req: f.req, code: codeUnsupported, text: "flags and ranges are not supported"})
+	case f.flags != 0 || f.offset != 0 || f.length != 0:
+		return x.refuse(ctx, f, frame{typ: typeError, code: codeUnsupported, text: "these flags, or a range without proof, are not supported"})
+	}
+	if x.pace.limit != nil {
+		j.gone = make(chan struct{})
 	}
 	x.mu.Lock()
 	if x.leaving {
@@ -213,18 +238,28 @@ func (x *session) request(ctx context.Context, f frame) error {
 	}
 	if len(x.jobs) >= x.e.cfg.MaxRequests {
 		x.mu.Unlock()
-		if err := x.useless(f.typ); err != nil {
-			return err
-		}
-		return x.reply(ctx, frame{typ: typeBusy, req: f.req, retry: 200})
+		return x.refuse(ctx, f, frame{typ: typeBusy, retry: 200})
 	}
-	j := &job{req: f.req, id: f.id}
+	if wait := x.pace.queueTime(len(x.jobs)); wait > maxQueueTime {
+		x.mu.Unlock()
+		return x.refuse(ctx, f, frame{typ: typeBusy, retry: uint32(min(wait/2, maxQueueTime/2) / time.Millisecond)})
+	}
 	x.jobs[f.req] = j
 	x.since = time.Now()
 	x.queue = append(x.queue, j)
 	x.mu.Unlock()
 	notify(x.queued)
 	return nil
+}
+
+// refuse answers a REQUEST at once by the frame with. It is no work to ask for
+// such answers, so that there may not be many.
+func (x *session) refuse(ctx context.Context, f, with frame) error {
+	if err := x.useless(f.typ); err != nil {
+		return err
+	}
+	with.req = f.req
+	return x.reply(ctx, with)
 }
 
 // want answers a WANT with those of its ids that the store has.
@@ -266,7 +301,8 @@ func (x *session) reply(ctx context.Context, f frame) error {
 		if len(x.control) < maxControl {
 			x.control = appendFrame(x.control, f)
 			x.mu.Unlock()
-			notify(x.written)
+			notify(x.replied)
+			x.pace.interrupt()
 			return nil
 		}
 		x.mu.Unlock()

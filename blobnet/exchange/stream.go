@@ -44,26 +44,42 @@ func end(s stream, err error) {
 // no deadline set later by the goroutine that reads or writes revives it.
 type timed struct {
 	stream
-	mu   sync.Mutex // guards dead, and the order of it and the deadlines
-	dead bool
+	mu    sync.Mutex // guards what follows, and the order of it and the deadlines
+	dead  bool
+	read  time.Time // the deadline that is set
+	write time.Time
 }
 
-// readWithin bounds the reads from now on.
+// A deadline costs a timer. So it is set with some time to spare, this fraction
+// of what is asked for, and not again before that is used up.
+const spare = 8
+
+// readWithin bounds the reads from now on, by d and up to an eighth of it more.
 func (t *timed) readWithin(d time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.dead {
-		t.SetReadDeadline(time.Now().Add(d))
+	if until, ok := later(t.read, d); ok && !t.dead {
+		t.read = until
+		t.SetReadDeadline(until)
 	}
 }
 
-// writeWithin bounds the writes from now on.
+// writeWithin bounds the writes as readWithin does the reads.
 func (t *timed) writeWithin(d time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.dead {
-		t.SetWriteDeadline(time.Now().Add(d))
+	if until, ok := later(t.write, d); ok && !t.dead {
+		t.write = until
+		t.SetWriteDeadline(until)
 	}
+}
+
+// later returns the deadline to set where old is set and reading or writing
+// should take d at most, or false if old will do.
+func later(old time.Time, d time.Duration) (until time.Time, ok bool) {
+	now := time.Now()
+	least, most := now.Add(d), now.Add(d+d/spare)
+	return most, old.Before(least) || old.After(most)
 }
 
 // interrupt makes blocked and future reads and writes return at once. It does
