@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/codec"
 )
 
 // DraftSpec is a manifest.json, or what stands for one, and what its words
@@ -17,6 +18,7 @@ type DraftSpec struct {
 	Key       channel.PrivateKey // that will publish it
 	ChunkSize int                // bytes; if zero, codec.DefaultChunkSize
 
+	Erasure    codec.Eraser   // see IngestSpec
 	InPlace    bool           // see IngestSpec
 	OnProgress func(Progress) // see IngestSpec
 }
@@ -71,7 +73,7 @@ func (p *Publisher) FromDraft(ctx context.Context, spec DraftSpec) (Release, err
 		return Release{}, err
 	}
 	if len(pl.sources) > 0 {
-		entries, err := p.ingest(ctx, &pl, spec.ChunkSize, spec.OnProgress)
+		entries, err := p.ingest(ctx, &pl, codec.Config{ChunkSize: spec.ChunkSize, Erasure: spec.Erasure}, spec.OnProgress)
 		if err == nil {
 			err = evicted(p.present(ctx, entries))
 		}

@@ -21,6 +21,9 @@ type IngestSpec struct {
 	Attrs     map[string]string // of each entry
 	ChunkSize int               // bytes; if zero, codec.DefaultChunkSize
 
+	// Erasure computes parity blobs beside each file's; if nil, there are none.
+	Erasure codec.Eraser
+
 	// InPlace leaves the chunks in their files, which must stay where and what
 	// they are: only what opens them is stored. It wants Config.InPlace.
 	InPlace bool
@@ -59,7 +62,7 @@ func (p *Publisher) Ingest(ctx context.Context, spec IngestSpec) (Ingested, erro
 	if _, err := pl.settle(); err != nil {
 		return Ingested{}, fmt.Errorf("ingesting: %w", err)
 	}
-	entries, err := p.ingest(ctx, &pl, spec.ChunkSize, spec.OnProgress)
+	entries, err := p.ingest(ctx, &pl, codec.Config{ChunkSize: spec.ChunkSize, Erasure: spec.Erasure}, spec.OnProgress)
 	if err == nil {
 		err = evicted(p.keep(ctx, entries))
 	}
@@ -97,14 +100,14 @@ func smallWorkers() int { return min(max(4, 2*runtime.GOMAXPROCS(0)), 16) }
 
 // ingest seals what the settled plan names. Files of one chunk are sealed side by side;
 // a longer one uses all cores by itself, so that those go one after another.
-func (p *Publisher) ingest(ctx context.Context, pl *plan, chunkSize int, report func(Progress)) ([]channel.FileEntry, error) {
-	if chunkSize == 0 {
-		chunkSize = codec.DefaultChunkSize
+func (p *Publisher) ingest(ctx context.Context, pl *plan, cfg codec.Config, report func(Progress)) ([]channel.FileEntry, error) {
+	if cfg.ChunkSize == 0 {
+		cfg.ChunkSize = codec.DefaultChunkSize
 	}
 	entries := make([]channel.FileEntry, len(pl.sources))
 	count := &meter{report: report, now: p.cfg.Now, total: pl.total}
 	seal := func(ctx context.Context, i int) (err error) {
-		entries[i], err = p.seal(ctx, pl.sources[i], codec.Config{ChunkSize: chunkSize}, pl.inPlace, count)
+		entries[i], err = p.seal(ctx, pl.sources[i], cfg, pl.inPlace, count)
 		return err
 	}
 
@@ -123,7 +126,7 @@ func (p *Publisher) ingest(ctx context.Context, pl *plan, chunkSize int, report 
 	group.Go(func() error {
 		defer close(small)
 		for i, s := range pl.sources {
-			if s.same >= 0 || s.info.Size() > int64(chunkSize) {
+			if s.same >= 0 || s.info.Size() > int64(cfg.ChunkSize) {
 				continue
 			}
 			select {
@@ -136,7 +139,7 @@ func (p *Publisher) ingest(ctx context.Context, pl *plan, chunkSize int, report 
 	})
 	group.Go(func() error {
 		for i, s := range pl.sources {
-			if s.same >= 0 || s.info.Size() <= int64(chunkSize) {
+			if s.same >= 0 || s.info.Size() <= int64(cfg.ChunkSize) {
 				continue
 			}
 			if err := seal(ctx, i); err != nil {
