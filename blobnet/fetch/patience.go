@@ -81,6 +81,9 @@ func (s *Swarm) patience(f *flight, now time.Time) (waits bool) {
 			f.lost = now
 		}
 		again = s.cfg.StallTimeout - now.Sub(f.lost)
+		if f.length > 0 && s.taken.without(f.barred).empty() {
+			again = 0 // nobody gives parts of it: the whole can be had
+		}
 		if again <= 0 {
 			s.finish(f, nil, false, f.gaveUp(now))
 			return false

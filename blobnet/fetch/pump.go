@@ -168,7 +168,8 @@ func (s *Swarm) best(f *flight, members mask, now time.Time, guess float64) *mem
 }
 
 // fit reports whether it makes sense to ask m for f: not if the others would be
-// done with all that is wanted before m is with f alone. s.mu is held.
+// done with all that is wanted, and one of them with f, before m is with f
+// alone. s.mu is held.
 func (s *Swarm) fit(m *member, f *flight, able mask, now time.Time, guess float64) bool {
 	takes := m.estimate(f.size, now, guess)
 	if !m.measured() || takes < tailEstimate {
@@ -176,10 +177,14 @@ func (s *Swarm) fit(m *member, f *flight, able mask, now time.Time, guess float6
 	}
 	var rate float64
 	rest := int64(f.size)
+	soonest := time.Duration(-1)
 	able.without(f.block).each(func(slot int) bool {
 		if o := s.slots[slot]; o != m && o.measured() {
 			rate += o.speed(now, guess)
 			rest += int64(o.out)
+			if e := o.estimate(f.size, now, guess); soonest < 0 || e < soonest {
+				soonest = e
+			}
 		}
 		return true
 	})
@@ -189,7 +194,7 @@ func (s *Swarm) fit(m *member, f *flight, able mask, now time.Time, guess float6
 	for i := range s.queues {
 		rest += s.queues[i].size
 	}
-	return takes <= seconds(float64(rest)/rate)
+	return takes <= max(soonest, seconds(float64(rest)/rate))
 }
 
 // ask asks m for f. s.mu is held.

@@ -34,9 +34,11 @@ func (p *pipe) send(ctx context.Context, n int) (sent int) {
 			return sent
 		}
 		frame := min(simFrame, n-sent)
-		<-time.After(time.Duration(float64(frame) / p.rate * float64(time.Second)))
+		err := delay(ctx, time.Duration(float64(frame)/p.rate*float64(time.Second)))
 		p.turn <- struct{}{}
-		sent += frame
+		if sent += frame; err != nil {
+			return sent
+		}
 	}
 	return sent
 }
@@ -96,7 +98,7 @@ func (p *simPeer) serve(ctx context.Context, id blobnet.ID, offset, length int, 
 	p.bytes += int64(sent)
 	p.gets++
 	p.mu.Unlock()
-	if sent < length {
+	if sent < length || ctx.Err() != nil {
 		return dst, ctx.Err()
 	}
 	return append(dst, b[offset:offset+length]...), nil

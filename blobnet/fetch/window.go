@@ -70,9 +70,6 @@ func (p *pace) came(r request, n int, now time.Time, rivals int) {
 	p.delivered += int64(n)
 	p.progress = now
 	took := max(now.Sub(r.begun), time.Microsecond)
-	if r.ahead == 0 {
-		p.answered(took)
-	}
 	sample := float64(p.delivered-r.delivered) / took.Seconds()
 	switch {
 	case p.rate == 0 || r.ahead == 0 && sample > p.rate:
@@ -80,7 +77,10 @@ func (p *pace) came(r request, n int, now time.Time, rivals int) {
 	case r.ahead > 0 || took > 2*r.expected: // else it was idle before, and its rate is not seen
 		p.rate += (sample - p.rate) / 4
 	}
-	want := int(min(2*p.rate*(p.rtt+serving).Seconds(), float64(p.limit)))
+	if trip := took - seconds(float64(n)/p.rate); r.ahead == 0 && trip > took/8 {
+		p.answered(trip)
+	}
+	want := int(min(2*p.rate*(p.trip()+serving).Seconds(), float64(p.limit)))
 	want = min(want+max(leastWindow, 2*n)/(1+rivals), p.limit)
 	switch {
 	case took > slowBlob:
