@@ -79,6 +79,9 @@ func (s *Subscriber) Follow(ctx context.Context, order Follow, emit func(Event))
 	if order.KeepBlobs {
 		f.cfg.Place = nil
 	}
+	if err := f.reclaimAll(ctx); err != nil {
+		return err
+	}
 	f.inventories = keepInventories(ctx, s.cfg, order)
 	defer f.inventories.stop(0)
 	for {

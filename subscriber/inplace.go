@@ -2,11 +2,15 @@ package subscriber
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"sync"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/codec"
 	"github.com/anonymous-media-library/aml/codec/inplace"
 )
@@ -17,13 +21,15 @@ import (
 // methods may be called from many goroutines at once. Paths are absolute.
 //
 // As a Source it has what this node has. Begin begins to register a file. Forget ends it for one that is deleted.
-// Registered says whether one is known as it is. From Expect to Arrived the blob
+// Registered says whether one is known as it is, and Fresh whether none was when
+// the program began. From Expect to Arrived the blob
 // id is about to be written to a file, and the Swarm's store keeps no copy.
 type Place interface {
 	blobnet.Source
 	Begin(ctx context.Context, path string) (*inplace.File, error)
 	Forget(ctx context.Context, path string) error
 	Registered(ctx context.Context, path string) (bool, error)
+	Fresh() bool
 	Expect(id blobnet.ID)
 	Arrived(id blobnet.ID)
 }
@@ -64,9 +70,9 @@ func (x *indexes) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, e
 	return blob, err
 }
 
-// reclaim registers a file that is in place already, and has just been read and
-// found right, unless it is known: another program brought it, or what was known
-// is lost. If its index is not here it stays unknown.
+// reclaim registers a file that is in place already, unless it is known: another
+// program brought it, or what was known is lost. If its index is not here it
+// stays unknown.
 func reclaim(ctx context.Context, p Place, e channel.FileEntry, path string) error {
 	if p == nil || path == "" {
 		return nil
@@ -92,6 +98,55 @@ func reclaim(ctx context.Context, p Place, e channel.FileEntry, path string) err
 	}
 	file.Hold(src.ids...)
 	return file.Done(ctx, path)
+}
+
+// reclaimAll registers what earlier runs brought, if what was known of it is
+// lost. The files are not read: what they hold is looked at when it is asked for.
+func (f *follower) reclaimAll(ctx context.Context) error {
+	place := f.cfg.Place
+	if place == nil || !place.Fresh() {
+		return nil
+	}
+	cursor, err := f.cfg.Ledger.Cursor(ctx, f.order.Subscription, f.order.Channel)
+	for after := int64(0); err == nil && after < cursor; {
+		var releases []catalog.Release
+		if releases, err = f.cfg.Ledger.Releases(ctx, f.order.Channel, after, releasePage); len(releases) == 0 {
+			break
+		}
+		for _, r := range releases {
+			if after = r.Position; after > cursor || r.Body == nil {
+				continue
+			}
+			for _, e := range r.Body.Entries {
+				if err := f.reclaimOne(ctx, r, e); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return err
+}
+
+func (f *follower) reclaimOne(ctx context.Context, r catalog.Release, e channel.FileEntry) error {
+	view, err := f.cfg.Ledger.Entry(ctx, r.Channel, e.Name)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && (view.Removed || view.Position != r.Position) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	local, err := filepath.Localize(e.Name)
+	if err != nil {
+		return nil // this system cannot have it
+	}
+	path, err := filepath.Abs(filepath.Join(f.order.Output, local))
+	if err != nil {
+		return err
+	}
+	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() || uint64(info.Size()) != e.Size {
+		return nil
+	}
+	return reclaim(ctx, f.cfg.Place, e, path)
 }
 
 // maxReclaimed is how many chunks a file may have that is registered although

@@ -115,6 +115,88 @@ func TestWhatIsThereIsServedAfterTheDatabaseIsLost(t *testing.T) {
 	}
 }
 
+func TestWhatASubscriptionBroughtIsServedAfterTheDatabaseIsLost(t *testing.T) {
+	w := newWorld(t)
+	placed(t, w)
+	f := files{"a": pattern(10*codec.MinChunkSize, 1), "b": "b", "c": "c"}
+	entries := w.ingest(f)
+	w.release(publisherRelease(entries))
+	w.update()
+	w.release(publisherRelease(w.ingest(files{"b": "another"})))
+	w.update()
+	if err := os.WriteFile(filepath.Join(w.out, "c"), []byte("!"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	place := placed(t, w)
+	w.update()
+	for i, want := range []bool{true, false, false} {
+		if e := entries[i]; whole(t, place, e, f[e.Name]) != want {
+			t.Errorf("%s is served: %v", e.Name, !want)
+		}
+	}
+}
+
+func TestWhatNobodyGoesOnWithIsDeleted(t *testing.T) {
+	w := newWorld(t)
+	place := placed(t, w)
+	first := w.ingest(files{"f": pattern(20*codec.MinChunkSize, 1)})
+	w.release(publisherRelease(first))
+	w.sync()
+	var last blobnet.ID
+	for id, err := range codec.Blobs(t.Context(), w.pubStore, first[0].File()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = id
+	}
+	w.peer.onGet = func(id blobnet.ID) error {
+		if id == last {
+			return blobnet.ErrNotFound
+		}
+		return nil
+	}
+	if err := w.follow(); !errors.Is(err, blobnet.ErrNotFound) {
+		t.Fatal(err)
+	}
+	wantFinished(t, w.out, files{})
+	// Another fetch into the same folder has something unfinished as well.
+	other := w.ingest(files{"other": pattern(20*codec.MinChunkSize, 2)})[0]
+	var n atomic.Int64
+	w.peer.onGet = func(id blobnet.ID) error {
+		if n.Add(1) > 5 || id == last || id == first[0].Root.ID {
+			return blobnet.ErrNotFound
+		}
+		return nil
+	}
+	if _, err := (subscriber.Download{Swarm: newSwarm(t, place, w.peer), Place: place}).File(t.Context(), other, filepath.Join(w.out, "other")); !errors.Is(err, blobnet.ErrNotFound) {
+		t.Fatal(err)
+	}
+	w.peer.onGet = func(id blobnet.ID) error {
+		if id == last || id == first[0].Root.ID {
+			return blobnet.ErrNotFound
+		}
+		return nil
+	}
+	w.release(publisherRelease(w.ingest(files{"f": "f"})))
+	w.sync()
+	if err := w.store.Delete(t.Context(), first[0].Root.ID); err != nil && !errors.Is(err, blobnet.ErrPinned) {
+		t.Fatal(err)
+	}
+	if err := w.follow(); err != nil {
+		t.Fatal(err)
+	}
+	wantFinished(t, w.out, files{"f": "f"}) // of the other fetch alone
+	parts, err := filepath.Glob(filepath.Join(w.out, channel.PartialFolder, "*", "*.part"))
+	if err != nil || len(parts) != 1 {
+		t.Errorf("%v, %v", parts, err)
+	}
+	got, err := subscriber.Download{Swarm: newSwarm(t, place, w.peer), Place: place}.File(t.Context(), other, filepath.Join(w.out, "other"))
+	if err != nil || got.FromStore == 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	w.wantTree(files{"f": "f", "other": pattern(20*codec.MinChunkSize, 2)})
+}
+
 func TestChunksAreServedWhileTheFileGrows(t *testing.T) {
 	w := newWorld(t)
 	place := placed(t, w)

@@ -71,6 +71,7 @@ type Store struct {
 	handles handles
 	writer  chan struct{} // holds one token, or nothing while rows are written
 	some    atomic.Bool   // there may be blobs in files
+	fresh   bool          // nothing was known when it was opened
 	broken  atomic.Bool   // the database is damaged: nothing is read from it any more
 
 	mu      sync.Mutex // guards what follows; never held across I/O
@@ -123,11 +124,16 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s.db, s.next = db, last+1
 	s.some.Store(last > 0)
+	s.fresh = last == 0
 	if damage != nil {
 		s.event(Event{KindDatabase, cfg.Path, damage})
 	}
 	return s, nil
 }
+
+// Fresh reports whether no file was known when the Store was opened: it is new,
+// or what was known is lost.
+func (s *Store) Fresh() bool { return s.fresh }
 
 // Close writes down what is not yet, and closes the database and all files. No
 // other method may be under way.
