@@ -1,0 +1,182 @@
+package fetch_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/blobnet/exchange"
+	"github.com/anonymous-media-library/aml/blobnet/fetch"
+)
+
+// These benchmarks fetch over real hosts and exchanges on 127.0.0.1. A seeder's
+// rate is that of its exchange's Upload limiter, which all its peers share.
+const seederRate = 20e6 // bytes/s
+
+// uplink lets so many bytes per second through, in turn.
+type uplink struct {
+	rate float64
+
+	mu   sync.Mutex
+	free time.Time // when all that was let through is gone
+}
+
+// Wait implements exchange.Limiter.
+func (u *uplink) Wait(ctx context.Context, _ string, n int) error {
+	u.mu.Lock()
+	now := time.Now()
+	if u.free.Before(now.Add(-10 * time.Millisecond)) {
+		u.free = now.Add(-10 * time.Millisecond) // a late timer costs nothing
+	}
+	u.free = u.free.Add(time.Duration(float64(n) / u.rate * float64(time.Second)))
+	wait := u.free.Sub(now)
+	u.mu.Unlock()
+	if wait <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// node is a host with an exchange that serves a store.
+type node struct {
+	host  host.Host
+	x     *exchange.Exchange
+	store blobnet.Store
+}
+
+func newNode(b *testing.B, store blobnet.Store, up exchange.Limiter) *node {
+	b.Helper()
+	h := newHost(b)
+	x, err := exchange.New(exchange.Config{Host: h, Store: store, Upload: up})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- x.Run(context.Background()) }()
+	for !slices.Contains(h.Mux().Protocols(), exchange.Protocol) {
+		runtime.Gosched()
+	}
+	b.Cleanup(func() {
+		x.Close()
+		<-ended
+	})
+	return &node{h, x, store}
+}
+
+// swarm is a swarm of n over others.
+func (n *node) swarm(b *testing.B, cfg fetch.Config, others ...*node) *fetch.Swarm {
+	b.Helper()
+	var hosts []host.Host
+	for _, o := range others {
+		if o != n {
+			n.host.Peerstore().AddAddrs(o.host.ID(), o.host.Addrs(), peerstore.PermanentAddrTTL)
+			hosts = append(hosts, o.host)
+		}
+	}
+	cfg.Store = n.store
+	return newSwarm(b, cfg, n.x, hosts...)
+}
+
+// seeders is four nodes with blobs, of the rates given, and how long one more
+// needs to get all from them; and how much it got twice.
+func seeders(b *testing.B, blobs [][]byte, ids []blobnet.ID, rates ...float64) (time.Duration, fetch.Counts) {
+	store := storeWith(b, blobs...)
+	var all []*node
+	for _, r := range rates {
+		all = append(all, newNode(b, store, &uplink{rate: r}))
+	}
+	to := newNode(b, storeWith(b), nil)
+	s := to.swarm(b, fetch.Config{}, all...)
+	begun := time.Now()
+	if err := fetch.Each(b.Context(), s, sequence(ids), self, nothing); err != nil {
+		b.Fatal(err)
+	}
+	took := time.Since(begun)
+	var sum fetch.Counts
+	for _, c := range s.Counts() {
+		sum.Useful += c.Useful
+		sum.Duplicate += c.Duplicate
+	}
+	return took, sum
+}
+
+// BenchmarkFourSeeders reports which share of what four seeders can give
+// together is got; the floor is 0.95.
+func BenchmarkFourSeeders(b *testing.B) {
+	blobs, ids := blobsOf(192, benchSize)
+	var took time.Duration
+	for b.Loop() {
+		t, _ := seeders(b, blobs, ids, seederRate, seederRate, seederRate, seederRate)
+		took += t
+	}
+	b.ReportMetric(float64(b.N*len(ids)*benchSize)/took.Seconds()/(4*seederRate), "of-80MB/s")
+}
+
+// BenchmarkOneSlowSeeder is BenchmarkFourSeeders with one that is slowed to 100
+// KB/s; it reports which share of what the others can give is got, where the
+// floor is 0.90, and which share of bytes came twice, at most 0.02.
+func BenchmarkOneSlowSeeder(b *testing.B) {
+	blobs, ids := blobsOf(192, benchSize)
+	var took time.Duration
+	var sum fetch.Counts
+	for b.Loop() {
+		t, c := seeders(b, blobs, ids, seederRate, 100e3, seederRate, seederRate)
+		took += t
+		sum.Useful += c.Useful
+		sum.Duplicate += c.Duplicate
+	}
+	b.ReportMetric(float64(b.N*len(ids)*benchSize)/took.Seconds()/(3*seederRate), "of-60MB/s")
+	b.ReportMetric(float64(sum.Duplicate)/float64(sum.Useful), "twice")
+}
+
+// BenchmarkEightFetchers reports how many times as long as one fetcher eight
+// need that get the same from one seeder at the same time, each serving what it
+// has to the others; the ceiling is 2. The fetchers' own uplinks have no limit.
+func BenchmarkEightFetchers(b *testing.B) {
+	blobs, ids := blobsOf(64, benchSize)
+	full := storeWith(b, blobs...)
+	run := func(n int) time.Duration {
+		seeder := newNode(b, full, &uplink{rate: seederRate})
+		nodes := []*node{seeder}
+		for range n {
+			nodes = append(nodes, newNode(b, storeWith(b), nil))
+		}
+		swarms := make([]*fetch.Swarm, n)
+		for i := range swarms {
+			swarms[i] = nodes[1+i].swarm(b, fetch.Config{Seed: uint64(i + 1)}, nodes...)
+		}
+		var wg sync.WaitGroup
+		begun := time.Now()
+		for i, s := range swarms {
+			wg.Go(func() {
+				if err := fetch.Each(b.Context(), s, sequence(ids), self, nothing); err != nil {
+					b.Error(fmt.Errorf("fetcher %d: %w", i, err))
+				}
+			})
+		}
+		wg.Wait()
+		return time.Since(begun)
+	}
+	var one, eight time.Duration
+	for b.Loop() {
+		one += run(1)
+		eight += run(8)
+	}
+	b.ReportMetric(float64(eight)/float64(one), "x-one")
+	b.ReportMetric(one.Seconds()/float64(b.N), "s-one")
+}
