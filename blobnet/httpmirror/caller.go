@@ -1,0 +1,165 @@
+package httpmirror
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// caller makes requests to one server and follows where it redirects, within
+// bounds.
+type caller struct {
+	base  url.URL // without user, query and fragment, and without a slash at the end
+	user  *url.Userinfo
+	query string
+	link  Link
+	own   *http.Transport // for the server
+	other *http.Transport // for where it redirects
+}
+
+// maxHops is how many redirects are followed.
+const maxHops = 5
+
+// newCaller reads the URL of a server. Errors do not tell it.
+func newCaller(raw string, link Link, parallel int) (*caller, error) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, errors.New("httpmirror: the URL is not http://HOST/PATH or https://HOST/PATH")
+	}
+	if err := bounds(&link.StallTimeout, &link.LeastRate); err != nil {
+		return nil, err
+	}
+	c := &caller{user: u.User, query: u.RawQuery, link: link}
+	c.base = url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(u.Path, "/")}
+	c.own = c.transport(link.PublicOnly, parallel)
+	c.other = c.transport(true, parallel)
+	return c, nil
+}
+
+func (c *caller) transport(public bool, parallel int) *http.Transport {
+	t := &http.Transport{
+		DialContext:            c.link.DialContext,
+		TLSClientConfig:        c.link.TLS,
+		TLSHandshakeTimeout:    c.link.StallTimeout,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true, // blobs do not shrink, and a small body could become a large one
+		MaxConnsPerHost:        parallel,
+		MaxIdleConnsPerHost:    parallel,
+		IdleConnTimeout:        30 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+	if c.link.DialContext == nil {
+		d := &net.Dialer{Timeout: c.link.StallTimeout}
+		if public {
+			d.Control = onlyPublic // a proxy would have to be public as well: none is used
+		} else {
+			t.Proxy = http.ProxyFromEnvironment
+		}
+		t.DialContext = d.DialContext
+	}
+	return t
+}
+
+var errPrivate = fmt.Errorf("%w: it is, or leads to, an address that is not public", ErrRefused)
+
+// onlyPublic looks at the address that is about to be connected to, after names
+// were looked up.
+func onlyPublic(_, address string, _ syscall.RawConn) error {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil || !public(ap.Addr()) {
+		return errPrivate
+	}
+	return nil
+}
+
+// sharedSpace is for providers' own networks (RFC 6598).
+var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
+
+func public(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !a.IsLoopback() && !sharedSpace.Contains(a)
+}
+
+// name is the URL without what may be secret.
+func (c *caller) name() string { return c.base.String() }
+
+func (c *caller) close() {
+	c.own.CloseIdleConnections()
+	c.other.CloseIdleConnections()
+}
+
+// do makes one request for a path below the base. The body of the response is
+// the caller's to close. A redirect it could not follow is ErrRefused.
+func (c *caller) do(ctx context.Context, method, rel string, header http.Header, body []byte) (*http.Response, error) {
+	u := c.base
+	u.Path += "/" + rel
+	u.RawQuery = c.query
+	for range maxHops + 1 {
+		req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+		if err != nil {
+			return nil, fmt.Errorf("%w: it leads to a wrong URL", ErrRefused)
+		}
+		if body != nil {
+			req.Body = io.NopCloser(bytes.NewReader(body))
+			req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+			req.ContentLength = int64(len(body))
+		}
+		for k, v := range header {
+			req.Header[k] = v
+		}
+		req.Header.Set("User-Agent", "aml")
+		t := c.other
+		if u.Hostname() == c.base.Hostname() {
+			t = c.own
+		}
+		if u.Host == c.base.Host && u.Scheme == c.base.Scheme {
+			for k, v := range c.link.Header {
+				req.Header[http.CanonicalHeaderKey(k)] = v
+			}
+			if c.user != nil {
+				pass, _ := c.user.Password()
+				req.SetBasicAuth(c.user.Username(), pass)
+			}
+		}
+		resp, err := t.RoundTrip(req)
+		if err != nil {
+			return nil, withoutURL(ctx, err)
+		}
+		switch resp.StatusCode {
+		case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther:
+			if method != http.MethodGet && method != http.MethodHead {
+				return resp, nil
+			}
+		case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		default:
+			return resp, nil
+		}
+		discard(resp)
+		next, err := u.Parse(resp.Header.Get("Location"))
+		switch {
+		case err != nil || next.Hostname() == "" || next.Scheme != "http" && next.Scheme != "https":
+			return nil, fmt.Errorf("%w: it redirects to what is no HTTP URL", ErrRefused)
+		case u.Scheme == "https" && next.Scheme == "http":
+			return nil, fmt.Errorf("%w: it redirects from https to http", ErrRefused)
+		}
+		next.User, next.Fragment = nil, ""
+		u = *next
+	}
+	return nil, fmt.Errorf("%w: it redirects more than %d times", ErrRefused, maxHops)
+}
+
+// discard closes a response of which nothing is wanted, after a little of it so
+// that the connection can be used again.
+func discard(resp *http.Response) {
+	io.CopyN(io.Discard, resp.Body, 4<<10)
+	resp.Body.Close()
+}
