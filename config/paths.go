@@ -15,6 +15,8 @@ type Paths struct {
 	Keys     string `json:"keys"`     // folder of key files, each 0600
 	Catalog  string `json:"catalog"`  // aml.db: roots, logs, heads, entries, subscriptions
 	Blobs    string `json:"blobs"`    // the blob store
+	InPlace  string `json:"inPlace"`  // which blobs lie in files of the user, and their keys
+	Accounts string `json:"accounts"` // what was moved with whom
 	Files    string `json:"files"`    // what subscriptions without a folder of their own write
 	Identity string `json:"identity"` // the key that names this node to its peers
 	Socket   string `json:"socket"`   // the local API of the node that runs on this home
@@ -55,6 +57,8 @@ func FindPaths(home string) (Paths, error) {
 		Keys:     filepath.Join(home, "keys"),
 		Catalog:  filepath.Join(home, "aml.db"),
 		Blobs:    filepath.Join(home, "blobs"),
+		InPlace:  filepath.Join(home, "inplace.db"),
+		Accounts: filepath.Join(home, "peers.db"),
 		Files:    filepath.Join(home, "files"),
 		Identity: filepath.Join(home, "keys", "node.key"),
 		Socket:   socket(home),

@@ -25,23 +25,17 @@ const batch = 1024
 
 // Ingest seals a file or folder into the store. It emits ProgressEvents.
 func (n *Node) Ingest(ctx context.Context, req IngestRequest, emit func(any)) (IngestResult, error) {
-	res, err := n.pub.Ingest(ctx, publisher.IngestSpec{Path: req.Path, ChunkSize: req.ChunkSize, OnProgress: ingestProgress(emit)})
+	scheme, err := parseErasure(req.Erasure)
+	if err != nil {
+		return IngestResult{}, err
+	}
+	res, err := n.pub.Ingest(ctx, publisher.IngestSpec{
+		Path: req.Path, ChunkSize: req.ChunkSize, InPlace: req.InPlace, Erasure: scheme, OnProgress: ingestProgress(emit),
+	})
 	if err != nil {
 		return IngestResult{}, err
 	}
 	return IngestResult{Folder: res.Folder, Entries: res.Entries}, nil
-}
-
-// BlobStatus counts the blob store.
-func (n *Node) BlobStatus(ctx context.Context, _ None, _ func(any)) (BlobStatus, error) {
-	s, err := n.blobs.Stats(ctx)
-	if err != nil {
-		return BlobStatus{}, err
-	}
-	return BlobStatus{
-		BlobCount: s.BlobCount, CurrentSize: s.CurrentSize, MaxSize: s.MaxSize,
-		Pinned: s.Pinned, PinnedSize: s.PinnedSize, Utilization: s.Utilization(),
-	}, nil
 }
 
 // Pin pins the named blobs, or all blobs of the named files; a file's blobs
@@ -120,7 +114,7 @@ func (n *Node) Seed(ctx context.Context, req SeedRequest, emit func(any)) (SeedR
 		res.Blobs += blobs
 		keys[i] = tracker.Key(e.Root.ID)
 	}
-	events, stop := n.bus.lookOn(func(about string) bool { return about == aboutUploads })
+	events, stop := n.bus.lookOn(func(about string) bool { return about == aboutUploads || about == aboutStore })
 	defer stop()
 	if err := net.tracker.Announce(ctx, keys...); err != nil {
 		return SeedResult{}, fmt.Errorf("announcing: %w", err)
@@ -145,6 +139,7 @@ func (n *Node) Seed(ctx context.Context, req SeedRequest, emit func(any)) (SeedR
 		case e := <-events:
 			up, ok := e.(UploadEvent)
 			if !ok {
+				emit(e)
 				continue
 			}
 			res.UploadedBlobs += up.Blobs

@@ -2,10 +2,6 @@ package node
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"runtime"
-	"slices"
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
@@ -109,48 +105,6 @@ func (n *Node) Watch(ctx context.Context, _ None, emit func(any)) (None, error) 
 			emit(e)
 		}
 	}
-}
-
-// Status says who the node is and what it holds.
-func (n *Node) Status(ctx context.Context, _ None, _ func(any)) (Status, error) {
-	s := Status{Goroutines: runtime.NumGoroutine(), Home: n.cfg.Paths.Home, PID: os.Getpid(), Started: channel.Time(n.started.Unix()), Addrs: []string{}, Subscriptions: []Subscription{}}
-	id, err := peerID(n.identity)
-	if err != nil {
-		return Status{}, err
-	}
-	s.PeerID = id
-	if n.cfg.Network {
-		net, err := n.online(ctx)
-		if err != nil {
-			return Status{}, err
-		}
-		s.Addrs = net.addrs()
-		s.Peers = len(net.host.Network().Peers())
-	}
-	if s.Blobs, err = n.BlobStatus(ctx, None{}, nil); err != nil {
-		return Status{}, err
-	}
-	infos, err := n.catalog.Channels(ctx)
-	if err != nil {
-		return Status{}, err
-	}
-	s.Channels = len(infos)
-	for _, info := range infos {
-		if info.Reason == catalog.Owned {
-			s.Own++
-		}
-	}
-	subs, err := n.catalog.Subscriptions(ctx)
-	if err != nil {
-		return Status{}, fmt.Errorf("listing subscriptions: %w", err)
-	}
-	running := n.follows.names()
-	for _, sub := range subs {
-		s.Subscriptions = append(s.Subscriptions, Subscription{
-			ID: sub.ID, Target: targetOf(sub), Output: sub.Output, Running: slices.Contains(running, sub.ID),
-		})
-	}
-	return s, nil
 }
 
 // targetOf names what a subscription follows, without a read key.

@@ -9,7 +9,8 @@ import "github.com/anonymous-media-library/aml/subscriber"
 type ListeningEvent struct {
 	Event  string   `json:"event"`
 	PeerID string   `json:"peerId"`
-	Addrs  []string `json:"addrs"` // multiaddrs, each ending in /p2p/PEERID
+	Addrs  []string `json:"addrs"`          // multiaddrs, each ending in /p2p/PEERID
+	URLs   []string `json:"urls,omitempty"` // of the WebSocket bridge and the HTTP mirror
 }
 
 // UploadEvent ("upload") says what a peer got from this node within a second.

@@ -4,17 +4,21 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"sync"
 	"time"
 
+	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/fetch"
 	"github.com/anonymous-media-library/aml/blobnet/tracker"
+	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/subscriber"
 )
 
-// newSwarm is an empty swarm that keeps what it gets in this node's store.
-func (n *Node) newSwarm(patience time.Duration) (*fetch.Swarm, error) {
-	s, err := fetch.New(fetch.Config{Store: n.blobs, StallTimeout: patience, OnEvent: n.onFetch})
+// newSwarm is an empty swarm that keeps what it gets in store, which is this
+// node's or stands before it.
+func (n *Node) newSwarm(store blobnet.Store, patience time.Duration) (*fetch.Swarm, error) {
+	s, err := fetch.New(fetch.Config{
+		Store: store, StallTimeout: patience, Download: n.net.download, Bans: n.net.bans, OnEvent: n.onFetch,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("preparing to fetch: %w", err)
 	}
@@ -38,7 +42,8 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 	if err := net.know(req.Peers); err != nil {
 		return FetchResult{}, err
 	}
-	swarm, err := n.newSwarm(time.Duration(req.Timeout))
+	sieve := n.blobs.Sieve()
+	swarm, err := n.newSwarm(sieve, time.Duration(req.Timeout))
 	if err != nil {
 		return FetchResult{}, err
 	}
@@ -47,23 +52,22 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 	for i, e := range entries {
 		keys[i] = tracker.Key(e.Root.ID)
 	}
-	var searching sync.WaitGroup
-	defer searching.Wait()
-	search, cancel := context.WithCancel(ctx)
-	defer cancel()
-	searching.Go(func() { net.feedSwarm(search, swarm, nil, keys...) })
+	defer net.gather(ctx, swarm, nil, keys...)()
 
 	onProgress := func(p subscriber.Progress) {
 		emit(ProgressEvent{Event: "progress", Name: p.Name, Done: p.Done, Total: p.Total, Local: p.Local})
 	}
-	var fetched []subscriber.Fetched
-	if len(entries) == 1 {
-		f, err := subscriber.DownloadFile(ctx, swarm, entries[0], req.Output, onProgress)
-		if err != nil {
-			return FetchResult{}, err
-		}
-		fetched = append(fetched, f)
-	} else if fetched, err = subscriber.DownloadFolder(ctx, swarm, entries, req.Output, onProgress); err != nil {
+	d := subscriber.Download{Swarm: swarm, Place: sieve, OnProgress: onProgress}
+	if req.KeepBlobs || n.cfg.KeepBlobs {
+		d.Place = nil
+	}
+	// From its first blob on this node has something that others want.
+	if err := net.tracker.Announce(ctx, keys...); err != nil {
+		return FetchResult{}, fmt.Errorf("announcing: %w", err)
+	}
+	fetched, err := download(ctx, d, entries, req.Output)
+	if err != nil {
+		net.tracker.Unannounce(keys...)
 		return FetchResult{}, err
 	}
 	res := FetchResult{Files: make([]FetchedFile, len(fetched))}
@@ -74,6 +78,15 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 		}
 	}
 	return res, n.blobs.Sync(ctx)
+}
+
+// download writes one entry to the file out, several below the folder out.
+func download(ctx context.Context, d subscriber.Download, entries []channel.FileEntry, out string) ([]subscriber.Fetched, error) {
+	if len(entries) != 1 {
+		return d.Folder(ctx, entries, out)
+	}
+	f, err := d.File(ctx, entries[0], out)
+	return []subscriber.Fetched{f}, err
 }
 
 // checkOutput refuses a folder where a file is to be written, and the reverse.

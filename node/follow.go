@@ -187,23 +187,19 @@ func (n *Node) followListed(ctx context.Context, id channel.ID) error {
 // apply writes a channel's releases out, with blobs from whoever has them,
 // until ctx ends or, with once, all that is known is there.
 func (n *Node) apply(ctx context.Context, sub catalog.Subscription, id channel.ID, once bool, emit func(any)) error {
-	ctx, cancel := context.WithCancel(ctx)
-	var searching sync.WaitGroup
-	defer searching.Wait()
-	defer cancel()
-	swarm, err := n.newSwarm(0)
+	sieve := n.blobs.Sieve()
+	swarm, err := n.newSwarm(sieve, 0)
 	if err != nil {
 		return err
 	}
-	searching.Go(func() {
-		n.net.feedSwarm(ctx, swarm, func() []peer.ID { return n.net.gossip.Peers(id) }, tracker.Key(id.Discovery()))
-	})
-	s, err := subscriber.New(subscriber.Config{Ledger: n.catalog, Blobs: n.blobs, Swarm: swarm, MinFree: n.cfg.MinFree})
+	defer n.net.gather(ctx, swarm, func() []peer.ID { return n.net.gossip.Peers(id) }, tracker.Key(id.Discovery()))()
+	s, err := subscriber.New(subscriber.Config{Ledger: n.catalog, Blobs: n.blobs, Place: sieve, Swarm: swarm, MinFree: n.cfg.MinFree})
 	if err != nil {
 		return err
 	}
 	return s.Follow(ctx, subscriber.Follow{
 		Subscription: sub.ID, Channel: id, Output: folder(sub, id), Once: once,
+		KeepBlobs: n.cfg.KeepBlobs || optionsOf(sub).KeepBlobs,
 	}, func(e subscriber.Event) {
 		if f, ok := e.(FileEvent); ok {
 			n.announceFile(ctx, f)

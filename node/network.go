@@ -7,12 +7,12 @@ import (
 	"iter"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
-	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/multiformats/go-multiaddr"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/anonymous-media-library/aml/blobnet/exchange"
+	"github.com/anonymous-media-library/aml/blobnet/fetch"
+	"github.com/anonymous-media-library/aml/blobnet/limit"
 	"github.com/anonymous-media-library/aml/blobnet/tracker"
 	"github.com/anonymous-media-library/aml/channel/gossip"
 	"github.com/anonymous-media-library/aml/node/transport"
@@ -20,40 +20,50 @@ import (
 
 // network is the part of a node that others can reach.
 type network struct {
-	host     host.Host
+	host     *transport.Host
 	reach    *transport.Reach // what may be dialled; --peer widens it
 	exchange *exchange.Exchange
 	tracker  *tracker.Tracker
 	gossip   *gossip.Gossip
+	bridges  *bridges
+	upload   *limit.Upload
+	download *limit.Download
+	bans     *fetch.Bans // of all fetches
 }
 
 func (n *Node) newNetwork() (*network, error) {
-	peers, err := parsePeers(n.cfg.Peers)
-	if err != nil {
-		return nil, err
-	}
-	listen, err := parseListen(n.cfg.Listen)
+	s, err := readSettings(n.cfg.Config)
 	if err != nil {
 		return nil, err
 	}
 	reach := &transport.Reach{}
-	h, err := transport.New(transport.Config{Identity: n.identity, Listen: listen, Peers: peers, Reach: reach})
+	h, err := transport.New(transport.Config{
+		Identity: n.identity, Listen: s.listen, Announce: s.announce, Peers: s.peers.infos, Reach: reach,
+		Punch: n.cfg.Punch, Relays: s.relays, Relay: s.relay,
+		MaxInbound: n.cfg.MaxIn, MaxOutbound: n.cfg.MaxOut,
+	})
 	if err != nil {
 		return nil, err
 	}
-	net := &network{host: h, reach: reach}
-	if err := net.assemble(n, peers); err != nil {
+	net := &network{
+		host: h, reach: reach, upload: limit.NewUpload(s.upload), download: limit.NewDownload(s.download),
+		bans: new(fetch.Bans),
+	}
+	if err := net.assemble(n, s); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
 	return net, nil
 }
 
-func (net *network) assemble(n *Node, static []peer.AddrInfo) (err error) {
-	if net.exchange, err = exchange.New(exchange.Config{Host: net.host, Store: n.blobs, OnEvent: n.onExchange}); err != nil {
+func (net *network) assemble(n *Node, s settings) (err error) {
+	net.exchange, err = exchange.New(exchange.Config{
+		Host: net.host.Blobs(), Store: n.blobs, OnEvent: n.onExchange,
+	})
+	if err != nil {
 		return fmt.Errorf("starting the exchange: %w", err)
 	}
 	net.tracker, err = tracker.New(tracker.Config{
-		Host: net.host, Static: static, LAN: n.cfg.LAN, DHT: n.cfg.DHT,
+		Host: net.host, Static: s.peers.infos, LAN: n.cfg.LAN, DHT: n.cfg.DHT, SparseInterval: n.cfg.Reannounce,
 		Dialable: net.reach.Allows, OnEvent: n.onTracker,
 	})
 	if err != nil {
@@ -72,7 +82,8 @@ func (net *network) assemble(n *Node, static []peer.AddrInfo) (err error) {
 	if err != nil {
 		return fmt.Errorf("starting the gossip: %w", err)
 	}
-	return nil
+	net.bridges, err = n.newBridges(net, s)
+	return err
 }
 
 func trackerKeys(keys [][32]byte) []tracker.Key {
@@ -85,12 +96,13 @@ func trackerKeys(keys [][32]byte) []tracker.Key {
 
 // start runs each part until ctx ends.
 func (net *network) start(ctx context.Context, group *errgroup.Group) {
-	group.Go(func() error { return named("exchange", net.exchange.Run(ctx)) })
-	group.Go(func() error { return named("tracker", net.tracker.Run(ctx)) })
-	group.Go(func() error { return named("gossip", net.gossip.Run(ctx)) })
+	group.Go(func() error { return ended("exchange", net.exchange.Run(ctx)) })
+	group.Go(func() error { return ended("tracker", net.tracker.Run(ctx)) })
+	group.Go(func() error { return ended("gossip", net.gossip.Run(ctx)) })
+	net.bridges.start(ctx, group)
 }
 
-func named(part string, err error) error {
+func ended(part string, err error) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return nil
 	}
@@ -108,47 +120,23 @@ func (net *network) addrs() []string {
 }
 
 func (net *network) listening() ListeningEvent {
-	return ListeningEvent{Event: "listening", PeerID: net.host.ID().String(), Addrs: net.addrs()}
+	return ListeningEvent{Event: "listening", PeerID: net.host.ID().String(), Addrs: net.addrs(), URLs: net.bridges.urls()}
 }
 
 // know remembers peers that a request names.
 func (net *network) know(peers []string) error {
-	infos, err := parsePeers(peers)
+	p, err := parsePeers(peers)
 	if err != nil {
 		return err
 	}
-	net.reach.Permit(infos...)
-	if err := net.tracker.AddStatic(infos...); err != nil {
+	if err := net.host.CheckPeers(p.infos); err != nil {
 		return badRequest("--peer: %w", err)
 	}
-	return nil
-}
-
-// CheckPeers says what is wrong with the multiaddrs of peers that a request
-// will name. It needs no node.
-func CheckPeers(peers []string) error {
-	_, err := parsePeers(peers)
-	return err
-}
-
-func parsePeers(peers []string) ([]peer.AddrInfo, error) {
-	infos, err := transport.ParsePeers(peers)
-	if err != nil {
-		return nil, badRequest("%w", err)
+	net.reach.Permit(p.infos...)
+	if err := net.tracker.AddStatic(p.infos...); err != nil {
+		return badRequest("--peer: %w", err)
 	}
-	return infos, nil
-}
-
-func parseListen(addrs []string) ([]multiaddr.Multiaddr, error) {
-	out := make([]multiaddr.Multiaddr, len(addrs))
-	for i, s := range addrs {
-		a, err := multiaddr.NewMultiaddr(s)
-		if err != nil {
-			return nil, badRequest("listening on %q: %w; want a multiaddr such as /ip4/127.0.0.1/tcp/4001", s, err)
-		}
-		out[i] = a
-	}
-	return out, nil
+	return net.bridges.know(p.urls)
 }
 
 // onTracker tells whoever watches of peers that the user named and that cannot

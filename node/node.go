@@ -18,9 +18,12 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/blobnet/account"
 	"github.com/anonymous-media-library/aml/blobnet/diskstore"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/codec/inplace"
 	"github.com/anonymous-media-library/aml/config"
 	"github.com/anonymous-media-library/aml/internal/flock"
 	"github.com/anonymous-media-library/aml/node/transport"
@@ -48,11 +51,15 @@ type Node struct {
 	started  time.Time
 	lock     *flock.Lock
 	identity crypto.PrivKey
-	blobs    *diskstore.Store
+	disk     *diskstore.Store
+	blobs    *inplace.Store // disk, and the blobs that lie in files
+	book     *account.Book  // what was moved with whom
 	catalog  *catalog.Catalog
 	pub      *publisher.Publisher
 	bus      bus
 	follows  follows
+
+	damaged chan blobnet.ID // to be had again
 
 	ready chan struct{} // closed when net is set, or Run needs no network
 	net   *network      // nil until ready, and without Config.Network
@@ -76,7 +83,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("locking the home %s: %w", cfg.Paths.Home, err)
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), lock: lock, ready: make(chan struct{})}
+	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), lock: lock, ready: make(chan struct{}), damaged: make(chan blobnet.ID, maxDamaged)}
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -87,10 +94,19 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if n.identity, err = transport.LoadOrCreateIdentity(n.cfg.Paths.Identity); err != nil {
 		return err
 	}
-	if n.blobs, err = diskstore.Open(diskstore.Config{
-		Dir: n.cfg.Paths.Blobs, MaxSize: n.cfg.Quota.Bytes, MinFree: orNone(n.cfg.MinFree),
+	if n.disk, err = diskstore.Open(diskstore.Config{
+		Dir: n.cfg.Paths.Blobs, MaxSize: n.cfg.Quota.Bytes, MaxPercent: n.cfg.Quota.Percent, MinFree: orNone(n.cfg.MinFree),
+		OnEvent: n.onStore,
 	}); err != nil {
 		return fmt.Errorf("opening the blob store: %w", err)
+	}
+	if n.blobs, err = inplace.Open(ctx, inplace.Config{Inner: n.disk, Path: n.cfg.Paths.InPlace, OnEvent: n.onInPlace}); err != nil {
+		return fmt.Errorf("opening the blob store: %w", err)
+	}
+	if n.book, err = account.Open(ctx, account.Config{Path: n.cfg.Paths.Accounts, OnProblem: func(err error) {
+		n.log.Warn("counting what is moved with whom", "error", err)
+	}}); err != nil {
+		return err
 	}
 	if n.catalog, err = catalog.Open(ctx, catalog.Config{Path: n.cfg.Paths.Catalog}); err != nil {
 		return fmt.Errorf("opening the catalogue: %w", err)
@@ -98,7 +114,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if err := n.warnOfLostCatalogue(ctx); err != nil {
 		return err
 	}
-	n.pub, err = publisher.New(publisher.Config{Blobs: n.blobs, Ledger: n.catalog, Broadcast: n.broadcast})
+	n.pub, err = publisher.New(publisher.Config{Blobs: n.blobs, InPlace: n.blobs, Ledger: n.catalog, Broadcast: n.broadcast})
 	if err != nil {
 		return fmt.Errorf("opening the publisher: %w", err)
 	}
@@ -133,11 +149,17 @@ func (n *Node) Run(ctx context.Context) error {
 	n.follows.open(ctx, group)
 	n.net = net
 	close(n.ready)
+	group.Go(func() error { return n.book.Run(ctx) })
+	group.Go(func() error { return n.repair(ctx) })
+	if n.cfg.Resume { // a daemon
+		group.Go(func() error { return n.scrubForever(ctx) })
+	}
 	group.Go(func() error { return n.serveOwn(ctx) })
 	if n.cfg.Resume {
 		group.Go(func() error { return n.resume(ctx) })
 	}
 	err = group.Wait()
+	net.bridges.close()
 	if closeErr := net.host.Close(); err == nil && closeErr != nil {
 		err = fmt.Errorf("closing the network: %w", closeErr)
 	}
@@ -153,8 +175,14 @@ func (n *Node) Close() error {
 	if n.catalog != nil {
 		errs = append(errs, n.catalog.Close())
 	}
+	if n.book != nil {
+		errs = append(errs, n.book.Close())
+	}
 	if n.blobs != nil {
 		errs = append(errs, n.blobs.Close())
+	}
+	if n.disk != nil {
+		errs = append(errs, n.disk.Close())
 	}
 	return errors.Join(append(errs, n.lock.Unlock())...)
 }

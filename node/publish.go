@@ -167,7 +167,11 @@ func (n *Node) ownChannel(ctx context.Context, t target, key channel.PublicKey) 
 // release seals what a request names, once all that can be known to be wrong
 // with it is not.
 func (n *Node) release(ctx context.Context, req PublishRequest, id channel.ID, key channel.PrivateKey, emit func(any)) (publisher.Release, error) {
-	spec := publisher.DraftSpec{Dir: req.DraftDir, Channel: id, Key: key, ChunkSize: req.ChunkSize, OnProgress: ingestProgress(emit)}
+	scheme, err := parseErasure(req.Erasure)
+	if err != nil {
+		return publisher.Release{}, err
+	}
+	spec := publisher.DraftSpec{Dir: req.DraftDir, Channel: id, Key: key, ChunkSize: req.ChunkSize, InPlace: req.InPlace, Erasure: scheme, OnProgress: ingestProgress(emit)}
 	switch {
 	case req.Draft != nil:
 		draft, err := channel.ParseDraft(req.Draft.Text)

@@ -15,7 +15,7 @@ import (
 // recovered says what the store found when it opened, and pins again what is
 // published here if the index that held the pins was lost.
 func (n *Node) recovered(ctx context.Context) error {
-	r := n.blobs.Recovery()
+	r := n.disk.Recovery()
 	if r.Corrupt > 0 || r.Missing > 0 {
 		n.log.Warn("the blob store lost blobs in a crash; they are fetched again where peers have them", "corrupt", r.Corrupt, "missing", r.Missing)
 	}

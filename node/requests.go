@@ -24,33 +24,12 @@ func badRequest(format string, args ...any) error {
 // None is a request or result without content.
 type None struct{}
 
-// Status is who a node is and what it holds.
-type Status struct {
-	PeerID        string         `json:"peerId"`
-	Addrs         []string       `json:"addrs"` // multiaddrs, each ending in /p2p/PEERID
-	Home          string         `json:"home"`
-	PID           int            `json:"pid"`
-	Started       channel.Time   `json:"started"`
-	Peers         int            `json:"peers"` // connected
-	Goroutines    int            `json:"goroutines"`
-	Blobs         BlobStatus     `json:"blobs"`
-	Channels      int            `json:"channels"` // known
-	Own           int            `json:"own"`      // that this node publishes
-	Subscriptions []Subscription `json:"subscriptions"`
-}
-
-// Subscription is one followed channel or topic.
-type Subscription struct {
-	ID      string `json:"id"`
-	Target  string `json:"target"` // an address or a topic
-	Output  string `json:"output"` // folder
-	Running bool   `json:"running"`
-}
-
 // IngestRequest seals Path, a file or a folder, into the store.
 type IngestRequest struct {
 	Path      string `json:"path"`      // absolute
 	ChunkSize int    `json:"chunkSize"` // bytes; 0: 1 MiB
+	InPlace   bool   `json:"inPlace"`   // leave the chunks in their files
+	Erasure   string `json:"erasure"`   // DATA+PARITY, such as 10+4; empty: none
 }
 
 // IngestResult has one entry for a file, one for each file of a folder.
@@ -96,6 +75,8 @@ type FetchRequest struct {
 	Output  string   `json:"output"` // absolute
 	Peers   []string `json:"peers"`
 	Timeout Duration `json:"timeout"` // without any progress; 0: 60 s
+
+	KeepBlobs bool `json:"keepBlobs"` // store the blobs as well, beside the files
 }
 
 // FetchResult describes what was fetched.
@@ -111,16 +92,6 @@ type FetchedFile struct {
 	SHA256    string `json:"sha256"`
 	FromStore uint64 `json:"fromStore"` // bytes that were here already
 	FromPeers uint64 `json:"fromPeers"` // bytes that peers sent
-}
-
-// BlobStatus counts the blob store; sizes are bytes.
-type BlobStatus struct {
-	BlobCount   int64   `json:"blobCount"`
-	CurrentSize int64   `json:"currentSize"`
-	MaxSize     int64   `json:"maxSize"` // 0: no quota
-	Pinned      int64   `json:"pinned"`
-	PinnedSize  int64   `json:"pinnedSize"`
-	Utilization float64 `json:"utilization"` // CurrentSize / MaxSize
 }
 
 // PinRequest names blobs by id, or all blobs of the files of a
@@ -162,6 +133,8 @@ type PublishRequest struct {
 	Title       string    `json:"title"`
 	Description string    `json:"description"`
 	ChunkSize   int       `json:"chunkSize"`
+	InPlace     bool      `json:"inPlace"` // leave the chunks in their files
+	Erasure     string    `json:"erasure"` // DATA+PARITY, such as 10+4; empty: none
 	KeyFile     string    `json:"keyFile"`
 	Peers       []string  `json:"peers"`
 }
@@ -187,7 +160,9 @@ type SubscribeRequest struct {
 	Timeout  Duration `json:"timeout"`
 	Trust    []string `json:"trust"`    // channels to follow on a topic
 	TrustAll bool     `json:"trustAll"` // follow every channel of a topic
-	Peers    []string `json:"peers"`
+
+	KeepBlobs bool     `json:"keepBlobs"` // store the blobs as well, beside the files
+	Peers     []string `json:"peers"`
 }
 
 // SubscribeResult is what a subscription that ended has brought.

@@ -29,11 +29,15 @@ type sources struct {
 	added map[peer.ID]*exchange.Peer
 }
 
-// feedSwarm adds to s every peer that is found under keys or by more, which may
+// feedSwarm adds to s the bridges and every peer that is found under keys or by more, which may
 // be nil, until ctx ends, and then takes them back. A peer that s dropped is
 // not added again.
 func (net *network) feedSwarm(ctx context.Context, s *fetch.Swarm, more func() []peer.ID, keys ...tracker.Key) {
 	src := &sources{net: net, swarm: s, added: map[peer.ID]*exchange.Peer{}}
+	for _, p := range net.bridges.list() {
+		s.Add(p)
+		defer s.Remove(p.Name())
+	}
 	var both sync.WaitGroup
 	if more != nil {
 		both.Go(func() {
@@ -55,6 +59,17 @@ func (net *network) feedSwarm(ctx context.Context, s *fetch.Swarm, more func() [
 	})
 	both.Wait()
 	src.close()
+}
+
+// gather begins to feed s and returns what ends it, which waits.
+func (net *network) gather(ctx context.Context, s *fetch.Swarm, more func() []peer.ID, keys ...tracker.Key) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var feeding sync.WaitGroup
+	feeding.Go(func() { net.feedSwarm(ctx, s, more, keys...) })
+	return func() {
+		cancel()
+		feeding.Wait()
+	}
 }
 
 // every calls do at once and then after each pause of d, until ctx ends.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -131,7 +132,11 @@ func (n *Node) subscription(req SubscribeRequest) (catalog.Subscription, error) 
 	if err != nil {
 		return catalog.Subscription{}, err
 	}
-	sub := catalog.Subscription{Output: req.Output, TrustAll: req.TrustAll, Topic: t.topic}
+	options, err := json.Marshal(subscriptionOptions{KeepBlobs: req.KeepBlobs})
+	if err != nil {
+		return catalog.Subscription{}, err
+	}
+	sub := catalog.Subscription{Output: req.Output, TrustAll: req.TrustAll, Topic: t.topic, Options: options}
 	for _, s := range req.Trust {
 		trusted, err := parseTarget(s)
 		if err != nil || trusted.topic != "" {
@@ -218,4 +223,16 @@ func (n *Node) leave(ctx context.Context, topic string) error {
 		n.net.gossip.Unlisten(topic)
 	}
 	return nil
+}
+
+// subscriptionOptions are what the catalogue keeps of a subscription without
+// looking at it.
+type subscriptionOptions struct {
+	KeepBlobs bool `json:"keepBlobs,omitempty"`
+}
+
+// optionsOf reads them; what an older version wrote, or nothing, is no options.
+func optionsOf(sub catalog.Subscription) (o subscriptionOptions) {
+	_ = json.Unmarshal(sub.Options, &o)
+	return o
 }

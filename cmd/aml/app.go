@@ -30,6 +30,8 @@ type app struct {
 	peers    []string
 	listen   []string
 	set      []string // KEY=VALUE
+	punch    bool
+	bridges  map[string]*string // what --ws and --http say, by configuration key
 
 	serving bool // the command has done its work and goes on until it is stopped
 
@@ -77,10 +79,11 @@ Those who host the bytes cannot read them.`,
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.home, "home", "", "folder of this node's keys, blobs and catalogue (default $AML_HOME, else XDG)")
-	flags.StringArrayVar(&a.peers, "peer", nil, "multiaddr of a peer to know beside discovery, ending in /p2p/ID (repeatable)")
+	flags.StringArrayVar(&a.peers, "peer", nil, "peer to know beside discovery: multiaddr ending in /p2p/ID, ws:// or http(s):// URL (repeatable)")
 	flags.StringArrayVar(&a.listen, "listen", nil, "multiaddr to listen on, port 0 allowed (repeatable; default loopback and LAN)")
 	flags.BoolVar(&a.json, "json", a.json, "print JSON, a line per event where there are several")
 	flags.StringArrayVar(&a.set, "set", nil, "`KEY=VALUE` of the configuration, as in aml init --help (repeatable)")
+	flags.BoolVar(&a.punch, "punch", false, "ask peers how this node is reachable, punch holes through NATs, use relays")
 	flags.BoolVar(&a.progress, "progress", false, "with --json: print progress events too")
 	flags.StringVar(&a.profile, "cpuprofile", "", "write a CPU profile of this process to a file")
 	_ = flags.MarkHidden("cpuprofile")
@@ -88,13 +91,24 @@ Those who host the bytes cannot read them.`,
 	root.AddCommand(
 		a.initCommand(), a.demoCommand(), a.daemonCommand(), a.statusCommand(), a.pathsCommand(),
 		a.ingestCommand(), a.blobSeedCommand(), a.blobFetchCommand(), a.blobStatusCommand(),
-		a.blobPinCommand(), a.blobUnpinCommand(),
+		a.blobListCommand(), a.blobPinCommand(), a.blobUnpinCommand(), a.blobGCCommand(), a.blobScrubCommand(),
+		a.blobExportCommand(), a.blobImportCommand(), a.blobPushHTTPCommand(),
 		a.channelCreateCommand(), a.channelPublishCommand(), a.channelSubscribeCommand(),
 		a.channelUnsubscribeCommand(), a.channelListCommand(), a.channelShowCommand(),
 		a.versionCommand(),
 	)
 	strict(root)
 	return root
+}
+
+// serves adds the flags of a command that serves blobs to others than libp2p's
+// peers as well.
+func (a *app) serves(cmd *cobra.Command) {
+	a.bridges = map[string]*string{"ws": new(string), "http": new(string)}
+	cmd.Flags().StringVar(a.bridges["ws"], "ws", "", "serve by WebSocket too, as seed document 001 has it: [`HOST:]PORT`, 0 for a free port, without a value 6881")
+	cmd.Flags().StringVar(a.bridges["http"], "http", "", "serve by HTTP too: [`HOST:]PORT`, 0 for a free port, without a value 8080")
+	cmd.Flags().Lookup("ws").NoOptDefVal = "6881"
+	cmd.Flags().Lookup("http").NoOptDefVal = "8080"
 }
 
 // config loads the configuration with this run's flags on top.
@@ -113,11 +127,19 @@ func (a *app) config() (config.Config, error) {
 	if a.peers != nil {
 		flags.Values["peer"] = a.peers
 	}
+	if a.punch {
+		flags.Values["punch"] = true
+	}
+	for key, value := range a.bridges {
+		if *value != "" {
+			flags.Values[key] = *value
+		}
+	}
 	cfg, err := config.Load(flags)
 	if err != nil {
 		return config.Config{}, &api.Error{Code: api.CodeUsage, Message: err.Error()}
 	}
-	return cfg, api.CheckPeers(cfg.Peers)
+	return cfg, api.CheckConfig(cfg)
 }
 
 // connect opens the node of this home: the running one, or one in this process.

@@ -14,14 +14,19 @@ import (
 )
 
 func (a *app) ingestCommand() *cobra.Command {
-	var input, output, chunk string
+	var input, output, chunk, erasure string
+	var inPlace bool
 	cmd := &cobra.Command{
 		Use:   "ingest -i FILE_OR_FOLDER",
 		Short: "seal a file into the blob store and print its FileEntry",
 		Long: `Seal a file into the blob store and print its FileEntry: all that a reader needs,
 and what nobody else may have. A folder gives an array of FileEntries, named by
-their paths below it. Standard output holds the JSON alone.`,
-		Example: "  aml ingest -i movie.mkv > file_entry.json\n  aml ingest -i album/ -o album.json",
+their paths below it. Standard output holds the JSON alone.
+
+With --in-place nothing is copied: blobs are sealed again from the files when they
+are asked for, so the files must stay where and what they are. With --erasure
+10+4 every 10 blobs get 4 more, and any 10 of the 14 are enough.`,
+		Example: "  aml ingest -i movie.mkv > file_entry.json\n  aml ingest -i album/ -o album.json --in-place",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if input == "" {
@@ -48,7 +53,7 @@ their paths below it. Standard output holds the JSON alone.`,
 				return err
 			}
 			p := a.beside()
-			res, err := c.Ingest(cmd.Context(), api.IngestRequest{Path: path, ChunkSize: size}, p.event)
+			res, err := c.Ingest(cmd.Context(), api.IngestRequest{Path: path, ChunkSize: size, InPlace: inPlace, Erasure: erasure}, p.event)
 			if err = p.done(err); err != nil {
 				return closing(c, err)
 			}
@@ -70,6 +75,7 @@ their paths below it. Standard output holds the JSON alone.`,
 	cmd.Flags().StringVarP(&input, "input", "i", "", "file or folder to seal")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "file to write the JSON to (default standard output)")
 	cmd.Flags().StringVar(&chunk, "chunk-size", "1MiB", "plaintext bytes per blob: a power of two from 64KiB to 2MiB")
+	sealing(cmd, &inPlace, &erasure)
 	return cmd
 }
 
@@ -101,6 +107,7 @@ blobs must be in the store.`,
 		},
 	}
 	cmd.Flags().StringVarP(&input, "input", "i", "", "FileEntry document, - for standard input")
+	a.serves(cmd)
 	return cmd
 }
 
@@ -115,14 +122,16 @@ func (a *app) entries(cmd *cobra.Command, input string) (api.Document, error) {
 func (a *app) blobFetchCommand() *cobra.Command {
 	var input, output string
 	var timeout time.Duration
+	var keep bool
 	cmd := &cobra.Command{
 		Use:   "blob-fetch -i FILE_ENTRY.JSON -o FILE",
 		Short: "get a file from whoever has it",
 		Long: `Get the file of a FileEntry from whoever has it, verify it, and put it under its
 name once it is whole. A fetch that was interrupted asks only for what is
 missing when it is run again. A document of several entries is fetched into the
-folder -o.`,
-		Example: "  aml blob-fetch -i file_entry.json -o movie.mkv\n  aml blob-fetch -i file_entry.json -o movie.mkv --peer /ip4/192.168.1.5/tcp/4001/p2p/12D3KooW...",
+folder -o. The file itself is the store from then on: this node serves it onward
+for as long as it stays what it is. --keep-blobs keeps a copy in the store too.`,
+		Example: "  aml blob-fetch -i file_entry.json -o movie.mkv\n  aml blob-fetch -i file_entry.json -o movie.mkv --peer /ip4/192.168.1.5/tcp/4001/p2p/12D3KooW...\n  aml blob-fetch -i file_entry.json -o movie.mkv --peer ws://192.168.1.5:6881/ --peer https://mirror.example/",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			doc, err := a.entries(cmd, input)
@@ -141,7 +150,7 @@ folder -o.`,
 				return err
 			}
 			p := a.beside()
-			res, err := c.Fetch(cmd.Context(), api.FetchRequest{Entries: doc, Output: path, Peers: a.peers, Timeout: api.Duration(timeout)}, p.event)
+			res, err := c.Fetch(cmd.Context(), api.FetchRequest{Entries: doc, Output: path, Peers: a.peers, Timeout: api.Duration(timeout), KeepBlobs: keep}, p.event)
 			if err = closing(c, p.done(err)); err != nil {
 				return err
 			}
@@ -154,6 +163,7 @@ folder -o.`,
 	}
 	cmd.Flags().StringVarP(&input, "input", "i", "", "FileEntry document, - for standard input")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "file to write; a folder for several entries")
+	cmd.Flags().BoolVar(&keep, "keep-blobs", false, "keep the blobs in the store, beside the file")
 	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "give up after so long without a byte")
 	return cmd
 }
@@ -173,13 +183,7 @@ func (a *app) blobStatusCommand() *cobra.Command {
 			if err = closing(c, err); err != nil {
 				return err
 			}
-			return a.result(s, func(w io.Writer) {
-				limit := "no quota"
-				if s.MaxSize > 0 {
-					limit = fmt.Sprintf("%.1f%% of %s", 100*s.Utilization, config.FormatSize(s.MaxSize))
-				}
-				fmt.Fprintf(w, "%d blobs, %s (%s); %d pinned, %s\n", s.BlobCount, config.FormatSize(s.CurrentSize), limit, s.Pinned, config.FormatSize(s.PinnedSize))
-			})
+			return a.result(s, func(w io.Writer) { blobStatus(w, s) })
 		},
 	}
 }
@@ -233,6 +237,12 @@ func (a *app) pinCommand(verb, short, long string, do func(*api.Client, context.
 	}
 	cmd.Flags().StringVarP(&input, "input", "i", "", "FileEntry document, - for standard input")
 	return cmd
+}
+
+// sealing adds the flags of commands that seal files.
+func sealing(cmd *cobra.Command, inPlace *bool, erasure *string) {
+	cmd.Flags().BoolVar(inPlace, "in-place", false, "store no second copy: serve the files from where they are")
+	cmd.Flags().StringVar(erasure, "erasure", "", "make `DATA+PARITY` blobs, such as 10+4, of which any DATA are enough")
 }
 
 // chunkSize reads --chunk-size.

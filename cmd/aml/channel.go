@@ -122,6 +122,7 @@ manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
 	cmd.Flags().StringVar(&req.Title, "title", "", "title of the release")
 	cmd.Flags().StringVar(&req.Description, "description", "", "description of the release")
 	cmd.Flags().StringVar(&chunk, "chunk-size", "1MiB", "plaintext bytes per blob: a power of two from 64KiB to 2MiB")
+	sealing(cmd, &req.InPlace, &req.Erasure)
 	cmd.Flags().StringVarP(&req.KeyFile, "key", "k", "", "sign with this key file, PKCS#8 PEM (default this node's own)")
 	cmd.Flags().BoolVar(&once, "once", false, "end when the release is stored; a running node, or a later one, serves it")
 	return cmd
@@ -240,6 +241,7 @@ its id.`,
 		},
 	}
 	cmd.Flags().StringVarP(&req.Output, "output", "o", "", "folder to write to (default below this home's files/)")
+	cmd.Flags().BoolVar(&req.KeepBlobs, "keep-blobs", false, "keep the blobs in the store, beside the files")
 	cmd.Flags().BoolVar(&req.Once, "once", false, "end when all releases known now are there")
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "with --once: fail if that takes longer (default 1m without any progress)")
 	cmd.Flags().StringArrayVar(&req.Trust, "trust", nil, "on a topic: follow this channel (address or id; repeatable)")

@@ -62,14 +62,14 @@ Configuration keys (also as AML_ and the name in capitals, or --set KEY=VALUE):
 }
 
 func (a *app) daemonCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "daemon",
 		Short: "keep all subscriptions and publications of this home going",
 		Long: `Run this home's node until interrupted: it follows every subscription, serves
 every publication and every blob that it holds, and answers the other commands.
 It goes on where it stopped. Only one process runs on a home. SIGTERM ends it
 with exit code 0, Ctrl-C with 130.`,
-		Example: "  aml daemon\n  aml daemon --listen /ip4/0.0.0.0/tcp/4001 --json",
+		Example: "  aml daemon\n  aml daemon --listen /ip4/0.0.0.0/tcp/4001 --json\n  aml daemon --ws --http=8080 --set upload=5MiB",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.connect(cmd.Context(), api.NeedBeDaemon)
@@ -84,6 +84,8 @@ with exit code 0, Ctrl-C with 130.`,
 			return closing(c, p.done(err))
 		},
 	}
+	a.serves(cmd)
+	return cmd
 }
 
 func (a *app) statusCommand() *cobra.Command {
@@ -102,20 +104,7 @@ func (a *app) statusCommand() *cobra.Command {
 			if err = closing(c, err); err != nil {
 				return err
 			}
-			return a.result(s, func(w io.Writer) {
-				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-				fmt.Fprintf(t, "peer id\t%s\n", s.PeerID)
-				for _, addr := range s.Addrs {
-					fmt.Fprintf(t, "address\t%s\n", addr)
-				}
-				fmt.Fprintf(t, "home\t%s\nprocess\t%d, since %s\n", s.Home, s.PID, s.Started)
-				fmt.Fprintf(t, "peers\t%d connected\nchannels\t%d known, %d own\n", s.Peers, s.Channels, s.Own)
-				fmt.Fprintf(t, "blobs\t%d, %s\n", s.Blobs.BlobCount, config.FormatSize(s.Blobs.CurrentSize))
-				for _, sub := range s.Subscriptions {
-					fmt.Fprintf(t, "follows\t%s -> %s\n", sub.Target, sub.Output)
-				}
-				t.Flush()
-			})
+			return a.result(s, func(w io.Writer) { status(w, s) })
 		},
 	}
 }
@@ -136,7 +125,7 @@ func (a *app) pathsCommand() *cobra.Command {
 				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 				for _, row := range [][2]string{
 					{"home", p.Home}, {"config", p.Config}, {"keys", p.Keys}, {"identity", p.Identity},
-					{"catalog", p.Catalog}, {"blobs", p.Blobs}, {"files", p.Files}, {"socket", p.Socket},
+					{"catalog", p.Catalog}, {"blobs", p.Blobs}, {"in place", p.InPlace}, {"accounts", p.Accounts}, {"files", p.Files}, {"socket", p.Socket},
 				} {
 					fmt.Fprintf(t, "%s\t%s\n", row[0], row[1])
 				}

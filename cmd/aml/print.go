@@ -69,7 +69,7 @@ func (p *printer) event(e api.Event) {
 		return
 	}
 	p.clear()
-	trouble := e.Name == "error" || e.Name == "peer"
+	trouble := e.Name == "error" || e.Name == "peer" || e.Name == "rotten" || e.Name == "store"
 	w := p.app.err
 	if p.stream && (p.app.json || !trouble) {
 		w = p.app.out
@@ -117,7 +117,7 @@ func words(e api.Event) string {
 	case "listening":
 		var v api.ListeningEvent
 		if e.Decode(&v) == nil {
-			return "listening as " + v.PeerID + "\n  " + strings.Join(v.Addrs, "\n  ")
+			return "listening as " + v.PeerID + "\n  " + strings.Join(append(v.Addrs, v.URLs...), "\n  ")
 		}
 	case "upload":
 		var v api.UploadEvent
@@ -157,6 +157,26 @@ func words(e api.Event) string {
 		var v api.KeptEvent
 		if e.Decode(&v) == nil {
 			return "kept " + v.Path + ": " + v.Message
+		}
+	case "blob":
+		var v api.BlobEvent
+		if e.Decode(&v) == nil {
+			pin := ""
+			if v.Pinned {
+				pin = "  pinned"
+			}
+			return fmt.Sprintf("%s  %8d%s", v.ID, v.Size, pin)
+		}
+	case "rotten":
+		var v api.RottenEvent
+		if e.Decode(&v) == nil {
+			what := orElse(v.Path, "blob "+v.ID.String())
+			return what + ": " + v.Message
+		}
+	case "store":
+		var v api.StoreEvent
+		if e.Decode(&v) == nil {
+			return strings.TrimSuffix("the store is "+v.State+": "+v.Message, ": ")
 		}
 	case "unsubscribed":
 		return "unsubscribed by another command"

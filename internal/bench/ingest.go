@@ -30,8 +30,8 @@ func randomFile(path string, size int64) error {
 }
 
 // amlIngest is `aml ingest` as a process; the home is new each time.
-func amlIngest(ctx context.Context, bin, dir, file, entry string) *exec.Cmd {
-	return exec.CommandContext(ctx, bin, "ingest", "-i", file, "-o", entry, "--home", dir, "--set", "quota=0")
+func amlIngest(ctx context.Context, bin, dir, file, entry string, more ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, bin, append([]string{"ingest", "-i", file, "-o", entry, "--home", dir, "--set", "quota=0"}, more...)...)
 }
 
 func benchIngest(ctx context.Context, o options) error {
@@ -43,16 +43,21 @@ func benchIngest(ctx context.Context, o options) error {
 	if err := randomFile(file, o.size); err != nil {
 		return err
 	}
-	var ours, floor, floorSync []usage
+	var ours, inPlace, floor, floorSync []usage
 	for range o.runs {
-		home := filepath.Join(o.dir, "home")
-		u, err := timed(amlIngest(ctx, bin, home, file, filepath.Join(o.dir, "entry.json")))
-		if err != nil {
-			return err
-		}
-		ours = append(ours, u)
-		if err := os.RemoveAll(home); err != nil {
-			return err
+		for _, side := range []struct {
+			us   *[]usage
+			args []string
+		}{{&ours, nil}, {&inPlace, []string{"--in-place"}}} {
+			home := filepath.Join(o.dir, "home")
+			u, err := timed(amlIngest(ctx, bin, home, file, filepath.Join(o.dir, "entry.json"), side.args...))
+			if err != nil {
+				return err
+			}
+			*side.us = append(*side.us, u)
+			if err := os.RemoveAll(home); err != nil {
+				return err
+			}
 		}
 		for _, sync := range []bool{false, true} {
 			out := filepath.Join(o.dir, "floor")
@@ -76,10 +81,12 @@ func benchIngest(ctx context.Context, o options) error {
 	}
 	fmt.Printf("ingest of %s, %d runs each, in turn\n", config.FormatSize(o.size), o.runs)
 	report("aml ingest (durable)", ours)
+	report("aml ingest --in-place", inPlace)
 	report("floor", floor)
 	report("floor with fsync", floorSync)
 	ratio("aml / floor", ours, floor)
 	ratio("aml / floor with fsync", ours, floorSync)
+	ratio("aml --in-place / floor", inPlace, floor)
 	return nil
 }
 

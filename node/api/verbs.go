@@ -5,6 +5,7 @@ import (
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/config"
 	"github.com/anonymous-media-library/aml/node"
 )
 
@@ -28,9 +29,25 @@ type (
 	FetchRequest = node.FetchRequest
 	FetchResult  = node.FetchResult
 
-	BlobStatus = node.BlobStatus
-	PinRequest = node.PinRequest
-	PinResult  = node.PinResult
+	Named           = node.Named
+	BlobListRequest = node.BlobListRequest
+	BlobListResult  = node.BlobListResult
+	GCRequest       = node.GCRequest
+	GCResult        = node.GCResult
+	ScrubRequest    = node.ScrubRequest
+	ScrubResult     = node.ScrubResult
+	ExportRequest   = node.ExportRequest
+	ImportRequest   = node.ImportRequest
+	ArchiveResult   = node.ArchiveResult
+	PushRequest     = node.PushRequest
+	PushResult      = node.PushResult
+
+	BlobStatus  = node.BlobStatus
+	Counts      = node.Counts
+	Rates       = node.Rates
+	RelayStatus = node.RelayStatus
+	PinRequest  = node.PinRequest
+	PinResult   = node.PinResult
 
 	CreateRequest  = node.CreateRequest
 	CreateResult   = node.CreateResult
@@ -60,6 +77,9 @@ type (
 	KeptEvent      = node.KeptEvent
 	ChannelEvent   = node.ChannelEvent
 	ErrorEvent     = node.ErrorEvent
+	BlobEvent      = node.BlobEvent
+	RottenEvent    = node.RottenEvent
+	StoreEvent     = node.StoreEvent
 )
 
 // ParseBlobID reads a blob's id, 64 lower-case hex digits.
@@ -68,6 +88,9 @@ func ParseBlobID(s string) (BlobID, error) { return blobnet.ParseID(s) }
 // CheckPeers says what is wrong with the multiaddrs of peers, before a node is
 // started for them.
 func CheckPeers(peers []string) error { return orNil(node.CheckPeers(peers)) }
+
+// CheckConfig does the same for a configuration.
+func CheckConfig(cfg config.Config) error { return orNil(node.CheckConfig(cfg)) }
 
 // CheckTargets does the same for addresses, ids and topics.
 func CheckTargets(targets ...string) error { return orNil(node.CheckTargets(targets...)) }
@@ -106,6 +129,36 @@ func (c *Client) Fetch(ctx context.Context, req FetchRequest, on func(Event)) (F
 // BlobStatus counts the blob store.
 func (c *Client) BlobStatus(ctx context.Context) (BlobStatus, error) {
 	return call[BlobStatus](ctx, c, "blob-status", None{}, nil)
+}
+
+// BlobList tells of every stored blob.
+func (c *Client) BlobList(ctx context.Context, req BlobListRequest, on func(Event)) (BlobListResult, error) {
+	return call[BlobListResult](ctx, c, "blob-list", req, on)
+}
+
+// GC deletes blobs that are not pinned.
+func (c *Client) GC(ctx context.Context, req GCRequest) (GCResult, error) {
+	return call[GCResult](ctx, c, "blob-gc", req, nil)
+}
+
+// Scrub checks every stored blob, and repairs what is damaged.
+func (c *Client) Scrub(ctx context.Context, req ScrubRequest, on func(Event)) (ScrubResult, error) {
+	return call[ScrubResult](ctx, c, "blob-scrub", req, on)
+}
+
+// Export writes blobs to an archive.
+func (c *Client) Export(ctx context.Context, req ExportRequest, on func(Event)) (ArchiveResult, error) {
+	return call[ArchiveResult](ctx, c, "blob-export", req, on)
+}
+
+// Import stores the blobs of an archive.
+func (c *Client) Import(ctx context.Context, req ImportRequest, on func(Event)) (ArchiveResult, error) {
+	return call[ArchiveResult](ctx, c, "blob-import", req, on)
+}
+
+// PushHTTP copies blobs to where a plain web server serves them.
+func (c *Client) PushHTTP(ctx context.Context, req PushRequest, on func(Event)) (PushResult, error) {
+	return call[PushResult](ctx, c, "blob-push-http", req, on)
 }
 
 // Pin keeps blobs from eviction; Unpin takes that back.

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/anonymous-media-library/aml/config"
+	"github.com/anonymous-media-library/aml/node/api"
+)
+
+// status says who a node is, for people.
+func status(w io.Writer, s api.Status) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "peer id\t%s\n", s.PeerID)
+	for _, addr := range append(slices.Clone(s.Addrs), s.URLs...) {
+		fmt.Fprintf(t, "address\t%s\n", addr)
+	}
+	fmt.Fprintf(t, "home\t%s\nprocess\t%d, since %s\n", s.Home, s.PID, s.Started)
+	fmt.Fprintf(t, "peers\t%d connected\nchannels\t%d known, %d own\n", s.Peers, s.Channels, s.Own)
+	fmt.Fprintf(t, "limits\tupload %s, download %s\n", rates(s.Limits.Upload), rates(s.Limits.Download))
+	fmt.Fprintf(t, "announced\t%d keys, %d not stored with anybody yet, %d late\n", s.Tracker.Keys, s.Tracker.Unheard, s.Tracker.Late)
+	if s.Relay != (api.RelayStatus{}) {
+		fmt.Fprintf(t, "relayed\t%d circuits, %s, %s/s\n", s.Relay.Circuits, config.FormatSize(s.Relay.Bytes), config.FormatSize(s.Relay.BytesPerSecond))
+	}
+	fmt.Fprintf(t, "blobs\t%d, %s\n", s.Blobs.BlobCount, config.FormatSize(s.Blobs.CurrentSize))
+	if s.Blobs.ServeOnly {
+		fmt.Fprintf(t, "\tthe disk is full: what is stored is served, nothing new is stored\n")
+	}
+	moved(t, s.Blobs)
+	for _, sub := range s.Subscriptions {
+		fmt.Fprintf(t, "follows\t%s -> %s\n", sub.Target, sub.Output)
+	}
+	t.Flush()
+}
+
+// blobStatus says what a store holds, for people.
+func blobStatus(w io.Writer, s api.BlobStatus) {
+	limit := "no quota"
+	if s.MaxSize > 0 {
+		limit = fmt.Sprintf("%.1f%% of %s", 100*s.Utilization, config.FormatSize(s.MaxSize))
+	}
+	fmt.Fprintf(w, "%d blobs, %s (%s); %d pinned, %s\n", s.BlobCount, config.FormatSize(s.CurrentSize), limit, s.Pinned, config.FormatSize(s.PinnedSize))
+	if s.ServeOnly {
+		fmt.Fprintln(w, "the disk is full: what is stored is served, nothing new is stored")
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	moved(t, s)
+	for _, p := range s.Peers {
+		fmt.Fprintf(t, "peer %s\treceived %s\tsent %s\n", p.Peer, counts(p.Received), counts(p.Sent))
+	}
+	t.Flush()
+}
+
+// moved says what lies in files and what was transferred.
+func moved(w io.Writer, s api.BlobStatus) {
+	if s.InPlace.Files > 0 {
+		fmt.Fprintf(w, "in place\t%d blobs, %s, in %d files\n", s.InPlace.Blobs, config.FormatSize(s.InPlace.Bytes), s.InPlace.Files)
+	}
+	if s.Received != (api.Counts{}) || s.Sent != (api.Counts{}) {
+		fmt.Fprintf(w, "received\t%s\nsent\t%s\n", counts(s.Received), counts(s.Sent))
+	}
+}
+
+// counts says what was of use and what was not.
+func counts(c api.Counts) string {
+	text := config.FormatSize(c.Useful)
+	for _, part := range []struct {
+		bytes int64
+		name  string
+	}{{c.Duplicate, "duplicate"}, {c.Wasted, "wasted"}, {c.Overhead, "overhead"}} {
+		if part.bytes > 0 {
+			text += fmt.Sprintf(" + %s %s", config.FormatSize(part.bytes), part.name)
+		}
+	}
+	return text
+}
+
+// rates says what limits hold.
+func rates(r api.Rates) string {
+	text := "none"
+	if r.Total > 0 {
+		text = config.FormatSize(r.Total) + "/s"
+	}
+	if r.Peer > 0 {
+		text += ", each peer " + config.FormatSize(r.Peer) + "/s"
+	}
+	for _, class := range slices.Sorted(maps.Keys(r.Class)) {
+		text += ", " + class + " " + config.FormatSize(r.Class[class]) + "/s"
+	}
+	return text
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// blobFiles returns the paths of the blobs in a home's store.
+func blobFiles(t *testing.T, home string) []string {
+	t.Helper()
+	var out []string
+	err := filepath.WalkDir(filepath.Join(home, "blobs"), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && len(d.Name()) == 64 {
+			out = append(out, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// flip changes one bit in the middle of a file.
+func flip(t *testing.T, path string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// scrubbed is what blob-scrub --json prints.
+type scrubbed struct {
+	Blobs, Rotten, Missing, Repaired int64
+}
+
+func scrub(t *testing.T, home string, args ...string) (s scrubbed) {
+	t.Helper()
+	out := ok(t, home, append([]string{"blob-scrub", "--json"}, args...)...)
+	if err := json.Unmarshal([]byte(out), &s); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return s
+}
+
+func TestFlippedBytesAtRestAreFoundByAScrubAndHadAgainFromAPeer(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, entry, seed, home := filepath.Join(dir, "film"), filepath.Join(dir, "entry.json"), filepath.Join(dir, "p"), filepath.Join(dir, "f")
+	noise(t, file, 8<<20, 1)
+	ok(t, seed, "ingest", "-i", file, "-o", entry)
+	ok(t, home, "blob-import", "-i", export(t, seed, entry, filepath.Join(dir, "blobs.tar")))
+	blobs := blobFiles(t, home)
+	if len(blobs) != 9 {
+		t.Fatalf("%d blobs are stored, want 9", len(blobs))
+	}
+	flip(t, blobs[2])
+	flip(t, blobs[5])
+	if s := scrub(t, home); s.Rotten != 2 {
+		t.Errorf("the scrub found %+v, want 2 rotten", s)
+	}
+	if n := len(blobFiles(t, home)); n != 7+2 { // in quarantine
+		t.Errorf("%d blobs and rotten ones are there, want 9", n)
+	}
+	flip(t, blobs[7])
+	peer := start(t, seed, "blob-seed", "-i", entry).addr()
+	if s := scrub(t, home, "--repair", "-i", entry, "--peer", peer); s.Rotten != 1 || s.Repaired != 3 {
+		t.Errorf("the scrub did %+v, want 1 rotten and 3 repaired", s)
+	}
+	if s := scrub(t, home); s.Blobs != 9 || s.Rotten+s.Missing != 0 {
+		t.Errorf("after the repair a scrub finds %+v", s)
+	}
+}
+
+func export(t *testing.T, home, entry, to string) string {
+	t.Helper()
+	ok(t, home, "blob-export", "-i", entry, "-o", to)
+	return to
+}
+
+func TestAFileInPlaceIsServedWithoutACopyUntilItChanges(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, entry, seed := filepath.Join(dir, "film"), filepath.Join(dir, "entry.json"), filepath.Join(dir, "p")
+	content := noise(t, file, 8<<20, 2)
+	ok(t, seed, "ingest", "-i", file, "-o", entry, "--in-place")
+	if n := len(blobFiles(t, seed)); n != 1 {
+		t.Errorf("%d blobs are stored, want the index alone", n)
+	}
+	peer := start(t, seed, "blob-seed", "-i", entry).addr()
+	out := filepath.Join(dir, "out")
+	ok(t, filepath.Join(dir, "f"), "blob-fetch", "-i", entry, "-o", out, "--peer", peer)
+	if got, err := os.ReadFile(out); err != nil || string(got) != string(content) {
+		t.Fatalf("what was fetched differs: %v", err)
+	}
+	// The output is the fetcher's store: it serves the file onward, with the
+	// first node gone, and holds no copy.
+	if n := len(blobFiles(t, filepath.Join(dir, "f"))); n != 1 {
+		t.Errorf("the fetcher stores %d blobs beside the file, want the index alone", n)
+	}
+	onward := start(t, filepath.Join(dir, "f"), "blob-seed", "-i", entry).addr()
+	second := filepath.Join(dir, "second")
+	ok(t, filepath.Join(dir, "g"), "blob-fetch", "-i", entry, "-o", second, "--peer", onward, "--keep-blobs")
+	if got, err := os.ReadFile(second); err != nil || string(got) != string(content) {
+		t.Fatalf("what was fetched onward differs: %v", err)
+	}
+	if n := len(blobFiles(t, filepath.Join(dir, "g"))); n != 9 {
+		t.Errorf("with --keep-blobs %d blobs are stored, want 9", n)
+	}
+	// A file that changed is noticed, not served wrong.
+	flip(t, file)
+	third := filepath.Join(dir, "third")
+	_, errs, code := amlRun(t, filepath.Join(dir, "h"), "blob-fetch", "-i", entry, "-o", third, "--peer", peer, "--timeout", "2s")
+	if _, err := os.Stat(third); code == 0 || err == nil {
+		t.Errorf("a file that changed at its publisher was fetched: exit code %d\n%s", code, errs)
+	}
+	if s := scrub(t, seed); s.Blobs != 8 { // the changed chunk is forgotten, the others are what they were
+		t.Errorf("a scrub finds %+v, want 8 blobs", s)
+	}
+}

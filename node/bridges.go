@@ -1,0 +1,154 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/anonymous-media-library/aml/blobnet/account"
+	"github.com/anonymous-media-library/aml/blobnet/fetch"
+	"github.com/anonymous-media-library/aml/blobnet/wsbridge"
+)
+
+// bridges are the ways to and from those who have blobs and do not speak
+// libp2p: WebSocket peers and HTTP mirrors.
+type bridges struct {
+	n   *Node
+	net *network
+	ws  *wsbridge.Server // nil: not served
+
+	mu    sync.Mutex // guards what follows; held for memory work alone
+	peers map[string]fetch.Peer
+	order []string // of peers, by URL
+}
+
+// maxURLs bounds the URLs that requests may name over the life of a node.
+const maxURLs = 256
+
+// newBridges opens the ports that are to be served and knows the peers that the
+// configuration names.
+func (n *Node) newBridges(net *network, s settings) (*bridges, error) {
+	b := &bridges{n: n, net: net, peers: map[string]fetch.Peer{}}
+	if s.ws != "" {
+		srv, err := wsbridge.NewServer(wsbridge.Config{Addr: s.ws, Store: n.blobs, Upload: net.upload, OnEvent: n.onWS})
+		if err == nil {
+			err = srv.Listen()
+		}
+		if err != nil {
+			return nil, badRequest("ws: %w", err)
+		}
+		b.ws = srv
+	}
+	return b, b.know(s.peers.urls)
+}
+
+// start serves until ctx ends.
+func (b *bridges) start(ctx context.Context, group *errgroup.Group) {
+	if b.ws != nil {
+		group.Go(func() error { return ended("WebSocket bridge", b.ws.Run(ctx)) })
+	}
+}
+
+// urls are where others reach what is served here.
+func (b *bridges) urls() []string {
+	out := []string{}
+	if b.ws != nil {
+		out = append(out, "ws://"+reachable(b.ws.Addr())+"/")
+	}
+	return out
+}
+
+// reachable is an address to connect to: one that stands for all of this
+// machine's is shown as loopback.
+func reachable(a net.Addr) string {
+	if tcp, ok := a.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return fmt.Sprintf("127.0.0.1:%d", tcp.Port)
+	}
+	return a.String()
+}
+
+// know remembers peers that are named by URL.
+func (b *bridges) know(urls []string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, u := range urls {
+		if b.peers[u] != nil {
+			continue
+		}
+		if len(b.order) >= maxURLs {
+			return badRequest("--peer: more than %d URLs; restart the node to forget those of earlier commands", maxURLs)
+		}
+		p, err := b.newPeer(u)
+		if err != nil {
+			return badRequest("--peer: %w", err)
+		}
+		b.peers[u] = p
+		b.order = append(b.order, u)
+	}
+	return nil
+}
+
+func (b *bridges) newPeer(u string) (fetch.Peer, error) {
+	if strings.HasPrefix(u, "ws") {
+		return wsbridge.NewPeer(wsbridge.PeerConfig{URL: u, Store: b.n.blobs, Upload: b.net.upload, OnEvent: b.n.onWS})
+	}
+	return nil, fmt.Errorf("HTTP mirrors are not there yet")
+}
+
+// list returns the peers named so far. They live as long as the node.
+func (b *bridges) list() []fetch.Peer {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := make([]fetch.Peer, len(b.order))
+	for i, u := range b.order {
+		out[i] = b.peers[u]
+	}
+	return out
+}
+
+// close ends the connections of those peers that hold one.
+func (b *bridges) close() {
+	for _, p := range b.list() {
+		if c, ok := p.(interface{ Close() error }); ok {
+			_ = c.Close() // it only lets go of a connection
+		}
+	}
+}
+
+// checkURL refuses what is no WebSocket or HTTP URL. It shows nothing of a
+// password.
+func checkURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil {
+		return fmt.Errorf("%.16q is not a URL: want ws://HOST:PORT/ or https://HOST/PATH", s)
+	}
+	if !slices.Contains([]string{"ws", "wss", "http", "https"}, u.Scheme) || u.Host == "" {
+		return fmt.Errorf("%q is not a peer: want a multiaddr, ws://HOST:PORT/ or https://HOST/PATH", u.Redacted())
+	}
+	return nil
+}
+
+// onWS takes note of what was moved by WebSocket.
+func (n *Node) onWS(e wsbridge.Event) {
+	switch e.Kind {
+	case wsbridge.KindUpload:
+		n.bus.send(aboutUploads, UploadEvent{Event: "upload", Peer: e.Peer, Blobs: 1, Size: e.Bytes})
+		n.book.Add(host(e.Peer), account.Counts{}, account.Counts{Useful: e.Bytes})
+	case wsbridge.KindMisbehaviour:
+		n.bus.send(aboutPeers, PeerEvent{Event: "peer", Peer: e.Peer, State: "misbehaved", Message: "sent what breaks the WebSocket protocol, or does not hash to its id"})
+	}
+}
+
+// host is the name under which a peer without an identity is counted.
+func host(addr string) string {
+	if h, _, err := net.SplitHostPort(addr); err == nil {
+		return h
+	}
+	return addr
+}

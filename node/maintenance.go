@@ -1,0 +1,180 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/blobnet/diskstore"
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/internal/seq"
+)
+
+// BlobList tells of every stored blob, by ascending id. It emits BlobEvents.
+func (n *Node) BlobList(ctx context.Context, req BlobListRequest, emit func(any)) (res BlobListResult, err error) {
+	err = n.blobs.List(ctx, func(b blobnet.Info) error {
+		if req.Pinned && !b.Pinned {
+			return nil
+		}
+		res.Blobs++
+		res.Bytes += b.Size
+		e := BlobEvent{Event: "blob", ID: b.ID, Size: b.Size, Pinned: b.Pinned}
+		if !b.Used.IsZero() {
+			e.Used = channel.Time(b.Used.Unix())
+		}
+		emit(e)
+		return nil
+	})
+	return res, err
+}
+
+// GC deletes blobs that are not pinned, and what interrupted runs left.
+func (n *Node) GC(ctx context.Context, req GCRequest, _ func(any)) (GCResult, error) {
+	if req.Target < 0 {
+		return GCResult{}, badRequest("a target of %d bytes: want 0 or more", req.Target)
+	}
+	res, err := n.disk.GC(ctx, diskstore.GCConfig{Target: req.Target, DryRun: req.DryRun})
+	return GCResult{Blobs: res.Blobs, Bytes: res.Bytes, Leftover: res.Leftovers + res.Quarantined, DryRun: req.DryRun}, err
+}
+
+// Scrub reads and checks what is stored and what lies in files. It emits
+// ProgressEvents and RottenEvents.
+func (n *Node) Scrub(ctx context.Context, req ScrubRequest, emit func(any)) (ScrubResult, error) {
+	if req.Rate < 0 {
+		return ScrubResult{}, badRequest("a rate of %d bytes per second: want 0 or more", req.Rate)
+	}
+	if req.Repair {
+		net, err := n.online(ctx)
+		if err != nil {
+			return ScrubResult{}, err
+		}
+		if err := net.know(req.Peers); err != nil {
+			return ScrubResult{}, err
+		}
+	}
+	var entries []channel.FileEntry
+	if req.Entries != nil {
+		var err error
+		if entries, err = req.Entries.entries(); err != nil {
+			return ScrubResult{}, err
+		}
+	}
+	defer n.bus.forward(emit, func(about string) bool { return about == aboutStore })()
+	var res ScrubResult
+	var lost []blobnet.ID
+	note := func(id blobnet.ID) {
+		if len(lost) < maxNamed {
+			lost = append(lost, id)
+		}
+	}
+	speed := req.Rate
+	if speed == 0 {
+		speed = -1 // as fast as it goes
+	}
+	stats, err := n.disk.Stats(ctx)
+	if err != nil {
+		return res, err
+	}
+	done, err := n.disk.Scrub(ctx, diskstore.ScrubConfig{
+		BytesPerSecond: speed, Restart: true, OnCorrupt: note, OnMissing: note,
+		OnProgress: func(r diskstore.ScrubResult) {
+			emit(ProgressEvent{Event: "progress", Name: "scrub", Done: uint64(r.Bytes), Total: uint64(stats.CurrentSize)})
+		},
+	})
+	res = ScrubResult{Blobs: done.Blobs, Bytes: done.Bytes, Rotten: done.Corrupt, Missing: done.Missing}
+	if err == nil {
+		err = n.scrubFiles(ctx, req.Rate, &res, note)
+	}
+	if err != nil || !req.Repair {
+		return res, err
+	}
+	if len(lost) > 0 {
+		got, err := n.refetch(ctx, lost)
+		res.Repaired += int64(got)
+		if err != nil && !errors.Is(err, blobnet.ErrNotFound) {
+			return res, err
+		}
+	}
+	for _, e := range entries {
+		repaired, err := n.makeWhole(ctx, e)
+		res.Repaired += int64(repaired)
+		if err != nil {
+			return res, fmt.Errorf("repairing %q: %w", e.Name, err)
+		}
+	}
+	return res, n.blobs.Sync(ctx)
+}
+
+// scrubFiles reads every blob that lies in a file.
+func (n *Node) scrubFiles(ctx context.Context, speed int64, res *ScrubResult, lost func(blobnet.ID)) error {
+	pace := rate.NewLimiter(rate.Inf, 0)
+	if speed > 0 {
+		pace = rate.NewLimiter(rate.Limit(speed), blobnet.MaxBlobSize)
+	}
+	all := func(yield func(blobnet.ID, error) bool) {
+		err := n.blobs.List(ctx, func(b blobnet.Info) error {
+			if !yield(b.ID, nil) {
+				return errStopped
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(blobnet.ID{}, err)
+		}
+	}
+	var buf []byte
+	for ids, err := range seq.Batches(all, batch) {
+		if err != nil {
+			return err
+		}
+		stored, err := n.disk.Has(ctx, ids...)
+		if err != nil {
+			return err
+		}
+		for i, id := range ids {
+			if stored[i] {
+				continue // the store's own scrub has read it
+			}
+			blob, err := n.blobs.Get(ctx, id, buf[:0])
+			switch {
+			case err == nil:
+				buf = blob
+				res.Blobs++
+				res.Bytes += int64(len(blob))
+				if err := pace.WaitN(ctx, len(blob)); err != nil {
+					return err
+				}
+			case errors.Is(err, blobnet.ErrNotFound), errors.Is(err, blobnet.ErrCorrupt):
+				res.Missing++
+				lost(id)
+			default:
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// errStopped ends a listing whose reader has enough.
+var errStopped = errors.New("stopped")
+
+// scrubInterval is how long a daemon waits between two scrubs of a store that it
+// has been through.
+const scrubInterval = time.Hour
+
+// scrubForever checks what is stored at the configured rate until ctx ends.
+func (n *Node) scrubForever(ctx context.Context) error {
+	for n.cfg.Scrub > 0 {
+		if _, err := n.disk.Scrub(ctx, diskstore.ScrubConfig{BytesPerSecond: n.cfg.Scrub}); err != nil && ctx.Err() == nil {
+			n.log.Warn("scrubbing", "error", err)
+		}
+		if pause(ctx, scrubInterval) != nil {
+			return nil
+		}
+	}
+	return nil
+}
