@@ -16,6 +16,9 @@ import (
 func hostileServer(t *testing.T, cfg Config, serve func(*raw, frame)) (*Peer, *events) {
 	t.Helper()
 	from, to := newPair(t)
+	if err := from.Connect(t.Context(), to.Peerstore().PeerInfo(to.ID())); err != nil {
+		t.Fatal(err) // not in the little time that the test gives to streams
+	}
 	over := make(chan struct{})
 	t.Cleanup(func() { close(over) })
 	to.SetStreamHandler(Protocol, func(s network.Stream) {
