@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
@@ -80,14 +81,22 @@ func rootCopies(root Key, plain, buf []byte, n int, yield func(blobnet.ID, []byt
 const MaxIndexBlob = maxCodedBlob
 
 // RestoreRoot makes the root index blob of f again out of a copy of it, and
-// reports whether blob is one. It tries every key that a copy may have, which
-// takes a millisecond or so for the largest blob that could be one.
+// reports whether blob is one. It tries every key that a copy may have, first on
+// the few bytes that any root index of f begins with.
 func RestoreRoot(f File, blob []byte) (root []byte, ok bool) {
 	if len(blob) > maxCodedBlob || f.Depth == 0 {
 		return nil, false
 	}
+	begins := []byte{0xa6, 1, codedFormat, 2, f.Depth, 3} // six pairs, format, level
+	if len(blob) < len(begins)+Overhead {
+		return nil, false
+	}
 	for n := 1; n <= MaxParity; n++ {
-		plain, err := openPadded(nil, blob, Ref{Key: copyKey(f.Root.Key, n)})
+		ref := Ref{Key: copyKey(f.Root.Key, n), Size: MinPadded}
+		if first, err := OpenRange(nil, blob[:len(begins)], ref, 0); err != nil || !bytes.Equal(first, begins) {
+			continue
+		}
+		plain, err := openPadded(nil, blob, ref)
 		if err != nil {
 			continue
 		}

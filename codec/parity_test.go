@@ -196,7 +196,7 @@ type codedVector struct {
 func TestVectorsCoded(t *testing.T) {
 	vectors(t, "coded.json", func() (all []codedVector) {
 		for _, c := range []struct{ size, chunk, data, parity int }{{0, 1 << 20, 2, 1}, {1000, 1 << 20, 10, 4}, {65_536, 65_536, 3, 2},
-			{300_000, 65_536, 2, 4}, {1_000_000, 65_536, 10, 4}, {1025*65_536 - 1, 65_536, 64, 32}} {
+			{300_000, 65_536, 2, 4}, {1_000_000, 65_536, 10, 4}, {100 * 65_536, 65_536, 64, 32}, {1025*65_536 - 1, 65_536, 2, 1}} {
 			store := newBlobs()
 			coding := Coding{c.data, c.parity}
 			f, err := Encode(t.Context(), bytes.NewReader(testPlain(c.size)), store, Config{ChunkSize: c.chunk, Rand: testKeys(), Erasure: naive{coding}})
