@@ -15,7 +15,7 @@ func TestDialOrder(t *testing.T) {
 		"/ip4/127.0.0.1/tcp/2/ws", "/ip4/8.8.8.8/udp/1/quic-v1", "/ip4/8.8.8.8/tcp/2/ws", "/ip4/8.8.8.8/udp/1/quic-v1/webtransport", "/ip4/8.8.8.8/udp/1/webrtc-direct", circuit)
 	mixed := slices.Clone(want)
 	slices.Reverse(mixed)
-	ranked := rankDials(mixed)
+	ranked := dialRanker(false)(mixed)
 	for i, r := range ranked {
 		if !r.Addr.Equal(want[i]) {
 			t.Errorf("place %d has %s after %v, want %s", i, r.Addr, r.Delay, want[i])
@@ -24,11 +24,14 @@ func TestDialOrder(t *testing.T) {
 	if ranked[0].Delay != 0 || ranked[2].Delay != farHeadStart {
 		t.Errorf("the first ones wait for %v and %v", ranked[0].Delay, ranked[2].Delay)
 	}
-	if alone := rankDials(addrs(circuit)); alone[0].Delay != 0 {
+	if alone := dialRanker(false)(addrs(circuit)); alone[0].Delay != 0 {
 		t.Errorf("a peer that is only behind a relay waits for %v", alone[0].Delay)
 	}
-	if rankDials(nil) == nil {
-		t.Error("no list for no addresses")
+	punching := dialRanker(true)(addrs("/ip4/8.8.8.8/tcp/1", "/ip4/8.8.8.8/udp/1/quic-v1", "/ip4/192.168.1.5/tcp/1", "/ip4/192.168.1.5/udp/1/quic-v1"))
+	for i, want := range addrs("/ip4/192.168.1.5/tcp/1", "/ip4/8.8.8.8/udp/1/quic-v1", "/ip4/192.168.1.5/udp/1/quic-v1", "/ip4/8.8.8.8/tcp/1") {
+		if !punching[i].Addr.Equal(want) {
+			t.Errorf("a host that punches holes dials %s in place %d, want %s", punching[i].Addr, i, want)
+		}
 	}
 }
 

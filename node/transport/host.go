@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -11,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 )
 
 // Host is a libp2p host, and what this package has beside it.
@@ -75,37 +77,93 @@ func (h *Host) Blobs() host.Host { return &blobHost{Host: h} }
 
 type blobHost struct{ *Host }
 
+// errNoHole: the caller may try again, which makes a new attempt.
+var errNoHole = errors.New("the peer is behind a relay that is not for bulk, and no direct connection came about")
+
 func (b *blobHost) NewStream(ctx context.Context, p peer.ID, ids ...protocol.ID) (network.Stream, error) {
+	if err := b.connect(ctx, p); err != nil {
+		return nil, err
+	}
+	bulk, rest := circuits(b.Network().ConnsToPeer(p))
+	if b.Network().Connectedness(p) != network.Limited || bulk == nil && len(rest) == 0 {
+		return b.Host.NewStream(ctx, p, ids...)
+	}
+	waited := bulk
+	if bulk == nil {
+		waited = rest[0]
+	}
+	opened := waited.Stat().Opened
+	if wait := b.punchTime - time.Since(opened); wait > 0 {
+		s, err := b.Host.NewStream(network.WithDialPeerTimeout(ctx, wait), p, ids...)
+		if err == nil || ctx.Err() != nil {
+			return s, err
+		}
+		if time.Since(opened) < b.punchTime {
+			return nil, err // it failed for another reason than that no hole was punched
+		}
+	}
+	// A peer begins to punch when a circuit is opened, so that the next one
+	// is the next attempt. Besides, the swarm would choose among circuits by
+	// their age and use.
+	if err := closeAll(rest); err != nil {
+		return nil, err
+	}
+	if bulk == nil {
+		return nil, errNoHole
+	}
+	return b.Host.NewStream(network.WithAllowLimitedConn(ctx, "relay for bulk"), p, ids...)
+}
+
+// connect connects to p. If that leads through a relay before this host can
+// punch holes (it must have seen itself through another's eyes for that), the
+// circuit is opened a second time when it can.
+func (b *blobHost) connect(ctx context.Context, p peer.ID) error {
 	n := b.Network()
-	if n.Connectedness(p) != network.Connected {
-		// Even if there is a relayed connection: a direct one may be had.
-		if err := b.Host.Connect(ctx, peer.AddrInfo{ID: p}); err != nil {
-			return nil, err
+	if n.Connectedness(p) == network.Connected {
+		return nil
+	}
+	if err := b.Host.Connect(ctx, peer.AddrInfo{ID: p}); err != nil {
+		return err
+	}
+	if n.Connectedness(p) != network.Limited || b.canPunch() {
+		return nil
+	}
+	tick := time.NewTicker(b.punchTime / 50)
+	defer tick.Stop()
+	giveUp := time.NewTimer(b.punchTime)
+	defer giveUp.Stop()
+	for !b.canPunch() {
+		select {
+		case <-tick.C:
+		case <-giveUp.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
-	for n.Connectedness(p) == network.Limited {
-		bulk, rest := circuits(n.ConnsToPeer(p))
-		if bulk == nil {
-			break
-		}
-		if wait := b.punchTime - time.Since(bulk.Stat().Opened); wait > 0 {
-			s, err := b.Host.NewStream(network.WithDialPeerTimeout(ctx, wait), p, ids...)
-			if err == nil || ctx.Err() != nil {
-				return s, err
-			}
-			if time.Since(bulk.Stat().Opened) < b.punchTime {
-				break // it failed for another reason: the plain error says it
-			}
-		}
-		// The swarm chooses among connections by their age and use.
-		for _, c := range rest {
-			if err := c.Close(); err != nil {
-				return nil, fmt.Errorf("leaving a relay: %w", err)
-			}
-		}
-		return b.Host.NewStream(network.WithAllowLimitedConn(ctx, "relay for bulk"), p, ids...)
+	bulk, rest := circuits(n.ConnsToPeer(p))
+	if bulk != nil {
+		rest = append(rest, bulk)
 	}
-	return b.Host.NewStream(ctx, p, ids...)
+	if err := closeAll(rest); err != nil {
+		return err
+	}
+	return b.Host.Connect(ctx, peer.AddrInfo{ID: p})
+}
+
+// canPunch reports whether this host can take part in hole punching: libp2p
+// speaks its protocol from when an address to be met at is known.
+func (h *Host) canPunch() bool {
+	return slices.Contains(h.Mux().Protocols(), holepunch.Protocol)
+}
+
+func closeAll(conns []network.Conn) error {
+	for _, c := range conns {
+		if err := c.Close(); err != nil {
+			return fmt.Errorf("leaving a relay: %w", err)
+		}
+	}
+	return nil
 }
 
 // circuits returns the relayed connection that may carry bulk, if there is

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -69,20 +69,61 @@ func reachability(cfg *Config, source autorelay.PeerSource) []libp2p.Option {
 // none, connected peers that offer to relay.
 type relaySource struct {
 	named []peer.AddrInfo
-	host  atomic.Pointer[Host] // nil until the host is built
+	quic  bool          // the host listens by QUIC
+	ready chan struct{} // closed when host is set, and listens
+	host  *Host
 }
 
-func (r *relaySource) peers(_ context.Context, n int) <-chan peer.AddrInfo {
-	found := slices.Clone(r.named)
-	if h := r.host.Load(); len(found) == 0 && h != nil {
-		found = offering(h, n)
-	}
-	out := make(chan peer.AddrInfo, len(found))
-	defer close(out)
-	for _, p := range found {
-		out <- p
-	}
+// peers waits until the host listens: who dials before does it from another
+// port than the one at which others are to see the host.
+func (r *relaySource) peers(ctx context.Context, n int) <-chan peer.AddrInfo {
+	out := make(chan peer.AddrInfo)
+	go func() { // ends with AutoRelay, whose ctx it is
+		defer close(out)
+		select {
+		case <-r.ready:
+		case <-ctx.Done():
+			return
+		}
+		found := r.named
+		if len(found) == 0 {
+			found = offering(r.host, n)
+		}
+		var each sync.WaitGroup
+		defer each.Wait()
+		for _, p := range found {
+			each.Go(func() {
+				r.meet(ctx, p)
+				select {
+				case out <- p:
+				case <-ctx.Done():
+				}
+			})
+		}
+	}()
 	return out
+}
+
+// meet connects to a relay before AutoRelay does. If the host listens by QUIC
+// and the relay was reached by TCP, as when only that address was known of it,
+// it is left and dialled again, for it now has told its other addresses: else
+// nobody would see by which address the host's UDP comes, and no hole be
+// punched between this host and one that offers only that. An error is
+// AutoRelay's to find again.
+func (r *relaySource) meet(ctx context.Context, p peer.AddrInfo) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := r.host.Connect(ctx, p); err != nil || !r.quic {
+		return
+	}
+	n := r.host.Network()
+	if slices.ContainsFunc(n.ConnsToPeer(p.ID), func(c network.Conn) bool { return isQUIC(c.RemoteMultiaddr()) }) ||
+		!slices.ContainsFunc(r.host.Peerstore().Addrs(p.ID), isQUIC) {
+		return
+	}
+	if err := n.ClosePeer(p.ID); err == nil {
+		r.host.Connect(ctx, p)
+	}
 }
 
 // offering are at most n peers with a direct connection that relay for others.

@@ -177,7 +177,8 @@ func New(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("connection manager: %w", err), limits.Close())
 	}
-	relays := &relaySource{named: cfg.Relays}
+	quic := slices.ContainsFunc(listen, isQUIC)
+	relays := &relaySource{named: cfg.Relays, quic: quic, ready: make(chan struct{})}
 	opts := []libp2p.Option{
 		libp2p.Identity(cfg.Identity),
 		libp2p.UserAgent(cfg.UserAgent),
@@ -192,7 +193,7 @@ func New(cfg Config) (*Host, error) {
 		libp2p.MultiaddrResolver(newResolver(cfg.Reach)),
 		libp2p.ResourceManager(limits),
 		libp2p.ConnectionManager(conns),
-		libp2p.DialRanker(rankDials),
+		libp2p.DialRanker(dialRanker(cfg.Punch && quic)),
 	}
 	opts = append(opts, transports(cfg.Punch)...)
 	opts = append(opts, reachability(&cfg, relays.peers)...)
@@ -211,7 +212,8 @@ func New(cfg Config) (*Host, error) {
 			return nil, errors.Join(err, h.Close())
 		}
 	}
-	relays.host.Store(h)
+	relays.host = h
+	close(relays.ready)
 	return h, nil
 }
 
