@@ -57,6 +57,8 @@ type flight struct {
 	triedBy  mask             // members in tried
 	tried    map[string]error // by name, what each peer answered last
 
+	accused []*member // they gave a part that does not fit the tree
+
 	lost    time.Time // since when there has been nobody new to ask; zero if there is
 	excused int       // how often lost was made zero since the member that failed is alive
 	check   time.Time // when it is to be looked at whether to give up

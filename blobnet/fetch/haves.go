@@ -155,21 +155,13 @@ func (p *poller) poll(ctx context.Context, m *member, ids []blobnet.ID) {
 func (s *Swarm) heard(m *member, ids []blobnet.ID, has []bool, now time.Time) {
 	yes := 0
 	for i, id := range ids {
-		f := s.flights[flightID{id: id}]
 		if has[i] {
 			yes++
-			delete(m.missing, id)
-		}
-		if f == nil {
-			continue
-		}
-		if has[i] {
-			f.notHeld.clear(m.slot)
-			f.notFound.clear(m.slot)
-		} else {
+			s.holds(m, id)
+		} else if f := s.flights[flightID{id: id}]; f != nil {
 			f.notHeld.set(m.slot)
+			s.fix(f)
 		}
-		s.fix(f)
 	}
 	swept := m.swept <= 0
 	switch {
@@ -217,14 +209,26 @@ func (s *Swarm) Told(name string, ids []blobnet.ID) {
 	}
 	m.every, m.due = leastPoll, earlier(m.due, now.Add(leastPoll))
 	for _, id := range ids {
-		delete(m.missing, id)
-		if f := s.flights[flightID{id: id}]; f != nil {
-			f.notHeld.clear(m.slot)
-			f.notFound.clear(m.slot)
-			s.fix(f)
-		}
+		s.holds(m, id)
 	}
 	s.pump(now)
+}
+
+// holds takes note that m says it has a blob. If it has said, when it was asked
+// for that, that it has not, and its word has
+// been empty before, it counts only if it ever gave something. s.mu is held.
+func (s *Swarm) holds(m *member, id blobnet.ID) {
+	f := s.flights[flightID{id: id}]
+	if m.empty == 0 || !m.good.IsZero() {
+		delete(m.missing, id)
+		if f != nil {
+			f.notFound.clear(m.slot)
+		}
+	}
+	if f != nil {
+		f.notHeld.clear(m.slot)
+		s.fix(f)
+	}
 }
 
 func earlier(a, b time.Time) time.Time {

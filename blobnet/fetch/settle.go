@@ -48,14 +48,24 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 		}
 		won, f.won = true, true
 		f.enough()
-		s.useful(m.name, int64(len(blob)), f)
+		s.useful(m.name, int64(len(blob)))
 		tell(KindFetched, int64(len(blob)))
+		for _, liar := range f.accused {
+			if s.slots[liar.slot] == liar && s.cfg.Bans.strike(liar.name) {
+				s.part(liar)
+				events = append(events, Event{Kind: KindDropped, Peer: liar.name, ID: f.id, Err: f.tried[liar.name]})
+			}
+		}
+		f.accused = nil
 	case misbehaved(err) && f.length > 0 && errors.Is(err, blobnet.ErrCorrupt):
-		// The publisher may have told a wrong tree: no peer is blamed for it.
+		// The publisher may have told a wrong tree. Who is to blame shows if
+		// another peer gives what fits it.
 		s.count(m.name).Wasted += int64(f.size)
 		f.try(m, err)
-		f.barred.set(m.slot)
-		s.rangeFailed(m)
+		if !gone {
+			f.barred.set(m.slot)
+			f.accused = append(f.accused, m)
+		}
 		tell(KindWrong, int64(f.size))
 	case misbehaved(err):
 		if gone {
@@ -201,7 +211,7 @@ func (s *Swarm) count(name string) *Counts {
 	return c
 }
 
-func (s *Swarm) useful(name string, n int64, f *flight) {
+func (s *Swarm) useful(name string, n int64) {
 	s.count(name).Useful += n
 	s.waste.useful += n
 }
