@@ -80,6 +80,24 @@ func Export(ctx context.Context, w io.Writer, src blobnet.Source, ids iter.Seq2[
 	return res, nil
 }
 
+// errStop ends a List whose reader has enough.
+var errStop = errors.New("stop")
+
+// All are the ids of all blobs of l, in order, for Export.
+func All(ctx context.Context, l blobnet.Lister) iter.Seq2[blobnet.ID, error] {
+	return func(yield func(blobnet.ID, error) bool) {
+		err := l.List(ctx, func(info blobnet.Info) error {
+			if !yield(info.ID, nil) {
+				return errStop
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			yield(blobnet.ID{}, err)
+		}
+	}
+}
+
 func write(out *tar.Writer, id blobnet.ID, blob []byte) error {
 	if err := out.WriteHeader(&tar.Header{
 		Typeflag: tar.TypeReg, Name: folder + id.String(), Mode: 0o644, Size: int64(len(blob)), ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR,

@@ -141,6 +141,22 @@ func TestAnUnpackedArchiveIsAMirror(t *testing.T) {
 	}
 }
 
+func TestAllOfAStoreIsExportedInOrder(t *testing.T) {
+	src, ids := store(t, 0, 5, 4, 3, 2, 1)
+	var out bytes.Buffer
+	if _, err := archive.Export(t.Context(), &out, src, archive.All(t.Context(), src)); err != nil || !bytes.Equal(out.Bytes(), export(t, src, ids)) {
+		t.Errorf("the archive is another than that of the sorted ids (%v)", err)
+	}
+	for range archive.All(t.Context(), src) {
+		break // ends the List
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := archive.Export(t.Context(), &out, src, archive.All(ctx, src)); !errors.Is(err, context.Canceled) {
+		t.Errorf("Export gives %v, want the error of the List", err)
+	}
+}
+
 func TestBlobsThatAreNotThereAreLeftOut(t *testing.T) {
 	src, ids := store(t, 0, 1, 2)
 	absent, _ := storetest.Blob(3, 1003)

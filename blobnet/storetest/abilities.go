@@ -59,6 +59,34 @@ func testPutVerified(t *testing.T, open Open) {
 	}
 }
 
+// sender is a store with a quicker Get for those who send blobs to somebody who
+// checks them.
+type sender interface {
+	blobnet.Store
+	GetToSend(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error)
+}
+
+func testGetToSend(t *testing.T, store blobnet.Store) {
+	s := needs[sender](t, store)
+	for _, size := range []int{8, 1000, 1 << 20, blobnet.MaxBlobSize} {
+		id := put(t, s, 1, size)
+		_, want := Blob(1, size)
+		for range 2 {
+			got, err := s.GetToSend(t.Context(), id, []byte("before"))
+			if err != nil || string(got[:6]) != "before" || !bytes.Equal(got[6:], want) {
+				t.Errorf("GetToSend of %d bytes gives %d and %v", size, len(got), err)
+			}
+		}
+	}
+	absent, _ := Blob(2, 1000)
+	_, err := s.GetToSend(t.Context(), absent, nil)
+	wantErr(t, "GetToSend of a missing blob", err, blobnet.ErrNotFound)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = s.GetToSend(ctx, absent, nil)
+	wantErr(t, "GetToSend", err, context.Canceled)
+}
+
 func testDelete(t *testing.T, s blobnet.Store) {
 	d := needs[blobnet.Deleter](t, s)
 	a, b, c := put(t, s, 1, 100), put(t, s, 2, 100), put(t, s, 3, 100)

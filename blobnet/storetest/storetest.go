@@ -34,6 +34,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("missing blobs are told apart", func(t *testing.T) { testMissing(t, open(t, 0)) })
 	t.Run("ended contexts end calls", func(t *testing.T) { testContext(t, open(t, 0)) })
 	t.Run("puts of what was hashed before", func(t *testing.T) { testPutVerified(t, open) })
+	t.Run("what is read to be sent is what was put", func(t *testing.T) { testGetToSend(t, open(t, 0)) })
 	t.Run("delete", func(t *testing.T) { testDelete(t, open(t, 0)) })
 	t.Run("list", func(t *testing.T) { testList(t, open(t, 0)) })
 	t.Run("pins are counted", func(t *testing.T) { testPins(t, open(t, 0)) })
