@@ -37,10 +37,10 @@ func newHost(t testing.TB) host.Host {
 }
 
 // serve serves store from a host of its own.
-func serve(t testing.TB, store blobnet.Store) host.Host {
+func serve(t testing.TB, store blobnet.Store, onEvent func(exchange.Event)) host.Host {
 	t.Helper()
 	h := newHost(t)
-	x, err := exchange.New(exchange.Config{Host: h, Store: store})
+	x, err := exchange.New(exchange.Config{Host: h, Store: store, OnEvent: onEvent})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func BenchmarkFirstBytes(b *testing.B) {
 	const size = 1 << 30
 	store := memstore.New(memstore.Config{})
 	file := bigFile(b, store, size)
-	h := serve(b, store)
+	h := serve(b, store, nil)
 	for _, line := range []struct {
 		name string
 		addr func(b *testing.B) multiaddr.Multiaddr
