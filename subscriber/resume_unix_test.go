@@ -78,7 +78,7 @@ func downloadAlone(home, out, entries string, gets int64) error {
 // TestAFetchThatIsKilledTransfersNothingTwice kills a fetch at 60 % and runs it
 // again, as a file, a folder, and a subscription.
 func TestAFetchThatIsKilledTransfersNothingTwice(t *testing.T) {
-	const chunks = 2000
+	const chunks = 1000
 	content := pattern(chunks*codec.MinChunkSize, 1)
 	for _, kind := range []string{"file", "folder", "follow"} {
 		t.Run(kind, func(t *testing.T) {

@@ -23,6 +23,7 @@ const (
 // batch is what waits to be written.
 type batch struct {
 	files  map[int64]row
+	paths  map[string]int64 // of files, by path; may have more
 	chunks map[blobnet.ID][]claim
 	count  int // of claims
 	held   []held
@@ -35,7 +36,22 @@ type held struct {
 	pinned bool
 }
 
-func newBatch() *batch { return &batch{files: map[int64]row{}, chunks: map[blobnet.ID][]claim{}} }
+func newBatch() *batch {
+	return &batch{files: map[int64]row{}, paths: map[string]int64{}, chunks: map[blobnet.ID][]claim{}}
+}
+
+func (b *batch) set(r row) {
+	b.files[r.id], b.paths[r.path] = r, r.id
+}
+
+// at returns the file at a path.
+func (b *batch) at(path string) (row, bool) {
+	if b == nil {
+		return row{}, false
+	}
+	r, ok := b.files[b.paths[path]]
+	return r, ok && r.path == path
+}
 
 func (b *batch) rows() int {
 	if b == nil {
@@ -118,8 +134,8 @@ func (s *Store) flushOwned(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil && b.rows() < maxUnwritten { // what came meanwhile is newer
-		for id, r := range s.pending.files {
-			b.files[id] = r
+		for _, r := range s.pending.files {
+			b.set(r)
 		}
 		for id, claims := range s.pending.chunks {
 			for _, c := range claims {

@@ -59,7 +59,7 @@ func (s *Store) Begin(ctx context.Context, path string) (*File, error) {
 	g := s.growing[r.id]
 	if g == nil {
 		g = &growth{row: r}
-		s.growing[r.id] = g
+		s.growing[r.id], s.paths[path] = g, r.id
 	}
 	g.users++
 	return &File{s: s, id: r.id, fresh: fresh}, nil
@@ -82,20 +82,13 @@ func (s *Store) fileAt(ctx context.Context, path string) (r row, err error) {
 	if r.path != path {
 		r = row{} // it has another path now
 	}
-	for _, g := range s.growing {
-		if g.row.path == path && g.row.id >= r.id {
-			r = g.row
+	for _, b := range []*batch{s.writing, s.pending} {
+		if newer, ok := b.at(path); ok && newer.id > r.id {
+			r = newer
 		}
 	}
-	for _, b := range []*batch{s.writing, s.pending} {
-		if b == nil || r.id != 0 {
-			continue
-		}
-		for _, x := range b.files {
-			if x.path == path {
-				r = x
-			}
-		}
+	if g := s.growing[s.paths[path]]; g != nil && g.row.id > r.id {
+		r = g.row
 	}
 	return r, err
 }
@@ -131,7 +124,7 @@ func (f *File) Add(ctx context.Context, ref codec.Ref, offset uint64, blob []byt
 		s.mu.Unlock()
 		return
 	}
-	s.pending.files[f.id] = g.row
+	s.pending.set(g.row)
 	s.pending.add(ref.ID, claim{f.id, int64(offset), int64(ref.Size), ref.Key, tagOf(blob)})
 	due := s.pending.rows() >= batchRows && s.writing == nil
 	s.mu.Unlock()
@@ -150,7 +143,7 @@ func (f *File) Hold(ids ...blobnet.ID) {
 	if g == nil {
 		return
 	}
-	s.pending.files[f.id] = g.row
+	s.pending.set(g.row)
 	for _, id := range ids {
 		s.pending.held = append(s.pending.held, held{file: f.id, id: id})
 	}
@@ -194,8 +187,10 @@ func (f *File) Done(ctx context.Context, path string) error {
 	replaces := old.id != 0 && old.id != f.id
 	s.mu.Lock()
 	if g := s.growing[f.id]; g != nil {
+		delete(s.paths, g.row.path)
+		s.paths[path] = f.id
 		g.row.path, g.row.stamp = path, stampOf(info)
-		s.pending.files[f.id] = g.row
+		s.pending.set(g.row)
 	}
 	due := s.pending.rows() >= batchRows
 	s.mu.Unlock()
@@ -225,6 +220,9 @@ func (f *File) Close() {
 		if g := s.growing[f.id]; g != nil {
 			if g.users--; g.users == 0 {
 				delete(s.growing, f.id)
+				if s.paths[g.row.path] == f.id {
+					delete(s.paths, g.row.path)
+				}
 			}
 		}
 	})

@@ -175,7 +175,7 @@ func (s *Store) adopt(r row, now stamp) {
 		return
 	}
 	r.stamp = now
-	s.pending.files[r.id] = r // written with the next that is
+	s.pending.set(r) // written with the next that is
 }
 
 // learn takes note of the authenticator of a blob whose hash is right.

@@ -444,3 +444,126 @@ func TestASieveKeepsWhatIsNotExpected(t *testing.T) {
 		t.Error("not kept")
 	}
 }
+
+// written returns how many bytes of a database were ever written, or its log's
+// length: any transaction makes that grow.
+func written(t *testing.T, path string) (n int64) {
+	t.Helper()
+	for _, suffix := range []string{"", "-wal"} {
+		if info, err := os.Stat(path + suffix); err == nil {
+			n += info.Size()
+		}
+	}
+	return n
+}
+
+func TestAThousandChunksAreOneTransactionAndReadsWriteNothing(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "inplace.db")
+	s, _ := open(t, memstore.New(memstore.Config{}), path)
+	file := filepath.Join(dir, "f")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := s.Begin(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := written(t, path)
+	for n := range 1000 {
+		f.Add(t.Context(), codec.Ref{ID: blobnet.Sum([]byte(fmt.Sprint(n))), Size: 1 << 20}, uint64(n)<<20, nil)
+	}
+	if got := written(t, path); got != before {
+		t.Errorf("%d bytes were written for chunks that wait", got-before)
+	}
+	if err := f.Done(t.Context(), file); err != nil {
+		t.Fatal(err)
+	}
+	_, refs := register(t, s, filepath.Join(dir, "g"), content(20*codec.MinChunkSize, 1))
+	if err := s.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if u, err := s.Usage(t.Context()); err != nil || u.Files != 2 || u.Blobs != 1020 {
+		t.Errorf("%+v, %v", u, err)
+	}
+	before = written(t, path)
+	if err := os.Chtimes(filepath.Join(dir, "g"), time.Unix(1, 0), time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if n := count(t, s, refs); n != 20 {
+			t.Error(n)
+		}
+	}
+	if got := written(t, path); got != before {
+		t.Errorf("%d bytes were written by reads", got-before)
+	}
+}
+
+func TestNoKeyIsInAnEvent(t *testing.T) {
+	dir := t.TempDir()
+	s, told := open(t, memstore.New(memstore.Config{}), filepath.Join(dir, "db"))
+	path := filepath.Join(dir, "f")
+	_, refs := register(t, s, path, content(3*codec.MinChunkSize, 1))
+	if err := os.WriteFile(path, content(3*codec.MinChunkSize, 2), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	count(t, s, refs)
+	for _, e := range told.all {
+		for _, ref := range refs {
+			key, err := ref.Key.MarshalText()
+			if text := fmt.Sprintf("%v %+v %#v %v", e, e, e, e.Err); err != nil || strings.Contains(text, string(key)) || strings.Contains(text, string(ref.Key[:])) {
+				t.Error(text)
+			}
+		}
+	}
+	if len(told.all) == 0 {
+		t.Error("nothing was told")
+	}
+}
+
+func TestManyFilesAreServedAtOnceWithFewOpen(t *testing.T) {
+	dir := t.TempDir()
+	s, err := inplace.Open(t.Context(), inplace.Config{Inner: memstore.New(memstore.Config{}), Path: filepath.Join(dir, "db"), OpenFiles: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var refs []codec.Ref
+	for n := range 30 {
+		_, r := register(t, s, filepath.Join(dir, fmt.Sprint(n)), content(5000, byte(n)))
+		refs = append(refs, r...)
+	}
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for i := range 300 {
+				ref := refs[i*7%len(refs)]
+				if blob, err := s.Get(t.Context(), ref.ID, nil); err != nil || blobnet.Sum(blob) != ref.ID {
+					t.Errorf("%d bytes, %v", len(blob), err)
+					return
+				}
+			}
+		})
+	}
+	group.Go(func() {
+		for n := 30; n < 60; n++ {
+			register(t, s, filepath.Join(dir, fmt.Sprint(n)), content(5000, byte(n)))
+			if err := s.Sync(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	group.Wait()
+	if fds, err := os.ReadDir("/proc/self/fd"); err == nil {
+		open := 0
+		for _, fd := range fds {
+			if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && filepath.Dir(to) == dir && !strings.HasPrefix(filepath.Base(to), "db") {
+				open++
+			}
+		}
+		if open > 3 {
+			t.Errorf("%d files are open", open)
+		}
+	}
+}

@@ -79,6 +79,7 @@ type Store struct {
 	pending *batch     // not in the database yet
 	writing *batch     // on its way there; nil if none is
 	growing map[int64]*growth
+	paths   map[string]int64 // of growing, by path
 	told    map[int64]tale
 }
 
@@ -115,7 +116,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		cfg: cfg, handles: handles{limit: cfg.OpenFiles, open: map[int64]*handle{}}, writer: make(chan struct{}, 1),
-		pending: newBatch(), growing: map[int64]*growth{}, told: map[int64]tale{},
+		pending: newBatch(), growing: map[int64]*growth{}, paths: map[string]int64{}, told: map[int64]tale{},
 	}
 	s.writer <- struct{}{}
 	db, last, damage, err := openDatabase(ctx, cfg.Path)
