@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/blobnet/account"
 	"github.com/anonymous-media-library/aml/blobnet/exchange"
 	"github.com/anonymous-media-library/aml/blobnet/tracker"
 	"github.com/anonymous-media-library/aml/channel"
@@ -199,4 +200,9 @@ func (n *Node) onExchange(e exchange.Event) {
 	case exchange.KindMisbehaviour:
 		n.bus.send(aboutPeers, PeerEvent{Event: "peer", Peer: e.Peer.String(), State: "misbehaved", Message: "sent bytes that break the protocol or do not hash to their id"})
 	}
+}
+
+// onTraffic counts what was moved with a peer.
+func (n *Node) onTraffic(peer string, received, sent exchange.Counts) {
+	n.book.Add(peer, account.Counts(received), account.Counts(sent))
 }

@@ -13,15 +13,17 @@ import (
 
 	"github.com/anonymous-media-library/aml/blobnet/account"
 	"github.com/anonymous-media-library/aml/blobnet/fetch"
+	"github.com/anonymous-media-library/aml/blobnet/httpmirror"
 	"github.com/anonymous-media-library/aml/blobnet/wsbridge"
 )
 
 // bridges are the ways to and from those who have blobs and do not speak
 // libp2p: WebSocket peers and HTTP mirrors.
 type bridges struct {
-	n   *Node
-	net *network
-	ws  *wsbridge.Server // nil: not served
+	n    *Node
+	net  *network
+	ws   *wsbridge.Server   // nil: not served
+	http *httpmirror.Server // nil: not served
 
 	mu    sync.Mutex // guards what follows; held for memory work alone
 	peers map[string]fetch.Peer
@@ -45,6 +47,18 @@ func (n *Node) newBridges(net *network, s settings) (*bridges, error) {
 		}
 		b.ws = srv
 	}
+	if s.http != "" {
+		srv, err := httpmirror.NewServer(httpmirror.ServerConfig{
+			Addr: s.http, HandlerConfig: httpmirror.HandlerConfig{Store: n.blobs, Upload: net.upload, OnEvent: n.onHTTP},
+		})
+		if err == nil {
+			err = srv.Listen()
+		}
+		if err != nil {
+			return nil, badRequest("http: %w", err)
+		}
+		b.http = srv
+	}
 	return b, b.know(s.peers.urls)
 }
 
@@ -53,6 +67,9 @@ func (b *bridges) start(ctx context.Context, group *errgroup.Group) {
 	if b.ws != nil {
 		group.Go(func() error { return ended("WebSocket bridge", b.ws.Run(ctx)) })
 	}
+	if b.http != nil {
+		group.Go(func() error { return ended("HTTP mirror", b.http.Run(ctx)) })
+	}
 }
 
 // urls are where others reach what is served here.
@@ -60,6 +77,9 @@ func (b *bridges) urls() []string {
 	out := []string{}
 	if b.ws != nil {
 		out = append(out, "ws://"+reachable(b.ws.Addr())+"/")
+	}
+	if b.http != nil {
+		out = append(out, "http://"+reachable(b.http.Addr())+"/")
 	}
 	return out
 }
@@ -98,7 +118,7 @@ func (b *bridges) newPeer(u string) (fetch.Peer, error) {
 	if strings.HasPrefix(u, "ws") {
 		return wsbridge.NewPeer(wsbridge.PeerConfig{URL: u, Store: b.n.blobs, Upload: b.net.upload, OnEvent: b.n.onWS})
 	}
-	return nil, fmt.Errorf("HTTP mirrors are not there yet")
+	return httpmirror.NewPeer(httpmirror.PeerConfig{URL: u, OnEvent: b.n.onHTTP})
 }
 
 // list returns the peers named so far. They live as long as the node.
@@ -138,11 +158,37 @@ func checkURL(s string) error {
 func (n *Node) onWS(e wsbridge.Event) {
 	switch e.Kind {
 	case wsbridge.KindUpload:
-		n.bus.send(aboutUploads, UploadEvent{Event: "upload", Peer: e.Peer, Blobs: 1, Size: e.Bytes})
-		n.book.Add(host(e.Peer), account.Counts{}, account.Counts{Useful: e.Bytes})
+		n.uploaded(e.Peer, e.Bytes, e.Err)
+	case wsbridge.KindDownload:
+		n.book.Add(host(e.Peer), account.Counts{Useful: e.Bytes}, account.Counts{})
 	case wsbridge.KindMisbehaviour:
+		n.book.Add(host(e.Peer), account.Counts{Wasted: e.Bytes}, account.Counts{})
 		n.bus.send(aboutPeers, PeerEvent{Event: "peer", Peer: e.Peer, State: "misbehaved", Message: "sent what breaks the WebSocket protocol, or does not hash to its id"})
 	}
+}
+
+// onHTTP takes note of what was moved by HTTP.
+func (n *Node) onHTTP(e httpmirror.Event) {
+	switch e.Kind {
+	case httpmirror.KindUpload:
+		n.uploaded(e.Peer, e.Bytes, e.Err)
+	case httpmirror.KindDownload:
+		n.book.Add(host(e.Peer), account.Counts{Useful: e.Bytes}, account.Counts{})
+	case httpmirror.KindMisbehaviour:
+		n.book.Add(host(e.Peer), account.Counts{Wasted: e.Bytes}, account.Counts{})
+	}
+}
+
+// uploaded takes note of a blob, or with err a part of one, that went over a
+// bridge.
+func (n *Node) uploaded(peer string, bytes int64, err error) {
+	sent := account.Counts{Useful: bytes}
+	if err != nil {
+		sent = account.Counts{Wasted: bytes}
+	} else {
+		n.bus.send(aboutUploads, UploadEvent{Event: "upload", Peer: peer, Blobs: 1, Size: bytes})
+	}
+	n.book.Add(host(peer), account.Counts{}, sent)
 }
 
 // host is the name under which a peer without an identity is counted.

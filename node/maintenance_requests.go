@@ -102,6 +102,8 @@ type PushRequest struct {
 	Named
 	Target string `json:"target"` // absolute folder, or URL
 	Verify bool   `json:"verify"` // read what is there already
+
+	Authorization string `json:"authorization,omitempty"` // header for the server; a secret
 }
 
 // PushResult counts what was copied.

@@ -57,7 +57,7 @@ func (n *Node) newNetwork() (*network, error) {
 
 func (net *network) assemble(n *Node, s settings) (err error) {
 	net.exchange, err = exchange.New(exchange.Config{
-		Host: net.host.Blobs(), Store: n.blobs, OnEvent: n.onExchange,
+		Host: net.host.Blobs(), Store: n.blobs, Upload: net.upload, OnEvent: n.onExchange, OnTraffic: n.onTraffic,
 	})
 	if err != nil {
 		return fmt.Errorf("starting the exchange: %w", err)

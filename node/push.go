@@ -2,10 +2,38 @@ package node
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/anonymous-media-library/aml/blobnet/httpmirror"
 )
 
-// PushHTTP copies blobs to where a plain web server serves them.
-func (n *Node) PushHTTP(ctx context.Context, req PushRequest, _ func(any)) (PushResult, error) {
-	return PushResult{}, errors.New("not there yet")
+// maxPushErrors is how many failures a push's error names.
+const maxPushErrors = 3
+
+// PushHTTP copies blobs to where a plain web server serves them. It emits
+// ProgressEvents.
+func (n *Node) PushHTTP(ctx context.Context, req PushRequest, emit func(any)) (PushResult, error) {
+	ids, err := n.ids(ctx, req.Named)
+	if err != nil {
+		return PushResult{}, err
+	}
+	header := http.Header{}
+	if req.Authorization != "" {
+		header.Set("Authorization", req.Authorization)
+	}
+	done, err := httpmirror.Push(ctx, httpmirror.PushConfig{
+		Target: req.Target, Source: n.blobs, IDs: ids, Verify: req.Verify,
+		Link: httpmirror.Link{Header: header},
+		OnProgress: func(p httpmirror.PushResult) {
+			emit(ProgressEvent{Event: "progress", Name: "push", Done: uint64(p.SentBytes)})
+		},
+	})
+	for i, f := range done.Failures {
+		if i == maxPushErrors {
+			break
+		}
+		emit(ErrorEvent{Event: "error", Message: fmt.Sprintf("blob %s: %v", f.ID.Short(), f.Err)})
+	}
+	return PushResult{Pushed: int64(done.Sent), Bytes: done.SentBytes, There: int64(done.Skipped), Failed: int64(done.Failed)}, err
 }

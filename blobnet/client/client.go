@@ -35,7 +35,7 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{cfg: cfg}
 	var err error
 	c.exchange, err = exchange.New(exchange.Config{
-		Host: cfg.Host, Store: cfg.Store, OnEvent: c.onExchange,
+		Host: cfg.Host, Store: cfg.Store, Upload: cfg.Upload, OnEvent: c.onExchange,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("starting the exchange: %w", err)

@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/blobnet/exchange"
 	"github.com/anonymous-media-library/aml/blobnet/fetch"
 	"github.com/anonymous-media-library/aml/blobnet/tracker"
 )
@@ -32,7 +33,7 @@ type Config struct {
 	// Tracker may be nil: then only the peers that are added are asked.
 	Tracker Tracker
 	// Upload bounds the rate of serving; nil: nothing does.
-	Upload Limiter
+	Upload exchange.Limiter
 	// Download bounds the rate of asking; nil: nothing does.
 	Download fetch.Limiter
 	// Patience is how long a blob that nobody gives is waited for. If zero,
@@ -80,9 +81,4 @@ type Event struct {
 // Progress is how far a Fetch is, in bytes of plaintext.
 type Progress struct {
 	Done, Total int64
-}
-
-// Limiter bounds the rate of serving: see exchange.Limiter.
-type Limiter interface {
-	Wait(ctx context.Context, peer string, n int) error
 }

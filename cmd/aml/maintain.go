@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -274,7 +275,7 @@ are sent to that server alone.`,
 		if err != nil {
 			return err
 		}
-		req := api.PushRequest{Named: named, Target: given[0], Verify: verify}
+		req := api.PushRequest{Named: named, Target: given[0], Verify: verify, Authorization: os.Getenv("AML_HTTP_AUTHORIZATION")}
 		if !strings.Contains(req.Target, "://") {
 			if req.Target, err = absolute(req.Target); err != nil {
 				return err
