@@ -39,7 +39,7 @@ func (b *builder) add(ctx context.Context, ref Ref, keys []Key) error {
 		return err
 	}
 	for level, key := range keys {
-		if err := b.close(ctx, level, key); err != nil {
+		if err := b.close(ctx, level, key, false); err != nil {
 			return err
 		}
 	}
@@ -65,15 +65,15 @@ func (b *builder) finish(ctx context.Context, newKey func() (Key, error)) (Ref, 
 		if err != nil {
 			return Ref{}, 0, err
 		}
-		if err := b.close(ctx, level, key); err != nil {
+		if err := b.close(ctx, level, key, level >= top); err != nil {
 			return Ref{}, 0, err
 		}
 	}
 }
 
 // close seals open[level] into an index of level level+1, puts it, and adds its
-// ref one level up.
-func (b *builder) close(ctx context.Context, level int, key Key) error {
+// ref one level up. If it is known to be the root, it is of no stripe.
+func (b *builder) close(ctx context.Context, level int, key Key, root bool) error {
 	if level == MaxDepth {
 		return fmt.Errorf("file wants a tree deeper than %d: %w", MaxDepth, ErrTooLarge)
 	}
@@ -106,7 +106,7 @@ func (b *builder) close(ctx context.Context, level int, key Key) error {
 	n := b.closed[level]
 	b.closed[level]++
 	b.open[level+1] = append(b.open[level+1], ref)
-	if b.parity == nil {
+	if b.parity == nil || root {
 		return nil
 	}
 	stripe, place := b.parity.place(level+1, n, b.maxRefs)
