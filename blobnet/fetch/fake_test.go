@@ -109,6 +109,12 @@ func (p *fakePeer) requests() int {
 	return len(p.asked)
 }
 
+func (p *fakePeer) underWay() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.now
+}
+
 // peerWith has blobs.
 func peerWith(name string, blobs ...[]byte) *fakePeer {
 	return &fakePeer{name: name, get: newBlobMap(blobs...).Get}

@@ -121,14 +121,14 @@ func TestCancelDuringARaceEndsAllOfIt(t *testing.T) {
 			done <- err
 		}()
 		<-time.After(5 * time.Second)
-		if a.now != 1 || b.now != 1 {
-			t.Errorf("%d and %d requests", a.now, b.now)
+		if a.underWay() != 1 || b.underWay() != 1 {
+			t.Errorf("%d and %d requests", a.underWay(), b.underWay())
 		}
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
-		if a.now+b.now != 0 {
+		if a.underWay()+b.underWay() != 0 {
 			t.Error("requests are still under way")
 		}
 		quiet(t, s)
@@ -149,9 +149,7 @@ func TestNeverMoreThanThreeAreAskedForOneBlob(t *testing.T) {
 			<-time.After(time.Second)
 			n := 0
 			for _, p := range peers {
-				p.(*fakePeer).mu.Lock()
-				n += p.(*fakePeer).now
-				p.(*fakePeer).mu.Unlock()
+				n += p.(*fakePeer).underWay()
 			}
 			if n > maxCopies {
 				t.Fatalf("%d are asked", n)

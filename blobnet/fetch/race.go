@@ -16,7 +16,7 @@ const (
 	// to do, every raceCheck otherwise.
 	raceEvery, raceCheck = 10 * time.Millisecond, 250 * time.Millisecond
 	// raceSlack is what has to be won, beside half of the time.
-	raceSlack = 50 * time.Millisecond
+	raceSlack = 100 * time.Millisecond
 	// Of bytes that are asked for twice, freeWaste may be in vain, and one in
 	// wasteShare of those that were of use.
 	freeWaste, wasteShare = 4 << 20, 64
