@@ -36,8 +36,9 @@ type task struct {
 		Relays []string
 		Relay  Relay
 	}
-	Blobs int      // how many blobs of 2 MiB to seed or fetch
-	Peers []string // whom to fetch from
+	Blobs int           // how many blobs of 2 MiB to seed or fetch
+	Peers []string      // whom to fetch from
+	Stall time.Duration // exchange's StallTimeout
 }
 
 // told is a line that a program of the lab writes.
@@ -103,7 +104,7 @@ func (t *task) run() error {
 			}
 		}
 	}
-	e, err := exchange.New(exchange.Config{Host: h.Blobs(), Store: store})
+	e, err := exchange.New(exchange.Config{Host: h.Blobs(), Store: store, StallTimeout: t.Stall})
 	if err != nil {
 		return err
 	}

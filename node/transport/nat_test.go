@@ -13,6 +13,9 @@ import (
 // Two nodes behind different NATs, and a third that both can reach. See
 // docs/reachability.md.
 func TestNodesBehindNATsExchangeBlobs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a quarter of a minute")
+	}
 	coordinate := Relay{Coordinate: true}
 	bulk := Relay{Bulk: RelayBulk{BytesPerSecond: 4 << 20}}
 	for _, c := range []struct {
