@@ -156,6 +156,34 @@ func TestProofsOfHostileServers(t *testing.T) {
 	}
 }
 
+func TestHostileRangesAreRefusedAndTheStreamGoesOn(t *testing.T) {
+	blob := randomBlob(20_000, 1)
+	r, _ := hostileClient(t, Config{Store: newTestStore(blob)})
+	r.hello()
+	id := blobnet.Sum(blob)
+	all := [][2]uint32{{0, 0}, {1, 0}, {0, 20_001}, {20_000, 1}, {19_999, 2}, {0, 1 << 31}, {1 << 31, 1 << 31}, {1<<32 - 1, 1<<32 - 1},
+		{1, 1<<32 - 1}, {blobnet.MaxBlobSize, 1}, {0, blobnet.MaxBlobSize + 1}, {0, blobnet.MaxBlobSize}}
+	for i, c := range all {
+		req := uint32(i + 1)
+		r.send(frame{typ: typeRequest, req: req, flags: flagProof, id: id, offset: c[0], length: c[1]})
+		if f := r.next(); f.typ != typeError || f.req != req || f.code != codeRange {
+			t.Errorf("%v: got %+v", c, f)
+		}
+	}
+	r.send(frame{typ: typeRequest, req: 99, flags: flagProof, id: id, offset: 19_999, length: 1})
+	f := r.next()
+	proof := make([]byte, f.size)
+	if err := r.fr.data(proof); err != nil {
+		t.Fatal(err)
+	}
+	if f.typ != typeResponse || f.flags != flagProof || int(f.length) != f.size {
+		t.Errorf("got %+v", f)
+	}
+	if got, err := bao.Verify(nil, proof, rangeOf(blob, 19_999, 1)); err != nil || got[0] != blob[19_999] {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
 func TestServerWithoutTheFeatureIsNotAskedForRanges(t *testing.T) {
 	blob := randomBlob(100, 1)
 	asked := make(chan frame, 2)

@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/time/rate"
-
-	"github.com/anonymous-media-library/aml/blobnet"
 )
 
 const (
@@ -64,25 +61,6 @@ type session struct {
 	drained chan struct{}   // has a token when control was taken
 	sent    chan struct{}   // has a token when a batch was sent
 	spare   chan []answer   // memory for the next batch
-}
-
-// job is one request.
-type job struct {
-	req       uint32
-	flags     uint8
-	id        blobnet.ID
-	offset    int // of the range, of which a proof is wanted
-	length    int // 0: the whole blob is wanted
-	cancelled atomic.Bool
-	gone      chan struct{} // closed when it is cancelled; nil without an upload limit
-}
-
-// cancel makes the session stop working for j. For the reader alone.
-func (x *session) cancelJob(j *job) {
-	if !j.cancelled.Swap(true) && j.gone != nil {
-		close(j.gone)
-		x.pace.interrupt()
-	}
 }
 
 func newSession(e *Exchange, s stream, from peer.ID, load *served, cancel context.CancelCauseFunc) *session {
@@ -210,87 +188,6 @@ func (x *session) useless(typ frameType) error {
 		return fmt.Errorf("%w: flood of %v frames", ErrProtocol, typ)
 	}
 	return nil
-}
-
-// request queues a REQUEST, or answers it at once.
-func (x *session) request(ctx context.Context, f frame) error {
-	j := &job{req: f.req, id: f.id, flags: f.flags, offset: int(f.offset), length: int(f.length)}
-	switch {
-	case f.flags == flagProof:
-		// The lengths of Go's int and of a blob are such that nothing overflows.
-		if end := uint64(f.offset) + uint64(f.length); f.length == 0 || end > blobnet.MaxBlobSize {
-			return x.refuse(ctx, f, frame{typ: typeError, code: codeRange, text: errRange.Error()})
-		}
-	case f.flags != 0 || f.offset != 0 || f.length != 0:
-		return x.refuse(ctx, f, frame{typ: typeError, code: codeUnsupported, text: "these flags, or a range without proof, are not supported"})
-	}
-	if x.pace.limit != nil {
-		j.gone = make(chan struct{})
-	}
-	x.mu.Lock()
-	if x.leaving {
-		x.mu.Unlock()
-		return errCrowded
-	}
-	if x.jobs[f.req] != nil {
-		x.mu.Unlock()
-		return fmt.Errorf("%w: REQUEST with an id in use", ErrProtocol)
-	}
-	if len(x.jobs) >= x.e.cfg.MaxRequests {
-		x.mu.Unlock()
-		return x.refuse(ctx, f, frame{typ: typeBusy, retry: 200})
-	}
-	if wait := x.pace.queueTime(len(x.jobs)); wait > maxQueueTime {
-		x.mu.Unlock()
-		return x.refuse(ctx, f, frame{typ: typeBusy, retry: uint32(min(wait/2, maxQueueTime/2) / time.Millisecond)})
-	}
-	x.jobs[f.req] = j
-	x.since = time.Now()
-	x.queue = append(x.queue, j)
-	x.mu.Unlock()
-	notify(x.queued)
-	return nil
-}
-
-// refuse answers a REQUEST at once by the frame with. It is no work to ask for
-// such answers, so that there may not be many.
-func (x *session) refuse(ctx context.Context, f, with frame) error {
-	if err := x.useless(f.typ); err != nil {
-		return err
-	}
-	with.req = f.req
-	return x.reply(ctx, with)
-}
-
-// want answers a WANT with those of its ids that the store has.
-func (x *session) want(ctx context.Context, f frame) error {
-	x.mu.Lock()
-	open, leaving := x.jobs[f.req] != nil, x.leaving
-	x.asking = !leaving
-	x.mu.Unlock()
-	if leaving {
-		return errCrowded
-	}
-	defer x.asked()
-	if open {
-		return fmt.Errorf("%w: WANT with an id in use", ErrProtocol)
-	}
-	if err := x.load.wants.WaitN(ctx, len(f.ids)); err != nil {
-		return err // the stream ends
-	}
-	answer := frame{typ: typeHave, req: f.req}
-	if x.e.cfg.Store != nil {
-		has, err := x.e.cfg.Store.Has(ctx, f.ids...)
-		if err != nil {
-			return x.reply(ctx, frame{typ: typeError, req: f.req, code: codeInternal, text: "store failed"})
-		}
-		for i, ok := range has {
-			if ok {
-				answer.ids = append(answer.ids, f.ids[i])
-			}
-		}
-	}
-	return x.reply(ctx, answer)
 }
 
 // reply queues a small frame. If the peer reads nothing it waits, and so does
