@@ -4,9 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/bao"
+)
+
+const (
+	// shortRange is how long a range may be that goes ahead of blobs, in bytes.
+	shortRange = 256 << 10
+	// maxPassed is how many go ahead of one blob.
+	maxPassed = 16
 )
 
 // gatherSize is when a batch of small responses is large enough, in bytes.
@@ -68,14 +76,20 @@ func (x *session) loadAll(ctx context.Context, ready chan<- batch) {
 	}
 }
 
-// take removes the oldest job from the queue.
+// take removes the next job from the queue: the oldest short range, for which
+// somebody waits, or else the oldest.
 func (x *session) take() *job {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if len(x.queue) == 0 {
 		return nil
 	}
-	j := x.queue[0]
+	at := slices.IndexFunc(x.queue, func(j *job) bool { return j.length > 0 && j.length <= shortRange })
+	if x.passed++; at <= 0 || x.passed > maxPassed {
+		at, x.passed = 0, 0
+	}
+	j := x.queue[at]
+	copy(x.queue[1:], x.queue[:at]) // few are passed over
 	x.queue[0] = nil
 	if x.queue = x.queue[1:]; len(x.queue) == 0 {
 		x.queue = nil // let the array go

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"lukechampine.com/blake3"
 	"pgregory.net/rapid"
@@ -217,4 +219,39 @@ func TestCancelledRangeLeavesDstAlone(t *testing.T) {
 	if got, err := p.GetRange(ctx, blobnet.Sum(blob), rangeOf(blob, 0, 10), []byte("dst")); !errors.Is(err, context.Canceled) || string(got) != "dst" {
 		t.Errorf("%q, %v", got, err)
 	}
+}
+
+func TestShortRangesGoAheadOfBlobsButNotForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		blob := randomBlob(1<<20, 1)
+		e := newPiped(t, Config{Store: newTestStore(blob)})
+		f := e.pipeFrom(t, "peer")
+		req := uint32(0)
+		for range 5 {
+			req++
+			f.send(frame{typ: typeRequest, req: req, id: blobnet.Sum(blob)})
+		}
+		for range 60 {
+			req++
+			f.send(frame{typ: typeRequest, req: req, flags: flagProof, id: blobnet.Sum(blob), length: 1 << 16})
+		}
+		var order []uint32
+		for len(order) < int(req) {
+			r := f.next()
+			if int(r.offset)+r.size == int(r.length) {
+				order = append(order, r.req)
+			}
+		}
+		// What was being sent and read when the ranges came stays ahead.
+		if i := slices.Index(order, 6); i > 2 {
+			t.Errorf("the first range came after %d blobs", i)
+		}
+		if i := slices.Index(order, 5); i > 55 {
+			t.Errorf("the last blob came as number %d", i)
+		}
+		blobs := slices.DeleteFunc(slices.Clone(order), func(r uint32) bool { return r > 5 })
+		if !slices.IsSorted(blobs) {
+			t.Errorf("the order is %v", order)
+		}
+	})
 }

@@ -51,6 +51,7 @@ type session struct {
 	mu      sync.Mutex      // guards what follows; never held across I/O
 	jobs    map[uint32]*job // every request that has not had its last frame
 	queue   []*job          // those that the loader has not taken
+	passed  int             // how many went ahead of the first of them
 	control []byte          // encoded small frames, sent ahead of blobs
 	asking  bool            // a WANT is being answered
 	writing bool            // something is being written
