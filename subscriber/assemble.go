@@ -77,7 +77,15 @@ func (a *assembly) run(ctx context.Context) error {
 		case !errors.As(err, &missing):
 			return err
 		}
-		optional := a.blame(missing.ID, err)
+		waiting := a.forsake()[missing.ID]
+		tried, rescueErr := a.rescue(ctx, waiting)
+		if rescueErr != nil {
+			return rescueErr
+		}
+		if tried {
+			continue
+		}
+		optional := a.blame(waiting, err)
 		if a.delivered.Load() == before && !optional {
 			return cmp.Or(a.firstLost(), err) // nothing comes; what is left would only wait as long
 		}
@@ -95,9 +103,8 @@ func (a *assembly) firstLost() error {
 }
 
 // blame ends the targets that wait for a blob which cannot be had, and reports
-// whether all of them may do without. After it, a.want is empty.
-func (a *assembly) blame(id blobnet.ID, err error) (optional bool) {
-	waiting := a.forsake()[id]
+// whether all of them may do without.
+func (a *assembly) blame(waiting []*target, err error) (optional bool) {
 	optional = true
 	for _, t := range waiting {
 		t.lose(err)

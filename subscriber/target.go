@@ -36,6 +36,7 @@ type target struct {
 	tempName string
 	tempErr  error
 	index    *indexes      // what its index blobs are; set before the first chunk is asked for
+	rescued  bool          // its stripes were tried
 	claim    *inplace.File // of the unfinished file, then of the finished one; nil without a place
 
 	order     inorder
