@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	lookTime  = 30 * time.Second // for one look-up of the peers close to a key
+	lookTime  = 10 * time.Second // for one look-up of the peers close to a key
 	storeTime = 2 * time.Minute  // for storing a batch with all its peers
 	lateEvery = time.Hour        // at most one Late event in this time
 	lateCheck = time.Minute
@@ -29,9 +29,10 @@ const (
 // announcer carries a schedule out: the clock, the lock and the goroutines
 // around it.
 type announcer struct {
-	onEvent func(Event)
-	wake    chan struct{}    // holds one: the schedule changed
-	wall    func() time.Time // with a reading of the clock on the wall; tests set it
+	onEvent  func(Event)
+	wake     chan struct{}    // holds one: the schedule changed
+	lookTime time.Duration    // tests shorten it
+	wall     func() time.Time // with a reading of the clock on the wall; tests set it
 
 	mu       sync.Mutex
 	schedule *schedule // guarded by mu
@@ -57,7 +58,7 @@ type spreader interface {
 }
 
 func newAnnouncer(s *schedule, onEvent func(Event)) *announcer {
-	return &announcer{onEvent: onEvent, wake: make(chan struct{}, 1), wall: time.Now, schedule: s}
+	return &announcer{onEvent: onEvent, wake: make(chan struct{}, 1), lookTime: lookTime, wall: time.Now, schedule: s}
 }
 
 func (a *announcer) add(keys ...Key) error {
@@ -197,7 +198,7 @@ func (a *announcer) run(ctx context.Context, to spreader) error {
 // job announces a key, and the keys close to it that are due too.
 func (a *announcer) job(ctx context.Context, seed Key, to spreader) {
 	look := func(key Key) region {
-		ctx, cancel := context.WithTimeout(ctx, lookTime)
+		ctx, cancel := context.WithTimeout(ctx, a.lookTime)
 		defer cancel()
 		return to.look(ctx, key)
 	}
@@ -222,7 +223,7 @@ func (a *announcer) job(ctx context.Context, seed Key, to spreader) {
 			a.batches(ctx, &r, []Key{k}, jitter, to)
 		}
 	default:
-		explore, cancel := context.WithTimeout(ctx, 2*lookTime)
+		explore, cancel := context.WithTimeout(ctx, 6*a.lookTime)
 		to.explore(explore, &r)
 		cancel()
 		a.batches(ctx, &r, keys, jitter, to)

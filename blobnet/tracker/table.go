@@ -40,6 +40,7 @@ type table struct {
 	ask      *pb.ProtocolMessenger
 	records  *recordStore
 	patience time.Duration    // peerWait
+	tellTime time.Duration    // askTime, for each step of storing records
 	maxFound int              // Config.MaxPeers
 	near     func() []peer.ID // static and LAN peers; see nearMembers
 
@@ -48,12 +49,13 @@ type table struct {
 	any     chan struct{}        // guarded by mu: closed while there are members
 }
 
-func newTable(cfg Config, patience time.Duration, near func() []peer.ID) (*table, error) {
+func newTable(cfg Config, patience, tellTime time.Duration, near func() []peer.ID) (*table, error) {
 	t := &table{
 		host:     cfg.Host,
 		protocol: cfg.Prefix + "/kad/1.0.0",
 		records:  newRecordStore(cfg.Host.ID()),
 		patience: patience,
+		tellTime: tellTime,
 		maxFound: cfg.MaxPeers,
 		near:     near,
 		members:  make(map[peer.ID]struct{}),

@@ -47,7 +47,7 @@ func (t *table) tell(ctx context.Context, p peer.ID, messages [][]byte, indexes 
 		return err
 	}
 	s, err := func() (network.Stream, error) {
-		ctx, cancel := context.WithTimeout(ctx, askTime)
+		ctx, cancel := context.WithTimeout(ctx, t.tellTime)
 		defer cancel()
 		return t.host.NewStream(ctx, p, t.protocol)
 	}()
@@ -56,6 +56,9 @@ func (t *table) tell(ctx context.Context, p peer.ID, messages [][]byte, indexes 
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.Reset() })
 	defer stop()
+	// Not a deadline of the stream: some know none.
+	stalled := time.AfterFunc(t.tellTime, func() { _ = s.Reset() })
+	defer stalled.Stop()
 	defer func() {
 		if err != nil {
 			_ = s.Reset()
@@ -64,9 +67,7 @@ func (t *table) tell(ctx context.Context, p peer.ID, messages [][]byte, indexes 
 	w := bufio.NewWriterSize(s, 8<<10)
 	for n, i := range indexes {
 		if n%32 == 0 { // half of what w holds
-			if err := s.SetDeadline(time.Now().Add(askTime)); err != nil {
-				return err
-			}
+			stalled.Reset(t.tellTime)
 		}
 		if _, err := w.Write(messages[i]); err != nil {
 			return err
@@ -78,9 +79,7 @@ func (t *table) tell(ctx context.Context, p peer.ID, messages [][]byte, indexes 
 	if err := s.CloseWrite(); err != nil {
 		return err
 	}
-	if err := s.SetDeadline(time.Now().Add(askTime)); err != nil {
-		return err
-	}
+	stalled.Reset(t.tellTime)
 	if _, err := s.Read(make([]byte, 1)); err != io.EOF {
 		return fmt.Errorf("storing %d records: %w", len(indexes), errors.Join(err, errNotTaken))
 	}

@@ -140,6 +140,7 @@ type Tracker struct {
 	lan    *lan // nil without LAN
 
 	patience time.Duration // that Find waits for a first peer; tests shorten it
+	tellTime time.Duration // that a peer has to take records; tests shorten it
 
 	ready chan struct{} // closed once table is set, or Run has ended
 
@@ -153,7 +154,7 @@ func New(cfg Config) (*Tracker, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	t := &Tracker{cfg: cfg, patience: peerWait, ready: make(chan struct{})}
+	t := &Tracker{cfg: cfg, patience: peerWait, tellTime: askTime, ready: make(chan struct{})}
 	t.keys = newAnnouncer(newSchedule(cfg.Interval, cfg.SparseInterval, cfg.Parallel), cfg.OnEvent)
 	t.static = newKeeper(cfg.Host, cfg.OnEvent)
 	if cfg.LAN {
@@ -181,7 +182,7 @@ func (t *Tracker) Run(ctx context.Context) error {
 
 	g, gctx := errgroup.WithContext(ctx) // ctx itself says whether Run was to end
 	if t.cfg.DHT {
-		table, err := newTable(t.cfg, t.patience, t.near)
+		table, err := newTable(t.cfg, t.patience, t.tellTime, t.near)
 		if err != nil {
 			return fmt.Errorf("starting the DHT: %w", err)
 		}
