@@ -104,7 +104,9 @@ Those who host the bytes cannot read them.`,
 // serves adds the flags of a command that serves blobs to others than libp2p's
 // peers as well.
 func (a *app) serves(cmd *cobra.Command) {
-	a.bridges = map[string]*string{"ws": new(string), "http": new(string)}
+	if a.bridges == nil { // the flags of all such commands share them
+		a.bridges = map[string]*string{"ws": new(string), "http": new(string)}
+	}
 	cmd.Flags().StringVar(a.bridges["ws"], "ws", "", "serve by WebSocket too, as seed document 001 has it: [`HOST:]PORT`, 0 for a free port, without a value 6881")
 	cmd.Flags().StringVar(a.bridges["http"], "http", "", "serve by HTTP too: [`HOST:]PORT`, 0 for a free port, without a value 8080")
 	cmd.Flags().Lookup("ws").NoOptDefVal = "6881"
