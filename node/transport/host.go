@@ -19,6 +19,7 @@ import (
 type Host struct {
 	host.Host
 	punch     bool
+	browsers  []kind // of the transports for browsers, those that are there
 	punchTime time.Duration
 	relay     *relayService // nil: nothing is relayed for others
 }
@@ -34,7 +35,19 @@ func (h *Host) RelayStats() RelayStats {
 
 // CheckPeers says which of these peers this host can never dial as it was
 // configured.
-func (h *Host) CheckPeers(peers []peer.AddrInfo) error { return checkCircuits(peers, h.punch) }
+func (h *Host) CheckPeers(peers []peer.AddrInfo) error {
+	if err := checkCircuits(peers, h.punch); err != nil {
+		return err
+	}
+	for _, p := range peers {
+		for _, a := range p.Addrs {
+			if k := kindOf(a); (k == kindWebTransport || k == kindWebRTC) && !slices.Contains(h.browsers, k) {
+				return fmt.Errorf("%s/p2p/%s is of a kind that this node was started without; start it with that --peer", a, p.ID)
+			}
+		}
+	}
+	return nil
+}
 
 // checkCircuits refuses peers that are behind a relay for a host that uses
 // none.

@@ -20,7 +20,7 @@ var everyKind = []string{
 func TestEachKindOfListenerIsReachedAndEncrypted(t *testing.T) {
 	for _, want := range everyKind {
 		t.Run(strings.ReplaceAll(want[len("/ip4/127.0.0.1/"):], "/", "-"), func(t *testing.T) {
-			a, b := newHost(t, Config{Listen: addrs(want)}), newHost(t, Config{})
+			a := newHost(t, Config{Listen: addrs(want)})
 			shown := Addrs(a)
 			if len(shown) != 1 {
 				t.Fatalf("shows %s", shown)
@@ -28,6 +28,10 @@ func TestEachKindOfListenerIsReachedAndEncrypted(t *testing.T) {
 			peers, err := ParsePeers([]string{shown[0].String()})
 			if err != nil {
 				t.Fatal(err)
+			}
+			b := newHost(t, Config{Peers: peers})
+			if err := b.CheckPeers(peers); err != nil {
+				t.Error(err)
 			}
 			if err := b.Connect(soon(t), peers[0]); err != nil {
 				t.Fatal(err)
@@ -106,7 +110,7 @@ func TestQUICAndWebTransportAndWebRTCShareOnePort(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := newHost(t, Config{}).Connect(soon(t), peers[0]); err != nil {
+		if err := newHost(t, Config{Peers: peers}).Connect(soon(t), peers[0]); err != nil {
 			t.Errorf("%s: %v", a, err)
 		}
 	}
@@ -152,6 +156,17 @@ func TestPeerBehindARelayNeedsPunch(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := New(Config{Identity: newKey(t), Relays: []peer.AddrInfo{{}}}); err == nil || !strings.Contains(err.Error(), "--punch") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPeerOfATransportThatIsNotThereIsAClearError(t *testing.T) {
+	h := newHost(t, Config{Listen: addrs("/ip4/127.0.0.1/udp/0/webrtc-direct")})
+	peers, err := ParsePeers([]string{Addrs(h)[0].String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := newHost(t, Config{}).CheckPeers(peers); err == nil || !strings.Contains(err.Error(), "--peer") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -195,13 +195,14 @@ func New(cfg Config) (*Host, error) {
 		libp2p.ConnectionManager(conns),
 		libp2p.DialRanker(dialRanker(cfg.Punch && quic)),
 	}
-	opts = append(opts, transports(cfg.Punch)...)
+	browsers := browserKinds(&cfg)
+	opts = append(opts, transports(&cfg, browsers)...)
 	opts = append(opts, reachability(&cfg, relays.peers)...)
 	basic, err := libp2p.New(opts...)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the libp2p host: %w", err), conns.Close(), limits.Close())
 	}
-	h := &Host{Host: basic, punch: cfg.Punch, punchTime: punchTime}
+	h := &Host{Host: basic, punch: cfg.Punch, browsers: browsers, punchTime: punchTime}
 	for _, a := range listen {
 		if err := listenOn(h, a, cfg.Punch); err != nil {
 			return nil, errors.Join(err, h.Close())
@@ -217,24 +218,47 @@ func New(cfg Config) (*Host, error) {
 	return h, nil
 }
 
-// transports are all ways of carrying bytes, for what is not listened on may
-// still be dialled. Those that stay idle cost nothing: a host starts in 1.5 ms
-// with any of them, and opens a socket when it first needs one.
-func transports(punch bool) []libp2p.Option {
+// transports are the ways of carrying bytes that the host has. TCP, QUIC and
+// WebSocket are always among them, for what is not listened on may still be
+// dialled; they open a socket when they first need one. Those for browsers are
+// only there if the user named an address of their kind: each takes 50 KB and
+// a tenth of a millisecond at every start.
+func transports(cfg *Config, browsers []kind) []libp2p.Option {
 	tcpOpts := []any{tcp.WithConnectionTimeout(10 * time.Second)}
-	if !punch {
+	if !cfg.Punch {
 		// Without this a second program could bind the port of the first
 		// and take half of its connections, unnoticed. Punching by TCP has
 		// to dial from the port that it listens on; see portFree.
 		tcpOpts = append(tcpOpts, tcp.DisableReuseport())
 	}
-	return []libp2p.Option{
+	opts := []libp2p.Option{
 		libp2p.Transport(tcp.NewTCPTransport, tcpOpts...),
 		libp2p.Transport(libp2pquic.NewTransport),
 		libp2p.Transport(websocket.New),
-		libp2p.Transport(libp2pwebtransport.New),
-		libp2p.Transport(libp2pwebrtc.New),
 	}
+	if slices.Contains(browsers, kindWebTransport) {
+		opts = append(opts, libp2p.Transport(libp2pwebtransport.New))
+	}
+	if slices.Contains(browsers, kindWebRTC) {
+		opts = append(opts, libp2p.Transport(libp2pwebrtc.New))
+	}
+	return opts
+}
+
+// browserKinds are the transports for browsers that the user named an address
+// of.
+func browserKinds(cfg *Config) []kind {
+	var out []kind
+	named := slices.Clone(cfg.Listen)
+	for _, p := range slices.Concat(cfg.Peers, cfg.Relays) {
+		named = append(named, p.Addrs...)
+	}
+	for _, a := range named {
+		if k := kindOf(a); k == kindWebTransport || k == kindWebRTC {
+			out = append(out, k)
+		}
+	}
+	return out
 }
 
 // Addrs returns the addresses that lead to the host, each with /p2p/ and the
