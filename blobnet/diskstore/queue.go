@@ -2,6 +2,7 @@ package diskstore
 
 import (
 	"context"
+	"slices"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 )
@@ -9,7 +10,9 @@ import (
 // Work is put off until there is this much of it; then a goroutine of the
 // store's own does it, one for each kind, while Puts go on.
 const (
-	flushRows    = 1024    // rows that wait for the index
+	flushRows    = 1024    // rows that wait for the index, or, if that is more, ...
+	flushPart    = 64      // ... this part of the blobs stored: a batch writes as many pages as it has rows ...
+	flushMost    = 16384   // ... but no more
 	flushTouches = 16384   // use times that wait for the index
 	maxTouches   = 1 << 16 // as many wait if the index cannot keep up; further uses are not noted
 	syncBlobs    = 1 << 16 // blobs not known to survive a power loss ...
@@ -24,6 +27,8 @@ type row struct {
 	gen  int64 // the blob is durable once a sync has confirmed this generation
 	crc  int64 // see sums
 }
+
+func byID(a, b row) int { return a.id.Compare(b.id) }
 
 // use is what a reading of a blob adds to its row.
 type use struct {
@@ -84,7 +89,8 @@ func (s *Store) wake() {
 }
 
 func (s *Store) flushDue() bool {
-	return len(s.queue.rows) >= flushRows+s.queue.holdOff || len(s.queue.touched) >= flushTouches+s.queue.holdOff
+	most := max(flushRows, min(int(s.usage.count/flushPart), flushMost))
+	return len(s.queue.rows) >= most+s.queue.holdOff || len(s.queue.touched) >= flushTouches+s.queue.holdOff
 }
 
 func (s *Store) syncDue() bool {
@@ -154,6 +160,7 @@ func (s *Store) flush(ctx context.Context, idx *index, opt flushOptions) error {
 	s.queue.rows, s.queue.touched = nil, make(map[blobnet.ID]use)
 	s.mu.Unlock()
 
+	slices.SortStableFunc(rows, byID) // neighbours are on the same page
 	err := idx.write(ctx, opt.durable, func() error {
 		for _, r := range rows {
 			if err := idx.put(r); err != nil {

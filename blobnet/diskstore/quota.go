@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -155,6 +156,7 @@ func (s *Store) remove(ctx context.Context, idx *index, victims []row) (freed in
 	}
 	behind := err != nil
 	due := make([]row, 0, len(victims))
+	slices.SortFunc(victims, byID) // neighbours are on the same page of the index
 	for _, v := range victims {
 		e, err := idx.find(v.id)
 		if err != nil {

@@ -3,6 +3,8 @@ package diskstore
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
@@ -58,7 +60,8 @@ func (x *index) touchAll(uses map[blobnet.ID]use, newest int64) error {
 	if span := newest - oldest; span > exactUses {
 		bucket = span / useBuckets
 	}
-	for id, u := range uses {
+	for _, id := range slices.SortedFunc(maps.Keys(uses), blobnet.ID.Compare) { // neighbours are on the same page
+		u := uses[id]
 		if _, err := x.exec("UPDATE blobs SET used = ?1 WHERE id = ?2 AND used < ?1 - ?3", u.at, id[:], bucket); err != nil {
 			return err
 		}
