@@ -82,11 +82,13 @@ func (t *table) look(ctx context.Context, key Key) region {
 	found, _ := t.dht.GetClosestPeers(ctx, string(key.multihash()))
 	r := region{point: key.point()}
 	r.add(found)
-	if len(found) < replicas {
+	if len(found) < replicas && !t.crowded() {
 		r.complete = true // these are all there are, or that can be reached
 		r.add(t.few())
 		return r
 	}
+	// With too few found although there are more, for lack of time or because
+	// many do not answer, the region is the smaller.
 	r.bits = reach(r.point, found)
 	return r
 }

@@ -192,11 +192,10 @@ func (t *table) nearMembers() []peer.ID {
 	return out
 }
 
-// crowded reports whether there are more members than a record has copies.
+// crowded reports whether more members are known than a record has copies.
 func (t *table) crowded() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.members) > replicas
+	members, known := t.size()
+	return max(members, known) > replicas
 }
 
 // direct returns the members that are asked without a look-up.
