@@ -13,7 +13,7 @@ import (
 // InPlace takes note of chunks that lie in files. *inplace.Store is one. Its
 // method may be called from many goroutines at once.
 type InPlace interface {
-	Begin(ctx context.Context, path string) (*inplace.File, error)
+	Begin(ctx context.Context, path string, made bool) (*inplace.File, error)
 }
 
 var errNoInPlace = errors.New("there is no store for what stays in its files")
@@ -45,7 +45,7 @@ func (p *Publisher) leave(ctx context.Context, path string) (dst codec.Putter, s
 	if err != nil {
 		return nil, nil, err
 	}
-	file, err := p.cfg.InPlace.Begin(ctx, path)
+	file, err := p.cfg.InPlace.Begin(ctx, path, false)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -58,6 +58,6 @@ func (p *Publisher) leave(ctx context.Context, path string) (dst codec.Putter, s
 			file.Close()
 			return err
 		}
-		return file.Done(ctx, path)
+		return file.Done(ctx, path, true)
 	}, nil
 }

@@ -20,13 +20,14 @@ import (
 // *inplace.Sieve is one, which has to be the store of the Swarm as well. Its
 // methods may be called from many goroutines at once. Paths are absolute.
 //
-// As a Source it has what this node has. Begin begins to register a file. Forget ends it for one that is deleted.
+// As a Source it has what this node has. Begin begins to register a file, perhaps
+// one that was just made. Forget ends it for one that is deleted.
 // Registered says whether one is known as it is, and Fresh whether none was when
 // the program began. From Expect to Arrived the blob
 // id is about to be written to a file, and the Swarm's store keeps no copy.
 type Place interface {
 	blobnet.Source
-	Begin(ctx context.Context, path string) (*inplace.File, error)
+	Begin(ctx context.Context, path string, made bool) (*inplace.File, error)
 	Forget(ctx context.Context, path string) error
 	Registered(ctx context.Context, path string) (bool, error)
 	Fresh() bool
@@ -89,7 +90,7 @@ func reclaim(ctx context.Context, p Place, e channel.FileEntry, path string) err
 		}
 		chunks = append(chunks, chunk)
 	}
-	file, err := p.Begin(ctx, path)
+	file, err := p.Begin(ctx, path, false)
 	if err != nil {
 		return err
 	}
@@ -97,7 +98,7 @@ func reclaim(ctx context.Context, p Place, e channel.FileEntry, path string) err
 		file.Add(ctx, c.Ref, c.Offset, nil)
 	}
 	file.Hold(src.ids...)
-	return file.Done(ctx, path)
+	return file.Done(ctx, path, true)
 }
 
 // reclaimAll registers what earlier runs brought, if what was known of it is

@@ -70,7 +70,7 @@ func (t *target) open(ctx context.Context) error {
 		}
 	}
 	if path := t.out.absolute(name); t.place != nil && path != "" {
-		if t.claim, err = t.place.Begin(ctx, path); err != nil {
+		if t.claim, err = t.place.Begin(ctx, path, info == nil); err != nil {
 			return errors.Join(err, f.Close())
 		}
 	}

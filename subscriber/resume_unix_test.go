@@ -33,7 +33,7 @@ const (
 
 // underWay is how many bytes may be under way, and lost, when a process is
 // killed: much less than 1 % of the test's file.
-const underWay = 1 << 20
+const underWay = 512 << 10
 
 // aside opens the store of a home with what is in files before it.
 func aside(ctx context.Context, home string) (*inplace.Store, func() error, error) {

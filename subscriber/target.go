@@ -135,7 +135,7 @@ func (t *target) finish(ctx context.Context) error {
 		t.claim.Hold(t.index.ids...)
 		// The file is there, whoever may be served from it: should it be gone
 		// again already, nobody is.
-		_ = t.claim.Done(ctx, t.out.absolute(local))
+		_ = t.claim.Done(ctx, t.out.absolute(local), info == nil)
 	}
 	t.local = local
 	t.settle(nil, false)

@@ -30,14 +30,19 @@ func (f *File) Fresh() bool { return f.fresh }
 // there earlier stays if the file has not changed since. While a File is open,
 // changes of its size and time mean nothing. One of Done, Drop and Close must
 // end it.
-func (s *Store) Begin(ctx context.Context, path string) (*File, error) {
+//
+// made says that the caller has just made the file, so that there is nothing
+// to look for.
+func (s *Store) Begin(ctx context.Context, path string, made bool) (_ *File, err error) {
 	if !filepath.IsAbs(path) {
 		return nil, fmt.Errorf("registering %s: not an absolute path", path)
 	}
 	s.some.Store(true)
-	r, err := s.fileAt(ctx, path)
-	if err != nil {
-		return nil, fmt.Errorf("registering %s: %w", path, err)
+	var r row
+	if !made {
+		if r, err = s.fileAt(ctx, path); err != nil {
+			return nil, fmt.Errorf("registering %s: %w", path, err)
+		}
 	}
 	if r.id != 0 && r.stamp != unknown {
 		info, err := os.Stat(path)
@@ -171,18 +176,21 @@ func (s *Store) record(ctx context.Context) {
 }
 
 // Done ends the registration of a file that is complete and has the absolute
-// path now. What was registered at that path before is forgotten.
-func (f *File) Done(ctx context.Context, path string) error {
+// path now. What was registered at that path before is forgotten; made says that
+// no file was there, so that nobody could be served from it meanwhile.
+func (f *File) Done(ctx context.Context, path string, made bool) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		f.Close()
 		return fmt.Errorf("registering %s: %w", path, err)
 	}
 	s := f.s
-	old, err := s.fileAt(ctx, path)
-	if err != nil {
-		f.Close()
-		return fmt.Errorf("registering %s: %w", path, err)
+	var old row
+	if !made {
+		if old, err = s.fileAt(ctx, path); err != nil {
+			f.Close()
+			return fmt.Errorf("registering %s: %w", path, err)
+		}
 	}
 	replaces := old.id != 0 && old.id != f.id
 	s.mu.Lock()

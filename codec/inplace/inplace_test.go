@@ -118,14 +118,14 @@ func register(t *testing.T, s *inplace.Store, path string, data []byte) (codec.F
 	if err := os.WriteFile(path, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	f, err := s.Begin(t.Context(), path)
+	f, err := s.Begin(t.Context(), path, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var refs []codec.Ref
 	file, err := codec.Encode(t.Context(), bytes.NewReader(data), sink{s, f, &refs, new(sync.Mutex)}, codec.Config{ChunkSize: codec.MinChunkSize})
 	if err == nil {
-		err = f.Done(t.Context(), path)
+		err = f.Done(t.Context(), path, false)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -316,7 +316,7 @@ func TestAFileIsServedWhileItGrowsAndAfterItsRename(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	f, err := s.Begin(t.Context(), part)
+	f, err := s.Begin(t.Context(), part, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,7 +339,7 @@ func TestAFileIsServedWhileItGrowsAndAfterItsRename(t *testing.T) {
 	if n := count(t, s, refs); n != 0 { // between two steps
 		t.Error(n)
 	}
-	if err := f.Done(t.Context(), final); err != nil {
+	if err := f.Done(t.Context(), final, false); err != nil {
 		t.Fatal(err)
 	}
 	if n := count(t, s, refs); n != 4 {
@@ -366,12 +366,12 @@ func TestTwoFilesStandInForEachOther(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		f, err := s.Begin(t.Context(), filepath.Join(dir, name))
+		f, err := s.Begin(t.Context(), filepath.Join(dir, name), false)
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.Add(t.Context(), refs[0], 0, nil)
-		if err := f.Done(t.Context(), filepath.Join(dir, name)); err != nil {
+		if err := f.Done(t.Context(), filepath.Join(dir, name), false); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Sync(t.Context()); err != nil {
@@ -465,7 +465,7 @@ func TestAThousandChunksAreOneTransactionAndReadsWriteNothing(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	f, err := s.Begin(t.Context(), file)
+	f, err := s.Begin(t.Context(), file, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -476,7 +476,7 @@ func TestAThousandChunksAreOneTransactionAndReadsWriteNothing(t *testing.T) {
 	if got := written(t, path); got != before {
 		t.Errorf("%d bytes were written for chunks that wait", got-before)
 	}
-	if err := f.Done(t.Context(), file); err != nil {
+	if err := f.Done(t.Context(), file, false); err != nil {
 		t.Fatal(err)
 	}
 	_, refs := register(t, s, filepath.Join(dir, "g"), content(20*codec.MinChunkSize, 1))
