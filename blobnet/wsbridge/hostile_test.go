@@ -90,7 +90,7 @@ func TestFramesThatBreakWebSocketEndTheConnection(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, _ := start(t, Config{Limits: Limits{StallTimeout: 500 * time.Millisecond}})
+			s, _ := start(t, Config{Limits: Limits{StallTimeout: 2 * time.Second}})
 			r := connect(t, s)
 			io.WriteString(r.c, b)
 			r.ended()
@@ -99,8 +99,9 @@ func TestFramesThatBreakWebSocketEndTheConnection(t *testing.T) {
 }
 
 func TestClientsThatDoNothingOrTooLittleAreCutOff(t *testing.T) {
-	lim := Limits{StallTimeout: 200 * time.Millisecond, IdleTimeout: 300 * time.Millisecond, PingInterval: 100 * time.Millisecond}
+	lim := Limits{StallTimeout: time.Second, IdleTimeout: time.Second, PingInterval: 200 * time.Millisecond}
 	t.Run("sends no HTTP request", func(t *testing.T) {
+		t.Parallel()
 		s, _ := start(t, Config{Limits: lim})
 		c, err := net.Dial("tcp", s.Addr().String())
 		if err != nil {
@@ -114,6 +115,7 @@ func TestClientsThatDoNothingOrTooLittleAreCutOff(t *testing.T) {
 		}
 	})
 	t.Run("never greets", func(t *testing.T) {
+		t.Parallel()
 		s, _ := start(t, Config{Limits: lim})
 		r, err := dialRaw(t, s.Addr().String(), "")
 		if err != nil {
@@ -122,19 +124,20 @@ func TestClientsThatDoNothingOrTooLittleAreCutOff(t *testing.T) {
 		r.ended()
 	})
 	t.Run("only pings", func(t *testing.T) {
+		t.Parallel()
 		s, _ := start(t, Config{Limits: lim})
 		r, err := dialRaw(t, s.Addr().String(), "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		go func() {
-			for r.frame(opPing, []byte("x")) == nil {
-				runtime.Gosched()
+			for tick := time.NewTicker(10 * time.Millisecond); r.frame(opPing, []byte("x")) == nil; <-tick.C {
 			}
 		}()
 		r.ended()
 	})
 	t.Run("never closes", func(t *testing.T) {
+		t.Parallel()
 		s, ev := start(t, Config{Limits: lim})
 		r := connect(t, s)
 		if _, closed := r.ended(); closed != "close: 03e9 " {
@@ -145,13 +148,15 @@ func TestClientsThatDoNothingOrTooLittleAreCutOff(t *testing.T) {
 		}
 	})
 	t.Run("stops in mid-message", func(t *testing.T) {
-		s, _ := start(t, Config{Limits: Limits{StallTimeout: 200 * time.Millisecond}})
+		t.Parallel()
+		s, _ := start(t, Config{Limits: Limits{StallTimeout: time.Second}})
 		r := connect(t, s)
 		r.c.Write([]byte{0x81, 0x80 | 100, 0, 0, 0, 0, '{'})
 		r.ended()
 	})
 	t.Run("answers no PING", func(t *testing.T) {
-		s, _ := start(t, Config{Limits: Limits{StallTimeout: 200 * time.Millisecond, PingInterval: 50 * time.Millisecond}})
+		t.Parallel()
+		s, _ := start(t, Config{Limits: Limits{StallTimeout: time.Second, PingInterval: 200 * time.Millisecond}})
 		r := connect(t, s)
 		for {
 			if _, _, err := r.read(); err != nil {
@@ -160,8 +165,9 @@ func TestClientsThatDoNothingOrTooLittleAreCutOff(t *testing.T) {
 		}
 	})
 	t.Run("never reads", func(t *testing.T) {
+		t.Parallel()
 		blob := randomBlob(blobnet.MaxBlobSize, 1)
-		s, ev := start(t, Config{Store: quiet(blob), Limits: Limits{StallTimeout: 300 * time.Millisecond}})
+		s, ev := start(t, Config{Store: quiet(blob), Limits: Limits{StallTimeout: time.Second}})
 		r := connect(t, s)
 		for i := range uint32(8) {
 			r.say(string(appendText(nil, message{kind: kindRequest, req: i, id: blobnet.Sum(blob)})))
@@ -186,7 +192,7 @@ func TestClientsThatDoNothingOrTooLittleAreCutOff(t *testing.T) {
 func TestFloodsOfRequestsAreSlowedAndBounded(t *testing.T) {
 	st := quiet([]byte("hello world"))
 	st.block = make(chan struct{})
-	s, ev := start(t, Config{Store: st, Limits: Limits{MaxRequests: 3, StallTimeout: 400 * time.Millisecond}})
+	s, ev := start(t, Config{Store: st, Limits: Limits{MaxRequests: 3, StallTimeout: 5 * time.Second}})
 	r := connect(t, s)
 	go func() { // it is not read beyond the limit, so this comes to a stop
 		for i := uint32(0); ; i++ {
@@ -333,8 +339,7 @@ func TestMisbehavingServerIsToldFromAFailingOne(t *testing.T) {
 		{"never answers", ErrStalled, func(r *raw, m message) { r.ended() }},
 		{"only pings", ErrStalled, func(r *raw, m message) {
 			go func() {
-				for r.frame(opPing, nil) == nil {
-					runtime.Gosched()
+				for tick := time.NewTicker(10 * time.Millisecond); r.frame(opPing, nil) == nil; <-tick.C {
 				}
 			}()
 			for err := error(nil); err == nil; _, _, err = r.read() {
@@ -439,7 +444,7 @@ func TestServersThatAreNoWebSocketsOfTheDocument(t *testing.T) {
 			})
 			defer work.Wait()
 			defer l.Close()
-			p, _ := peerOf(t, "ws://"+l.Addr().String(), PeerConfig{Limits: Limits{StallTimeout: 300 * time.Millisecond}})
+			p, _ := peerOf(t, "ws://"+l.Addr().String(), PeerConfig{Limits: Limits{StallTimeout: 2 * time.Second}})
 			_, err = p.Get(t.Context(), hello, nil)
 			if err == nil || tt.want != nil && !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)

@@ -38,7 +38,7 @@ func (s *session) idle() (time.Time, bool) {
 }
 
 // watch ends the session when the peer stalls or is idle for too long, and
-// pings it when it is silent.
+// pings it when it is silent and nobody owes anything.
 func (s *session) watch(ctx context.Context, work *sync.WaitGroup) {
 	tick := time.NewTicker(max(min(s.lim.StallTimeout, s.lim.IdleTimeout, s.lim.PingInterval)/4, time.Millisecond))
 	defer tick.Stop()
@@ -52,13 +52,15 @@ func (s *session) watch(ctx context.Context, work *sync.WaitGroup) {
 			s.cancel(err)
 			return
 		}
-		if heard := s.raw.heard(); time.Since(heard) > s.lim.PingInterval && !s.sending.Load() && s.pinging.CompareAndSwap(false, true) {
+		heard := s.raw.heard()
+		if _, idle := s.idle(); idle && time.Since(heard) > s.lim.PingInterval && s.pinging.CompareAndSwap(false, true) {
 			work.Go(func() {
 				defer s.pinging.Store(false)
 				ctx, cancel := context.WithTimeout(ctx, s.lim.StallTimeout)
 				defer cancel()
 				err := s.ws.Ping(ctx)
-				if err != nil && context.Cause(ctx) == context.DeadlineExceeded && !s.sending.Load() && s.raw.heard().Equal(heard) {
+				// If there is work meanwhile, its own deadlines hold.
+				if _, idle := s.idle(); err != nil && context.Cause(ctx) == context.DeadlineExceeded && idle && s.raw.heard().Equal(heard) {
 					s.cancel(ErrStalled)
 				}
 			})
@@ -68,9 +70,13 @@ func (s *session) watch(ctx context.Context, work *sync.WaitGroup) {
 
 // verdict is why the session should end now, or nil.
 func (s *session) verdict() error {
-	quiet := time.Since(s.raw.heard())
+	heard := s.raw.heard()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if heard.Before(s.inBegun) { // it came before, and waited for us
+		heard = s.inBegun
+	}
+	quiet := time.Since(heard)
 	asked := time.Since(s.since)
 	switch {
 	case !s.inBegun.IsZero() && (quiet > s.lim.StallTimeout || s.lim.slow(s.inBegun, s.inBytes, s.lim.LeastRate)),
