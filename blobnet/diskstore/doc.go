@@ -17,7 +17,7 @@
 //
 // Three things can be owned, always taken in this order, and none of them is a
 // mutex, because disk work is done while owning them and waiting for them ends
-// with the caller's context: the claim on an id (whoever makes or removes that
-// blob's file), the turn to sync, and the index. Whoever has the index never
+// with the caller's context: the turn to sync, the claim on an id (whoever makes
+// or removes that blob's file), and the index. Whoever has the index never
 // waits for a claim. Store.mu guards memory alone and is never held across I/O.
 package diskstore

@@ -34,7 +34,10 @@ func (s *Store) PutVerified(ctx context.Context, id blobnet.ID, blob []byte) err
 		return err
 	}
 	defer s.ops.Done()
-	turn, err := s.put(ctx, id, blob)
+	turn, err := none, s.keepUp(ctx)
+	if err == nil {
+		turn, err = s.put(ctx, id, blob)
+	}
 	s.wrote(turn, err)
 	if err != nil {
 		if disk.IsFull(err) || isFull(err) {
@@ -64,9 +67,6 @@ func (s *Store) put(ctx context.Context, id blobnet.ID, blob []byte) (turn try, 
 		return none, err
 	}
 	if turn, err = s.admit(); err != nil {
-		return none, err
-	}
-	if err := s.keepUp(ctx); err != nil {
 		return none, err
 	}
 	if err := s.markUnclean(ctx); err != nil {

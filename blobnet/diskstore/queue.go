@@ -125,6 +125,7 @@ func (s *Store) flushQueue(ctx context.Context) error {
 
 // keepUp has a Put wait for the Sync under way when there is enough for the next
 // already: what a start after a crash has to read stays within twice the bound.
+// The caller has no claim: a Sync may want one.
 func (s *Store) keepUp(ctx context.Context) error {
 	s.mu.Lock()
 	due := s.syncDue()
