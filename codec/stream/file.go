@@ -145,7 +145,7 @@ func (f *File) read(ctx context.Context, p []byte, off, until int64) (int, error
 			to := (min(c.size(), int(until-int64(c.Offset))) + group - 1) / group
 			from, to, _ := c.missing(in/group, max(to, in/group+1))
 			r = f.ask(c, from, to, true, time.Now())
-		} else if !r.urgent {
+		} else if !r.urgent && !r.claimed {
 			f.hurry(r)
 		}
 		if err := f.await(ctx, r); err != nil {

@@ -57,7 +57,7 @@ func serve(t testing.TB, store blobnet.Store, onEvent func(exchange.Event)) host
 }
 
 // swarmOf returns a swarm that asks h alone, at addr.
-func swarmOf(t testing.TB, h host.Host, addr multiaddr.Multiaddr) *fetch.Swarm {
+func swarmOf(t testing.TB, h host.Host, addr multiaddr.Multiaddr, store blobnet.Store) *fetch.Swarm {
 	t.Helper()
 	own := newHost(t)
 	own.Peerstore().AddAddr(h.ID(), addr, peerstore.PermanentAddrTTL)
@@ -66,7 +66,7 @@ func swarmOf(t testing.TB, h host.Host, addr multiaddr.Multiaddr) *fetch.Swarm {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { x.Close() })
-	s, err := fetch.New(fetch.Config{})
+	s, err := fetch.New(fetch.Config{Store: store})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func BenchmarkFirstBytes(b *testing.B) {
 		}},
 	} {
 		b.Run(line.name, func(b *testing.B) {
-			swarm := swarmOf(b, h, line.addr(b))
+			swarm := swarmOf(b, h, line.addr(b), nil)
 			if _, err := swarm.Get(b.Context(), file.Root.ID, nil); err != nil { // connects
 				b.Fatal(err)
 			}

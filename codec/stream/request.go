@@ -27,12 +27,29 @@ func (f *File) ask(c *chunk, from, to int, urgent bool, due time.Time) *request 
 	return r
 }
 
+// hurryAfter is how long a request that became urgent is left alone: it may be
+// about to end, and then a Source that stores nothing would transfer it again.
+const hurryAfter = 30 * time.Millisecond
+
 // hurry tells the Source that somebody waits for r now: by a second fetch, which
 // shares what the first transfers. The caller holds mu.
 func (f *File) hurry(r *request) {
 	r.urgent = true
 	r.running++
-	f.start(func() { f.fetch(r, blobnet.Stream, time.Now()) })
+	f.start(func() {
+		soon := time.NewTimer(hurryAfter)
+		defer soon.Stop()
+		select {
+		case <-r.done:
+			f.end(r, nil, false)
+			return
+		case <-r.ctx.Done():
+			f.end(r, r.ctx.Err(), false)
+			return
+		case <-soon.C:
+		}
+		f.fetch(r, blobnet.Stream, time.Now())
+	})
 }
 
 // fetch gets what r asks for and opens it into its chunk.

