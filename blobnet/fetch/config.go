@@ -58,6 +58,10 @@ type Config struct {
 	// Bans are the peers that misbehaved, shared with other Swarms. If nil,
 	// this Swarm's own.
 	Bans *Bans
+	// Name is the name of the Peer that this node is to others, if it serves
+	// what it gets: nodes that get the same divide by their names what they ask
+	// first of one that has everything. If empty, chance divides it.
+	Name string
 	// Seed chooses the order in which this Swarm asks for blobs that are
 	// equally rare, where several nodes exchange what they have. No two nodes
 	// should have the same. If zero, a random one.

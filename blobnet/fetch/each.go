@@ -7,6 +7,7 @@ import (
 	"iter"
 	"runtime"
 	"sync"
+	"time"
 )
 
 // lookahead is how many wants an Each knows of beyond those that are delivered.
@@ -205,6 +206,9 @@ func (s *Swarm) watch() *poller {
 	p := &poller{s: s, wake: make(chan struct{}, 1)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.walks) == 0 {
+		s.grace = time.Now().Add(pollGrace)
+	}
 	s.walks[p] = struct{}{}
 	return p
 }

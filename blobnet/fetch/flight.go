@@ -57,6 +57,8 @@ type flight struct {
 	triedBy  mask             // members in tried
 	tried    map[string]error // by name, what each peer answered last
 
+	shared  uint64    // Swarm.rivalry when own was found out
+	own     bool      // this node gets it first, among those that get the same
 	accused []*member // they gave a part that does not fit the tree
 
 	lost    time.Time // since when there has been nobody new to ask; zero if there is

@@ -32,6 +32,7 @@ type member struct {
 	haver  Haver          // nil if it cannot be asked what it has
 	ctx    context.Context
 	leave  context.CancelFunc // ends ctx when it leaves the swarm
+	hash   uint64             // of name
 	slot   int                // its place in masks
 	number uint64             // how many were added before it
 
@@ -44,6 +45,7 @@ type member struct {
 	failures int                        // in a row
 	failed   time.Time                  // when the last one was
 	struck   time.Time                  // when it last sent wrong bytes
+	later    time.Time                  // not to be asked before then for what others ask it for first
 	good     time.Time                  // when it last gave a blob
 	noRanges int                        // failures of parts in a row
 	stock                               // what is known of what it has
@@ -55,7 +57,7 @@ type expiry struct {
 }
 
 func newMember(p Peer, name string, window int) *member {
-	m := &member{peer: p, name: name, missing: make(map[blobnet.ID]time.Time)}
+	m := &member{peer: p, name: name, hash: nameHash(name), missing: make(map[blobnet.ID]time.Time)}
 	m.ranger, _ = p.(blobnet.Ranger)
 	m.haver, _ = p.(Haver)
 	m.limit, m.window = window, min(window, firstWindow)

@@ -64,7 +64,7 @@ func TestOneSlowSeederOfFourCostsLittle(t *testing.T) {
 
 func TestFetchersOfOneSeederExchangeWhatTheyHave(t *testing.T) {
 	const fetchers = 8
-	run := func(n int) (took time.Duration, sent int64) {
+	run := func(n int, name func(int) string) (took time.Duration, sent int64) {
 		synctest.Test(t, func(t *testing.T) {
 			all, wants := simBlobs(128)
 			up := newPipe(simRate)
@@ -77,7 +77,7 @@ func TestFetchersOfOneSeederExchangeWhatTheyHave(t *testing.T) {
 			var wg sync.WaitGroup
 			begun := time.Now()
 			for i := range n {
-				s := newSwarm(t, Config{Store: stores[i], Seed: uint64(i + 1)})
+				s := newSwarm(t, Config{Store: stores[i], Seed: uint64(i + 1), Name: name(i)})
 				seeders[i] = newSimPeer("seeder", all, up, 10*time.Millisecond)
 				s.Add(simRanger{seeders[i]})
 				for j := range n {
@@ -95,10 +95,13 @@ func TestFetchersOfOneSeederExchangeWhatTheyHave(t *testing.T) {
 		})
 		return took, sent
 	}
-	one, _ := run(1)
-	eight, sent := run(fetchers)
-	t.Logf("one takes %v, eight take %v: %.2f times as long; the seeder sent %d MiB of 128", one, eight, eight.Seconds()/one.Seconds(), sent>>20)
-	if eight > 2*one {
-		t.Errorf("one takes %v, eight take %v", one, eight)
+	named := func(i int) string { return fmt.Sprint("p", i) }
+	one, _ := run(1, named)
+	for what, name := range map[string]func(int) string{"by name": named, "by chance": func(int) string { return "" }} {
+		eight, sent := run(fetchers, name)
+		t.Logf("%s: one takes %v, eight take %v: %.2f times as long; the seeder sent %d MiB of 128", what, one, eight, eight.Seconds()/one.Seconds(), sent>>20)
+		if eight > 2*one {
+			t.Errorf("%s: one takes %v, eight take %v", what, one, eight)
+		}
 	}
 }

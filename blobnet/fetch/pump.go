@@ -96,6 +96,9 @@ func (s *Swarm) serve(class blobnet.Class, able, free mask, now time.Time, guess
 			if !open.has(b.slot) && 2*b.estimate(f.size, now, guess) < m.estimate(f.size, now, guess) {
 				return free // b will have room before m would be done
 			}
+		} else if s.leaves(f, m, now) {
+			open.clear(m.slot)
+			continue
 		} else if !s.fit(m, f, able, now, guess) {
 			open.clear(m.slot)
 			s.wake(now.Add(tailCheck), now)

@@ -208,7 +208,7 @@ func BenchmarkEightFetchers(b *testing.B) {
 		}
 		swarms := make([]*fetch.Swarm, n)
 		for i := range swarms {
-			swarms[i] = nodes[1+i].swarm(b, fetch.Config{Seed: uint64(i + 1)}, nodes...)
+			swarms[i] = nodes[1+i].swarm(b, fetch.Config{Seed: uint64(i + 1), Name: nodes[1+i].host.ID().String()}, nodes...)
 		}
 		var wg sync.WaitGroup
 		begun := time.Now()

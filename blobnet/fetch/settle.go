@@ -33,7 +33,8 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 	gone := s.slots[m.slot] != m
 	switch {
 	case err == nil:
-		m.came(a.request, len(blob), now, s.rivals(m))
+		m.came(a.request, len(blob), now, s.rivals(m, now))
+		m.later = now.Add(now.Sub(a.begun) * 3 / 2)
 		m.success(now)
 		delete(m.missing, f.id)
 		if f.length == 0 {

@@ -29,7 +29,9 @@ type Swarm struct {
 	size    int       // bytes that the next blob probably has
 	held    int64     // bytes that all Eaches hold
 	shuffle bool      // wants are ordered as the seed says, not as they came
+	rivalry uint64    // tells which sets of rivals differ
 	walks   map[*poller]struct{}
+	grace   time.Time // walks began a moment before
 
 	checks  checks // flights by when it is time to give up
 	timer   *time.Timer
