@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 // Host is a libp2p host, and what this package has beside it.
@@ -197,4 +198,28 @@ func circuits(conns []network.Conn) (bulk network.Conn, rest []network.Conn) {
 func isBulk(c network.Conn) bool {
 	limit, ok := c.Stat().Extra[client.StatLimitData].(uint64)
 	return ok && limit >= MinBulk
+}
+
+// Reachability is what a host knows of how others reach it.
+type Reachability struct {
+	Confirmed   []ma.Multiaddr // public addresses at which others have dialled back
+	Unreachable []ma.Multiaddr // those at which they could not
+	Unknown     []ma.Multiaddr // those that nobody has tried yet
+	Relayed     []ma.Multiaddr // addresses through relays that are announced
+}
+
+// Reachability says what is known now; nothing without Punch.
+func (h *Host) Reachability() Reachability {
+	var r Reachability
+	if c, ok := h.Host.(interface {
+		ConfirmedAddrs() (reachable, unreachable, unknown []ma.Multiaddr)
+	}); ok && h.punch {
+		r.Confirmed, r.Unreachable, r.Unknown = c.ConfirmedAddrs()
+	}
+	for _, a := range h.Addrs() {
+		if isCircuit(a) {
+			r.Relayed = append(r.Relayed, a)
+		}
+	}
+	return r
 }

@@ -43,11 +43,12 @@ type task struct {
 
 // told is a line that a program of the lab writes.
 type told struct {
-	Addrs []string // where it is reached
-	Got   int      // bytes fetched so far
-	By    string   // multiaddr of the connection
-	Stats *RelayStats
-	Err   string
+	Addrs     []string // where it is reached
+	Confirmed []string // where others have dialled back
+	Got       int      // bytes fetched so far
+	By        string   // multiaddr of the connection
+	Stats     *RelayStats
+	Err       string
 }
 
 func TestMain(m *testing.M) {
@@ -132,10 +133,13 @@ func (t *task) show(ctx context.Context, h *Host) {
 		for _, a := range Addrs(h) {
 			line.Addrs = append(line.Addrs, a.String())
 		}
+		for _, a := range h.Reachability().Confirmed {
+			line.Confirmed = append(line.Confirmed, a.String())
+		}
 		if stats := h.RelayStats(); stats.Bytes > 0 {
 			line.Stats = &stats
 		}
-		if now := fmt.Sprint(line.Addrs, line.Stats); now != last {
+		if now := fmt.Sprint(line.Addrs, line.Confirmed, line.Stats); now != last {
 			last = now
 			tell(line)
 		}
