@@ -112,7 +112,11 @@ func (s *Store) write(id blobnet.ID, path string, blob []byte, fsync func(*os.Fi
 func (s *Store) create(id blobnet.ID, temp string) (*os.File, error) {
 	const flags = os.O_CREATE | os.O_TRUNC | os.O_WRONLY
 	f, err := os.OpenFile(temp, flags, 0o600)
-	if errors.Is(err, fs.ErrNotExist) {
+	// A GC may take the folder away again, being empty, before the file is in it.
+	for range 100 {
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
 		if err := s.tree.makeLeaf(leaf(id)); err != nil {
 			return nil, err
 		}
