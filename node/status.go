@@ -112,10 +112,13 @@ func rates(r limit.Rates) Rates {
 
 // TrackerStatus says how far the announcing of what is here is.
 type TrackerStatus struct {
-	Keys     int `json:"keys"`    // announced, or waiting to be
-	Unheard  int `json:"unheard"` // of these, never stored with another node so far
-	Late     int `json:"late"`    // of these, an hour or more behind their time
-	DHTPeers int `json:"dhtPeers"`
+	Keys     int          `json:"keys"`          // announced, or waiting to be
+	Unheard  int          `json:"unheard"`       // of these, never stored with another node so far
+	Due      int          `json:"due"`           // of these, waiting for their turn
+	Late     int          `json:"late"`          // of these, an hour or more behind their time
+	Rate     float64      `json:"rate"`          // keys announced per second, of late
+	Next     channel.Time `json:"next,omitzero"` // when the next one is due
+	DHTPeers int          `json:"dhtPeers"`      // connected
 }
 
 // RelayStatus counts what is passed on between others; zero if nothing is.
@@ -145,7 +148,7 @@ func (n *Node) Status(ctx context.Context, _ None, _ func(any)) (Status, error) 
 		s.URLs = net.bridges.urls()
 		s.Peers = len(net.host.Network().Peers())
 		s.Limits = Limits{Upload: rates(net.upload.Rates()), Download: rates(net.download.Rates())}
-		s.Tracker = trackerStatus(net.tracker.Status())
+		s.Tracker = trackerStatus(net.tracker)
 		relay := net.host.RelayStats()
 		s.Relay = RelayStatus{Circuits: relay.Circuits, Bytes: relay.Bytes, BytesPerSecond: relay.BytesPerSecond}
 	}
@@ -175,8 +178,13 @@ func (n *Node) Status(ctx context.Context, _ None, _ func(any)) (Status, error) 
 	return s, nil
 }
 
-func trackerStatus(s tracker.Status) TrackerStatus {
-	return TrackerStatus{Keys: s.Keys, Unheard: s.Unheard, Late: s.Late, DHTPeers: s.DHTPeers}
+func trackerStatus(t *tracker.Tracker) TrackerStatus {
+	s := t.Stats()
+	out := TrackerStatus{Keys: s.Keys, Unheard: s.Unheard, Due: s.Due, Late: s.Late, Rate: s.Rate, DHTPeers: t.Status().DHTPeers}
+	if !s.Next.IsZero() {
+		out.Next = channel.Time(s.Next.Unix())
+	}
+	return out
 }
 
 // BlobStatus counts the blob store, and what was moved with whom.

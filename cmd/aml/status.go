@@ -21,7 +21,7 @@ func status(w io.Writer, s api.Status) {
 	fmt.Fprintf(t, "home\t%s\nprocess\t%d, since %s\n", s.Home, s.PID, s.Started)
 	fmt.Fprintf(t, "peers\t%d connected\nchannels\t%d known, %d own\n", s.Peers, s.Channels, s.Own)
 	fmt.Fprintf(t, "limits\tupload %s, download %s\n", rates(s.Limits.Upload), rates(s.Limits.Download))
-	fmt.Fprintf(t, "announced\t%d keys, %d not stored with anybody yet, %d late\n", s.Tracker.Keys, s.Tracker.Unheard, s.Tracker.Late)
+	fmt.Fprintf(t, "announced\t%d keys, %d not stored with anybody yet, %d due, %d late\n", s.Tracker.Keys, s.Tracker.Unheard, s.Tracker.Due, s.Tracker.Late)
 	if s.Relay != (api.RelayStatus{}) {
 		fmt.Fprintf(t, "relayed\t%d circuits, %s, %s/s\n", s.Relay.Circuits, config.FormatSize(s.Relay.Bytes), config.FormatSize(s.Relay.BytesPerSecond))
 	}
