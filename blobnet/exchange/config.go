@@ -37,8 +37,8 @@ type Config struct {
 	StallTimeout time.Duration
 	// LeastRate is how many bytes of a blob per second a peer has to take, once
 	// StallTimeout has passed since the blob's first; twice as many while others
-	// wait for the memory. It has to send an eighth of it, since its uplink may
-	// be shared or limited. Time spent in Upload does not count. If zero, 8 KiB.
+	// wait for the memory. It has to send a 32nd of it, since many may share
+	// its uplink, and who is slow does no harm beside others. Time spent in Upload does not count. If zero, 8 KiB.
 	LeastRate int
 	// IdleTimeout is how long a stream without requests stays open. If zero,
 	// 1 minute. The serving side waits twice as long.
@@ -89,6 +89,9 @@ func (c *Config) validate() error {
 	}
 	return nil
 }
+
+// leastSent is the rate in bytes per second at which a peer has to send.
+func (c *Config) leastSent() int { return max(c.LeastRate/32, 1) }
 
 // slow reports whether bytes are too few for a blob that began at begun, at a
 // least rate in bytes per second.

@@ -16,8 +16,9 @@ type Exchange struct {
 	ctx     context.Context // ends when the exchange is closed
 	stop    context.CancelFunc
 	running sync.WaitGroup // every goroutine of every stream
-	proving chan struct{}  // holds a token for each proof that is being made
-	proofs  sync.Pool      // of *[]byte: proofs that were asked for, as they come
+	crowd   crowd
+	proving chan struct{} // holds a token for each proof that is being made
+	proofs  sync.Pool     // of *[]byte: proofs that were asked for, as they come
 
 	mu      sync.Mutex // guards what follows; never held across I/O
 	closed  bool

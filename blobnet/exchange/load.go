@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/bao"
@@ -13,6 +14,8 @@ import (
 const (
 	// shortRange is how long a range may be that goes ahead of blobs, in bytes.
 	shortRange = 256 << 10
+	// crowdRetry is when to ask again where too many share the upload limit.
+	crowdRetry = 20 * time.Second
 	// maxPassed is how many go ahead of one blob.
 	maxPassed = 16
 )
@@ -56,6 +59,10 @@ func (x *session) loadAll(ctx context.Context, ready chan<- batch) {
 		}
 		if j.cancelled.Load() {
 			x.last(ctx, j, frame{typ: typeError, code: codeCancelled})
+			continue
+		}
+		if x.e.crowd.full() {
+			x.last(ctx, j, frame{typ: typeBusy, retry: uint32(crowdRetry / time.Millisecond)})
 			continue
 		}
 		if !x.borrow(ctx) {

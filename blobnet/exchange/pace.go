@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,6 +13,9 @@ const (
 	// if there is as much, and firstPayload what a stream's first has.
 	leastPayload = 1 << 10
 	firstPayload = 4 << 10
+	// growEvery is how often frames may become twice as large: not at once,
+	// where the limit lets many streams send at first and then few.
+	growEvery = 50 * time.Millisecond
 	// quickWait and longWait are how long the limit may keep a frame before
 	// frames become larger, or smaller.
 	quickWait = 200 * time.Millisecond
@@ -27,15 +31,20 @@ const (
 type pace struct {
 	limit Limiter // nil: none
 	name  string  // of the peer, for the limiter
+	crowd *crowd
+	fair  int // bytes per second that each stream should get
 
 	// For the writer alone.
 	data   int           // how much of it a frame has
+	grown  time.Time     // when that last became more
 	paused time.Duration // how long a frame has waited that was put off
 
 	mu      sync.Mutex // guards what follows; never held across I/O
 	ctx     context.Context
 	wake    context.CancelFunc // if not nil, ends ctx and so the writer's waiting
+	sending bool               // a batch is being sent
 	held    bool               // the limit makes this session wait
+	slow    bool               // counted in crowd.slow
 	perByte float64            // seconds that a byte waits, of late
 	size    float64            // bytes of an answer, of late; 0: unknown
 }
@@ -46,7 +55,7 @@ func (p *pace) payload() int {
 		return sendPayload
 	}
 	if p.data == 0 {
-		p.data = firstPayload
+		p.data, p.grown = firstPayload, time.Now()
 	}
 	return p.data
 }
@@ -64,8 +73,54 @@ func (p *pace) interrupt() {
 	p.mu.Unlock()
 }
 
-// end is called at the end of every batch.
-func (p *pace) end() { p.interrupt() }
+// crowd is what all sessions know of the upload limit.
+type crowd struct {
+	sending atomic.Int32 // sessions that send a batch
+	slow    atomic.Int32 // those that get less than they should
+}
+
+// full reports whether so many share the upload limit that most get too little:
+// who comes now had better wait until some are done.
+func (c *crowd) full() bool { return 2*c.slow.Load() > c.sending.Load() }
+
+// begin is called at the beginning of every batch, end at its end.
+func (p *pace) begin() {
+	if p.limit == nil {
+		return
+	}
+	p.paused = 0
+	p.mu.Lock()
+	p.sending = true
+	if p.held {
+		p.data = min(p.data, firstPayload) // others may have come since
+	}
+	p.mu.Unlock()
+	p.crowd.sending.Add(1)
+}
+
+func (p *pace) end() {
+	if p.limit == nil {
+		return
+	}
+	p.interrupt()
+	p.mu.Lock()
+	p.sending = false
+	p.setSlow(false)
+	p.mu.Unlock()
+	p.crowd.sending.Add(-1)
+}
+
+// setSlow says whether this session gets less than it should. p.mu is held.
+func (p *pace) setSlow(slow bool) {
+	if slow != p.slow {
+		p.slow = slow
+		if slow {
+			p.crowd.slow.Add(1)
+		} else {
+			p.crowd.slow.Add(-1)
+		}
+	}
+}
 
 // waiting returns the context for a wait, which interrupt ends.
 func (p *pace) waiting(ctx context.Context) context.Context {
@@ -115,13 +170,16 @@ func (x *session) pending() bool {
 func (p *pace) waited(n int, d time.Duration) {
 	switch {
 	case d > longWait:
-		p.data = max(p.data/2, leastPayload)
-	case d < quickWait:
-		p.data = min(p.data*2, sendPayload)
+		p.data = min(p.data, max(int(float64(n)*quickWait.Seconds()/d.Seconds()), leastPayload))
+	case d < quickWait && p.data < sendPayload:
+		if now := time.Now(); now.Sub(p.grown) >= growEvery {
+			p.data, p.grown = min(p.data*2, sendPayload), now
+		}
 	}
 	p.mu.Lock()
 	p.held = d > quickWait
 	p.perByte += (d.Seconds()/float64(n) - p.perByte) / 4
+	p.setSlow(p.perByte*float64(p.fair) > 1)
 	p.mu.Unlock()
 }
 
@@ -158,10 +216,7 @@ func (x *session) held() bool {
 	if x.pace.limit == nil {
 		return false
 	}
-	x.mu.Lock()
-	writing := x.writing
-	x.mu.Unlock()
 	x.pace.mu.Lock()
 	defer x.pace.mu.Unlock()
-	return writing && x.pace.held
+	return x.pace.sending && x.pace.held
 }

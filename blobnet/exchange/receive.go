@@ -195,7 +195,7 @@ func within32(part, whole []blobnet.ID) bool {
 }
 
 // response takes one RESPONSE and its data. A call whose blob comes slower than
-// an eighth of the least rate is given up; if it goes on all the same, its frames count for
+// a 32nd of the least rate is given up; if it goes on all the same, its frames count for
 // nothing, and overdue ends the link.
 func (l *link) response(f frame) error {
 	l.mu.Lock()
@@ -207,7 +207,7 @@ func (l *link) response(f frame) error {
 	if c.total < 0 {
 		c.begun = time.Now()
 	}
-	slow := l.cfg.slow(c.begun, c.got+f.size, max(l.cfg.LeastRate/8, 1))
+	slow := l.cfg.slow(c.begun, c.got+f.size, l.cfg.leastSent())
 	if slow && !c.over {
 		l.giveUp(c, fmt.Errorf("%w: %d of %d bytes in %v", ErrStalled, c.got, f.length, time.Since(c.begun).Round(time.Second)))
 		slow = false // it has the stall timeout to hear of it

@@ -43,6 +43,7 @@ func (x *session) write(ctx context.Context, ready <-chan batch) error {
 // batch sends a batch: whole answers that fit into one write together, larger
 // ones by themselves.
 func (x *session) batch(ctx context.Context, b batch) error {
+	x.pace.begin()
 	defer x.pace.end()
 	for rest := b.answers; len(rest) > 0 && ctx.Err() == nil; {
 		n, err := x.together(ctx, *b.buf, rest)

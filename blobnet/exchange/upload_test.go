@@ -66,7 +66,7 @@ func (e *Exchange) join(t *testing.T, server *Exchange, name string) *Peer {
 
 func TestLimitedServerThatSendsSteadilyIsNotTakenForStalled(t *testing.T) {
 	for _, c := range []struct{ rate, peers, size int }{
-		{8 << 10, 1, 1 << 20}, {64 << 10, 8, 1 << 20}, {64 << 10, 8, 20_000}, {4 << 10, 1, 2 << 20}, {100 << 20, 3, 1 << 20},
+		{8 << 10, 1, 1 << 20}, {64 << 10, 8, 1 << 20}, {16 << 10, 8, 300_000}, {64 << 10, 8, 20_000}, {4 << 10, 1, 2 << 20}, {100 << 20, 3, 1 << 20},
 	} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -75,11 +75,11 @@ func TestLimitedServerThatSendsSteadilyIsNotTakenForStalled(t *testing.T) {
 					blobs = append(blobs, randomBlob(c.size, uint64(i)))
 				}
 				limit := newUplink(c.rate)
-				server := newPiped(t, Config{Store: newTestStore(blobs...), Upload: limit})
+				server := newPiped(t, Config{Store: newTestStore(blobs...), Upload: limit, IdleTimeout: 100 * time.Hour})
 				begun := time.Now()
 				var work sync.WaitGroup
 				for i := range c.peers {
-					p := newPiped(t, Config{}).join(t, server, fmt.Sprint("peer", i))
+					p := newPiped(t, Config{IdleTimeout: 100 * time.Hour}).join(t, server, fmt.Sprint("peer", i))
 					for _, b := range blobs {
 						work.Go(func() {
 							for {
@@ -209,5 +209,32 @@ func TestSlowUploadHoldsOneBlobAndRefusesWhatWouldWaitLong(t *testing.T) {
 		if r := f.next(); r.typ != typeResponse || r.req != 3 {
 			t.Errorf("got %+v", r)
 		}
+	})
+}
+
+func TestAnswersToOthersDoNotKeepALimitedSessionFromReadingOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		blob := randomBlob(200_000, 1)
+		e := newPiped(t, Config{Store: newTestStore(blob), Upload: newUplink(8 << 10)})
+		f := e.pipeFrom(t, "peer")
+		go func() { // small frames all the time, and blobs one after the other
+			for req := uint32(1000); f.send(frame{typ: typeWant, req: req, ids: make([]blobnet.ID, 1)}) == nil; req++ {
+				pause(50 * time.Millisecond)
+			}
+		}()
+		for req := uint32(1); req <= 10; req++ {
+			f.send(frame{typ: typeRequest, req: req, id: blobnet.Sum(blob)})
+			last := time.Now()
+			for got := 0; got < len(blob); {
+				r := f.next()
+				if r.typ == typeResponse && r.req == req {
+					got, last = got+r.size, time.Now()
+				}
+				if time.Since(last) > 10*time.Second {
+					t.Fatalf("blob %d: nothing comes", req)
+				}
+			}
+		}
+		f.s.Close()
 	})
 }
