@@ -217,10 +217,12 @@ func TestAnswersToOthersDoNotKeepALimitedSessionFromReadingOn(t *testing.T) {
 		blob := randomBlob(200_000, 1)
 		e := newPiped(t, Config{Store: newTestStore(blob), Upload: newUplink(8 << 10)})
 		f := e.pipeFrom(t, "peer")
+		over := make(chan struct{})
 		go func() { // small frames all the time, and blobs one after the other
 			for req := uint32(1000); f.send(frame{typ: typeWant, req: req, ids: make([]blobnet.ID, 1)}) == nil; req++ {
 				pause(50 * time.Millisecond)
 			}
+			close(over)
 		}()
 		for req := uint32(1); req <= 10; req++ {
 			f.send(frame{typ: typeRequest, req: req, id: blobnet.Sum(blob)})
@@ -236,5 +238,6 @@ func TestAnswersToOthersDoNotKeepALimitedSessionFromReadingOn(t *testing.T) {
 			}
 		}
 		f.s.Close()
+		<-over
 	})
 }
