@@ -56,9 +56,9 @@ func inverse(a byte) byte {
 }
 
 func TestCodedTreesOfAnyDepth(t *testing.T) {
-	for _, coding := range []Coding{{2, 1}, {2, 4}, {3, 2}, {5, 3}} {
-		for _, maxRefs := range []int{3, 4, 5} {
-			for _, chunks := range []int{1, 2, 3, 4, 5, 9, 13, 16, 25, 27} {
+	for _, coding := range []Coding{{2, 1}, {2, 4}, {3, 2}} {
+		for _, maxRefs := range []int{3, 4} {
+			for _, chunks := range []int{1, 2, 4, 5, 9, 13, 27} {
 				size := chunks*chunk64 - 1000
 				store := newBlobs()
 				plain := testPlain(size)
@@ -196,7 +196,7 @@ type codedVector struct {
 func TestVectorsCoded(t *testing.T) {
 	vectors(t, "coded.json", func() (all []codedVector) {
 		for _, c := range []struct{ size, chunk, data, parity int }{{0, 1 << 20, 2, 1}, {1000, 1 << 20, 10, 4}, {65_536, 65_536, 3, 2},
-			{300_000, 65_536, 2, 4}, {1_000_000, 65_536, 10, 4}, {100 * 65_536, 65_536, 64, 32}, {1025*65_536 - 1, 65_536, 2, 1}} {
+			{300_000, 65_536, 2, 4}, {1_000_000, 65_536, 10, 4}, {65 * 65_536, 65_536, 64, 32}, {1025*65_536 - 1, 65_536, 2, 1}} {
 			store := newBlobs()
 			coding := Coding{c.data, c.parity}
 			f, err := Encode(t.Context(), bytes.NewReader(testPlain(c.size)), store, Config{ChunkSize: c.chunk, Rand: testKeys(), Erasure: naive{coding}})
