@@ -7,12 +7,15 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/multiformats/go-multiaddr"
+
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/account"
 	"github.com/anonymous-media-library/aml/blobnet/limit"
 	"github.com/anonymous-media-library/aml/blobnet/tracker"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/node/transport"
 )
 
 // Status is who a node is and what it holds.
@@ -28,6 +31,7 @@ type Status struct {
 	Blobs         BlobStatus     `json:"blobs"`
 	Limits        Limits         `json:"limits"`
 	Tracker       TrackerStatus  `json:"tracker"`
+	Reach         ReachStatus    `json:"reach"`
 	Relay         RelayStatus    `json:"relay"`
 	Channels      int            `json:"channels"` // known
 	Own           int            `json:"own"`      // that this node publishes
@@ -121,6 +125,26 @@ type TrackerStatus struct {
 	DHTPeers int          `json:"dhtPeers"`      // connected
 }
 
+// ReachStatus says what others found of the addresses of a node with punch, as
+// multiaddrs.
+type ReachStatus struct {
+	Confirmed   []string `json:"confirmed"`   // others have dialled back at them
+	Unreachable []string `json:"unreachable"` // others could not
+	Unknown     []string `json:"unknown"`     // nobody has tried yet
+	Relayed     []string `json:"relayed"`     // through relays
+}
+
+func reachStatus(r transport.Reachability) ReachStatus {
+	texts := func(addrs []multiaddr.Multiaddr) []string {
+		out := make([]string, len(addrs))
+		for i, a := range addrs {
+			out[i] = a.String()
+		}
+		return out
+	}
+	return ReachStatus{Confirmed: texts(r.Confirmed), Unreachable: texts(r.Unreachable), Unknown: texts(r.Unknown), Relayed: texts(r.Relayed)}
+}
+
 // RelayStatus counts what is passed on between others; zero if nothing is.
 type RelayStatus struct {
 	Circuits       int   `json:"circuits"`       // open now
@@ -149,6 +173,7 @@ func (n *Node) Status(ctx context.Context, _ None, _ func(any)) (Status, error) 
 		s.Peers = len(net.host.Network().Peers())
 		s.Limits = Limits{Upload: rates(net.upload.Rates()), Download: rates(net.download.Rates())}
 		s.Tracker = trackerStatus(net.tracker)
+		s.Reach = reachStatus(net.host.Reachability())
 		relay := net.host.RelayStats()
 		s.Relay = RelayStatus{Circuits: relay.Circuits, Bytes: relay.Bytes, BytesPerSecond: relay.BytesPerSecond}
 	}

@@ -18,6 +18,14 @@ func status(w io.Writer, s api.Status) {
 	for _, addr := range append(slices.Clone(s.Addrs), s.URLs...) {
 		fmt.Fprintf(t, "address\t%s\n", addr)
 	}
+	for _, found := range []struct {
+		what  string
+		addrs []string
+	}{{"reachable", s.Reach.Confirmed}, {"unreachable", s.Reach.Unreachable}, {"relayed", s.Reach.Relayed}} {
+		for _, addr := range found.addrs {
+			fmt.Fprintf(t, "%s\t%s\n", found.what, addr)
+		}
+	}
 	fmt.Fprintf(t, "home\t%s\nprocess\t%d, since %s\n", s.Home, s.PID, s.Started)
 	fmt.Fprintf(t, "peers\t%d connected\nchannels\t%d known, %d own\n", s.Peers, s.Channels, s.Own)
 	fmt.Fprintf(t, "limits\tupload %s, download %s\n", rates(s.Limits.Upload), rates(s.Limits.Download))
