@@ -10,8 +10,6 @@ import (
 const (
 	// A reader's bytes may be asked for beyond a peer's window by so much.
 	streamExtra = 2 << 20
-	// localReads is how many blobs are read from the store at once for Eaches.
-	localReads = 8
 	// A peer that would take longer than tailEstimate for a blob is only asked
 	// if the others would not be done with everything sooner.
 	tailEstimate = 500 * time.Millisecond
@@ -281,26 +279,4 @@ func (s *Swarm) landed(f *flight, blob []byte) {
 		s.landing.add(f.id)
 	}
 	s.finish(f, blob, false, err)
-}
-
-// readLocal reads from the store what Eaches want and there is memory for. s.mu
-// is held.
-func (s *Swarm) readLocal() {
-	for len(s.local) > 0 && s.reading < localReads && s.admits(s.local[0]) {
-		f := s.local[0]
-		s.local[0] = nil
-		s.local = s.local[1:]
-		f.stored = false
-		s.charge(f)
-		f.running++
-		s.reading++
-		go func() {
-			defer s.stopped(f)
-			s.find(f)
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.reading--
-			s.readLocal()
-		}()
-	}
 }
