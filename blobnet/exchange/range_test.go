@@ -231,7 +231,7 @@ func TestShortRangesGoAheadOfBlobsButNotForEver(t *testing.T) {
 			req++
 			f.send(frame{typ: typeRequest, req: req, id: blobnet.Sum(blob)})
 		}
-		for range 60 {
+		for range 80 {
 			req++
 			f.send(frame{typ: typeRequest, req: req, flags: flagProof, id: blobnet.Sum(blob), length: 1 << 16})
 		}
@@ -246,7 +246,7 @@ func TestShortRangesGoAheadOfBlobsButNotForEver(t *testing.T) {
 		if i := slices.Index(order, 6); i > 2 {
 			t.Errorf("the first range came after %d blobs", i)
 		}
-		if i := slices.Index(order, 5); i > 55 {
+		if i := slices.Index(order, 5); i > 70 {
 			t.Errorf("the last blob came as number %d", i)
 		}
 		blobs := slices.DeleteFunc(slices.Clone(order), func(r uint32) bool { return r > 5 })
