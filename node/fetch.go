@@ -18,6 +18,7 @@ import (
 func (n *Node) newSwarm(store blobnet.Store, patience time.Duration) (*fetch.Swarm, error) {
 	s, err := fetch.New(fetch.Config{
 		Store: store, StallTimeout: patience, Download: n.net.download, Bans: n.net.bans, OnEvent: n.onFetch,
+		Name: n.net.host.ID().String(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("preparing to fetch: %w", err)
