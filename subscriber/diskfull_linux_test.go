@@ -2,13 +2,17 @@ package subscriber_test
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
 	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/blobnet/fetch"
 	"github.com/anonymous-media-library/aml/codec"
+	"github.com/anonymous-media-library/aml/subscriber"
 )
 
 // smallDisk mounts a file system of a given size, if that is permitted here.
@@ -83,4 +87,41 @@ func TestADownloadToAFullDiskLeavesNothing(t *testing.T) {
 		t.Error(err)
 	}
 	wantTree(t, dir, files{"big": content})
+}
+
+func TestADiskThatFillsUpKeepsWhatCame(t *testing.T) {
+	dir, resize := smallDisk(t)
+	resize("8m")
+	w := newWorld(t)
+	place := placed(t, w)
+	content := pattern(64*codec.MinChunkSize, 1)
+	e := w.ingest(files{"big": content})[0]
+	filler := filepath.Join(dir, "filler")
+	var asked atomic.Int64
+	w.peer.onGet = func(blobnet.ID) error {
+		if asked.Add(1) == 30 {
+			_ = os.WriteFile(filler, make([]byte, 8<<20), 0o600) // as far as it goes
+		}
+		return nil
+	}
+	swarm, err := fetch.New(fetch.Config{Store: place, MaxOutstanding: 512 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	swarm.Add(w.peer)
+	d := subscriber.Download{Swarm: swarm, Place: place}
+	if _, err := d.File(t.Context(), e, filepath.Join(dir, "big")); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("%v", err)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	got, err := d.File(t.Context(), e, filepath.Join(dir, "big"))
+	if err != nil || got.FromStore < 10*codec.MinChunkSize || got.FromStore+got.FromPeers != e.Size {
+		t.Errorf("%+v, %v", got, err)
+	}
+	wantTree(t, dir, files{"big": content})
+	if !whole(t, place, e, content) {
+		t.Error("it is not served")
+	}
 }
