@@ -19,17 +19,7 @@ import (
 func (n *Node) ids(ctx context.Context, req Named) (iter.Seq2[blobnet.ID, error], error) {
 	switch {
 	case req.All:
-		return func(yield func(blobnet.ID, error) bool) {
-			err := n.blobs.List(ctx, func(b blobnet.Info) error {
-				if !yield(b.ID, nil) {
-					return errStopped
-				}
-				return nil
-			})
-			if err != nil && !errors.Is(err, errStopped) {
-				yield(blobnet.ID{}, err)
-			}
-		}, nil
+		return archive.All(ctx, n.blobs), nil
 	case req.Entries != nil:
 		entries, err := req.Entries.entries()
 		if err != nil {

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/anonymous-media-library/aml/blobnet"
-	"github.com/anonymous-media-library/aml/blobnet/fetch"
 	"github.com/anonymous-media-library/aml/blobnet/tracker"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/codec"
 	"github.com/anonymous-media-library/aml/codec/erasure"
+	"github.com/anonymous-media-library/aml/internal/seq"
 )
 
 // parseErasure reads DATA+PARITY; nil for the empty text.
@@ -29,55 +30,95 @@ func parseErasure(s string) (codec.Eraser, error) {
 	return code, nil
 }
 
-// makeWhole gets or rebuilds the blobs of a file that the store has not, and
-// returns how many those were: from peers first, by their parity then.
-func (n *Node) makeWhole(ctx context.Context, e channel.FileEntry) (repaired int, err error) {
-	swarm, err := n.newSwarm(n.blobs, repairPatience)
-	if err != nil {
-		return 0, err
+// repairAll gets or rebuilds the blobs lost and those that are missing of the
+// files entries: by the parity that is here, which is quickest, then from peers,
+// then by the parity that is here and with peers.
+func (n *Node) repairAll(ctx context.Context, lost []blobnet.ID, entries []channel.FileEntry, res *ScrubResult) error {
+	for _, e := range entries {
+		rebuilt, _, err := n.rebuild(ctx, e, nil)
+		res.Repaired += rebuilt
+		if err != nil {
+			return fmt.Errorf("repairing %q: %w", e.Name, err)
+		}
 	}
-	defer n.net.gather(ctx, swarm, n.net.connected, tracker.Key(e.Root.ID))()
-	missing, err := n.fetchMissing(ctx, swarm, e, &repaired)
-	if err != nil || missing == nil {
-		return repaired, err
+	for ids := range slices.Chunk(lost, batch) {
+		got, err := n.refetch(ctx, ids)
+		res.Repaired += int64(got)
+		if err != nil && !errors.Is(err, blobnet.ErrNotFound) {
+			return err
+		}
 	}
-	done, err := erasure.Repair(ctx, erasure.RepairConfig{Store: n.blobs, File: e.File()})
-	repaired += done.Rebuilt
-	switch {
-	case errors.Is(err, erasure.ErrNotCoded):
-		return repaired, missing
-	case err != nil:
-		return repaired, err
+	for _, e := range entries {
+		if err := n.makeWhole(ctx, e, res); err != nil {
+			return fmt.Errorf("repairing %q: %w", e.Name, err)
+		}
 	}
-	return repaired, errors.Join(done.Failed...)
+	return nil
 }
 
-// fetchMissing gets those blobs of a file that somebody has. What nobody has is
-// returned as missing.
-func (n *Node) fetchMissing(ctx context.Context, swarm *fetch.Swarm, e channel.FileEntry, got *int) (missing, err error) {
-	for id, err := range codec.Blobs(ctx, swarm, e.File()) {
-		var nobody *fetch.NotFoundError
-		if errors.As(err, &nobody) {
-			return err, nil // an index: there is no telling what is below it
-		}
+// rebuild makes the lost blobs of a file out of its others, of which those that
+// are not here come from src, if it is not nil. A file without parity is left as
+// it is. What cannot be rebuilt is returned as failed.
+func (n *Node) rebuild(ctx context.Context, e channel.FileEntry, src blobnet.Source) (rebuilt int64, failed, err error) {
+	done, err := erasure.Repair(ctx, erasure.RepairConfig{Store: n.blobs, File: e.File(), Source: src})
+	if errors.Is(err, erasure.ErrNotCoded) {
+		return 0, nil, nil
+	}
+	return int64(done.Rebuilt), errors.Join(done.Failed...), err
+}
+
+// makeWhole gets or rebuilds with the help of peers the blobs of a file that are
+// not here.
+func (n *Node) makeWhole(ctx context.Context, e channel.FileEntry, res *ScrubResult) error {
+	missing, err := n.missing(ctx, n.blobs, e)
+	if err == nil && len(missing) == 0 {
+		return nil
+	}
+	swarm, err := n.newSwarm(n.blobs, repairPatience)
+	if err != nil {
+		return err
+	}
+	defer n.net.gather(ctx, swarm, n.net.connected, tracker.Key(e.Root.ID))()
+	if missing, err = n.missing(ctx, swarm, e); err != nil { // an index that was not here came
+		return err
+	}
+	got, err := n.refetch(ctx, missing)
+	res.Repaired += int64(got)
+	if err == nil || !errors.Is(err, blobnet.ErrNotFound) {
+		return err
+	}
+	nobody := err
+	rebuilt, failed, err := n.rebuild(ctx, e, swarm)
+	res.Repaired += rebuilt
+	if err != nil || failed != nil {
+		return errors.Join(err, failed)
+	}
+	if missing, err = n.missing(ctx, n.blobs, e); err == nil && len(missing) > 0 {
+		return nobody
+	}
+	return err
+}
+
+// missing returns those blobs of a file that are not here. Its tree is read from
+// src.
+func (n *Node) missing(ctx context.Context, src blobnet.Source, e channel.FileEntry) ([]blobnet.ID, error) {
+	var out []blobnet.ID
+	for ids, err := range seq.Batches(codec.Blobs(ctx, src, e.File()), batch) {
 		if err != nil {
 			return nil, fmt.Errorf("listing blobs: %w", err)
 		}
-		has, err := n.blobs.Has(ctx, id)
+		has, err := n.blobs.Has(ctx, ids...)
 		if err != nil {
 			return nil, err
 		}
-		if has[0] || missing != nil && ctx.Err() == nil {
-			continue // one that nobody has was waited for: parity is quicker
+		for i, ok := range has {
+			if !ok {
+				out = append(out, ids[i])
+			}
 		}
-		switch _, err := swarm.Fetch(ctx, fetch.Want{ID: id, Class: blobnet.Repair}, nil); {
-		case errors.As(err, &nobody):
-			missing = err
-		case err != nil:
-			return nil, err
-		default:
-			*got++
+		if len(out) > maxNamed {
+			return nil, fmt.Errorf("%w: more than %d blobs", channel.ErrLimit, maxNamed)
 		}
 	}
-	return missing, nil
+	return out, nil
 }

@@ -3,12 +3,12 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/blobnet/archive"
 	"github.com/anonymous-media-library/aml/blobnet/diskstore"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/internal/seq"
@@ -92,19 +92,8 @@ func (n *Node) Scrub(ctx context.Context, req ScrubRequest, emit func(any)) (Scr
 	if err != nil || !req.Repair {
 		return res, err
 	}
-	if len(lost) > 0 {
-		got, err := n.refetch(ctx, lost)
-		res.Repaired += int64(got)
-		if err != nil && !errors.Is(err, blobnet.ErrNotFound) {
-			return res, err
-		}
-	}
-	for _, e := range entries {
-		repaired, err := n.makeWhole(ctx, e)
-		res.Repaired += int64(repaired)
-		if err != nil {
-			return res, fmt.Errorf("repairing %q: %w", e.Name, err)
-		}
+	if err := n.repairAll(ctx, lost, entries, &res); err != nil {
+		return res, err
 	}
 	return res, n.blobs.Sync(ctx)
 }
@@ -115,19 +104,8 @@ func (n *Node) scrubFiles(ctx context.Context, speed int64, res *ScrubResult, lo
 	if speed > 0 {
 		pace = rate.NewLimiter(rate.Limit(speed), blobnet.MaxBlobSize)
 	}
-	all := func(yield func(blobnet.ID, error) bool) {
-		err := n.blobs.List(ctx, func(b blobnet.Info) error {
-			if !yield(b.ID, nil) {
-				return errStopped
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errStopped) {
-			yield(blobnet.ID{}, err)
-		}
-	}
 	var buf []byte
-	for ids, err := range seq.Batches(all, batch) {
+	for ids, err := range seq.Batches(archive.All(ctx, n.blobs), batch) {
 		if err != nil {
 			return err
 		}
@@ -158,9 +136,6 @@ func (n *Node) scrubFiles(ctx context.Context, speed int64, res *ScrubResult, lo
 	}
 	return nil
 }
-
-// errStopped ends a listing whose reader has enough.
-var errStopped = errors.New("stopped")
 
 // scrubInterval is how long a daemon waits between two scrubs of a store that it
 // has been through.

@@ -3,10 +3,11 @@ package node
 import (
 	"context"
 	"errors"
-	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/diskstore"
@@ -74,7 +75,7 @@ func (n *Node) rotten(e RottenEvent) {
 const maxDamaged = 1024
 
 // repairPatience is how long a damaged blob is looked for among the peers.
-const repairPatience = 30 * time.Second
+const repairPatience = 10 * time.Second
 
 // repair gets damaged blobs again from connected peers until ctx ends.
 func (n *Node) repair(ctx context.Context) error {
@@ -101,29 +102,49 @@ func (n *Node) repair(ctx context.Context) error {
 	}
 }
 
-// refetch gets blobs into the store from whoever is connected or found, and
-// returns how many came. Its error is that of the last that did not.
+// refetchers is how many blobs are got again at once.
+const refetchers = 8
+
+// refetch gets those of the blobs that are not here into the store, from whoever
+// is connected, and returns how many came. If all the rest is that nobody has
+// them, the error wraps blobnet.ErrNotFound.
 func (n *Node) refetch(ctx context.Context, ids []blobnet.ID) (got int, err error) {
 	swarm, err := n.newSwarm(n.blobs, repairPatience)
 	if err != nil {
 		return 0, err
 	}
 	defer n.net.gather(ctx, swarm, n.net.connected)()
-	slices.SortFunc(ids, blobnet.ID.Compare)
-	var last error
-	for _, id := range slices.Compact(ids) {
-		var missing *fetch.NotFoundError
-		switch _, err := swarm.Fetch(ctx, fetch.Want{ID: id, Class: blobnet.Repair}, nil); {
-		case err == nil:
-			got++
-			n.bus.send(aboutStore, RottenEvent{Event: "rotten", ID: id, Message: "had again from a peer", Repaired: true})
-		case errors.As(err, &missing):
-			last = err
-		default:
-			return got, err
-		}
+	has, err := n.blobs.Has(ctx, ids...)
+	if err != nil {
+		return 0, err
 	}
-	return got, last
+	var came atomic.Int64
+	var nobody atomic.Pointer[fetch.NotFoundError]
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(refetchers)
+	for i, id := range ids {
+		if has[i] {
+			continue
+		}
+		group.Go(func() error {
+			_, err := swarm.Fetch(ctx, fetch.Want{ID: id, Class: blobnet.Repair}, nil)
+			var missing *fetch.NotFoundError
+			if errors.As(err, &missing) {
+				nobody.Store(missing)
+				return nil
+			}
+			if err == nil {
+				came.Add(1)
+				n.bus.send(aboutStore, RottenEvent{Event: "rotten", ID: id, Message: "had again from a peer", Repaired: true})
+			}
+			return err
+		})
+	}
+	err = group.Wait()
+	if missing := nobody.Load(); err == nil && missing != nil {
+		err = missing
+	}
+	return int(came.Load()), err
 }
 
 // connected returns the peers that speak the blob protocol now.

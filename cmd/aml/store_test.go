@@ -126,3 +126,37 @@ func TestAFileInPlaceIsServedWithoutACopyUntilItChanges(t *testing.T) {
 		t.Errorf("a scrub finds %+v, want 8 blobs", s)
 	}
 }
+
+func TestLostBlobsAreRebuiltFromTheOthersByAFetchAndByARepair(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, entry, seed := filepath.Join(dir, "film"), filepath.Join(dir, "entry.json"), filepath.Join(dir, "p")
+	content := noise(t, file, 3<<20+5, 4) // one stripe of 4 chunks and 2 parity blobs, an index and its copies
+	ok(t, seed, "ingest", "-i", file, "-o", entry, "--erasure", "4+2")
+	before := len(blobFiles(t, seed))
+	lost := 0
+	for _, path := range blobFiles(t, seed) {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lost < 2 && info.Size() > 1<<20 { // chunks or parity
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			lost++
+		}
+	}
+	peer := start(t, seed, "daemon").addr()
+	out := filepath.Join(dir, "out")
+	ok(t, filepath.Join(dir, "f"), "blob-fetch", "-i", entry, "-o", out, "--peer", peer, "--timeout", "2s")
+	if got, err := os.ReadFile(out); err != nil || string(got) != string(content) {
+		t.Fatalf("what was rebuilt differs: %v", err)
+	}
+	if s := scrub(t, seed, "--repair", "-i", entry); s.Repaired != 2 {
+		t.Errorf("the repair did %+v, want 2 blobs rebuilt", s)
+	}
+	if after := len(blobFiles(t, seed)); after != before {
+		t.Errorf("after the repair %d blobs are stored, want %d", after, before)
+	}
+}
