@@ -81,13 +81,19 @@ func command(ctx context.Context, home string, args ...string) *exec.Cmd {
 func start(t *testing.T, home string, args ...string) *program {
 	t.Helper()
 	cmd := command(context.Background(), home, append(args, "--json")...)
+	return background(t, cmd, cmd.Start, cmd.Wait)
+}
+
+// background begins cmd, which has --json, and collects its events.
+func background(t *testing.T, cmd *exec.Cmd, begin, wait func() error) *program {
+	t.Helper()
 	p := &program{t: t, cmd: cmd, events: make(chan event, 1<<16), stderr: &buffer{}, done: make(chan struct{})}
 	cmd.Stderr = p.stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := begin(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
@@ -100,12 +106,12 @@ func start(t *testing.T, home string, args ...string) *program {
 				Event string `json:"event"`
 			}
 			if err := json.Unmarshal(scan.Bytes(), &head); err != nil {
-				t.Errorf("%v printed a line that is not JSON: %q", args, scan.Text())
+				t.Errorf("%v printed a line that is not JSON: %q", cmd.Args[1:], scan.Text())
 				continue
 			}
 			p.events <- event{head.Event, bytes.Clone(scan.Bytes())}
 		}
-		p.err = cmd.Wait()
+		p.err = wait()
 	}()
 	t.Cleanup(p.kill)
 	return p

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/anonymous-media-library/aml/internal/netlab"
+)
+
+// on runs aml on a host of the lab, at its port 4001.
+func on(t *testing.T, host *netlab.Host, transport, home string, args ...string) *program {
+	t.Helper()
+	args = append(args, "--json", "--home", home, "--listen", "/ip4/"+host.Addr().String()+transport, "--set", "lan=false")
+	cmd := host.Command(context.Background(), os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	return background(t, cmd.Cmd, cmd.Start, cmd.Wait)
+}
+
+// A transfer over a line with delay and loss is cut in the middle and goes on
+// when the line is back: each byte came once.
+func TestAFetchGoesOnAfterAPartitionOfALossyLine(t *testing.T) {
+	t.Parallel()
+	for _, transport := range []string{"/tcp/4001", "/udp/4001/quic-v1"} {
+		t.Run(transport[1:4], func(t *testing.T) {
+			t.Parallel()
+			l := netlab.New(t)
+			// Both links together: 20 ms one way, 40 ms there and back, and 1 % lost each way.
+			link := netlab.Link{Delay: 10 * time.Millisecond, Loss: 0.005}
+			left, right := l.Host("left", link), l.Host("right", link)
+
+			dir := t.TempDir()
+			seed, home, out := filepath.Join(dir, "p"), filepath.Join(dir, "f"), filepath.Join(dir, "out")
+			const size = 4 << 20
+			file, entry := ingested(t, seed, size, "--chunk-size", "128KiB")
+			peer := on(t, left, transport, seed, "blob-seed", "-i", entry).addr()
+			fetch := on(t, right, transport, home, "blob-fetch", "-i", entry, "-o", out, "--peer", peer)
+
+			// Packets have 1,500 bytes at most: the fetch cannot be over.
+			passed := func() int64 { passed, _ := l.Packets(); return passed }
+			until(t, "the transfer to be under way", func() bool { return passed() > size/2/1500 })
+			l.Partition("left", "right")
+			_, before := l.Packets()
+			until(t, "packets to be lost in the partition", func() bool { _, dropped := l.Packets(); return dropped > before+30 })
+			select {
+			case <-fetch.done:
+				t.Fatalf("the fetch ended in the partition\n%s", fetch.stderr)
+			default:
+			}
+			l.Heal("left", "right")
+			if code := fetch.exit(); code != 0 {
+				t.Fatalf("exit code %d\n%s", code, fetch.stderr)
+			}
+			sameFile(t, out, file)
+			var last event
+			for e := range fetch.events {
+				last = e
+			}
+			if f := fetched(t, string(last.raw)); f.FromPeers != size {
+				t.Errorf("%d bytes came from the peer, want %d", f.FromPeers, size)
+			}
+		})
+	}
+}
+
+// smallDisk mounts a disk of that size, or skips the test.
+func smallDisk(t *testing.T, dir, size string) (path string, resize func(size string)) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("mounting a small tmpfs needs root")
+	}
+	path = filepath.Join(dir, "small")
+	if err := os.Mkdir(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", path, "tmpfs", 0, "size="+size); err != nil {
+		t.Skipf("mounting a small tmpfs: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(path, syscall.MNT_DETACH) })
+	return path, func(size string) {
+		t.Helper()
+		if err := syscall.Mount("", path, "", syscall.MS_REMOUNT, "size="+size); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Output, store and databases are on one disk, and it is full in mid-fetch. With
+// room made the next run goes on, and asks for no more than is missing.
+func TestAFetchOntoAFullDiskGoesOnWhenThereIsRoom(t *testing.T) {
+	t.Parallel()
+	for _, keep := range []bool{false, true} {
+		t.Run(fmt.Sprintf("keep=%v", keep), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			small, resize := smallDisk(t, dir, "24m")
+			seed, home, out := filepath.Join(dir, "p"), filepath.Join(small, "f"), filepath.Join(small, "out")
+			const size = 32 << 20
+			file, entry := ingested(t, seed, size)
+			peer := start(t, seed, "blob-seed", "-i", entry).addr()
+			fetch := []string{"blob-fetch", "-i", entry, "-o", out, "--peer", peer, "--set", "minfree=0", "--json"}
+			if keep {
+				fetch = append(fetch, "--keep-blobs")
+			}
+			fails(t, 1, home, fetch, "space")
+			noFile(t, out)
+			resize("128m")
+			f := fetched(t, ok(t, home, fetch...))
+			t.Logf("%+v", f)
+			sameFile(t, out, file)
+			if f.FromStore+f.FromPeers != size {
+				t.Errorf("%+v of %d bytes", f, size)
+			}
+			if s := scrub(t, home); s.Rotten+s.Missing != 0 || s.Blobs != 33 {
+				t.Errorf("afterwards a scrub finds %+v, want 33 good blobs", s)
+			}
+		})
+	}
+}
+
+// A daemon whose disk is full serves what it has, says so, and comes back.
+func TestADaemonOnAFullDiskServesAndComesBack(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	small, _ := smallDisk(t, dir, "48m")
+	home := filepath.Join(small, "home")
+	file, entry := ingested(t, home, 8<<20, "--set", "minfree=0")
+	daemon := start(t, home, "daemon", "--set", "minfree=0")
+	peer := daemon.addr()
+
+	ballast := filepath.Join(small, "ballast")
+	fill(t, ballast, 6<<20)
+	more := filepath.Join(dir, "more")
+	noise(t, more, 16<<20, 7)
+	refused := filepath.Join(dir, "refused.json")
+	fails(t, 1, home, []string{"ingest", "-i", more, "-o", refused}, "full")
+	noFile(t, refused)
+	var state struct{ State string }
+	if daemon.wait("store").decode(t, &state); state.State != "serve-only" {
+		t.Errorf("the daemon says %q", state.State)
+	}
+	if !statusOf(t, home).Blobs.ServeOnly {
+		t.Error("status does not say that the disk is full")
+	}
+	out := filepath.Join(dir, "out")
+	ok(t, filepath.Join(dir, "f"), "blob-fetch", "-i", entry, "-o", out, "--peer", peer)
+	sameFile(t, out, file)
+
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the daemon to find that there is room", func() bool { return !statusOf(t, home).Blobs.ServeOnly })
+	if daemon.wait("store").decode(t, &state); state.State != "writable" {
+		t.Errorf("the daemon says %q", state.State)
+	}
+	again := filepath.Join(dir, "again.json")
+	ok(t, home, "ingest", "-i", more, "-o", again)
+	daemon.interrupt()
+	if s := scrub(t, home, "--set", "minfree=0"); s.Rotten+s.Missing != 0 || s.Blobs < 9+17 {
+		t.Errorf("afterwards a scrub finds %+v, want 26 good blobs", s)
+	}
+}
+
+// held is what a daemon holds on to.
+type held struct{ peers, goroutines, files int }
+
+func holds(t *testing.T, p *program, home string) held {
+	t.Helper()
+	s := statusOf(t, home)
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return held{s.Peers, s.Goroutines, len(open)}
+}
+
+// Peers that come, are killed, talk garbage or say nothing leave nothing behind.
+func TestPeersThatComeAndAreKilledLeaveNothingBehind(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	home := filepath.Join(dir, "p")
+	const size = 24 << 20
+	file, entry := ingested(t, home, size)
+	daemon := start(t, home, "daemon")
+	peer := daemon.addr()
+	parts := strings.Split(peer, "/") // /ip4/127.0.0.1/tcp/PORT/p2p/ID
+	tcp := net.JoinHostPort(parts[2], parts[4])
+
+	round := func(peers int, name string) {
+		fetch := func(i int, more ...string) *program {
+			id := fmt.Sprintf("%s%d", name, i)
+			return start(t, filepath.Join(dir, id), append([]string{"blob-fetch", "-i", entry, "-o", filepath.Join(dir, id+".out"), "--peer", peer, "--progress"}, more...)...)
+		}
+		var whole, cut []*program
+		for i := range peers {
+			if i%2 == 0 {
+				whole = append(whole, fetch(i))
+			} else {
+				cut = append(cut, fetch(i, "--set", "download=8MiB"))
+			}
+		}
+		var conns []net.Conn
+		for i := range peers * 4 {
+			conn, err := net.Dial("tcp", tcp)
+			if err != nil {
+				t.Fatal(err)
+			}
+			conns = append(conns, conn)
+			if i%2 == 0 { // the others say nothing
+				_, _ = conn.Write([]byte("\x13/multistream/1.0.0\nGET / HTTP/1.1\r\n\r\n" + strings.Repeat("garbage", 1000)))
+			}
+		}
+		for _, p := range cut {
+			p.received(1 << 20)
+			p.kill()
+		}
+		for i, p := range whole {
+			if code := p.exit(); code != 0 {
+				t.Fatalf("exit code %d\n%s", code, p.stderr)
+			}
+			sameFile(t, filepath.Join(dir, fmt.Sprintf("%s%d.out", name, 2*i)), file)
+		}
+		for _, conn := range conns {
+			_ = conn.Close()
+		}
+	}
+	// The first round brings what a node keeps for as long as it runs.
+	round(2, "a")
+	until(t, "the first peers to be gone", func() bool { return holds(t, daemon, home).peers == 0 })
+	base := holds(t, daemon, home)
+	const peers, slack = 8, 6 // less than one for each peer
+	round(peers, "b")
+	var now held
+	until(t, fmt.Sprintf("the daemon to hold no more than %+v", base), func() bool {
+		now = holds(t, daemon, home)
+		return now.peers == 0 && now.goroutines <= base.goroutines+slack && now.files <= base.files+slack
+	})
+	t.Logf("before %+v, after %+v", base, now)
+}

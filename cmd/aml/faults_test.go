@@ -1,0 +1,126 @@
+package main
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// received waits until the fetch has so many bytes on disk.
+func (p *program) received(bytes int64) {
+	p.t.Helper()
+	for at := int64(0); at < bytes; {
+		select {
+		case <-p.done:
+			p.t.Fatalf("the fetch ended before it could be interrupted\n%s", p.stderr)
+		default:
+		}
+		lines := strings.Split(strings.TrimSpace(p.stderr.String()), "\n")
+		var progress struct{ Done int64 }
+		if json.Unmarshal([]byte(lines[len(lines)-1]), &progress) == nil {
+			at = max(at, progress.Done)
+		}
+	}
+}
+
+// bytesOf adds up the bytes of blobs that a home received or sent so far, of
+// use or not.
+func bytesOf(t *testing.T, home, way string) int64 {
+	t.Helper()
+	var s map[string]json.RawMessage
+	var c struct{ Useful, Duplicate, Wasted int64 }
+	err := json.Unmarshal([]byte(ok(t, home, "blob-status", "--json")), &s)
+	if err == nil {
+		err = json.Unmarshal(s[way], &c)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Useful + c.Duplicate + c.Wasted
+}
+
+// What a killed process got from one peer, the next does not ask another for.
+func TestAFetchKilledInTheMiddleGoesOnFromADifferentPeer(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, second, home, out := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "f"), filepath.Join(dir, "out")
+	const size = 128 << 20
+	file, entry := ingested(t, first, size, "--chunk-size", "256KiB")
+	copied(t, first, entry, second)
+
+	seeder := start(t, first, "blob-seed", "-i", entry)
+	fetch := start(t, home, "blob-fetch", "-i", entry, "-o", out, "--peer", seeder.addr(), "--progress", "--set", "download=32MiB")
+	fetch.received(size * 6 / 10)
+	fetch.kill()
+	seeder.interrupt()
+	noFile(t, out)
+
+	other := start(t, second, "blob-seed", "-i", entry).addr()
+	f := fetched(t, ok(t, home, "blob-fetch", "-i", entry, "-o", out, "--peer", other, "--json"))
+	if f.FromPeers > size*41/100 || f.FromStore+f.FromPeers != size {
+		t.Errorf("of %d bytes the second run had %d here and took %d from the other peer, more than 41 %%", size, f.FromStore, f.FromPeers)
+	}
+	sameFile(t, out, file)
+	// What both seeders sent, with what was on its way to the killed process.
+	blobs, from := bytesOf(t, home, "received"), bytesOf(t, first, "sent")
+	t.Logf("%d bytes were sent to the first run, %d came to the second", from, blobs)
+	if sent := from + blobs; sent > size*101/100 {
+		t.Errorf("to fetch %d bytes %d were transferred, more than 1 %% twice", size, sent)
+	}
+}
+
+// A daemon that finds a rotten blob when a peer asks for it serves nothing
+// wrong, says so, and has the blob again from another peer by itself.
+func TestBytesThatRotAreNotServedAndAreHadAgainByTheDaemonItself(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	good, home, out := filepath.Join(dir, "good"), filepath.Join(dir, "rotten"), filepath.Join(dir, "out")
+	file, entry := ingested(t, good, 8<<20)
+	copied(t, good, entry, home)
+	healer := start(t, good, "daemon").addr()
+	daemon := start(t, home, "daemon", "--peer", healer)
+	peer := daemon.addr()
+	until(t, "the daemon to meet the one that heals it", func() bool { return statusOf(t, home).Peers > 0 })
+
+	const rotten = 3
+	blobs := blobFiles(t, home)
+	for _, path := range blobs[:rotten] {
+		flip(t, path)
+	}
+	// It may be healed while this fetch is still looking, or after: then the
+	// fetch ends without a file. It never ends with a wrong one.
+	fetcher := filepath.Join(dir, "f")
+	if _, errs, code := amlRun(t, fetcher, "blob-fetch", "-i", entry, "-o", out, "--peer", peer, "--timeout", "2s"); code != 0 {
+		noFile(t, out)
+		if strings.Contains(errs, "misbehaved") {
+			t.Errorf("the daemon was taken for a liar: %s", errs)
+		}
+	} else {
+		sameFile(t, out, file)
+	}
+	found, healed := map[string]bool{}, map[string]bool{}
+	for len(healed) < rotten {
+		var e struct {
+			ID       string
+			Repaired bool
+		}
+		daemon.wait("rotten").decode(t, &e)
+		if e.Repaired {
+			healed[e.ID] = true
+		} else {
+			found[e.ID] = true
+		}
+	}
+	for _, path := range blobs[:rotten] {
+		if id := filepath.Base(path); !found[id] || !healed[id] {
+			t.Errorf("blob %s: found %v, healed %v", id, found[id], healed[id])
+		}
+	}
+	ok(t, fetcher, "blob-fetch", "-i", entry, "-o", out, "--peer", peer)
+	sameFile(t, out, file)
+	daemon.interrupt()
+	if s := scrub(t, home); s.Blobs != 9 || s.Rotten+s.Missing != 0 {
+		t.Errorf("after the repair a scrub finds %+v, want 9 good blobs", s)
+	}
+}
