@@ -10,6 +10,7 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/account"
 	"github.com/anonymous-media-library/aml/blobnet/exchange"
+	"github.com/anonymous-media-library/aml/blobnet/fetch"
 	"github.com/anonymous-media-library/aml/blobnet/tracker"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/codec"
@@ -197,6 +198,15 @@ func (n *Node) onExchange(e exchange.Event) {
 	switch e.Kind {
 	case exchange.KindUpload:
 		n.bus.send(aboutUploads, UploadEvent{Event: "upload", Peer: e.Peer.String(), Blobs: 1, Size: e.Bytes})
+	case exchange.KindHave:
+		select {
+		case <-n.ready:
+			n.net.swarms.Range(func(s, _ any) bool {
+				s.(*fetch.Swarm).Told(e.Peer.String(), e.IDs)
+				return true
+			})
+		default: // nothing is fetched yet
+		}
 	case exchange.KindMisbehaviour:
 		n.bus.send(aboutPeers, PeerEvent{Event: "peer", Peer: e.Peer.String(), State: "misbehaved", Message: "sent bytes that break the protocol or do not hash to their id"})
 	}

@@ -74,7 +74,7 @@ func (n *Node) makeWhole(ctx context.Context, e channel.FileEntry, res *ScrubRes
 	if err == nil && len(missing) == 0 {
 		return nil
 	}
-	swarm, err := n.newSwarm(n.blobs, repairPatience)
+	swarm, err := n.newSwarm(n.blobs, repairPatience, 0)
 	if err != nil {
 		return err
 	}

@@ -188,7 +188,7 @@ func (n *Node) followListed(ctx context.Context, id channel.ID) error {
 // until ctx ends or, with once, all that is known is there.
 func (n *Node) apply(ctx context.Context, sub catalog.Subscription, id channel.ID, once bool, emit func(any)) error {
 	sieve := n.blobs.Sieve()
-	swarm, err := n.newSwarm(sieve, 0)
+	swarm, err := n.newSwarm(sieve, 0, 0)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -29,6 +30,7 @@ type network struct {
 	upload   *limit.Upload
 	download *limit.Download
 	bans     *fetch.Bans // of all fetches
+	swarms   sync.Map    // of *fetch.Swarm: the fetches that run
 }
 
 func (n *Node) newNetwork() (*network, error) {

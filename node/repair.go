@@ -109,7 +109,7 @@ const refetchers = 8
 // is connected, and returns how many came. If all the rest is that nobody has
 // them, the error wraps blobnet.ErrNotFound.
 func (n *Node) refetch(ctx context.Context, ids []blobnet.ID) (got int, err error) {
-	swarm, err := n.newSwarm(n.blobs, repairPatience)
+	swarm, err := n.newSwarm(n.blobs, repairPatience, 0)
 	if err != nil {
 		return 0, err
 	}

@@ -29,11 +29,13 @@ type sources struct {
 	added map[peer.ID]*exchange.Peer
 }
 
-// feedSwarm adds to s the bridges and every peer that is found under keys or by more, which may
-// be nil, until ctx ends, and then takes them back. A peer that s dropped is
-// not added again.
+// feedSwarm adds to s the bridges, and every peer that is found under keys or by
+// more, which may be nil, until ctx ends, and then takes them back. Meanwhile s
+// is told what peers say, unasked, that they have.
 func (net *network) feedSwarm(ctx context.Context, s *fetch.Swarm, more func() []peer.ID, keys ...tracker.Key) {
 	src := &sources{net: net, swarm: s, added: map[peer.ID]*exchange.Peer{}}
+	net.swarms.Store(s, nil)
+	defer net.swarms.Delete(s)
 	for _, p := range net.bridges.list() {
 		s.Add(p)
 		defer s.Remove(p.Name())
@@ -78,11 +80,15 @@ func every(ctx context.Context, d time.Duration, do func()) {
 	}
 }
 
+// add lets a peer be asked. One that is found again is added again, since the
+// swarm lets go of those that misbehave, for as long as they are banned.
 func (src *sources) add(info peer.AddrInfo) {
+	if info.ID == src.net.host.ID() {
+		return
+	}
 	src.mu.Lock()
-	known := info.ID == src.net.host.ID() || src.added[info.ID] != nil
-	var p *exchange.Peer
-	if !known {
+	p := src.added[info.ID]
+	if p == nil {
 		p = src.net.exchange.Peer(info.ID)
 		src.added[info.ID] = p
 	}
@@ -90,9 +96,7 @@ func (src *sources) add(info peer.AddrInfo) {
 	if len(info.Addrs) > 0 {
 		src.net.host.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.TempAddrTTL)
 	}
-	if !known {
-		src.swarm.Add(p)
-	}
+	src.swarm.Add(p)
 }
 
 func (src *sources) close() {
