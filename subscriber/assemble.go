@@ -207,6 +207,12 @@ func (a *assembly) resume(ctx context.Context, p piece) (bool, error) {
 		a.free(plain)
 		return false, nil
 	}
+	if a.place == nil { // that run kept it nowhere else, or its store had no room
+		if err := a.swarm.Keep(ctx, p.chunk.Ref.ID, sealed); err != nil {
+			a.free(plain)
+			return false, err
+		}
+	}
 	return true, a.took(ctx, p, len(plain), true, func() (bool, error) { return p.t.take(ctx, p.chunk, plain, sealed, a.free) })
 }
 

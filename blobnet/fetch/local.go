@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -88,17 +89,25 @@ func (s *Swarm) keep(f *flight, blob []byte) error {
 	if f.length > 0 {
 		return nil // only whole blobs are stored
 	}
+	return s.Keep(f.ctx, f.id, blob)
+}
+
+// Keep stores a blob that the caller got otherwise, as it does with those of
+// peers: if the store has no room, that is told with KindUnstored and no error,
+// unless MustStore says otherwise. The caller has hashed blob, keeps it, and does not
+// change it until Keep returns.
+func (s *Swarm) Keep(ctx context.Context, id blobnet.ID, blob []byte) error {
 	var err error
 	switch store := s.cfg.Store.(type) {
 	case nil:
 		return nil
 	case blobnet.VerifiedPutter: // the Source of the blob has hashed it
-		err = store.PutVerified(f.ctx, f.id, blob)
+		err = store.PutVerified(ctx, id, blob)
 	default:
-		err = store.Put(f.ctx, f.id, blob)
+		err = store.Put(ctx, id, blob)
 	}
 	if errors.Is(err, blobnet.ErrFull) && !s.cfg.MustStore {
-		s.event(Event{Kind: KindUnstored, ID: f.id, Err: err})
+		s.event(Event{Kind: KindUnstored, ID: id, Err: err})
 		return nil
 	}
 	return err

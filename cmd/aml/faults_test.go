@@ -124,3 +124,25 @@ func TestBytesThatRotAreNotServedAndAreHadAgainByTheDaemonItself(t *testing.T) {
 		t.Errorf("after the repair a scrub finds %+v, want 9 good blobs", s)
 	}
 }
+
+// What an interrupted run wrote into the file alone is in the store too once the
+// fetch that was to keep the blobs says that it is done.
+func TestAFetchThatGoesOnWithKeepBlobsKeepsThemAll(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	seed, home, out := filepath.Join(dir, "p"), filepath.Join(dir, "f"), filepath.Join(dir, "out")
+	const size = 16 << 20
+	file, entry := ingested(t, seed, size)
+	peer := start(t, seed, "blob-seed", "-i", entry).addr()
+	fetch := start(t, home, "blob-fetch", "-i", entry, "-o", out, "--peer", peer, "--progress", "--set", "download=16MiB")
+	fetch.received(size / 4)
+	fetch.kill()
+	f := fetched(t, ok(t, home, "blob-fetch", "-i", entry, "-o", out, "--peer", peer, "--keep-blobs", "--json"))
+	if f.FromStore < size/4 {
+		t.Errorf("%d bytes were here, want %d at least", f.FromStore, size/4)
+	}
+	sameFile(t, out, file)
+	if n := len(blobFiles(t, home)); n != 17 {
+		t.Errorf("%d blobs are stored, want 17", n)
+	}
+}
