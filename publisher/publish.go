@@ -82,12 +82,18 @@ func (p *Publisher) append(ctx context.Context, r Release, body channel.Body) (P
 	if err != nil {
 		return Published{}, nil, err
 	}
+	outdated, err := p.outdated(ctx, r, body)
+	if err != nil {
+		return Published{}, nil, err
+	}
 	held := p.hold()
 	published, envelopes, err := p.record(ctx, r, body, info.Root, log, held)
 	if err != nil {
 		held.drop(ctx)
+		return Published{}, nil, err
 	}
-	return published, envelopes, err
+	p.unpin(ctx, outdated)
+	return published, envelopes, nil
 }
 
 // record stores blobs, signs, and puts the release on disk.
