@@ -19,7 +19,7 @@ import (
 func (a *app) initCommand() *cobra.Command {
 	var keys strings.Builder
 	for _, k := range config.Keys() {
-		fmt.Fprintf(&keys, "  %-8s %s (default %v)\n", k.Name, k.Doc, k.Default)
+		fmt.Fprintf(&keys, "  %-10s %s (default %v)\n", k.Name, k.Doc, k.Default)
 	}
 	return &cobra.Command{
 		Use:   "init",
