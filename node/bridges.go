@@ -116,7 +116,11 @@ func (b *bridges) know(urls []string) error {
 
 func (b *bridges) newPeer(u string) (fetch.Peer, error) {
 	if strings.HasPrefix(u, "ws") {
-		return wsbridge.NewPeer(wsbridge.PeerConfig{URL: u, Store: b.n.blobs, Upload: b.net.upload, OnEvent: b.n.onWS})
+		cfg := wsbridge.PeerConfig{URL: u, Upload: b.net.upload, OnEvent: b.n.onWS}
+		if b.ws != nil { // who serves by WebSocket tells what is here to whom he dials, too
+			cfg.Store = b.n.blobs
+		}
+		return wsbridge.NewPeer(cfg)
 	}
 	return httpmirror.NewPeer(httpmirror.PeerConfig{URL: u, OnEvent: b.n.onHTTP})
 }
