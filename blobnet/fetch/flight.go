@@ -99,6 +99,9 @@ func (s *Swarm) begin(ctx context.Context, w Want, id flightID) *flight {
 			f.barred.set(m.slot)
 		}
 	}
+	if len(s.flights) == 0 {
+		s.rearm(now) // nothing woke while nothing was wanted
+	}
 	s.flights[id] = f
 	return f
 }
