@@ -30,6 +30,10 @@ var (
 	// gave the hash or the size did. The whole blob tells which.
 	ErrProof = fmt.Errorf("proof does not fit: %w", blobnet.ErrCorrupt)
 
+	// errWrongBlob ends a stream whose peer sent wrong bytes for one blob. That
+	// is the offence of this one; whoever waits for others has lost the stream.
+	errWrongBlob = fmt.Errorf("%w: it brought wrong bytes for another blob", ErrLost)
+
 	// ErrRefused: the peer answered with an ERROR. It comes with
 	// errors.ErrUnsupported where the peer does not know such requests.
 	ErrRefused = errors.New("peer refused the request")

@@ -134,6 +134,43 @@ func TestMisbehavingServerIsToldFromAFailingOne(t *testing.T) {
 	}
 }
 
+func TestWrongBytesOfOneBlobAreTheOffenceOfThatOneAlone(t *testing.T) {
+	bad, good := randomBlob(1000, 1), randomBlob(1000, 2)
+	asked := make(chan struct{}, 1)
+	p, ev := hostileServer(t, Config{Streams: 1}, func(r *raw, f frame) {
+		if f.id == blobnet.Sum(good) { // once more, on another stream
+			r.send(frame{typ: typeResponse, req: f.req, length: 1000, data: good})
+			return
+		}
+		asked <- struct{}{}
+		if _, err := r.fr.next(); err != nil {
+			return
+		}
+		r.send(frame{typ: typeResponse, req: f.req, length: 4, data: []byte("evil")})
+		_, err := r.fr.next()
+		if reset := (*network.StreamError)(nil); !errors.As(err, &reset) || reset.ErrorCode != network.StreamProtocolViolation {
+			t.Errorf("the stream ended with %v", err)
+		}
+		asked <- struct{}{}
+	})
+	wrong := make(chan error, 1)
+	go func() {
+		_, err := p.Get(context.Background(), blobnet.Sum(bad), nil)
+		wrong <- err
+	}()
+	<-asked
+	if got, err := p.Get(t.Context(), blobnet.Sum(good), nil); err != nil || blobnet.Sum(got) != blobnet.Sum(good) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	if err := <-wrong; !errors.Is(err, blobnet.ErrCorrupt) || !misbehaved(err) {
+		t.Errorf("wrong bytes gave %v", err)
+	}
+	<-asked
+	if n := ev.count(KindMisbehaviour); n != 1 {
+		t.Errorf("%d offences were told", n)
+	}
+}
+
 func TestServerThatNeverHandshakesStalls(t *testing.T) {
 	from, to := newPair(t)
 	over := make(chan struct{})

@@ -98,7 +98,7 @@ func (c *client) get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, er
 		l.report(Counts{Wasted: size})
 		err := &MisbehaviourError{Peer: c.id, Err: blobnet.ErrCorrupt}
 		c.e.event(Event{Kind: KindMisbehaviour, Peer: c.id, ID: id, Err: err})
-		l.kill(&MisbehaviourError{Peer: c.id, Err: fmt.Errorf("%w: wrong bytes for another blob", ErrProtocol)})
+		l.kill(errWrongBlob)
 		return nil, err
 	}
 	c.e.event(Event{Kind: KindDownload, Peer: c.id, ID: id, Bytes: size})

@@ -33,7 +33,7 @@ func end(s stream, err error) {
 		if s.Close() != nil {
 			s.ResetWithError(network.StreamShutdown)
 		}
-	case misbehaved(err):
+	case misbehaved(err), errors.Is(err, errWrongBlob):
 		s.ResetWithError(network.StreamProtocolViolation)
 	default:
 		s.ResetWithError(network.StreamShutdown)
