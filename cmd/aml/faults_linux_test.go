@@ -185,6 +185,45 @@ func TestADaemonOnAFullDiskServesAndComesBack(t *testing.T) {
 	}
 }
 
+// Of three seeders one is killed and one stops without a word in mid-fetch. The
+// third gives the rest.
+func TestAFetchGoesOnWhenOnePeerIsKilledAndAnotherStops(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	home, out := filepath.Join(dir, "f"), filepath.Join(dir, "out")
+	const size = 24 << 20
+	first := filepath.Join(dir, "p0")
+	file, entry := ingested(t, first, size)
+	args := []string{"blob-fetch", "-i", entry, "-o", out, "--progress", "--timeout", "5s"}
+	var seeders []*program
+	for _, name := range []string{"p0", "p1", "p2"} {
+		seed := filepath.Join(dir, name)
+		if seed != first {
+			copied(t, first, entry, seed)
+		}
+		p := start(t, seed, "blob-seed", "-i", entry, "--set", "upload=6MiB")
+		seeders = append(seeders, p)
+		args = append(args, "--peer", p.addr())
+	}
+	fetch := start(t, home, args...)
+	for _, p := range seeders { // all take part
+		p.wait("upload")
+	}
+	select {
+	case <-fetch.done:
+		t.Fatalf("the fetch was over before there was a fault\n%s", fetch.stderr)
+	default:
+	}
+	seeders[0].kill()
+	if err := seeders[1].cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if code := fetch.exit(); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, fetch.stderr)
+	}
+	sameFile(t, out, file)
+}
+
 // held is what a daemon holds on to.
 type held struct{ peers, goroutines, files int }
 
@@ -210,7 +249,7 @@ func TestPeersThatComeAndAreKilledLeaveNothingBehind(t *testing.T) {
 	parts := strings.Split(peer, "/") // /ip4/127.0.0.1/tcp/PORT/p2p/ID
 	tcp := net.JoinHostPort(parts[2], parts[4])
 
-	round := func(peers int, name string) {
+	round := func(peers, connections int, name string) {
 		fetch := func(i int, more ...string) *program {
 			id := fmt.Sprintf("%s%d", name, i)
 			return start(t, filepath.Join(dir, id), append([]string{"blob-fetch", "-i", entry, "-o", filepath.Join(dir, id+".out"), "--peer", peer, "--progress"}, more...)...)
@@ -224,7 +263,7 @@ func TestPeersThatComeAndAreKilledLeaveNothingBehind(t *testing.T) {
 			}
 		}
 		var conns []net.Conn
-		for i := range peers * 4 {
+		for i := range connections {
 			conn, err := net.Dial("tcp", tcp)
 			if err != nil {
 				t.Fatal(err)
@@ -249,15 +288,104 @@ func TestPeersThatComeAndAreKilledLeaveNothingBehind(t *testing.T) {
 		}
 	}
 	// The first round brings what a node keeps for as long as it runs.
-	round(2, "a")
+	round(2, 8, "a")
 	until(t, "the first peers to be gone", func() bool { return holds(t, daemon, home).peers == 0 })
 	base := holds(t, daemon, home)
 	const peers, slack = 8, 6 // less than one for each peer
-	round(peers, "b")
+	round(peers, 32, "b")
 	var now held
 	until(t, fmt.Sprintf("the daemon to hold no more than %+v", base), func() bool {
 		now = holds(t, daemon, home)
 		return now.peers == 0 && now.goroutines <= base.goroutines+slack && now.files <= base.files+slack
 	})
-	t.Logf("before %+v, after %+v", base, now)
+}
+
+// Two hundred connections from one address that say nothing, or garbage, for as
+// long as they may keep nobody else out, and nothing of them stays.
+func TestAFloodOfConnectionsFromOneAddressKeepsNobodyOut(t *testing.T) {
+	t.Parallel()
+	l := netlab.New(t)
+	left, right, third := l.Host("left", netlab.Link{}), l.Host("right", netlab.Link{}), l.Host("third", netlab.Link{})
+	dir := t.TempDir()
+	home := filepath.Join(dir, "p")
+	file, entry := ingested(t, home, 4<<20)
+	daemon := on(t, left, "/tcp/4001", home, "daemon")
+	peer := daemon.addr()
+	fetch := func(from *netlab.Host, name string) {
+		out := filepath.Join(dir, name+".out")
+		p := on(t, from, "/tcp/4001", filepath.Join(dir, name), "blob-fetch", "-i", entry, "-o", out, "--peer", peer)
+		if code := p.exit(); code != 0 {
+			t.Fatalf("exit code %d\n%s", code, p.stderr)
+		}
+		sameFile(t, out, file)
+	}
+	fetch(right, "first")
+	until(t, "the first peer to be gone", func() bool { return holds(t, daemon, home).peers == 0 })
+	base := holds(t, daemon, home)
+
+	var conns []net.Conn
+	err := third.Do(func() error {
+		for i := range 200 {
+			conn, err := net.DialTCP("tcp", nil, &net.TCPAddr{IP: left.Addr().AsSlice(), Port: 4001})
+			if err != nil {
+				return err
+			}
+			conns = append(conns, conn)
+			if i%2 == 0 {
+				_, _ = conn.Write([]byte(strings.Repeat("garbage", 1000))) // it may be closed already
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fetch(right, "second")
+	const slack = 6
+	until(t, fmt.Sprintf("the daemon to hold no more than %+v", base), func() bool {
+		now := holds(t, daemon, home)
+		return now.peers == 0 && now.goroutines <= base.goroutines+slack && now.files <= base.files+slack
+	})
+	for _, conn := range conns { // only now: the daemon ended them at its side
+		_ = conn.Close()
+	}
+}
+
+// A daemon whose clients are killed ends what it did for them.
+func TestClientsThatAreKilledLeaveNothingBehind(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	seed, small, home := filepath.Join(dir, "p"), filepath.Join(dir, "q"), filepath.Join(dir, "f")
+	_, entry := ingested(t, seed, 64<<20)
+	peer := start(t, seed, "blob-seed", "-i", entry).addr()
+	dead := start(t, small, "daemon")
+	gone := dead.addr()
+	dead.kill()
+	daemon := start(t, home, "daemon", "--set", "download=4MiB") // so that no fetch ends before it is killed
+	daemon.addr()
+	round := func(clients int, name string) {
+		var running []*program
+		for i := range clients {
+			out := filepath.Join(dir, fmt.Sprintf("%s%d.out", name, i))
+			running = append(running, start(t, home, "blob-fetch", "-i", entry, "-o", out, "--peer", peer, "--peer", gone, "--progress", "--keep-blobs"))
+		}
+		for _, p := range running {
+			p.received(1 << 20)
+			p.kill()
+		}
+	}
+	round(1, "a")
+	base := holds(t, daemon, home)
+	const clients, slack = 8, 6 // less than one for each client
+	round(clients, "b")
+	until(t, fmt.Sprintf("the daemon to hold no more than %+v", base), func() bool {
+		now := holds(t, daemon, home)
+		return now.goroutines <= base.goroutines+slack && now.files <= base.files+slack
+	})
+	// And it does what is asked of it next.
+	file, entry := ingested(t, small, 1<<20)
+	again := start(t, small, "blob-seed", "-i", entry).addr()
+	out := filepath.Join(dir, "out")
+	ok(t, home, "blob-fetch", "-i", entry, "-o", out, "--peer", again)
+	sameFile(t, out, file)
 }

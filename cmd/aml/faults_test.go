@@ -45,8 +45,8 @@ func TestAFetchKilledInTheMiddleGoesOnFromADifferentPeer(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	first, second, home, out := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "f"), filepath.Join(dir, "out")
-	const size = 128 << 20
-	file, entry := ingested(t, first, size, "--chunk-size", "256KiB")
+	const size = 64 << 20
+	file, entry := ingested(t, first, size, "--chunk-size", "128KiB")
 	copied(t, first, entry, second)
 
 	seeder := start(t, first, "blob-seed", "-i", entry)
