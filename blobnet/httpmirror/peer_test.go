@@ -315,7 +315,7 @@ func TestHostileServers(t *testing.T) {
 		{"broken", Link{}, ErrRefused, status(500)},
 		{"busy", Link{}, blobnet.ErrBusy, status(503, "Retry-After", "7")},
 		{"too many requests", Link{}, blobnet.ErrBusy, status(429, "Retry-After", time.Now().Add(time.Minute).UTC().Format(http.TimeFormat))},
-		{"redirects in a circle", Link{}, ErrRefused, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, 302) }},
+		{"redirects in a circle", Link{}, ErrRefused, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }},
 		{"redirects to a file", Link{}, ErrRefused, status(302, "Location", "file:///etc/passwd")},
 		{"redirects to nowhere", Link{}, ErrRefused, status(302)},
 		{"redirects to another private host", Link{}, ErrRefused, status(302, "Location", "http://127.0.0.2:80/")},
@@ -360,7 +360,7 @@ func TestRedirectsAreFollowedWithinBoundsAndWithoutSecrets(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		http.Redirect(w, r, cdn.URL+strings.TrimPrefix(r.URL.Path, "/blobs"), 307)
+		http.Redirect(w, r, cdn.URL+strings.TrimPrefix(r.URL.Path, "/blobs"), http.StatusTemporaryRedirect)
 	})
 	srv := httptest.NewServer(front)
 	defer srv.Close()
