@@ -117,7 +117,7 @@ func (c *Config) validate() error {
 		c.PeerID = randomPeerID()
 	}
 	if !isPeerID(c.PeerID) {
-		return errors.New("wsbridge: PeerID is not 1 to 128 letters, digits, and -_.:")
+		return errors.New("wsbridge: PeerID is not 1 to 128 of letters, digits, and \"-_.:\"")
 	}
 	if c.MaxConns < 0 || c.MaxConnsPerIP < 0 || c.MaxMemory < 0 {
 		return errors.New("wsbridge: config has a negative limit")
@@ -166,7 +166,7 @@ func (c *PeerConfig) validate() error {
 		c.PeerID = randomPeerID()
 	}
 	if !isPeerID(c.PeerID) {
-		return errors.New("wsbridge: PeerID is not 1 to 128 letters, digits, and -_.:")
+		return errors.New("wsbridge: PeerID is not 1 to 128 of letters, digits, and \"-_.:\"")
 	}
 	if c.RequestTimeout < 0 || c.HaveTimeout < 0 {
 		return errors.New("wsbridge: config has a negative timeout")

@@ -30,9 +30,10 @@ type Server struct {
 	listener net.Listener
 	ctx      context.Context // of Run; nil before it
 	sessions map[*session]string
-	leaving  int // sessions that lost their place and are not over
+	leaving  int  // sessions that lost their place and are not over
+	ended    bool // Run is: no session begins any more
 	visitors map[string]*visitor
-	running  sync.WaitGroup // of sessions; none begins once ctx has ended
+	running  sync.WaitGroup // of sessions
 }
 
 // visitor is what one address uses.
@@ -120,7 +121,8 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	<-closed
 	srv.Close()
-	s.mu.Lock() // after this no session begins
+	s.mu.Lock()
+	s.ended = true
 	s.mu.Unlock()
 	s.running.Wait()
 	if ended {
@@ -211,7 +213,7 @@ func (s *Server) admit(x *session, key string) (ctx context.Context, victim *ses
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := s.visitors[key]
-	if s.ctx.Err() != nil || v != nil && v.conns >= s.cfg.MaxConnsPerIP {
+	if s.ended || v != nil && v.conns >= s.cfg.MaxConnsPerIP {
 		return nil, nil
 	}
 	if len(s.sessions) >= s.cfg.MaxConns {

@@ -207,7 +207,7 @@ func TestPeerServesItsStoreToTheNodeThatItDialled(t *testing.T) {
 		r.want(`{"type":1,"version":1,"peerId":"c11e"}`)
 		m, _ := r.next()
 		if !strings.HasPrefix(m, `{"type":4,`) {
-			m, _ = r.next() // REQUEST may come first
+			r.next() // REQUEST came first
 		}
 		r.say(`{"type":2,"requestId":7,"blobId":"` + helloHex + `"}`)
 		for {
