@@ -31,6 +31,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
@@ -193,7 +194,7 @@ func New(cfg Config) (*Host, error) {
 		libp2p.MultiaddrResolver(newResolver(cfg.Reach)),
 		libp2p.ResourceManager(limits),
 		libp2p.ConnectionManager(conns),
-		libp2p.DialRanker(dialRanker(cfg.Punch && quic)),
+		libp2p.SwarmOpts(swarm.WithDialRanker(dialRanker(cfg.Punch && quic))),
 	}
 	browsers := browserKinds(&cfg)
 	opts = append(opts, transports(&cfg, browsers)...)
