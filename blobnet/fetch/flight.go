@@ -95,7 +95,7 @@ func (s *Swarm) begin(ctx context.Context, w Want, id flightID) *flight {
 		if m.partial {
 			f.notHeld.set(m.slot)
 		}
-		if !m.gives(f) {
+		if !m.gives(f, now) {
 			f.barred.set(m.slot)
 		}
 	}

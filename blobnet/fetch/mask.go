@@ -49,10 +49,3 @@ func (m mask) each(do func(slot int) bool) {
 		}
 	}
 }
-
-var everybody = func() (m mask) {
-	for i := range m {
-		m[i] = ^uint64(0)
-	}
-	return m
-}() // never written

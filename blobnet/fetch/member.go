@@ -18,9 +18,11 @@ const (
 	// to maxPause.
 	firstPause = 500 * time.Millisecond
 	maxPause   = 30 * time.Second
-	// maxRangeFailures in a row, and a peer is not asked for parts any more:
-	// it may not know how to give them.
+	// maxRangeFailures in a row, and a peer is not asked for parts for
+	// partsPause, since it may not know how to give them; then it has one
+	// attempt at a time.
 	maxRangeFailures = 3
+	partsPause       = time.Minute
 )
 
 // member is a peer in a Swarm. Its fields, but for the first group, which does
@@ -48,6 +50,7 @@ type member struct {
 	later    time.Time                  // not to be asked before then for what others ask it for first
 	good     time.Time                  // when it last gave a blob
 	noRanges int                        // failures of parts in a row
+	parts    time.Time                  // not to be asked for parts before then, if those were too many
 	stock                               // what is known of what it has
 }
 
@@ -69,8 +72,13 @@ func newMember(p Peer, name string, window int) *member {
 func (m *member) ready(now time.Time) bool { return !m.pause.After(now) }
 
 // gives reports whether m can be asked for f's blob as far as its abilities go.
-func (m *member) gives(f *flight) bool {
-	return !m.lied[f.id] && (f.length == 0 || m.ranger != nil && m.noRanges < maxRangeFailures)
+func (m *member) gives(f *flight, now time.Time) bool {
+	return !m.lied[f.id] && (f.length == 0 || m.givesParts(now))
+}
+
+// givesParts reports whether m can be asked for parts of blobs.
+func (m *member) givesParts(now time.Time) bool {
+	return m.ranger != nil && (m.noRanges < maxRangeFailures || !m.parts.After(now))
 }
 
 // hasNot remembers that m has not the blob id until the time given. If that is

@@ -271,12 +271,15 @@ func TestFetchAmongHostilePeersGetsEverything(t *testing.T) {
 	hosts := []host.Host{garbage, silent, resets, liar, stops, good.host}
 	x := newLeecher(t, hosts...)
 	var mu sync.Mutex
-	dropped := make(map[string]bool)
+	dropped, wrong := make(map[string]bool), make(map[string]bool)
 	s := newSwarm(t, fetch.Config{Store: storeWith(t), SlowAfter: 200 * time.Millisecond, OnEvent: func(ev fetch.Event) {
-		if ev.Kind == fetch.KindDropped {
-			mu.Lock()
+		mu.Lock()
+		defer mu.Unlock()
+		switch ev.Kind {
+		case fetch.KindDropped:
 			dropped[ev.Peer] = true
-			mu.Unlock()
+		case fetch.KindWrong:
+			wrong[ev.Peer] = true
 		}
 	}}, x)
 	for _, h := range hosts {
@@ -295,10 +298,11 @@ func TestFetchAmongHostilePeersGetsEverything(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	for name, h := range map[string]host.Host{"garbage": garbage, "liar": liar} {
-		if !dropped[h.ID().String()] {
-			t.Errorf("%s was not dropped", name)
-		}
+	if !dropped[garbage.ID().String()] {
+		t.Error("garbage was not dropped")
+	}
+	if id := liar.ID().String(); !wrong[id] && !dropped[id] { // dropped if it is asked again
+		t.Error("wrong bytes were not told")
 	}
 	for name, h := range map[string]host.Host{"silent": silent, "stops": stops, "resets": resets, "good": good.host} {
 		if dropped[h.ID().String()] {

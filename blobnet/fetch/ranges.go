@@ -27,7 +27,7 @@ func (s *Swarm) divide(f *flight, peers mask, l late, now time.Time, guess float
 	n := 0
 	slowest := time.Duration(0)
 	peers.each(func(slot int) bool {
-		if m := s.slots[slot]; m.ranger != nil && m.noRanges < maxRangeFailures && n < maxParts {
+		if m := s.slots[slot]; m.givesParts(now) && n < maxParts {
 			n++
 			slowest = max(slowest, m.estimate(size/2, now, guess))
 		}
@@ -187,7 +187,7 @@ func (s *Swarm) aligned(ctx context.Context, w Want, offset, length int) *flight
 	guess := s.guess(now)
 	least := time.Duration(-1)
 	for _, m := range s.members {
-		if m.ranger != nil && m.noRanges < maxRangeFailures && m.ready(now) && !m.lied[w.ID] {
+		if m.givesParts(now) && m.ready(now) && !m.lied[w.ID] {
 			if e := m.estimate(end-offset, now, guess); least < 0 || e < least {
 				least = e
 			}

@@ -101,14 +101,14 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 		f.try(m, err)
 	default:
 		s.count(m.name).Wasted += sent
-		if f.length > 0 {
-			s.rangeFailed(m)
-			if errors.Is(err, errors.ErrUnsupported) {
-				m.noRanges = maxRangeFailures
-				s.rangeFailed(m)
-				f.try(m, err)
-				break
-			}
+		if f.length > 0 && errors.Is(err, errors.ErrUnsupported) {
+			m.noRanges = maxRangeFailures
+			s.rangeFailed(m, now)
+			f.try(m, err)
+			break
+		}
+		if f.length > 0 && a.begun.After(m.failed) { // those that fail together count once
+			s.rangeFailed(m, now)
 		}
 		m.failure(a.begun, now)
 		s.wake(m.pause, now)
@@ -136,12 +136,13 @@ func (f *flight) try(m *member, err error) {
 }
 
 // rangeFailed takes note that m did not give a part of a blob. A peer that
-// never does is not asked for parts. s.mu is held.
-func (s *Swarm) rangeFailed(m *member) {
+// never does is not asked for parts for a while. s.mu is held.
+func (s *Swarm) rangeFailed(m *member, now time.Time) {
 	m.noRanges++
 	if m.noRanges < maxRangeFailures {
 		return
 	}
+	m.parts = now.Add(partsPause)
 	for _, f := range s.flights {
 		if f.length > 0 {
 			f.barred.set(m.slot)

@@ -98,8 +98,8 @@ func (s *Swarm) Add(p Peer) {
 	s.taken.set(m.slot)
 	s.slots[m.slot] = m
 	s.members[name] = m
-	s.arrived(m)
 	now := time.Now()
+	s.arrived(m, now)
 	s.reorder()
 	s.pump(now)
 	for w := range s.walks {
@@ -108,12 +108,12 @@ func (s *Swarm) Add(p Peer) {
 }
 
 // arrived makes every flight know what m cannot give. s.mu is held.
-func (s *Swarm) arrived(m *member) {
+func (s *Swarm) arrived(m *member, now time.Time) {
 	for _, f := range s.flights {
 		if f.tried[m.name] != nil {
 			f.triedBy.set(m.slot)
 		}
-		if !m.gives(f) {
+		if !m.gives(f, now) {
 			f.barred.set(m.slot)
 			s.fix(f)
 		}
