@@ -44,11 +44,11 @@ var jobs = map[string]func(context.Context, options) error{
 }
 
 type options struct {
-	size          int64 // of the file, bytes
-	runs          int
-	files         int
-	length, every time.Duration // of the soak, and between its figures
-	dir           string        // scratch
+	size                int64 // of the file, bytes
+	runs                int
+	files               int
+	length, every, kill time.Duration // of the soak, between its figures, and between kills
+	dir                 string        // scratch
 
 	// for the floors
 	input, output, peer, home string
@@ -57,7 +57,7 @@ type options struct {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 || jobs[args[0]] == nil {
-		return fmt.Errorf("usage: bench ingest|fetch|memory|files|soak [-size 1GiB] [-files 10000] [-runs 5] [-length 10m] [-every 10s] [-dir DIR]")
+		return fmt.Errorf("usage: bench ingest|fetch|memory|files|soak [-size 1GiB] [-files 10000] [-runs 5] [-length 10m] [-every 10s] [-kill 1m] [-dir DIR]")
 	}
 	var o options
 	var size string
@@ -67,6 +67,7 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&o.files, "files", 10000, "how many files, where there are many")
 	flags.DurationVar(&o.length, "length", 10*time.Minute, "how long to soak")
 	flags.DurationVar(&o.every, "every", 10*time.Second, "how often to print a soak's figures")
+	flags.DurationVar(&o.kill, "kill", time.Minute, "how often a soak kills one of the nodes; 0: never")
 	flags.StringVar(&o.dir, "dir", "", "scratch folder (default a temporary one)")
 	flags.StringVar(&o.input, "input", "", "for floors: the file, or its entry")
 	flags.StringVar(&o.output, "output", "", "for floors: what to write")

@@ -23,7 +23,6 @@ import (
 const (
 	soakKeep    = 16              // releases that stay; older files are removed by the next release
 	soakPublish = 3 * time.Second // between releases
-	soakKill    = time.Minute     // between kills
 	soakSettle  = 90 * time.Second
 )
 
@@ -62,10 +61,15 @@ func benchSoak(ctx context.Context, o options) error {
 		return err
 	}
 	fmt.Println("seconds\tnode\tresident-KiB\tgoroutines\tdescriptors\tblobs")
-	publish, kill, sample := time.NewTicker(soakPublish), time.NewTicker(soakKill), time.NewTicker(o.every)
+	publish, sample := time.NewTicker(soakPublish), time.NewTicker(o.every)
 	defer publish.Stop()
-	defer kill.Stop()
 	defer sample.Stop()
+	var kill <-chan time.Time
+	if o.kill > 0 {
+		ticks := time.NewTicker(o.kill)
+		defer ticks.Stop()
+		kill = ticks.C
+	}
 	end := time.After(o.length)
 	for victim := 0; ; {
 		select {
@@ -75,7 +79,7 @@ func benchSoak(ctx context.Context, o options) error {
 			if err := s.publish(ctx); err != nil {
 				return err
 			}
-		case <-kill.C:
+		case <-kill:
 			n := s.nodes[1+victim%(len(s.nodes)-1)] // a publisher in the middle of a publication is another test
 			victim++
 			if err := s.restart(ctx, n); err != nil {
