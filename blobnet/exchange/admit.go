@@ -18,6 +18,7 @@ type served struct {
 	streams int
 	memory  borrower
 	wants   *rate.Limiter // of ids in WANT
+	proving chan struct{} // holds a token for each proof that is being made
 }
 
 // accept serves one stream; the host calls it in a goroutine of its own.
@@ -71,7 +72,7 @@ func (e *Exchange) admit(s stream, from peer.ID, cancel context.CancelCauseFunc)
 		load = e.served[from] // it may have been the same peer's last
 	}
 	if load == nil {
-		load = &served{wants: rate.NewLimiter(wantRate, wantBurst)}
+		load = &served{wants: rate.NewLimiter(wantRate, wantBurst), proving: make(chan struct{}, maxProvingOfPeer)}
 		e.served[from] = load
 	}
 	load.streams++

@@ -30,8 +30,9 @@ type Exchange struct {
 }
 
 // maxProving is how many proofs are made at once: each has a whole blob in memory
-// beside what was borrowed, and a processor at work.
-const maxProving = 4
+// beside what was borrowed, and a processor at work. Of these at most
+// maxProvingOfPeer are for one peer, since a proof costs it little to ask for.
+const maxProving, maxProvingOfPeer = 4, 2
 
 // New returns an Exchange that does not serve yet, but whose Peers work. Close
 // it, or let its Run end, to end every stream.

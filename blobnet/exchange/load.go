@@ -169,14 +169,17 @@ func (x *session) read1(ctx context.Context, j *job, buf *[]byte) error {
 }
 
 // prove appends the proof of a range to *buf. The blob itself is in memory only
-// meanwhile; Exchange.proving bounds how many are.
+// meanwhile; the tokens bound how many are, those of the peer first, so that its
+// other streams do not stand in the way of other peers.
 func (x *session) prove(ctx context.Context, j *job, buf *[]byte) error {
-	select {
-	case x.e.proving <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	for _, tokens := range []chan struct{}{x.load.proving, x.e.proving} {
+		select {
+		case tokens <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		defer func() { <-tokens }()
 	}
-	defer func() { <-x.e.proving }()
 	whole := x.e.buffers.get()
 	defer x.e.buffers.put(whole)
 	blob, err := x.get(ctx, j.id, (*whole)[:0])

@@ -255,3 +255,35 @@ func TestShortRangesGoAheadOfBlobsButNotForEver(t *testing.T) {
 		}
 	})
 }
+
+func TestOnePeersRangesLeaveRoomForThoseOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		blob := randomBlob(1<<20, 1)
+		store := newTestStore(blob)
+		store.block = make(chan struct{})
+		e := newPiped(t, Config{Store: store})
+		ask := frame{typ: typeRequest, req: 1, flags: flagProof, id: blobnet.Sum(blob), length: 1 << 14}
+		var greedy []far
+		for range 4 {
+			p := e.pipeFrom(t, "greedy")
+			p.send(ask)
+			greedy = append(greedy, p)
+		}
+		synctest.Wait()
+		if n := store.gets.Load(); n != maxProvingOfPeer {
+			t.Errorf("%d proofs are made for one peer", n)
+		}
+		other := e.pipeFrom(t, "other")
+		other.send(ask)
+		synctest.Wait()
+		if n := store.gets.Load(); n != maxProvingOfPeer+1 {
+			t.Errorf("%d proofs are made after another peer came", n)
+		}
+		close(store.block)
+		for _, p := range append(greedy, other) {
+			if f := p.next(); f.typ != typeResponse {
+				t.Errorf("a range was answered %v", f.typ)
+			}
+		}
+	})
+}
