@@ -278,8 +278,11 @@ func (d *database) write(ctx context.Context, fn func(*sql.Tx) error) error {
 	if err := fn(tx); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
-	d.changed.Store(true)
-	return tx.Commit()
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	d.changed.Store(true) // not before: a sync meanwhile would take it back
+	return nil
 }
 
 // sync makes what was written survive a power loss.
@@ -289,6 +292,9 @@ func (d *database) sync(ctx context.Context) error {
 	}
 	var busy, log, done int
 	err := d.db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(FULL)").Scan(&busy, &log, &done)
+	if err == nil && busy != 0 {
+		err = errors.New("somebody else reads or writes it for too long")
+	}
 	if err != nil {
 		d.changed.Store(true)
 		return fmt.Errorf("syncing the list of blobs in files: %w", err)
