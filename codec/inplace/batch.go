@@ -146,6 +146,7 @@ func (s *Store) flushOwned(ctx context.Context) error {
 		s.pending = b
 	}
 	s.writing = nil
+	s.batches++
 	return err
 }
 

@@ -72,14 +72,7 @@ func (s *Store) Begin(ctx context.Context, path string, made bool) (_ *File, err
 
 // fileAt finds the file at a path, in memory and in the database.
 func (s *Store) fileAt(ctx context.Context, path string) (r row, err error) {
-	if !s.broken.Load() {
-		r, err = s.db.fileAt(ctx, path)
-		if sqlite.IsDamaged(err) {
-			s.breaks(err)
-			err = nil
-		}
-	}
-	s.mu.Lock()
+	r, err = lookup(s, func() (row, error) { return s.db.fileAt(ctx, path) })
 	defer s.mu.Unlock()
 	if newer, ok := s.overlay(r.id); ok {
 		r = newer

@@ -77,20 +77,11 @@ func (s *Store) places(ctx context.Context, id blobnet.ID) ([]place, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	var found []place
-	if !s.broken.Load() {
-		var err error
-		found, err = s.db.places(ctx, id)
-		if sqlite.IsDamaged(err) {
-			s.breaks(err)
-			err, found = nil, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	s.mu.Lock()
+	found, err := lookup(s, func() ([]place, error) { return s.db.places(ctx, id) })
 	defer s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
 	for i := range found {
 		if r, ok := s.overlay(found[i].file); ok {
 			found[i].row = r
@@ -111,6 +102,30 @@ func (s *Store) places(ctx context.Context, id blobnet.ID) ([]place, error) {
 		}
 	}
 	return found, nil
+}
+
+// lookup asks the database, unless that is damaged, and returns with mu held at
+// a moment when what the answer lacks is in memory: who looked first at one and
+// then at the other would miss what was written down in between.
+func lookup[T any](s *Store, ask func() (T, error)) (answer T, err error) {
+	for {
+		s.mu.Lock()
+		before := s.batches
+		s.mu.Unlock()
+		var got T
+		if !s.broken.Load() {
+			if got, err = ask(); sqlite.IsDamaged(err) {
+				s.breaks(err)
+				err = nil
+				continue
+			}
+		}
+		s.mu.Lock()
+		if err != nil || s.batches == before {
+			return got, err
+		}
+		s.mu.Unlock()
+	}
 }
 
 // read seals the chunk at p again; nil if it is not what was sealed.

@@ -78,6 +78,7 @@ type Store struct {
 	next    int64      // id of the next file
 	pending *batch     // not in the database yet
 	writing *batch     // on its way there; nil if none is
+	batches uint64     // that have been written, so that a look at both sees none slip through
 	growing map[int64]*growth
 	paths   map[string]int64 // of growing, by path
 	told    map[int64]tale
