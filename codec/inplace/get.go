@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/anonymous-media-library/aml/blobnet"
@@ -214,7 +215,7 @@ func (s *Store) learn(id blobnet.ID, c claim, t tag) {
 }
 
 // vanished forgets a file that is not there, unless it got another name a
-// moment ago or is about to.
+// moment ago or is about to, or its disk is missing.
 func (s *Store) vanished(ctx context.Context, r row) error {
 	s.mu.Lock()
 	now, known := s.overlay(r.id)
@@ -232,8 +233,29 @@ func (s *Store) vanished(ctx context.Context, r row) error {
 	if now.path != r.path {
 		return nil
 	}
+	if away(r) {
+		s.eventOnce(r.id, r.stamp, Event{KindUnreadable, r.path, errAway})
+		return nil
+	}
 	s.event(Event{KindVanished, r.path, nil})
 	return s.forgetFile(ctx, r.id)
+}
+
+var errAway = errors.New("the disk that it was on is not there")
+
+// away reports whether the place of a file that is not there is on another disk
+// now, as when its own is not mounted. It comes back, and only what is known of
+// its chunks, their keys above all, makes their blobs again.
+func away(r row) bool {
+	for dir := filepath.Dir(r.path); ; dir = filepath.Dir(dir) {
+		if info, err := os.Stat(dir); err == nil {
+			device, _ := identity(info)
+			return r.stamp != unknown && device != r.stamp.device
+		}
+		if dir == filepath.Dir(dir) {
+			return true
+		}
+	}
 }
 
 // Has reports what is stored or lies in a file that is there. It reads no file:

@@ -294,6 +294,49 @@ func TestAFileThatIsNotWhatItWasIsNoticedAndNeverServedWrong(t *testing.T) {
 	}
 }
 
+// A folder of another disk that a link leads to stands for a disk that is
+// mounted.
+func TestAFileOnADiskThatIsNotThereIsNotForgotten(t *testing.T) {
+	dir := t.TempDir()
+	other, err := os.MkdirTemp("/dev/shm", "inplace")
+	if err != nil {
+		t.Skip("no second disk:", err)
+	}
+	defer os.RemoveAll(other)
+	if err := os.Mkdir(filepath.Join(other, "below"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	mount := filepath.Join(dir, "mount")
+	for _, name := range []string{"f", "below/f"} {
+		s, told := open(t, memstore.New(memstore.Config{}), filepath.Join(t.TempDir(), "db"))
+		if err := os.Symlink(other, mount); err != nil {
+			t.Fatal(err)
+		}
+		_, refs := register(t, s, filepath.Join(mount, name), content(3*codec.MinChunkSize, 1))
+		if err := errors.Join(os.Remove(mount), os.Mkdir(mount, 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		if n := count(t, s, refs); n != 0 {
+			t.Errorf("%s: %d blobs of a file that is not there", name, n)
+		}
+		wantEvents(t, told, "unreadable f")
+		if err := errors.Join(os.Remove(mount), os.Symlink(other, mount)); err != nil {
+			t.Fatal(err)
+		}
+		if n := count(t, s, refs); n != 3 {
+			t.Errorf("%s: %d blobs of 3 when it is there again", name, n)
+		}
+		if err := os.Remove(filepath.Join(mount, name)); err != nil {
+			t.Fatal(err)
+		}
+		count(t, s, refs)
+		wantEvents(t, told, "vanished f")
+		if err := os.Remove(mount); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestAFileIsServedWhileItGrowsAndAfterItsRename(t *testing.T) {
 	dir := t.TempDir()
 	s, told := open(t, memstore.New(memstore.Config{}), filepath.Join(dir, "db"))
