@@ -16,6 +16,7 @@ func TestNodesBehindNATsExchangeBlobs(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a quarter of a minute")
 	}
+	t.Parallel()
 	coordinate := Relay{Coordinate: true}
 	bulk := Relay{Bulk: RelayBulk{BytesPerSecond: 4 << 20}}
 	for _, c := range []struct {

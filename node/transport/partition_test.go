@@ -17,6 +17,7 @@ func TestTransferGoesOnAfterAPartition(t *testing.T) {
 	}
 	for _, kind := range []string{"/tcp/4001", "/udp/4001/quic-v1"} {
 		t.Run(kind[1:4], func(t *testing.T) {
+			t.Parallel() // it mostly waits
 			l := netlab.New(t)
 			link := netlab.Link{Delay: 10 * time.Millisecond, Jitter: 2 * time.Millisecond, Loss: 0.001, Rate: 8 << 20}
 			left, right := l.Host("left", link), l.Host("right", link)

@@ -83,6 +83,7 @@ func TestBlobsGoOverARelayForBulkAndAreMetered(t *testing.T) {
 }
 
 func TestBlobsNeverGoOverACoordinatingRelay(t *testing.T) {
+	t.Parallel() // it mostly waits
 	_, hidden, through := behind(t, Relay{Coordinate: true})
 	c := newHost(t, Config{Punch: true})
 	reach(t, c, through)
