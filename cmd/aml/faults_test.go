@@ -11,7 +11,7 @@ import (
 // received waits until the fetch has so many bytes on disk.
 func (p *program) received(bytes int64) {
 	p.t.Helper()
-	for at := int64(0); at < bytes; {
+	until(p.t, "the fetch to be under way", func() bool {
 		select {
 		case <-p.done:
 			p.t.Fatalf("the fetch ended before it could be interrupted\n%s", p.stderr)
@@ -19,10 +19,8 @@ func (p *program) received(bytes int64) {
 		}
 		lines := strings.Split(strings.TrimSpace(p.stderr.String()), "\n")
 		var progress struct{ Done int64 }
-		if json.Unmarshal([]byte(lines[len(lines)-1]), &progress) == nil {
-			at = max(at, progress.Done)
-		}
-	}
+		return json.Unmarshal([]byte(lines[len(lines)-1]), &progress) == nil && progress.Done >= bytes
+	})
 }
 
 // bytesOf adds up the bytes of blobs that a home received or sent so far, of
