@@ -56,6 +56,7 @@ func stripes(ctx context.Context, t *tree) iter.Seq2[Stripe, error] {
 // stripesOf yields the stripes of x, an index of the given level, and of those
 // below it; false ends the walk.
 func (t *tree) stripesOf(ctx context.Context, id blobnet.ID, x index, level int, want shape, yield func(Stripe, error) bool) bool {
+	sizes := make(map[uint64]int, 2) // of the blobs, by what lies below: all are full but the last
 	for n := range x.coding.stripes(len(x.refs)) {
 		if err := ctx.Err(); err != nil {
 			yield(Stripe{}, err)
@@ -65,7 +66,11 @@ func (t *tree) stripesOf(ctx context.Context, id blobnet.ID, x index, level int,
 		s := Stripe{Coding: x.coding, Level: level - 1, Index: id, Number: n}
 		longest := 0
 		for _, ref := range refs {
-			size := t.blobSize(ref, level-1, want)
+			size, ok := sizes[ref.Size]
+			if !ok {
+				size = t.blobSize(ref, level-1, want)
+				sizes[ref.Size] = size
+			}
 			longest = max(longest, size)
 			s.Data = append(s.Data, Member{ref.ID, size})
 		}
