@@ -134,9 +134,9 @@ func (s *Swarm) pollable(m *member) []blobnet.ID {
 }
 
 // poll asks m about ids.
-func (p *poller) poll(ctx context.Context, m *member, ids []blobnet.ID) {
+func (p *poller) poll(walk context.Context, m *member, ids []blobnet.ID) {
 	s := p.s
-	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
+	ctx, cancel := context.WithTimeout(walk, pollTimeout)
 	defer cancel()
 	defer context.AfterFunc(m.ctx, cancel)()
 	begun := time.Now()
@@ -147,7 +147,9 @@ func (p *poller) poll(ctx context.Context, m *member, ids []blobnet.ID) {
 	m.polling = false
 	defer p.kick()
 	if err != nil || len(has) != len(ids) {
-		m.due = now.Add(failedPoll)
+		if walk.Err() == nil { // else it was not the peer's fault, and another walk may ask
+			m.due = now.Add(failedPoll)
+		}
 		return
 	}
 	if s.slots[m.slot] != m {

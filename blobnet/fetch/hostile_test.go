@@ -159,16 +159,22 @@ func TestNeverMoreThanThreeAreAskedForOneBlob(t *testing.T) {
 }
 
 // lyingRanger gives wrong parts, as the check of the proof finds.
-type lyingRanger struct{ *simPeer }
+type lyingRanger struct {
+	*simPeer
+	parts *int
+}
 
-func (lyingRanger) GetRange(_ context.Context, _ blobnet.ID, _ blobnet.Range, dst []byte) ([]byte, error) {
+func (l lyingRanger) GetRange(_ context.Context, _ blobnet.ID, _ blobnet.Range, dst []byte) ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	*l.parts++
 	return dst, blobnet.ErrCorrupt
 }
 
 func TestWrongPartsAreBlamedOnWhoSentThemOnceAnotherGivesRightOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all, wants := simBlobs(8)
-		liar := lyingRanger{newSimPeer("liar", newBlobMap(), newPipe(1e9), time.Millisecond)}
+		liar := lyingRanger{newSimPeer("liar", newBlobMap(), newPipe(1e9), time.Millisecond), new(int)}
 		s := newSwarm(t, Config{}, liar, simRanger{newSimPeer("good", all, newPipe(1e6), 50*time.Millisecond)})
 		for _, w := range wants {
 			got, err := s.FetchRange(t.Context(), w, 1000, 1000, nil)
@@ -178,6 +184,23 @@ func TestWrongPartsAreBlamedOnWhoSentThemOnceAnotherGivesRightOnes(t *testing.T)
 		}
 		if got := s.Peers(); len(got) != 1 || got[0] != "good" || !s.cfg.Bans.Banned("liar") {
 			t.Errorf("peers %v", got)
+		}
+	})
+}
+
+func TestPeerThatSentOneWrongPartIsNotAskedForOthersOfThatBlob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all, wants := simBlobs(1)
+		liar := lyingRanger{newSimPeer("liar", newBlobMap(), newPipe(1e9), time.Millisecond), new(int)}
+		good := simRanger{newSimPeer("good", all, newPipe(1e6), 2*time.Second)} // never the first to be asked
+		s := newSwarm(t, Config{}, liar, good)
+		for offset := 1000; offset < 500_000; offset += 100_000 {
+			if _, err := s.FetchRange(t.Context(), wants[0], offset, 1000, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if *liar.parts != 1 || s.cfg.Bans.Banned("liar") {
+			t.Errorf("the liar was asked for %d parts", *liar.parts)
 		}
 	})
 }

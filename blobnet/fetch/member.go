@@ -81,6 +81,15 @@ func (m *member) givesParts(now time.Time) bool {
 	return m.ranger != nil && (m.noRanges < maxRangeFailures || !m.parts.After(now))
 }
 
+// lies remembers that m sent wrong bytes for the blob id: for as many at most as
+// are asked for at a time, since the next offence is a ban.
+func (m *member) lies(id blobnet.ID) {
+	if m.lied == nil {
+		m.lied = make(map[blobnet.ID]bool)
+	}
+	m.lied[id] = true
+}
+
 // hasNot remembers that m has not the blob id until the time given. If that is
 // too much it forgets what has expired, or else all the others.
 func (m *member) hasNot(id blobnet.ID, now, until time.Time) {

@@ -52,7 +52,11 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 		s.useful(m.name, int64(len(blob)))
 		tell(KindFetched, int64(len(blob)))
 		for _, liar := range f.accused {
-			if s.slots[liar.slot] == liar && s.cfg.Bans.strike(liar.name) {
+			if s.slots[liar.slot] != liar {
+				continue
+			}
+			liar.lies(f.id)
+			if s.cfg.Bans.strike(liar.name) {
 				s.part(liar)
 				events = append(events, Event{Kind: KindDropped, Peer: liar.name, ID: f.id, Err: f.tried[liar.name]})
 			}
@@ -170,10 +174,7 @@ func (s *Swarm) offended(a *ask, err error, now time.Time) (banned bool) {
 		m.struck = now
 	}
 	if wrong {
-		if m.lied == nil {
-			m.lied = make(map[blobnet.ID]bool)
-		}
-		m.lied[f.id] = true // as many at most as are asked for at a time
+		m.lies(f.id)
 		f.barred.set(m.slot)
 	}
 	return false

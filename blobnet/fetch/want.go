@@ -13,8 +13,10 @@ type Want struct {
 	// Tree is the BLAKE3 hash and Size the length in bytes of the sealed blob,
 	// so that parts of it can be had from several peers. Zero: unknown. A Size
 	// that no blob has counts as unknown; a wrong one costs time, no more.
-	Tree  [32]byte
-	Size  int
+	Tree [32]byte
+	Size int
+	// Class is what the blob is for. Say which: the zero Class is
+	// blobnet.Stream, for which all others wait.
 	Class blobnet.Class
 	// Due is when the blob should be there; zero: when convenient. It orders
 	// the wants of one Class.
