@@ -17,9 +17,17 @@ const (
 	// rescueAfter is how long a chunk of a file of which some cannot be had is
 	// waited for before it is made out of others.
 	rescueAfter = 5 * time.Second
-	// rescues is how many chunks are at once: each may hold a stripe in memory.
-	rescues = 4
+	// rescues is how many chunks are made at once, as long as the stripes that
+	// each may hold in memory are not over rescueMemory bytes together: the
+	// publisher chose how large those are.
+	rescues      = 4
+	rescueMemory = 256 << 20
 )
+
+// rescuesOf is how many chunks of a file of that coding are made at once.
+func rescuesOf(c codec.Coding) int {
+	return max(1, min(rescues, rescueMemory/((c.Data+c.Parity)*codec.MaxChunkSize)))
+}
 
 // rescue goes on with those targets that wait for a blob which nobody has and
 // whose files have parity, and reports whether there was one: what else is
@@ -31,12 +39,12 @@ func (a *assembly) rescue(ctx context.Context, waiting []*target) (tried bool, e
 			continue
 		}
 		t.rescued = true
-		for _, err := range codec.Stripes(ctx, a.swarm, t.entry.File()) {
+		for stripe, err := range codec.Stripes(ctx, a.swarm, t.entry.File()) {
 			if err != nil {
 				break // no index, no telling
 			}
 			tried = true
-			if err := a.rescueTarget(ctx, t); err != nil {
+			if err := a.rescueTarget(ctx, t, rescuesOf(stripe.Coding)); err != nil {
 				return true, err
 			}
 			break
@@ -45,7 +53,7 @@ func (a *assembly) rescue(ctx context.Context, waiting []*target) (tried bool, e
 	return tried, nil
 }
 
-func (a *assembly) rescueTarget(parent context.Context, t *target) error {
+func (a *assembly) rescueTarget(parent context.Context, t *target, atOnce int) error {
 	src, err := erasure.NewSource(erasure.Config{Source: a.swarm, File: t.entry.File(), Slow: rescueAfter})
 	if err != nil {
 		return err
@@ -56,7 +64,7 @@ func (a *assembly) rescueTarget(parent context.Context, t *target) error {
 	a.finish = new(errgroup.Group)
 	a.finish.SetLimit(finishers)
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(rescues)
+	group.SetLimit(atOnce)
 	err = a.rescueChunks(ctx, t, src, group)
 	if waitErr := group.Wait(); waitErr != nil {
 		err = waitErr
