@@ -57,6 +57,7 @@ type item struct {
 	last    time.Time // of the last success; zero if none
 	copies  int       // stored then
 	fails   int       // in a row, since
+	owed    time.Time // when it was due before the first of these
 	index   int       // in the heap; -1 while running
 	again   bool      // asked for while running: due as soon as that ends
 	removed bool      // while running
@@ -259,7 +260,9 @@ func (s *schedule) done(now time.Time, key Key, copies int, jitter float64) {
 		every := s.every(copies)
 		it.due = now.Add(every - time.Duration(jitter*float64(every)/10))
 	} else {
-		it.fails++
+		if it.fails++; it.fails == 1 {
+			it.owed = it.due
+		}
 		it.due = now.Add(backoff(it.fails, retryMin, retryMax, jitter))
 	}
 	if it.again {

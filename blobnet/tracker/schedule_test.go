@@ -241,6 +241,29 @@ func TestFallingBehindIsCounted(t *testing.T) {
 	}
 }
 
+func TestKeyThatNobodyTakesIsLateAlthoughItIsTriedAgain(t *testing.T) {
+	s := newStepper(t)
+	s.setOnline(true)
+	s.add(s.now, testKey(1))
+	begun := s.now
+	for s.now.Sub(begun) < lateAfter {
+		if n := s.counts(s.now); n.late != 0 {
+			t.Fatalf("late after %v", s.now.Sub(begun))
+		}
+		s.takes(testKey(1))
+		s.done(s.now, testKey(1), 0)
+		s.passes(s.items[testKey(1)].due.Sub(s.now))
+	}
+	if n := s.counts(s.now); n.late != 1 {
+		t.Fatalf("%+v", n)
+	}
+	s.takes(testKey(1))
+	s.done(s.now, testKey(1), 1)
+	if n := s.counts(s.now); n.late != 0 {
+		t.Fatalf("%+v after it was taken", n)
+	}
+}
+
 func TestBackoffStaysWithinItsBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		fails := rapid.IntRange(0, 1<<20).Draw(t, "fails")

@@ -26,7 +26,11 @@ func (s *schedule) counts(now time.Time) (t tally) {
 		if it.index < 0 || !it.due.After(now) {
 			t.due++
 		}
-		if s.isOnline && now.Sub(it.due) >= lateAfter {
+		since := it.due
+		if it.fails > 0 {
+			since = it.owed // each attempt puts off due
+		}
+		if s.isOnline && now.Sub(since) >= lateAfter {
 			t.late++
 		}
 	}
