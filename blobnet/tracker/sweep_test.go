@@ -159,11 +159,11 @@ func TestStallingPeersDoNotHoldUpAnnouncing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	n := startNode(t, Config{Host: h}, func(t *Tracker) { t.tellTime, t.keys.lookTime = 200*time.Millisecond, time.Second })
+	n := startNode(t, Config{Host: h}, func(t *Tracker) { t.tellTime, t.keys.lookTime = time.Second, time.Second })
 	s.connect(t, h, len(s.members))
-	keys := testKeys(3000)
+	keys := testKeys(1500)
 	n.announceAndWait(t, keys)
-	for _, k := range []Key{keys[0], keys[1500], keys[2999]} {
+	for _, k := range []Key{keys[0], keys[750], keys[1499]} {
 		if len(s.recorded(k)) != 8 {
 			t.Errorf("%d members have the record", len(s.recorded(k)))
 		}
