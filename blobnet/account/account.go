@@ -129,8 +129,10 @@ type Book struct {
 type sums struct{ received, sent Counts }
 
 // Open opens the Book at cfg.Path, and makes it if it is missing. A file that is
-// damaged, or something else, is moved aside, and an empty one made. Open
-// starts nothing: see Run. The caller closes the Book.
+// damaged, or something else, is moved aside, and an empty one made. One of
+// another version of aml is left alone: what is counted then is lost with the
+// process, as OnProblem is told. Open starts nothing: see Run. The caller closes
+// the Book.
 func Open(ctx context.Context, cfg Config) (*Book, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -140,8 +142,12 @@ func Open(ctx context.Context, cfg Config) (*Book, error) {
 	if isDamaged(err) {
 		f, err = b.replace(ctx, nil, err)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errNewer) {
 		return nil, fmt.Errorf("opening accounts: %w", err)
+	}
+	if err != nil { // there is no file: a node does not stand still for its statistics
+		b.failed = true
+		b.cfg.OnProblem(fmt.Errorf("opening accounts: %w", err))
 	}
 	b.file <- f
 	return b, nil
@@ -211,7 +217,9 @@ func (b *Book) Close() error {
 	if err != nil {
 		return err
 	}
-	f, err = b.flush(ctx, f)
+	if f, err = b.flush(ctx, f); errors.Is(err, errNewer) {
+		err = nil // Open has told it
+	}
 	close(b.file)
 	if f != nil {
 		err = errors.Join(err, f.close())

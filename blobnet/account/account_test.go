@@ -275,7 +275,7 @@ func TestFileThatBecomesDamagedIsReplacedWhileRunning(t *testing.T) {
 	}
 }
 
-func TestNewerFileIsNotTouched(t *testing.T) {
+func TestNewerFileIsNotTouchedAndCountingGoesOn(t *testing.T) {
 	path := bookPath(t)
 	f, err := openFile(t.Context(), path)
 	if err != nil {
@@ -285,8 +285,29 @@ func TestNewerFileIsNotTouched(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.close()
-	if _, err := Open(t.Context(), Config{Path: path}); err == nil || !strings.Contains(err.Error(), "version 99") {
-		t.Errorf("got %v", err)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []error
+	b := open(t, Config{Path: path, OnProblem: func(err error) { told = append(told, err) }})
+	for range 3 {
+		b.Add("p", one, Counts{})
+		if err := b.Flush(t.Context()); !errors.Is(err, errNewer) {
+			t.Errorf("flushing gives %v", err)
+		}
+	}
+	if got := list(t, b)["p"].Received.Useful; got != 3 {
+		t.Errorf("%d counted, want 3", got)
+	}
+	if err := b.Close(); err != nil {
+		t.Errorf("closing: %v", err)
+	}
+	if len(told) != 1 || !strings.Contains(told[0].Error(), "version 99") {
+		t.Errorf("told %v", told)
+	}
+	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
+		t.Errorf("the file was changed, %v", err)
 	}
 }
 

@@ -31,6 +31,9 @@ CREATE INDEX peers_batch ON peers (batch);
 
 var errNotOurs = errors.New("file holds no accounts")
 
+// errNewer: the file is not touched.
+var errNewer = errors.New("it is of another version of aml")
+
 func isDamaged(err error) bool {
 	return sqlite.IsDamaged(err) || errors.Is(err, errNotOurs)
 }
@@ -72,7 +75,7 @@ func (f *file) load(ctx context.Context, path string) error {
 	case app != applicationID:
 		return fmt.Errorf("%s: %w", path, errNotOurs)
 	case version != schemaVersion:
-		return fmt.Errorf("%s has version %d, this program knows %d: update aml, or move the file away", path, version, schemaVersion)
+		return fmt.Errorf("%s has version %d, this program knows %d: update aml, or move the file away: %w", path, version, schemaVersion, errNewer)
 	}
 	return f.db.QueryRowContext(ctx, "SELECT coalesce(max(batch), 0) FROM peers").Scan(&f.batch)
 }
