@@ -118,10 +118,10 @@ func (n *Node) Seed(ctx context.Context, req SeedRequest, emit func(any)) (SeedR
 	}
 	events, stop := n.bus.lookOn(func(about string) bool { return about == aboutUploads || about == aboutStore })
 	defer stop()
-	if err := net.tracker.Announce(ctx, keys...); err != nil {
+	if err := net.keys.add(ctx, keys...); err != nil {
 		return SeedResult{}, fmt.Errorf("announcing: %w", err)
 	}
-	defer net.tracker.Unannounce(keys...)
+	defer net.keys.remove(keys...)
 	sums := map[string]*UploadEvent{} // by peer, since the last report
 	report := func() {
 		for peer, sum := range sums {

@@ -25,9 +25,16 @@ type bridges struct {
 	ws   *wsbridge.Server   // nil: not served
 	http *httpmirror.Server // nil: not served
 
-	mu    sync.Mutex // guards what follows; held for memory work alone
-	peers map[string]fetch.Peer
-	order []string // of peers, by URL
+	mu       sync.Mutex            // guards what follows; held for memory work alone
+	peers    map[string]bridgePeer // by name
+	replaced []fetch.Peer
+}
+
+// bridgePeer is a peer with the URL by which it was named, which may hold
+// secrets.
+type bridgePeer struct {
+	fetch.Peer
+	url string
 }
 
 // maxURLs bounds the URLs that requests may name over the life of a node.
@@ -36,7 +43,7 @@ const maxURLs = 256
 // newBridges opens the ports that are to be served and knows the peers that the
 // configuration names.
 func (n *Node) newBridges(net *network, s settings) (*bridges, error) {
-	b := &bridges{n: n, net: net, peers: map[string]fetch.Peer{}}
+	b := &bridges{n: n, net: net, peers: map[string]bridgePeer{}}
 	if s.ws != "" {
 		srv, err := wsbridge.NewServer(wsbridge.Config{Addr: s.ws, Store: n.blobs, Upload: net.upload, OnEvent: n.onWS})
 		if err == nil {
@@ -93,24 +100,37 @@ func reachable(a net.Addr) string {
 	return a.String()
 }
 
-// know remembers peers that are named by URL.
+// know remembers peers that are named by URL. One that differs from an earlier
+// one in nothing but user, password and query takes its place: what those were
+// may have been wrong, or be no longer valid.
 func (b *bridges) know(urls []string) error {
+	for _, u := range urls {
+		if err := b.knowOne(u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bridges) knowOne(u string) error {
+	p, err := b.newPeer(u)
+	if err != nil {
+		return badRequest("--peer: %w", err)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, u := range urls {
-		if b.peers[u] != nil {
-			continue
-		}
-		if len(b.order) >= maxURLs {
-			return badRequest("--peer: more than %d URLs; restart the node to forget those of earlier commands", maxURLs)
-		}
-		p, err := b.newPeer(u)
-		if err != nil {
-			return badRequest("--peer: %w", err)
-		}
-		b.peers[u] = p
-		b.order = append(b.order, u)
+	old, ok := b.peers[p.Name()]
+	switch {
+	case ok && old.url == u:
+		return nil
+	case !ok && len(b.peers) >= maxURLs:
+		return badRequest("--peer: more than %d URLs; restart the node to forget those of earlier commands", maxURLs)
 	}
+	// A fetch that runs goes on with the old one, which is closed with the node.
+	if ok {
+		b.replaced = append(b.replaced, old.Peer)
+	}
+	b.peers[p.Name()] = bridgePeer{p, u}
 	return nil
 }
 
@@ -129,31 +149,34 @@ func (b *bridges) newPeer(u string) (fetch.Peer, error) {
 func (b *bridges) list() []fetch.Peer {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	out := make([]fetch.Peer, len(b.order))
-	for i, u := range b.order {
-		out[i] = b.peers[u]
+	var out []fetch.Peer
+	for _, p := range b.peers {
+		out = append(out, p.Peer)
 	}
 	return out
 }
 
 // close ends the connections of those peers that hold one.
 func (b *bridges) close() {
-	for _, p := range b.list() {
+	for _, p := range append(b.list(), b.replaced...) {
 		if c, ok := p.(interface{ Close() error }); ok {
 			_ = c.Close() // it only lets go of a connection
 		}
 	}
 }
 
-// checkURL refuses what is no WebSocket or HTTP URL. It shows nothing of a
-// password.
+// checkURL refuses what is no WebSocket or HTTP URL. It shows nothing of what
+// may be a secret: user, password, query.
 func checkURL(s string) error {
+	const want = "want a multiaddr, ws://HOST:PORT/ or https://HOST/PATH"
 	u, err := url.Parse(s)
 	if err != nil {
-		return fmt.Errorf("%.16q is not a URL: want ws://HOST:PORT/ or https://HOST/PATH", s)
+		scheme, _, _ := strings.Cut(s, "://")
+		return fmt.Errorf("%q... is not a URL: %s", scheme+"://", want)
 	}
 	if !slices.Contains([]string{"ws", "wss", "http", "https"}, u.Scheme) || u.Host == "" {
-		return fmt.Errorf("%q is not a peer: want a multiaddr, ws://HOST:PORT/ or https://HOST/PATH", u.Redacted())
+		u.User, u.RawQuery = nil, ""
+		return fmt.Errorf("%q is not a peer: %s", u, want)
 	}
 	return nil
 }

@@ -75,12 +75,12 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 		d.Place = nil
 	}
 	// From its first blob on this node has something that others want.
-	if err := net.tracker.Announce(ctx, keys...); err != nil {
+	if err := net.keys.add(ctx, keys...); err != nil {
 		return FetchResult{}, fmt.Errorf("announcing: %w", err)
 	}
 	fetched, err := download(ctx, d, entries, req.Output)
 	if err != nil {
-		net.tracker.Unannounce(keys...)
+		net.keys.remove(keys...)
 		return FetchResult{}, err
 	}
 	res := FetchResult{Files: make([]FetchedFile, len(fetched))}
@@ -129,7 +129,7 @@ func (n *Node) onFetch(e fetch.Event) {
 
 // announceFile tells the tracker that this node has a file now.
 func (n *Node) announceFile(ctx context.Context, f FileEvent) {
-	if err := n.net.tracker.Announce(ctx, tracker.Key(f.Root)); err != nil && ctx.Err() == nil {
+	if err := n.net.keys.add(ctx, tracker.Key(f.Root)); err != nil && ctx.Err() == nil {
 		n.log.Warn("announcing", "file", f.Name, "error", err)
 	}
 }

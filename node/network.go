@@ -25,6 +25,7 @@ type network struct {
 	reach    *transport.Reach // what may be dialled; --peer widens it
 	exchange *exchange.Exchange
 	tracker  *tracker.Tracker
+	keys     *announced // to the tracker
 	gossip   *gossip.Gossip
 	bridges  *bridges
 	upload   *limit.Upload
@@ -71,12 +72,13 @@ func (net *network) assemble(n *Node, s settings) (err error) {
 	if err != nil {
 		return fmt.Errorf("starting the tracker: %w", err)
 	}
+	net.keys = &announced{tracker: net.tracker, count: map[tracker.Key]int{}}
 	net.gossip, err = gossip.New(gossip.Config{
 		Host: net.host, Ledger: n.catalog,
 		Announce: func(ctx context.Context, keys ...[32]byte) error {
-			return net.tracker.Announce(ctx, trackerKeys(keys)...)
+			return net.keys.add(ctx, trackerKeys(keys)...)
 		},
-		Unannounce: func(keys ...[32]byte) { net.tracker.Unannounce(trackerKeys(keys)...) },
+		Unannounce: func(keys ...[32]byte) { net.keys.remove(trackerKeys(keys)...) },
 		Find: func(ctx context.Context, key [32]byte) iter.Seq[peer.AddrInfo] {
 			return net.tracker.Find(ctx, tracker.Key(key))
 		},

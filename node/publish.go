@@ -251,7 +251,7 @@ func (n *Node) announceEntries(ctx context.Context, id channel.ID) error {
 				keys = append(keys, tracker.Key(ids[i]))
 			}
 		}
-		if err := n.net.tracker.Announce(ctx, keys...); err != nil {
+		if err := n.net.keys.add(ctx, keys...); err != nil {
 			return fmt.Errorf("announcing %s: %w", address(id), err)
 		}
 	}
