@@ -221,3 +221,18 @@ func FuzzParseCID(f *testing.F) {
 		}
 	})
 }
+
+func TestNoRequestBeginsAfterTheServerHasEnded(t *testing.T) {
+	s, err := NewServer(ServerConfig{Addr: "127.0.0.1:0", HandlerConfig: HandlerConfig{Store: newStore([]byte("hello world"))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if s.enter() {
+		t.Error("one began")
+	}
+}

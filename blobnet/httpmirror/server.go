@@ -23,6 +23,7 @@ type Server struct {
 	mu       sync.Mutex // guards what follows; never held across I/O but Listen's
 	listener net.Listener
 	started  bool
+	ended    bool // Run is: no request begins any more
 }
 
 // NewServer returns a server that does nothing before Run.
@@ -62,6 +63,18 @@ func (s *Server) Addr() net.Addr {
 	return s.listener.Addr()
 }
 
+// enter lets a request in that Run waits for. One that was read at the last
+// moment is not.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return false
+	}
+	s.serving.Add(1)
+	return true
+}
+
 // closeTimeout is how long requests under way may take when the server ends.
 const closeTimeout = 2 * time.Second
 
@@ -84,7 +97,9 @@ func (s *Server) Run(ctx context.Context) error {
 	defer abort()
 	srv := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			s.serving.Add(1)
+			if !s.enter() {
+				return
+			}
 			defer s.serving.Done()
 			s.handler.ServeHTTP(w, r)
 		}),
@@ -113,6 +128,9 @@ func (s *Server) Run(ctx context.Context) error {
 		srv.Close()
 	}
 	<-done
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
 	s.serving.Wait()
 	if ended {
 		return nil
