@@ -256,6 +256,39 @@ func TestDownloadLimiterIsKeptByNotAskingAndHoldsUpNoOtherClass(t *testing.T) {
 	})
 }
 
+// never is a Limiter that gives one class nothing.
+type never blobnet.Class
+
+func (l never) Take(_ string, class blobnet.Class, _ int) time.Duration {
+	if class == blobnet.Class(l) {
+		return time.Hour
+	}
+	return 0
+}
+
+func TestClassThatGetsNothingHoldsUpNoOtherWhenAPeerComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all, wants := simBlobs(2)
+		s := newSwarm(t, Config{Download: never(blobnet.Foreground), StallTimeout: time.Minute})
+		ctx, cancel := context.WithCancel(t.Context())
+		var waits sync.WaitGroup
+		waits.Go(func() { _, _ = s.Get(ctx, wants[0].ID, nil) })
+		waits.Go(func() {
+			defer cancel()
+			if _, err := s.Fetch(ctx, Want{ID: wants[1].ID, Class: blobnet.Repair}, nil); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		begun := time.Now()
+		s.Add(newSimPeer("p", all, newPipe(10e6), time.Millisecond))
+		waits.Wait()
+		if took := time.Since(begun); took > time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
 func TestUrgentGoesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		blobs, ids := randomBlobs(9, 1000)

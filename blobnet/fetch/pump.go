@@ -104,7 +104,9 @@ func (s *Swarm) serve(class blobnet.Class, able, free mask, now time.Time, guess
 		}
 		if !s.may(m, f, now) {
 			open.clear(m.slot)
-			free.clear(m.slot)
+			if !m.ready(now) {
+				free.clear(m.slot)
+			}
 			continue
 		}
 		s.ask(f, m, now, guess)
