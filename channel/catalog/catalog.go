@@ -22,8 +22,8 @@
 //
 // # Two processes
 //
-// The home's lock keeps a second process out. Should one get in all the same,
-// nothing goes back: a channel's revision is compared inside of the write
+// The home's lock keeps a second process out, and so does SQLite's on Unix.
+// Should one get in all the same, nothing goes back: a channel's revision is compared inside of the write
 // transaction, and whoever holds an outdated picture loads it again.
 package catalog
 

@@ -116,7 +116,7 @@ func TestCatalogueIsReadableByItsOwnerAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "aml.db")
 	c := open(t, path)
 	follow(t, c, channeltest.NewChannel(t, "alice"))
-	for _, p := range []string{path, path + "-wal", path + "-shm"} {
+	for _, p := range []string{path, path + "-wal"} {
 		fi, err := os.Stat(p)
 		if err != nil || fi.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v", p, fi, err)

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	sqlite3 "modernc.org/sqlite"
@@ -28,6 +29,10 @@ import (
 // is on disk when it returns (synchronous FULL); otherwise a power loss may
 // take back the newest commits, together and in order, but never damages the
 // file (NORMAL).
+//
+// On Unix the file is for one process at a time (another one's Open waits 10 s,
+// then fails), and a file that needs no repair can be opened, read and closed on
+// a disk without room.
 //
 // Open has read the file's header when it returns: what is no SQLite file
 // gives an error for which IsDamaged is true. The caller closes the pool.
@@ -60,6 +65,12 @@ func Open(ctx context.Context, path string, durable bool) (*sql.DB, error) {
 // a large transaction.
 const journalLimit = 16 << 20
 
+// exclusive is SQLite's way on Unix of having a file for one process alone. What
+// its connections have to share about the WAL is then in memory and not in a
+// -shm file, for which a full disk has no room: such a database could not even
+// be read.
+const exclusive = "unix-excl"
+
 func dataSource(path string, durable bool) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -83,6 +94,9 @@ func dataSource(path string, durable bool) (string, error) {
 		"_dqs":          {"0"},
 		"_defensive":    {"1"},
 		"_error_rc":     {"1"},
+	}
+	if runtime.GOOS != "windows" {
+		query.Set("vfs", exclusive)
 	}
 	// The URI form, not the plain one: only it can hold a "?" or "%" in a path.
 	return (&url.URL{Scheme: "file", Path: abs, RawQuery: query.Encode()}).String(), nil
