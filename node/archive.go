@@ -11,11 +11,12 @@ import (
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/archive"
+	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/codec"
+	"github.com/anonymous-media-library/aml/codec/inplace"
 )
 
-// ids yields the blobs that a request names, by ascending id where that costs
-// no memory. What is wrong with the request is yielded first.
+// ids yields the blobs that a request names, by ascending id.
 func (n *Node) ids(ctx context.Context, req Named) (iter.Seq2[blobnet.ID, error], error) {
 	switch {
 	case req.All:
@@ -25,30 +26,35 @@ func (n *Node) ids(ctx context.Context, req Named) (iter.Seq2[blobnet.ID, error]
 		if err != nil {
 			return nil, err
 		}
-		return func(yield func(blobnet.ID, error) bool) {
-			for _, e := range entries {
-				for id, err := range codec.Blobs(ctx, n.blobs, e.File()) {
-					if err != nil {
-						err = fmt.Errorf("listing the blobs of %q: %w", e.Name, err)
-					}
-					if !yield(id, err) || err != nil {
-						return
-					}
+		var ids []blobnet.ID
+		for _, e := range entries {
+			for id, err := range codec.Blobs(ctx, n.blobs, e.File()) {
+				if err != nil {
+					return nil, fmt.Errorf("listing the blobs of %q: %w", e.Name, err)
+				}
+				if ids = append(ids, id); len(ids) > maxNamed {
+					return nil, fmt.Errorf("%w: more than %d blobs named at once", channel.ErrLimit, maxNamed)
 				}
 			}
-		}, nil
+		}
+		return sorted(ids), nil
 	case len(req.IDs) > 0:
-		ids := slices.Clone(req.IDs)
-		slices.SortFunc(ids, blobnet.ID.Compare)
-		return func(yield func(blobnet.ID, error) bool) {
-			for _, id := range slices.Compact(ids) {
-				if !yield(id, nil) {
-					return
-				}
-			}
-		}, nil
+		return sorted(slices.Clone(req.IDs)), nil
 	}
 	return nil, badRequest("no blob named")
+}
+
+// sorted yields ids in order, each once. It takes ids over.
+func sorted(ids []blobnet.ID) iter.Seq2[blobnet.ID, error] {
+	slices.SortFunc(ids, blobnet.ID.Compare)
+	ids = slices.Compact(ids)
+	return func(yield func(blobnet.ID, error) bool) {
+		for _, id := range ids {
+			if !yield(id, nil) {
+				return
+			}
+		}
+	}
 }
 
 // Export writes blobs to a tar archive. A file appears under its name when it
@@ -65,7 +71,7 @@ func (n *Node) Export(ctx context.Context, req ExportRequest, _ func(any)) (Arch
 		if info.IsDir() {
 			return ArchiveResult{}, badRequest("%s is a folder; name the archive to write", req.Path)
 		}
-		if out, err = os.OpenFile(req.Path, os.O_WRONLY, 0); err != nil {
+		if out, err = openSpecial(ctx, req.Path, os.O_WRONLY); err != nil {
 			return ArchiveResult{}, fmt.Errorf("writing the archive: %w", err)
 		}
 	} else {
@@ -91,17 +97,81 @@ func (n *Node) Export(ctx context.Context, req ExportRequest, _ func(any)) (Arch
 
 // Import stores the blobs of a tar archive.
 func (n *Node) Import(ctx context.Context, req ImportRequest, _ func(any)) (ArchiveResult, error) {
-	in, err := os.Open(req.Path)
+	in, err := openSpecial(ctx, req.Path, os.O_RDONLY)
 	if err != nil {
 		return ArchiveResult{}, fmt.Errorf("reading the archive: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { in.Close() }) // a pipe may have no writer
+	stop := context.AfterFunc(ctx, func() { in.Close() }) // a pipe's writer may write nothing
 	defer stop()
-	res, err := archive.Import(ctx, in, n.blobs)
+	kept := &remembering{Store: n.blobs}
+	res, err := archive.Import(ctx, in, kept)
 	_ = in.Close() // it was only read
 	out := ArchiveResult{Blobs: res.Blobs, Bytes: res.Bytes, Bad: res.Bad, Skipped: res.Skipped}
 	if err != nil {
 		return out, fmt.Errorf("reading %s: %w", req.Path, err)
 	}
-	return out, nil
+	return out, kept.check(ctx)
+}
+
+// remembering notes what is put, since a store with a quota makes room for the
+// last blobs of an archive by dropping the first.
+type remembering struct {
+	*inplace.Store
+	ids []blobnet.ID
+}
+
+func (r *remembering) Put(ctx context.Context, id blobnet.ID, blob []byte) error {
+	err := r.Store.Put(ctx, id, blob)
+	if err == nil && len(r.ids) < maxNamed {
+		r.ids = append(r.ids, id)
+	}
+	return err
+}
+
+// check gives ErrFull if some of it is gone again.
+func (r *remembering) check(ctx context.Context) error {
+	gone := 0
+	for ids := range slices.Chunk(r.ids, batch) {
+		has, err := r.Has(ctx, ids...)
+		if err != nil {
+			return err
+		}
+		for _, ok := range has {
+			if !ok {
+				gone++
+			}
+		}
+	}
+	if gone > 0 {
+		return fmt.Errorf("%w: %d of the archive's blobs were dropped again to make room for others of it; raise the quota", blobnet.ErrFull, gone)
+	}
+	return nil
+}
+
+// openSpecial opens what may be a pipe that nobody else has open, and gives up
+// when ctx ends. What then is opened after all is closed.
+func openSpecial(ctx context.Context, path string, flag int) (*os.File, error) {
+	type opened struct {
+		f   *os.File
+		err error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		f, err := os.OpenFile(path, flag, 0)
+		done <- opened{f, err}
+	}()
+	select {
+	case o := <-done:
+		return o.f, o.err
+	case <-ctx.Done():
+	}
+	// Both ends, so that the waiting open returns.
+	if f, err := os.OpenFile(path, os.O_RDWR, 0); err == nil {
+		defer f.Close()
+	}
+	o := <-done
+	if o.err == nil {
+		o.f.Close()
+	}
+	return nil, context.Cause(ctx)
 }

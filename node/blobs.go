@@ -160,9 +160,11 @@ func (n *Node) Seed(ctx context.Context, req SeedRequest, emit func(any)) (SeedR
 // peer which asks for one small blob without end does not write the log.
 const uploadInterval = time.Second
 
-// holds checks that every blob of e is in the store, and counts them.
+// holds checks that the blobs of e are in the store, and counts them. Of a file
+// with parity some may be missing: who fetches it makes them out of the others.
 func (n *Node) holds(ctx context.Context, e channel.FileEntry) (int, error) {
-	count := 0
+	count, missing := 0, 0
+	var first blobnet.ID
 	for ids, err := range seq.Batches(codec.Blobs(ctx, n.blobs, e.File()), batch) {
 		if err != nil {
 			return 0, fmt.Errorf("reading %q from the store: %w; ingest or fetch it first", e.Name, err)
@@ -172,15 +174,32 @@ func (n *Node) holds(ctx context.Context, e channel.FileEntry) (int, error) {
 			return 0, err
 		}
 		for i, ok := range has {
-			if !ok {
-				return 0, fmt.Errorf("%q: blob %s: %w in this store; ingest or fetch the file first", e.Name, ids[i], blobnet.ErrNotFound)
+			switch {
+			case ok:
+				count++
+			case missing == 0:
+				first = ids[i]
+				fallthrough
+			default:
+				missing++
 			}
 		}
-		if count += len(ids); count > maxNamed {
+		if count+missing > maxNamed {
 			return 0, fmt.Errorf("%q: %w: more than %d blobs", e.Name, channel.ErrLimit, maxNamed)
 		}
 	}
+	if missing > 0 && (count == 0 || !n.coded(ctx, e)) {
+		return 0, fmt.Errorf("%q: blob %s: %w in this store; have what is missing with blob-fetch, or blob-scrub --repair -i, first", e.Name, first, blobnet.ErrNotFound)
+	}
 	return count, nil
+}
+
+// coded reports whether a file has parity.
+func (n *Node) coded(ctx context.Context, e channel.FileEntry) bool {
+	for stripe, err := range codec.Stripes(ctx, n.blobs, e.File()) {
+		return err == nil && !stripe.Coding.IsZero()
+	}
+	return false
 }
 
 // errLagged ends a stream whose reader did not keep up.

@@ -50,7 +50,7 @@ func (n *Node) newBridges(net *network, s settings) (*bridges, error) {
 			err = srv.Listen()
 		}
 		if err != nil {
-			return nil, badRequest("ws: %w", err)
+			return nil, fmt.Errorf("ws: %w", err)
 		}
 		b.ws = srv
 	}
@@ -62,7 +62,7 @@ func (n *Node) newBridges(net *network, s settings) (*bridges, error) {
 			err = srv.Listen()
 		}
 		if err != nil {
-			return nil, badRequest("http: %w", err)
+			return nil, fmt.Errorf("http: %w", err)
 		}
 		b.http = srv
 	}

@@ -22,7 +22,11 @@ func (n *Node) BlobList(ctx context.Context, req BlobListRequest, emit func(any)
 		}
 		res.Blobs++
 		res.Bytes += b.Size
-		e := BlobEvent{Event: "blob", ID: b.ID, Size: b.Size, Pinned: b.Pinned}
+		stored, err := n.disk.Has(ctx, b.ID)
+		if err != nil {
+			return err
+		}
+		e := BlobEvent{Event: "blob", ID: b.ID, Size: b.Size, Pinned: b.Pinned, InPlace: !stored[0]}
 		if !b.Used.IsZero() {
 			e.Used = channel.Time(b.Used.Unix())
 		}

@@ -28,11 +28,12 @@ type BlobListResult struct {
 
 // BlobEvent ("blob") is one stored blob.
 type BlobEvent struct {
-	Event  string       `json:"event"`
-	ID     blobnet.ID   `json:"id"`
-	Size   int64        `json:"size"` // bytes
-	Pinned bool         `json:"pinned"`
-	Used   channel.Time `json:"used,omitzero"` // about when it was last used
+	Event   string       `json:"event"`
+	ID      blobnet.ID   `json:"id"`
+	Size    int64        `json:"size"` // bytes
+	Pinned  bool         `json:"pinned"`
+	InPlace bool         `json:"inPlace"`       // it lies in a file, and is not stored
+	Used    channel.Time `json:"used,omitzero"` // about when it was last used
 }
 
 // GCRequest deletes blobs that are not pinned, those whose last use is longest

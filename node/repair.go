@@ -60,11 +60,12 @@ func (n *Node) onInPlace(e inplace.Event) {
 // network.
 func (n *Node) rotten(e RottenEvent) {
 	e.Event = "rotten"
-	n.log.Warn("damaged: "+e.Message, "blob", e.ID.Short(), "file", e.Path)
 	n.bus.send(aboutStore, e)
 	if e.ID.IsZero() {
+		n.log.Info("damaged: "+e.Message, "file", e.Path)
 		return
 	}
+	n.log.Info("damaged: "+e.Message, "blob", e.ID)
 	select {
 	case n.damaged <- e.ID:
 	default: // a scrub finds it again

@@ -9,6 +9,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/anonymous-media-library/aml/blobnet/limit"
 	"github.com/anonymous-media-library/aml/config"
@@ -54,10 +55,10 @@ func readSettings(cfg config.Config) (s settings, err error) {
 	if s.download, err = limit.Parse(cfg.Download, time.Local); err != nil {
 		return s, badRequest("download: %w", err)
 	}
-	if s.ws, err = parsePort(cfg.WS); err != nil {
+	if s.ws, err = parsePort(cfg.WS, onLoopback(s.listen)); err != nil {
 		return s, badRequest("ws: %w", err)
 	}
-	if s.http, err = parsePort(cfg.HTTP); err != nil {
+	if s.http, err = parsePort(cfg.HTTP, onLoopback(s.listen)); err != nil {
 		return s, badRequest("http: %w", err)
 	}
 	return s, nil
@@ -91,15 +92,28 @@ func parseRelay(s string) (transport.Relay, error) {
 	return transport.Relay{Coordinate: true, Bulk: transport.RelayBulk{BytesPerSecond: rate}}, nil
 }
 
-// parsePort reads a port, which means loopback and the local network as well as
-// all else that reaches this machine, or HOST:PORT.
-func parsePort(s string) (string, error) {
+// onLoopback reports whether there are addresses to listen on and nobody but
+// this machine reaches them.
+func onLoopback(listen []multiaddr.Multiaddr) bool {
+	for _, a := range listen {
+		if !manet.IsIPLoopback(a) {
+			return false
+		}
+	}
+	return len(listen) > 0
+}
+
+// parsePort reads a port, which stands for every interface, or for loopback
+// alone if the node listens nowhere else; or HOST:PORT.
+func parsePort(s string, loopback bool) (string, error) {
 	if s == "" {
 		return "", nil
 	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
-		host, port = "", s
+		if host, port = "", s; loopback {
+			host = "127.0.0.1"
+		}
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return "", fmt.Errorf("%q: want a port, 0 for a free one, or HOST:PORT such as 127.0.0.1:6881", s)

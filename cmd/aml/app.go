@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime/pprof"
@@ -107,8 +108,8 @@ func (a *app) serves(cmd *cobra.Command) {
 	if a.bridges == nil { // the flags of all such commands share them
 		a.bridges = map[string]*string{"ws": new(string), "http": new(string)}
 	}
-	cmd.Flags().StringVar(a.bridges["ws"], "ws", "", "serve by WebSocket too, as seed document 001 has it: [`HOST:]PORT`, 0 for a free port, without a value 6881")
-	cmd.Flags().StringVar(a.bridges["http"], "http", "", "serve by HTTP too: [`HOST:]PORT`, 0 for a free port, without a value 8080")
+	cmd.Flags().StringVar(a.bridges["ws"], "ws", "", "serve by WebSocket too, at this port or HOST:PORT, 0 for a free port")
+	cmd.Flags().StringVar(a.bridges["http"], "http", "", "serve by HTTP too, at this port or HOST:PORT, 0 for a free port")
 	cmd.Flags().Lookup("ws").NoOptDefVal = "6881"
 	cmd.Flags().Lookup("http").NoOptDefVal = "8080"
 }
@@ -150,7 +151,43 @@ func (a *app) connect(ctx context.Context, need api.Need) (*api.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return api.Open(ctx, cfg, need)
+	c, err := api.Open(ctx, cfg, need)
+	if err == nil && c.Remote() {
+		a.warnOfUnheard()
+	}
+	return c, err
+}
+
+// warnOfUnheard says which flags a node that runs already does not hear.
+func (a *app) warnOfUnheard() {
+	var flags []string
+	if len(a.set) > 0 {
+		flags = append(flags, "--set")
+	}
+	if len(a.listen) > 0 {
+		flags = append(flags, "--listen")
+	}
+	if a.punch {
+		flags = append(flags, "--punch")
+	}
+	for _, key := range slices.Sorted(maps.Keys(a.bridges)) {
+		if *a.bridges[key] != "" {
+			flags = append(flags, "--"+key)
+		}
+	}
+	if len(flags) > 0 {
+		a.warn(fmt.Sprintf("a node runs on this home already: %s has no effect on it; restart it with that", strings.Join(flags, ", ")))
+	}
+}
+
+// warn says something that does not end the command.
+func (a *app) warn(message string) {
+	if a.json {
+		line, _ := json.Marshal(map[string]string{"event": "warning", "message": message})
+		fmt.Fprintf(a.err, "%s\n", line)
+		return
+	}
+	fmt.Fprintf(a.err, "aml: %s\n", message)
 }
 
 // profiled starts a CPU profile when the command begins, if one was asked for;

@@ -18,7 +18,7 @@ func (a *app) blobListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "blob-list",
 		Short:   "list the blobs of the store",
-		Long:    "List the blobs of the store by id, each with its size, whether it is pinned, and\nabout when it was last used. With --json a line of JSON for each.",
+		Long:    "List the blobs that this node has by id, each with its size, whether it is pinned,\nand whether it lies in a file of yours rather than in the store. With --json a line\nof JSON for each, and about when it was last used where that is known.",
 		Example: "  aml blob-list\n  aml blob-list --pinned --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -65,7 +65,7 @@ are not touched.`,
 				if res.DryRun {
 					verb = "would delete"
 				}
-				fmt.Fprintf(w, "%s %d blobs, %s, and %d leftover files\n", verb, res.Blobs, config.FormatSize(res.Bytes), res.Leftover)
+				fmt.Fprintf(w, "%s %d blobs, %s, and %d files and folders left over\n", verb, res.Blobs, config.FormatSize(res.Bytes), res.Leftover)
 			})
 		},
 	}
@@ -116,9 +116,10 @@ what is left.`,
 			if err = closing(c, p.done(err)); err != nil {
 				return err
 			}
-			return a.result(res, func(w io.Writer) {
+			err = a.result(res, func(w io.Writer) {
 				fmt.Fprintf(w, "%d blobs, %s checked: %d rotten, %d missing, %d repaired\n", res.Blobs, config.FormatSize(res.Bytes), res.Rotten, res.Missing, res.Repaired)
 			})
+			return unlessAll(err, res.Rotten+res.Missing-res.Repaired, api.CodeVerify, "are damaged or missing; blob-scrub --repair gets them again, with -i FILE_ENTRY.JSON it also rebuilds them")
 		},
 	}
 	cmd.Flags().StringVar(&rate, "rate", "0", "bytes to read per second, such as 20MiB; 0: as fast as it goes")
@@ -194,9 +195,12 @@ server it is a mirror.`,
 			if err = finish(err); err != nil || output == "-" {
 				return err
 			}
-			return a.result(res, func(w io.Writer) {
-				fmt.Fprintf(w, "%d blobs, %s -> %s%s\n", res.Blobs, config.FormatSize(res.Bytes), output, besides(res.Bad, "are not in the store"))
-			})
+			if output != "-" {
+				err = a.result(res, func(w io.Writer) {
+					fmt.Fprintf(w, "%d blobs, %s -> %s\n", res.Blobs, config.FormatSize(res.Bytes), output)
+				})
+			}
+			return unlessAll(err, res.Bad, api.CodeNotFound, "are not in the store and so not in the archive")
 		})
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "archive to write, - for standard output")
@@ -224,9 +228,10 @@ func (a *app) blobImportCommand() *cobra.Command {
 				if err = finish(err); err != nil {
 					return err
 				}
-				return a.result(res, func(w io.Writer) {
-					fmt.Fprintf(w, "%d blobs, %s%s%s\n", res.Blobs, config.FormatSize(res.Bytes), besides(res.Bad, "are not what they are called"), besides(res.Skipped, "other files"))
+				err = a.result(res, func(w io.Writer) {
+					fmt.Fprintf(w, "%d blobs, %s%s\n", res.Blobs, config.FormatSize(res.Bytes), besides(res.Skipped, "other files"))
 				})
+				return unlessAll(err, res.Bad, api.CodeVerify, "are not what they are called, and were not stored")
 			})
 		},
 	}
@@ -240,6 +245,14 @@ func besides(n int64, what string) string {
 		return ""
 	}
 	return fmt.Sprintf("; %d %s", n, what)
+}
+
+// unlessAll is the error of a command that did its work for all but n blobs.
+func unlessAll(err error, n int64, code api.Code, why string) error {
+	if err != nil || n <= 0 {
+		return err
+	}
+	return &api.Error{Code: code, Message: fmt.Sprintf("%d blobs %s", n, why)}
 }
 
 // archive runs do with a node that has a store.

@@ -161,11 +161,14 @@ func words(e api.Event) string {
 	case "blob":
 		var v api.BlobEvent
 		if e.Decode(&v) == nil {
-			pin := ""
+			state := ""
 			if v.Pinned {
-				pin = "  pinned"
+				state += "  pinned"
 			}
-			return fmt.Sprintf("%s  %8d%s", v.ID, v.Size, pin)
+			if v.InPlace {
+				state += "  in place"
+			}
+			return fmt.Sprintf("%s  %8d%s", v.ID, v.Size, state)
 		}
 	case "rotten":
 		var v api.RottenEvent

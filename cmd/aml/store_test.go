@@ -44,9 +44,16 @@ type scrubbed struct {
 
 func scrub(t *testing.T, home string, args ...string) (s scrubbed) {
 	t.Helper()
-	out := ok(t, home, append([]string{"blob-scrub", "--json"}, args...)...)
+	out, errs, code := amlRun(t, home, append([]string{"blob-scrub", "--json"}, args...)...)
 	if err := json.Unmarshal([]byte(out), &s); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		t.Fatalf("%v\n%s%s", err, out, errs)
+	}
+	want := 0
+	if s.Rotten+s.Missing > s.Repaired {
+		want = 5
+	}
+	if code != want {
+		t.Errorf("exit code %d, want %d for %+v\n%s", code, want, s, errs)
 	}
 	return s
 }
