@@ -93,6 +93,9 @@ func (n *Node) Scrub(ctx context.Context, req ScrubRequest, emit func(any)) (Scr
 	if err == nil {
 		err = n.scrubFiles(ctx, req.Rate, &res, note)
 	}
+	if err == nil {
+		err = n.lostEarlier(ctx, lost, &res, note)
+	}
 	if err != nil || !req.Repair {
 		return res, err
 	}
@@ -135,6 +138,30 @@ func (n *Node) scrubFiles(ctx context.Context, speed int64, res *ScrubResult, lo
 				lost(id)
 			default:
 				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lostEarlier finds what is pinned and was lost before this scrub.
+func (n *Node) lostEarlier(ctx context.Context, now []blobnet.ID, res *ScrubResult, lost func(blobnet.ID)) error {
+	known := make(map[blobnet.ID]bool, len(now))
+	for _, id := range now {
+		known[id] = true
+	}
+	for ids, err := range seq.Batches(n.disk.Lost(ctx), batch) {
+		if err != nil {
+			return err
+		}
+		has, err := n.blobs.Has(ctx, ids...) // it may lie in a file
+		if err != nil {
+			return err
+		}
+		for i, id := range ids {
+			if !has[i] && !known[id] {
+				res.Missing++
+				lost(id)
 			}
 		}
 	}

@@ -82,6 +82,13 @@ func TestFlippedBytesAtRestAreFoundByAScrubAndHadAgainFromAPeer(t *testing.T) {
 	if s := scrub(t, home, "--repair", "-i", entry, "--peer", peer); s.Rotten != 1 || s.Repaired != 3 {
 		t.Errorf("the scrub did %+v, want 1 rotten and 3 repaired", s)
 	}
+	// What is pinned need not be named.
+	ok(t, home, "blob-pin", "-i", entry)
+	flip(t, blobs[4])
+	scrub(t, home)
+	if s := scrub(t, home, "--repair", "--peer", peer); s.Missing != 1 || s.Repaired != 1 {
+		t.Errorf("the scrub did %+v, want 1 missing and repaired", s)
+	}
 	if s := scrub(t, home); s.Blobs != 9 || s.Rotten+s.Missing != 0 {
 		t.Errorf("after the repair a scrub finds %+v", s)
 	}
