@@ -142,7 +142,7 @@ type Kind uint8
 const (
 	KindUpload       Kind = iota + 1 // a blob or a part of it was sent to Peer, with Err not to its end: ID, Bytes
 	KindDownload                     // a blob came from Peer and is the right one: ID, Bytes
-	KindMisbehaviour                 // Peer gave wrong bytes for ID: Err
+	KindMisbehaviour                 // Peer gave wrong bytes for ID: Err, Bytes that came
 )
 
 var kindNames = [...]string{"", "upload", "download", "misbehaviour"}

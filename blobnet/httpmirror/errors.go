@@ -30,8 +30,9 @@ var (
 // MisbehaviourError says that a server gave wrong bytes. It wraps
 // blobnet.ErrCorrupt.
 type MisbehaviourError struct {
-	Peer string
-	Err  error
+	Peer  string
+	Bytes int64 // that came for the blob, all in vain
+	Err   error
 }
 
 func (e *MisbehaviourError) Error() string { return fmt.Sprintf("mirror %s: %v", e.Peer, e.Err) }

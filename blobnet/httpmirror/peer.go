@@ -100,9 +100,9 @@ func (p *Peer) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, erro
 	defer func() { <-p.slots }()
 	out, err := p.get(ctx, id, dst)
 	if err != nil {
-		if errors.Is(err, blobnet.ErrCorrupt) {
-			err = &MisbehaviourError{Peer: p.Name(), Err: err}
-			p.event(Event{Kind: KindMisbehaviour, Peer: p.Name(), ID: id, Err: err})
+		var mis *MisbehaviourError
+		if errors.As(err, &mis) {
+			p.event(Event{Kind: KindMisbehaviour, Peer: p.Name(), ID: id, Bytes: mis.Bytes, Err: mis})
 		}
 		return dst, fmt.Errorf("getting blob %s from %s: %w", id.Short(), p.Name(), err)
 	}
@@ -161,6 +161,7 @@ type transfer struct {
 	base    int    // length of what stood in out before
 	out     []byte // and the blob's bytes so far
 	etag    string // of the first part, if it is a strong one
+	came    int64  // bytes that came, also those that were dropped
 	sure    bool   // the last part's end was marked by the server
 	resumed bool
 }
@@ -182,7 +183,9 @@ func (p *Peer) transfer(ctx context.Context, id blobnet.ID, l layout, dst []byte
 		case err == nil && !t.resumed && !t.sure:
 			return nil, fmt.Errorf("%w: where it ended is not marked, and it is not all", ErrLost)
 		case err == nil && !t.resumed:
-			return nil, blobnet.ErrCorrupt
+			return nil, &MisbehaviourError{Peer: p.Name(), Bytes: t.came, Err: blobnet.ErrCorrupt}
+		case errors.Is(err, blobnet.ErrCorrupt):
+			return nil, &MisbehaviourError{Peer: p.Name(), Bytes: t.came, Err: err}
 		case err == nil, errors.Is(err, errAgain):
 			// The parts are of different files, or cannot be had.
 			t.out, t.etag, t.resumed = t.out[:t.base], "", false
@@ -258,8 +261,9 @@ func (p *Peer) body(ctx context.Context, t *transfer, r io.Reader, timer *time.T
 		if len(t.out) == cap(t.out) {
 			t.out = slices.Grow(t.out, min(max(len(t.out)-t.base, 4*piece), blobnet.MaxBlobSize+1))
 		}
-		n, err := r.Read(t.out[len(t.out):min(cap(t.out), len(t.out)+piece)])
+		n, err := r.Read(t.out[len(t.out):min(cap(t.out), len(t.out)+piece, t.base+blobnet.MaxBlobSize+1)])
 		t.out = t.out[:len(t.out)+n]
+		t.came += int64(n)
 		if n > 0 {
 			timer.Reset(link.StallTimeout)
 		}

@@ -336,6 +336,10 @@ func TestHostileServers(t *testing.T) {
 			if _, told := ev.find(KindMisbehaviour); errors.As(err, &mis) != (tt.want == blobnet.ErrCorrupt) || told != (tt.want == blobnet.ErrCorrupt) {
 				t.Errorf("misbehaviour is not told from failure: %v", err)
 			}
+			bytes := map[string]int64{"wrong bytes": 4, "endless body": blobnet.MaxBlobSize + 1}[tt.name]
+			if e, _ := ev.find(KindMisbehaviour); e.Bytes != bytes {
+				t.Errorf("%d bytes came in vain, want %d", e.Bytes, bytes)
+			}
 			var busy *BusyError
 			if errors.As(err, &busy) && (busy.RetryAfter() < 7*time.Second || busy.RetryAfter() > time.Minute) {
 				t.Errorf("ask again in %v", busy.RetryAfter())

@@ -17,7 +17,7 @@ const (
 	KindUpload                       // a blob was sent to Peer, or with Err not to its end: ID, Bytes
 	KindDownload                     // a blob came from Peer and is the right one: ID, Bytes
 	KindHave                         // Peer says that it has IDs
-	KindMisbehaviour                 // Peer did what no honest peer does: Err, and ID if it was about one blob
+	KindMisbehaviour                 // Peer did what no honest peer does: Err, and ID and Bytes if it was about one blob
 )
 
 var eventNames = [...]string{"", "peer", "upload", "download", "have", "misbehaviour"}

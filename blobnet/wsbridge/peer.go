@@ -93,7 +93,7 @@ func (p *Peer) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, erro
 	defer p.in.put(buf)
 	if blobnet.Sum(*buf) != id {
 		err := &MisbehaviourError{Peer: p.name, Err: blobnet.ErrCorrupt}
-		p.event(Event{Kind: KindMisbehaviour, Peer: p.name, PeerID: s.name(), ID: id, Err: err})
+		p.event(Event{Kind: KindMisbehaviour, Peer: p.name, PeerID: s.name(), ID: id, Bytes: int64(len(*buf)), Err: err})
 		s.cancel(fmt.Errorf("%w: wrong bytes for another blob", ErrLost))
 		return dst, fmt.Errorf("getting blob %s from %s: %w", id.Short(), p.name, err)
 	}
