@@ -38,16 +38,17 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	return &Server{cfg: cfg, handler: h}, nil
 }
 
-// Listen opens the port, so that Addr is known. Run does so if nobody has.
+// Listen opens the port, so that Addr is known. Run does so if nobody has. The
+// error names the address and, where there is one, the remedy.
 func (s *Server) Listen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.listener != nil {
 		return nil
 	}
-	l, err := net.Listen("tcp", s.cfg.Addr)
+	l, err := crowd.Listen(s.cfg.Addr)
 	if err != nil {
-		return fmt.Errorf("httpmirror: %w", err)
+		return err
 	}
 	s.listener = l
 	return nil

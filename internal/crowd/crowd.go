@@ -1,6 +1,6 @@
-// Package crowd bounds how many connections a listener holds, in all and from
-// one address, so that one visitor does not keep the others out. It is for
-// servers that speak to anybody. It must never read or write a byte of a
+// Package crowd opens ports, and bounds how many connections a listener holds,
+// in all and from one address, so that one visitor does not keep the others out.
+// It is for servers that speak to anybody. It must never read or write a byte of a
 // connection, and knows nothing of aml.
 package crowd
 
