@@ -136,8 +136,9 @@ func (b *bridges) knowOne(u string) error {
 
 func (b *bridges) newPeer(u string) (fetch.Peer, error) {
 	if strings.HasPrefix(u, "ws") {
-		cfg := wsbridge.PeerConfig{URL: u, Upload: b.net.upload, OnEvent: b.n.onWS}
-		if b.ws != nil { // who serves by WebSocket tells what is here to whom he dials, too
+		// He learns by asking what is here, not unasked.
+		cfg := wsbridge.PeerConfig{URL: u, Upload: b.net.upload, OnEvent: b.n.onWS, Limits: wsbridge.Limits{MaxHave: -1}}
+		if b.ws != nil { // who serves by WebSocket serves whom he dials, too
 			cfg.Store = b.n.blobs
 		}
 		return wsbridge.NewPeer(cfg)

@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
+	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/limit"
 	"github.com/anonymous-media-library/aml/config"
 	"github.com/anonymous-media-library/aml/node/transport"
@@ -52,6 +54,9 @@ func readSettings(cfg config.Config) (s settings, err error) {
 	if s.upload, err = limit.Parse(cfg.Upload, time.Local); err != nil {
 		return s, badRequest("upload: %w", err)
 	}
+	if hasClasses(s.upload) {
+		return s, badRequest("upload: classes limit downloads alone, since who asks for a blob tells nobody what for")
+	}
 	if s.download, err = limit.Parse(cfg.Download, time.Local); err != nil {
 		return s, badRequest("download: %w", err)
 	}
@@ -62,6 +67,12 @@ func readSettings(cfg config.Config) (s settings, err error) {
 		return s, badRequest("http: %w", err)
 	}
 	return s, nil
+}
+
+// hasClasses reports whether limits name classes, at any hour.
+func hasClasses(c limit.Config) bool {
+	none := [blobnet.Classes]int64{}
+	return c.Class != none || slices.ContainsFunc(c.Schedule, func(h limit.Hours) bool { return h.Class != none })
 }
 
 func parseAnnounce(addrs []string) ([]multiaddr.Multiaddr, error) {

@@ -12,7 +12,7 @@ import (
 func (u *usage) add(s *os.ProcessState) {
 	u.cpu = s.UserTime() + s.SystemTime()
 	if r, ok := s.SysUsage().(*syscall.Rusage); ok {
-		u.rss = r.Maxrss
+		u.rss = int64(r.Maxrss)
 		if runtime.GOOS != "darwin" && runtime.GOOS != "ios" {
 			u.rss *= 1024 // counted in KiB everywhere but there
 		}
