@@ -14,3 +14,9 @@ func allocated(info fs.FileInfo) uint64 {
 	}
 	return 0
 }
+
+// linked reports whether a file has another name as well.
+func linked(info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && st.Nlink > 1
+}

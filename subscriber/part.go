@@ -1,6 +1,7 @@
 package subscriber
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -44,27 +45,35 @@ func (t *target) begun(ctx context.Context) (bool, error) {
 // makes it with the mode, less the umask, that it will have in the end; its
 // owner can always read and write it.
 func (t *target) open(ctx context.Context) error {
-	name, room := t.partName(), t.entry.Size
+	name, room, flags := t.partName(), t.entry.Size, os.O_RDWR
 	info, err := t.out.root.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		flags |= os.O_CREATE | os.O_EXCL // never through a link
 	case err != nil:
 		return err
-	case !info.Mode().IsRegular():
+	case !info.Mode().IsRegular() || linked(info): // what would be written to may be somebody's
 		if err := t.out.root.RemoveAll(name); err != nil {
 			return err
 		}
+		flags |= os.O_CREATE | os.O_EXCL
 	default:
 		room -= min(room, allocated(info))
 	}
 	if err := t.out.room(room); err != nil {
 		return err
 	}
-	f, err := t.out.root.OpenFile(name, os.O_RDWR|os.O_CREATE, os.FileMode(t.entry.Mode&0o777|0o600))
+	f, err := t.out.root.OpenFile(name, flags, os.FileMode(t.entry.Mode&0o777|0o600))
 	if err != nil {
 		return err
 	}
-	if info != nil && uint64(info.Size()) > t.entry.Size {
+	if flags&os.O_CREATE == 0 {
+		if opened, err := f.Stat(); err != nil || !os.SameFile(opened, info) {
+			t.tempName = name
+			return errors.Join(cmp.Or(err, t.disturbed("is not the file any more that was there a moment ago")), f.Close())
+		}
+	}
+	if flags&os.O_CREATE == 0 && uint64(info.Size()) > t.entry.Size {
 		if err := f.Truncate(int64(t.entry.Size)); err != nil {
 			return errors.Join(err, f.Close())
 		}

@@ -35,6 +35,7 @@ type target struct {
 	temp     *os.File
 	tempName string
 	tempErr  error
+	written  fs.FileInfo   // how the unfinished file looked after the last write; set once it is complete
 	index    *indexes      // what its index blobs are; set before the first chunk is asked for
 	rescued  bool          // its stripes were tried
 	claim    *inplace.File // of the unfinished file, then of the finished one; nil without a place
@@ -97,24 +98,25 @@ func (t *target) take(ctx context.Context, chunk codec.Chunk, plain, blob []byte
 	if t.claim != nil {
 		t.claim.Add(ctx, chunk.Ref, chunk.Offset, blob)
 	}
-	return t.order.add(chunk.Offset, plain, free)
+	if complete, err = t.order.add(chunk.Offset, plain, free); complete {
+		t.written, err = t.temp.Stat()
+	}
+	return complete, err
 }
 
 // finish checks the complete file and gives it its name. It ends the target, or
-// returns an error of the disk.
+// returns an error of the disk or, if another program was at the file, one that
+// wraps ErrDisturbed.
 func (t *target) finish(ctx context.Context) error {
 	if got := t.order.result(); got != t.entry.SHA256 {
+		// What others wrote may have been read back, and is no fault of the entry.
+		if _, err := t.intact(ctx); err != nil {
+			return err
+		}
 		t.refuse(fmt.Errorf("%w: got %s, signed is %s", codec.ErrHash, got, t.entry.SHA256))
 		return nil
 	}
-	if !t.entry.Modified.IsZero() {
-		when := t.entry.Modified.Time()
-		if err := t.out.root.Chtimes(t.tempName, when, when); err != nil {
-			return err
-		}
-	}
-	err := t.temp.Sync()
-	if err := errors.Join(err, t.temp.Close()); err != nil {
+	if err := t.temp.Sync(); err != nil {
 		return err
 	}
 	local, info, err := t.out.inspect(t.name)
@@ -125,34 +127,58 @@ func (t *target) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := t.spare(ctx, local, info); err != nil {
+	ours, err := t.replaces(ctx, local, info)
+	if err != nil {
+		return err
+	}
+	held, err := t.intact(ctx)
+	if err != nil {
+		return err
+	}
+	if !ours {
+		if t.kept, err = t.out.keep(local, info); err != nil {
+			return err
+		}
+	}
+	if !t.entry.Modified.IsZero() {
+		when := t.entry.Modified.Time()
+		if err := t.out.root.Chtimes(t.tempName, when, when); err != nil {
+			return err
+		}
+	}
+	if err := t.temp.Close(); err != nil {
 		return err
 	}
 	if err := t.out.place(t.tempName, local); err != nil {
 		return err
 	}
-	if t.claim != nil {
-		t.claim.Hold(t.index.ids...)
-		// The file is there, whoever may be served from it: should it be gone
-		// again already, nobody is.
-		_ = t.claim.Done(ctx, t.out.absolute(local), info == nil)
+	if err := t.arrived(local, held); err != nil {
+		return err
+	}
+	if err := t.register(ctx, local, info == nil); err != nil {
+		return err
 	}
 	t.local = local
 	t.settle(nil, false)
 	return nil
 }
 
-// spare keeps what is to be replaced, if it is somebody else's.
-func (t *target) spare(ctx context.Context, local string, info fs.FileInfo) error {
-	if info == nil || t.ours == nil {
+// register lets the file be served under its name. made: there was none of that name.
+func (t *target) register(ctx context.Context, local string, made bool) error {
+	if t.claim == nil {
 		return nil
 	}
-	ours, err := t.out.isOne(ctx, local, info, append(slices.Clip(t.ours), version{t.entry.Size, t.entry.SHA256})...)
-	if err != nil || ours {
-		return err
+	t.claim.Hold(t.index.ids...)
+	return t.claim.Done(ctx, t.out.absolute(local), made)
+}
+
+// replaces reports whether what is at local, if anything, is to be replaced; if
+// not it is somebody else's.
+func (t *target) replaces(ctx context.Context, local string, info fs.FileInfo) (bool, error) {
+	if info == nil || t.ours == nil {
+		return true, nil
 	}
-	t.kept, err = t.out.keep(local, info)
-	return err
+	return t.out.isOne(ctx, local, info, append(slices.Clip(t.ours), version{t.entry.Size, t.entry.SHA256})...)
 }
 
 // clean closes the unfinished file of a target that is not in place. It stays
