@@ -96,6 +96,22 @@ func (s *Store) wrote(turn try, err error) {
 	}
 }
 
+// lookForRoom makes the store serve-only from its start where no Put would find
+// room. The first one that comes tries the disk nevertheless.
+func (s *Store) lookForRoom() {
+	s.mu.Lock()
+	floor := max(0, s.limits.MinFree)
+	s.mu.Unlock()
+	free, err := s.freeSpace()
+	if err != nil || free > floor {
+		return // a Put will meet the error
+	}
+	s.wrote(regular, fmt.Errorf("%w: the disk has %d bytes free, %d are to stay so", errFloor, free, floor))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.full.roomMade()
+}
+
 // ServeOnly reports whether new blobs are refused because the disk is full, or
 // its free space at the floor. It looks at the disk again when that is due, so
 // that a node which stores nothing while this is true finds out when there is

@@ -39,6 +39,7 @@ type use struct {
 // queue is what the index has not been told yet.
 type queue struct {
 	rows    []row
+	erased  []blobnet.ID       // before rows: blobs that a start found gone, when the disk was full
 	touched map[blobnet.ID]use // of blobs already in the index
 	last    int64              // the newest use time given out
 	gen     int64              // of blobs that are put now
@@ -153,16 +154,21 @@ type flushOptions struct {
 // is lost: all waits on.
 func (s *Store) flush(ctx context.Context, idx *index, opt flushOptions) error {
 	s.mu.Lock()
-	rows, touched, last, gen := s.queue.rows, s.queue.touched, s.queue.last, s.queue.gen
-	if len(rows) == 0 && len(touched) == 0 && !opt.durable && opt.synced == 0 && opt.also == nil {
+	rows, erased, touched, last, gen := s.queue.rows, s.queue.erased, s.queue.touched, s.queue.last, s.queue.gen
+	if len(rows) == 0 && len(erased) == 0 && len(touched) == 0 && !opt.durable && opt.synced == 0 && opt.also == nil {
 		s.mu.Unlock()
 		return nil
 	}
-	s.queue.rows, s.queue.touched = nil, make(map[blobnet.ID]use)
+	s.queue.rows, s.queue.erased, s.queue.touched = nil, nil, make(map[blobnet.ID]use)
 	s.mu.Unlock()
 
 	slices.SortStableFunc(rows, byID) // neighbours are on the same page
 	err := idx.write(ctx, opt.durable, func() error {
+		for _, id := range erased {
+			if err := idx.erase(id); err != nil {
+				return err
+			}
+		}
 		for _, r := range rows {
 			if err := idx.put(r); err != nil {
 				return err
@@ -184,7 +190,7 @@ func (s *Store) flush(ctx context.Context, idx *index, opt flushOptions) error {
 		s.queue.holdOff = 0
 		return nil
 	}
-	s.queue.rows = append(rows, s.queue.rows...)
+	s.queue.rows, s.queue.erased = append(rows, s.queue.rows...), erased // only a start adds to these
 	for id, used := range touched {
 		if _, newer := s.queue.touched[id]; !newer {
 			s.queue.touched[id] = used

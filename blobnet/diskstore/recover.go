@@ -37,8 +37,9 @@ func (s *Store) Recovery() Recovery { return s.recovery }
 // suspect is a blob that reconcile found to need a look.
 type suspect struct {
 	id      blobnet.ID
-	indexed bool // there is a row that says it is stored
-	missing bool // there is no file
+	indexed bool  // there is a row that says it is stored
+	missing bool  // there is no file
+	listed  int64 // the size that the row says
 	size    int64
 	used    int64
 	bad     bool
@@ -73,7 +74,7 @@ func (s *Store) reconcile(ctx context.Context, idx *index, unclean bool) (err er
 		if known.entry.size < 0 {
 			return nil // pinned, not stored: so it is
 		}
-		return found(suspect{id: known.id, indexed: true, missing: true})
+		return found(suspect{id: known.id, indexed: true, missing: true, listed: known.entry.size})
 	}
 	if err := known.next(); err != nil {
 		return fmt.Errorf("reading index: %w", err)
@@ -96,7 +97,7 @@ func (s *Store) reconcile(ctx context.Context, idx *index, unclean bool) (err er
 			if x.indexed = e.size >= 0; x.indexed && e.gen <= idx.synced {
 				return nil
 			}
-			x.used = e.used
+			x.used, x.listed = e.used, e.size
 		}
 		return found(x)
 	}); err != nil {
@@ -111,10 +112,14 @@ func (s *Store) reconcile(ctx context.Context, idx *index, unclean bool) (err er
 		return err
 	}
 	s.recovery.Rebuilt = fresh && s.recovery.Adopted > 0
-	return idx.write(ctx, false, func() error {
+	err = idx.write(ctx, false, func() error {
 		idx.gen, idx.last = s.queue.gen, s.queue.last
 		return idx.recount()
 	})
+	if isFull(err) && !fresh {
+		err = nil // the sums are those from before, and right
+	}
+	return err
 }
 
 // settle looks at the suspects' files, and writes to the index what is so.
@@ -125,7 +130,7 @@ func (s *Store) settle(ctx context.Context, idx *index, batch []suspect, verify 
 	if err := s.inspect(ctx, batch, verify); err != nil {
 		return err
 	}
-	if err := idx.write(ctx, false, func() error {
+	err := idx.write(ctx, false, func() error {
 		for _, x := range batch {
 			var err error
 			switch {
@@ -139,7 +144,12 @@ func (s *Store) settle(ctx context.Context, idx *index, batch []suspect, verify 
 			}
 		}
 		return nil
-	}); err != nil {
+	})
+	if isFull(err) && !idx.fresh() {
+		s.postpone(batch)
+		err = nil
+	}
+	if err != nil {
 		return err
 	}
 	for _, x := range batch {
@@ -162,6 +172,25 @@ func (s *Store) settle(ctx context.Context, idx *index, batch []suspect, verify 
 		}
 	}
 	return nil
+}
+
+// postpone has what settle found wait for the index, like what a Put does: a full
+// disk keeps nobody from reading, or deleting, what is there. Called by start.
+func (s *Store) postpone(batch []suspect) {
+	for _, x := range batch {
+		if x.indexed {
+			s.usage.count--
+			s.usage.stored -= x.listed
+		}
+		switch {
+		case !x.missing && !x.bad:
+			s.usage.count++
+			s.usage.stored += x.size
+			s.queue.rows = append(s.queue.rows, row{id: x.id, size: x.size, used: x.used, gen: s.queue.gen, crc: noSum})
+		case x.indexed:
+			s.queue.erased = append(s.queue.erased, x.id)
+		}
+	}
 }
 
 // inspect fills in what the files of batch say, on all cores.

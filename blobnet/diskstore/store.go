@@ -163,7 +163,7 @@ func (s *Store) start(ctx context.Context) error {
 			if idx, err = replaceIndex(ctx, idx, s.tree.index()); err != nil {
 				return err
 			}
-			s.dirt = dirt{}
+			s.dirt, s.usage, s.queue.rows, s.queue.erased = dirt{}, usage{}, nil, nil
 			err = s.reconcile(ctx, idx, unclean)
 		}
 		if err != nil {
@@ -173,8 +173,10 @@ func (s *Store) start(ctx context.Context) error {
 	if s.sumOf, err = idx.db.PrepareContext(ctx, "SELECT crc FROM blobs WHERE id = ?"); err != nil {
 		return errors.Join(err, idx.close())
 	}
-	s.usage.stored, s.usage.count = idx.size, idx.count
+	s.usage.stored += idx.size
+	s.usage.count += idx.count
 	s.index <- idx
+	s.lookForRoom()
 	return nil
 }
 
