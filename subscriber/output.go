@@ -83,7 +83,9 @@ func (o *output) tryLock() error {
 	if err != nil {
 		return err
 	}
-	if o.lock, err = flock.TryLockFile(f); err != nil {
+	if o.lock, err = flock.TryLockFile(f); errors.Is(err, flock.ErrOurs) {
+		return fmt.Errorf("%s is %w: another fetch of this node writes there", filepath.Join(o.path, name), err)
+	} else if err != nil {
 		return fmt.Errorf("%s is %w", filepath.Join(o.path, name), err)
 	}
 	return nil

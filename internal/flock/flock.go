@@ -20,6 +20,16 @@ import (
 // ErrLocked: another process (or this one, through another Lock) holds it.
 var ErrLocked = errors.New("in use by another process")
 
+// ErrOurs is the ErrLocked of a lock that another Lock of this very process
+// holds, as far as the process id in the file tells: two containers that share
+// the file may have the same.
+var ErrOurs error = oursError{}
+
+type oursError struct{}
+
+func (oursError) Error() string        { return "in use by this process already" }
+func (oursError) Is(target error) bool { return target == ErrLocked }
+
 // ErrForeign: what stands where the lock file should be is something else. Move
 // it away.
 var ErrForeign = errors.New("not a lock file")
@@ -55,6 +65,9 @@ func TryLock(path string) (*Lock, error) {
 func TryLockFile(f *os.File) (*Lock, error) {
 	if err := lock(f); err != nil {
 		if pid := holder(f); pid != 0 && errors.Is(err, ErrLocked) {
+			if pid == os.Getpid() {
+				err = ErrOurs
+			}
 			err = fmt.Errorf("%w, with process id %d", err, pid)
 		}
 		return nil, errors.Join(err, f.Close())

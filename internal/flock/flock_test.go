@@ -39,6 +39,9 @@ func TestASecondLockIsRefusedAndNamesTheHolder(t *testing.T) {
 	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
 		t.Errorf("got %v, want ErrLocked with path and process id", err)
 	}
+	if !errors.Is(err, ErrOurs) || strings.Contains(err.Error(), "another") {
+		t.Errorf("got %v, want ErrOurs: the holder is this process", err)
+	}
 	for range 2 {
 		if err := l.Unlock(); err != nil {
 			t.Fatal(err)
@@ -75,7 +78,7 @@ func TestAKilledHolderLocksNothing(t *testing.T) {
 	if err != nil || line != "locked\n" {
 		t.Fatalf("the child said %q (%v)", line, err)
 	}
-	if _, err := TryLock(path); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), fmt.Sprint(cmd.Process.Pid)) {
+	if _, err := TryLock(path); !errors.Is(err, ErrLocked) || errors.Is(err, ErrOurs) || !strings.Contains(err.Error(), fmt.Sprint(cmd.Process.Pid)) {
 		t.Errorf("got %v, want ErrLocked with the child's process id", err)
 	}
 	if err := cmd.Process.Kill(); err != nil {
