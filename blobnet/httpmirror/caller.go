@@ -97,6 +97,16 @@ func (c *caller) close() {
 	c.other.CloseIdleConnections()
 }
 
+// origin is what tells one server from another: another port is one that the
+// user did not name.
+func origin(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return u.Scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}
+
 // do makes one request for a path below the base. The body of the response is
 // the caller's to close. A redirect it could not follow is ErrRefused.
 func (c *caller) do(ctx context.Context, method, rel string, header http.Header, body []byte) (*http.Response, error) {
@@ -118,10 +128,8 @@ func (c *caller) do(ctx context.Context, method, rel string, header http.Header,
 		}
 		req.Header.Set("User-Agent", "aml")
 		t := c.other
-		if u.Hostname() == c.base.Hostname() {
+		if origin(&u) == origin(&c.base) {
 			t = c.own
-		}
-		if u.Host == c.base.Host && u.Scheme == c.base.Scheme {
 			for k, v := range c.link.Header {
 				req.Header[http.CanonicalHeaderKey(k)] = v
 			}

@@ -124,7 +124,7 @@ type Link struct {
 	TLS *tls.Config
 	// PublicOnly refuses to connect to private, loopback and link-local
 	// addresses: set it for URLs that were not given by the user. Where the
-	// server redirects to another host that is refused in any case. It does
+	// server redirects to another host, port or scheme that is refused in any case. It does
 	// not look behind a proxy, nor through a DialContext.
 	PublicOnly bool
 	// StallTimeout is how long the server may send or take nothing. If zero,

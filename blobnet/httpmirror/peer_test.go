@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -370,7 +371,8 @@ func TestRedirectsAreFollowedWithinBoundsAndWithoutSecrets(t *testing.T) {
 	defer srv.Close()
 	host := strings.TrimPrefix(srv.URL, "http://")
 	header := http.Header{"X-Key": {"k"}}
-	p := peerOf(t, PeerConfig{URL: "http://me:secret@" + host + "/?token=hidden#part", Link: Link{Header: header}})
+	var dialer net.Dialer // it connects to a private address, too
+	p := peerOf(t, PeerConfig{URL: "http://me:secret@" + host + "/?token=hidden#part", Link: Link{Header: header, DialContext: dialer.DialContext}})
 	if got, err := p.Get(t.Context(), hello, nil); err != nil || string(got) != "hello world" || leaked.Load() {
 		t.Errorf("%q %v, leaked %v", got, err, leaked.Load())
 	}
