@@ -48,7 +48,7 @@ func (s *Store) Begin(ctx context.Context, path string, made bool) (_ *File, err
 		info, err := os.Stat(path)
 		if err != nil || stampOf(info) != r.stamp {
 			s.eventOnce(r.id, r.stamp, Event{KindChanged, path, nil})
-			if err := s.forgetFile(ctx, r.id); err != nil {
+			if err := unlessFull(s.forgetFile(ctx, r.id)); err != nil {
 				return nil, fmt.Errorf("registering %s: %w", path, err)
 			}
 			r.id = 0
@@ -196,7 +196,7 @@ func (f *File) Done(ctx context.Context, path string, made bool) error {
 	due := s.pending.rows() >= batchRows
 	s.mu.Unlock()
 	if replaces { // before anybody takes the new file for the old
-		err = s.forgetFile(ctx, old.id)
+		err = unlessFull(s.forgetFile(ctx, old.id))
 	}
 	f.Close()
 	if due {

@@ -156,7 +156,7 @@ func (s *Store) read(ctx context.Context, id blobnet.ID, p place, dst []byte, to
 		}
 	}
 	s.eventOnce(p.file, now, Event{KindChanged, p.row.path, fmt.Errorf("%d bytes at offset %d are not those of blob %s", p.size, p.offset, id.Short())})
-	return nil, s.forgetClaim(ctx, id, p.file)
+	return nil, unlessFull(s.forgetClaim(ctx, id, p.file))
 }
 
 // seal appends the sealed chunk at p to dst. Where the plaintext is not the one
@@ -237,8 +237,8 @@ func (s *Store) vanished(ctx context.Context, r row) error {
 		s.eventOnce(r.id, r.stamp, Event{KindUnreadable, r.path, errAway})
 		return nil
 	}
-	s.event(Event{KindVanished, r.path, nil})
-	return s.forgetFile(ctx, r.id)
+	s.eventOnce(r.id, r.stamp, Event{KindVanished, r.path, nil})
+	return unlessFull(s.forgetFile(ctx, r.id))
 }
 
 var errAway = errors.New("the disk that it was on is not there")

@@ -67,11 +67,16 @@ func (s *Store) List(ctx context.Context, yield func(blobnet.Info) error) error 
 	if !s.some.Load() {
 		return s.cfg.Inner.List(ctx, yield)
 	}
-	if err := s.flush(ctx); err != nil {
+	if err := s.turn(ctx); err != nil {
 		return err
 	}
-	files := lister{s: s, last: []byte{}}
-	err := s.cfg.Inner.List(ctx, func(info blobnet.Info) error {
+	w, err := s.flushForReader(ctx)
+	s.endTurn()
+	if err != nil {
+		return err
+	}
+	files := lister{s: s, last: []byte{}, waiting: w.claims}
+	err = s.cfg.Inner.List(ctx, func(info blobnet.Info) error {
 		if err := files.until(ctx, &info.ID, yield); err != nil {
 			return err
 		}
@@ -89,6 +94,8 @@ type lister struct {
 	page []blobnet.Info
 	last []byte
 	end  bool
+
+	waiting []waitingClaim // those that are in no page yet
 }
 
 const listPage = 1024
@@ -125,6 +132,7 @@ func (l *lister) until(ctx context.Context, id *blobnet.ID, yield func(blobnet.I
 func (l *lister) load(ctx context.Context) (err error) {
 	if l.s.broken.Load() {
 		l.end = true
+		l.merge()
 		return nil
 	}
 	rows, err := l.s.db.db.QueryContext(ctx, `
@@ -147,5 +155,9 @@ GROUP BY c.id ORDER BY c.id LIMIT ?`, l.last, listPage)
 		l.page = append(l.page, blobnet.Info{ID: blobnet.ID(id), Size: sealedSize(size)})
 	}
 	l.end = len(l.page) < listPage
-	return rows.Err()
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	l.merge()
+	return nil
 }

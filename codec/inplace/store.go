@@ -140,7 +140,7 @@ func (s *Store) Fresh() bool { return s.fresh }
 // Close writes down what is not yet, and closes the database and all files. No
 // other method may be under way.
 func (s *Store) Close() error {
-	err := s.flush(context.Background())
+	err := asFull(s.flush(context.Background()))
 	s.handles.closeAll()
 	err = errors.Join(err, s.db.close())
 	if s.broken.Load() {
@@ -156,12 +156,27 @@ type Usage struct {
 	Bytes int64 // of the blobs, were they stored
 }
 
-// Usage counts what lies in files.
+// Usage counts what lies in files. On a full disk that is also what could not be
+// written down; a file that such a one replaces may count as well then.
 func (s *Store) Usage(ctx context.Context) (Usage, error) {
-	if err := s.flush(ctx); err != nil || s.broken.Load() {
+	if err := s.turn(ctx); err != nil {
 		return Usage{}, err
 	}
-	return s.db.usage(ctx)
+	w, err := s.flushForReader(ctx)
+	if len(w.files)+len(w.claims) > 0 {
+		defer s.endTurn() // so that none of it is written, and counted twice
+	} else {
+		s.endTurn()
+	}
+	if err != nil || s.broken.Load() {
+		return Usage{}, err
+	}
+	u, err := s.db.usage(ctx)
+	if err != nil {
+		return Usage{}, err
+	}
+	more, err := s.db.beside(ctx, w)
+	return Usage{Files: u.Files + more.Files, Blobs: u.Blobs + more.Blobs, Bytes: u.Bytes + more.Bytes}, err
 }
 
 // Stats is that of the inner store: what lies in files is not counted.
@@ -178,11 +193,13 @@ func (s *Store) Unpin(ctx context.Context, ids ...blobnet.ID) error {
 }
 
 // Sync makes what was put, and where the blobs in files lie, survive a power
-// loss. The files themselves are synced by whoever writes them.
+// loss. The files themselves are synced by whoever writes them. On a full disk
+// it gives an error that wraps blobnet.ErrFull; what could not be written down is
+// served until the process ends, and written by a later call.
 func (s *Store) Sync(ctx context.Context) error {
 	err := s.flush(ctx)
 	if err == nil && !s.broken.Load() {
 		err = s.db.sync(ctx)
 	}
-	return errors.Join(err, s.cfg.Inner.Sync(ctx))
+	return errors.Join(asFull(err), s.cfg.Inner.Sync(ctx))
 }
