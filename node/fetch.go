@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -90,7 +91,20 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 			FromStore: f.FromStore, FromPeers: f.FromPeers,
 		}
 	}
-	return res, n.blobs.Sync(ctx)
+	return res, n.recordFetched(ctx, emit)
+}
+
+// recordFetched writes down what can be served now that files are whole and in
+// place. That the disk has no room for it is told, and makes the fetch no failure.
+func (n *Node) recordFetched(ctx context.Context, emit func(any)) error {
+	err := n.blobs.Sync(ctx)
+	if !errors.Is(err, blobnet.ErrFull) {
+		return err
+	}
+	const unrecorded = "what was fetched is whole; that it is served from here could not be written down, because the disk is full"
+	n.log.Warn(unrecorded, "error", err)
+	emit(ErrorEvent{Event: "error", Message: unrecorded + ": " + err.Error(), Retry: true})
+	return nil
 }
 
 // download writes one entry to the file out, several below the folder out.
