@@ -22,10 +22,15 @@ func (n *Node) PushHTTP(ctx context.Context, req PushRequest, emit func(any)) (P
 	if req.Authorization != "" {
 		header.Set("Authorization", req.Authorization)
 	}
+	troubled := false
 	done, err := httpmirror.Push(ctx, httpmirror.PushConfig{
 		Target: req.Target, Source: n.blobs, IDs: ids, Verify: req.Verify,
 		Link: httpmirror.Link{Header: header},
 		OnProgress: func(p httpmirror.PushResult) {
+			if p.Trouble != nil && !troubled {
+				troubled = true
+				emit(ErrorEvent{Event: "error", Message: p.Trouble.Error(), Retry: true})
+			}
 			emit(ProgressEvent{Event: "progress", Name: "push", Done: uint64(p.SentBytes)})
 		},
 	})

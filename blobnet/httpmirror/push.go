@@ -28,7 +28,7 @@ type PushConfig struct {
 	// Verify reads what is there already and replaces it if it is wrong.
 	// Otherwise what has the right size is right.
 	Verify bool
-	// OnProgress, if not nil, is told after every blob. It is called by one
+	// OnProgress, if not nil, is told after every blob, and of Trouble. It is called by one
 	// goroutine at a time, and must return at once.
 	OnProgress func(PushResult)
 	Link
@@ -55,6 +55,9 @@ type PushResult struct {
 	Failed    int   // blobs that were not copied
 	// Failures says why, of the first 100.
 	Failures []PushFailure
+	// Trouble is the first failure of those that may pass and are tried again;
+	// nil if there was none. It names the target, without secrets.
+	Trouble error
 }
 
 // PushFailure is one blob that was not copied.
@@ -66,6 +69,9 @@ type PushFailure struct {
 // maxFailures is how many are told, and also how many in a row, with none that
 // succeeded, end Push: then something is wrong with the target.
 const maxFailures = 100
+
+// maxSilent is how many tries end Push while the server has never answered.
+const maxSilent = 8
 
 // ErrIncomplete: some blobs were not copied; the PushResult says which.
 var ErrIncomplete = errors.New("not all blobs were copied")
@@ -87,12 +93,13 @@ func Push(ctx context.Context, cfg PushConfig) (PushResult, error) {
 	if err != nil {
 		return PushResult{}, err
 	}
-	if u, ok := t.(*urlTarget); ok {
-		defer u.c.close()
-	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p := &push{cfg: cfg, t: t, cancel: cancel}
+	p := &push{cfg: cfg, t: t, name: name, cancel: cancel}
+	if u, ok := t.(*urlTarget); ok {
+		u.failed = p.tryFailed
+		defer u.c.close()
+	}
 	ids := make(chan blobnet.ID)
 	var work sync.WaitGroup
 	for range cfg.Workers {
@@ -154,10 +161,45 @@ func (c *PushConfig) target() (target, string, error) {
 type push struct {
 	cfg    PushConfig
 	t      target
+	name   string // of the target, without secrets
 	cancel context.CancelCauseFunc
 
-	mu     sync.Mutex // guards result, and the calls of OnProgress
+	mu     sync.Mutex // guards what follows, and the calls of OnProgress
 	result PushResult
+	silent int // tries before the server ever answered
+}
+
+// tryFailed notes a try of a server that failed in a way that may pass. One that
+// was never heard of is not waited for as long as one that was.
+func (p *push) tryFailed(id blobnet.ID, err error, answered bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := &p.result
+	first := r.Trouble == nil
+	if first {
+		r.Trouble = fmt.Errorf("sending to %s: %w", p.name, err)
+	}
+	if !answered {
+		p.silent++
+	}
+	ends := !answered && p.silent == maxSilent
+	if ends {
+		r.Failed++
+		r.Failures = append(r.Failures, PushFailure{id, err})
+		p.cancel(fmt.Errorf("%w: no answer in %d tries: %w", ErrIncomplete, maxSilent, err))
+	}
+	if first || ends {
+		p.tell()
+	}
+}
+
+// tell is called with mu held.
+func (p *push) tell() {
+	if p.cfg.OnProgress != nil {
+		told := p.result
+		told.Failures = told.Failures[:len(told.Failures):len(told.Failures)]
+		p.cfg.OnProgress(told)
+	}
 }
 
 // one copies one blob by way of buf, which it returns.
@@ -192,10 +234,6 @@ func (p *push) one(ctx context.Context, id blobnet.ID, buf []byte) []byte {
 	default:
 		r.Skipped++
 	}
-	if p.cfg.OnProgress != nil {
-		told := *r
-		told.Failures = told.Failures[:len(told.Failures):len(told.Failures)]
-		p.cfg.OnProgress(told)
-	}
+	p.tell()
 	return buf
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
@@ -25,6 +26,9 @@ const (
 type urlTarget struct {
 	c      *caller
 	verify bool
+	failed func(id blobnet.ID, err error, answered bool) // told of tries that failed and may pass
+
+	answered atomic.Bool // the server did, to whatever
 
 	folder sync.Once // makes blobs/, where a server wants that
 }
@@ -43,7 +47,11 @@ func (t *urlTarget) put(ctx context.Context, id blobnet.ID, blob []byte) (bool, 
 	for try := 1; ; try++ {
 		put, err := t.once(ctx, id, blob)
 		var pass *errPass
-		if err == nil || try == maxTries || !errors.As(err, &pass) || ctx.Err() != nil {
+		if err == nil || !errors.As(err, &pass) || ctx.Err() != nil {
+			return put, err
+		}
+		t.failed(id, err, t.answered.Load())
+		if try == maxTries {
 			return put, err
 		}
 		wait := time.NewTimer(max(pause, min(pass.after, maxPause)))
@@ -101,6 +109,7 @@ func (t *urlTarget) there(ctx context.Context, rel string, id blobnet.ID, blob [
 	if err != nil {
 		return false, false, broken(ctx, err)
 	}
+	t.answered.Store(true)
 	defer discard(resp)
 	switch {
 	case resp.StatusCode == http.StatusOK && !t.verify:
