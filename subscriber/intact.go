@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/anonymous-media-library/aml/codec"
 )
@@ -21,6 +22,34 @@ var ErrDisturbed = errors.New("another program was at it")
 func (t *target) disturbed(what string) error {
 	return fmt.Errorf("%w: %s %s; keep other programs away from it and fetch it again: what is left of it is not fetched twice",
 		ErrDisturbed, t.out.full(t.tempName), what)
+}
+
+const (
+	// pause is how long nothing is written, in nanoseconds, until the next write
+	// looks whether somebody else wrote: at most so often does it cost a call.
+	pause = int64(50 * time.Millisecond)
+	// tick is more than the clock that stamps files and ours are apart. Where it
+	// is less, as with a server's clock, a file is read once too often.
+	tick = int64(20 * time.Millisecond)
+)
+
+// writeAt writes to the unfinished file, after a look whether others did since
+// the last write, if that is a while ago.
+func (t *target) writeAt(f *os.File, plain []byte, offset int64) error {
+	if last := t.lastWrite.Load(); last > 0 && time.Now().UnixNano()-last > pause && t.writers.Load() == 0 && !t.touched.Load() {
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		if info.ModTime().UnixNano() > last+tick && t.writers.Load() == 0 && t.lastWrite.Load() == last {
+			t.touched.Store(true)
+		}
+	}
+	t.writers.Add(1)
+	_, err := f.WriteAt(plain, offset)
+	t.lastWrite.Store(time.Now().UnixNano())
+	t.writers.Add(-1)
+	return err
 }
 
 // intactTries is how often a file that others touch is read again.
@@ -47,7 +76,7 @@ func (t *target) intact(ctx context.Context) (fs.FileInfo, error) {
 			return nil, t.disturbed("is not the file any more that was written")
 		case uint64(held.Size()) != t.entry.Size:
 			return nil, t.disturbed(fmt.Sprintf("has %d bytes instead of %d", held.Size(), t.entry.Size))
-		case sameState(held, t.written) && (whole || !hasHoles(held)):
+		case sameState(held, t.written) && (whole || !t.touched.Load() && !hasHoles(held)):
 			return held, nil
 		}
 		sum, err := t.reread(ctx)

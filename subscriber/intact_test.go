@@ -12,9 +12,9 @@ import (
 	"github.com/anonymous-media-library/aml/codec"
 )
 
-// tampered writes a file of two chunks, with a hook before each step, and gives
-// it its name.
-func tampered(t *testing.T, between, after func(part string)) (*target, string, error) {
+// tampered writes a file of two chunks, with hooks before the second and after it,
+// and gives it its name.
+func tampered(t *testing.T, between func(tgt *target, part string), after func(part string)) (*target, string, error) {
 	t.Helper()
 	plain := []byte("what was signed")
 	dir := t.TempDir()
@@ -33,7 +33,7 @@ func tampered(t *testing.T, between, after func(part string)) (*target, string, 
 			end = 5
 		}
 		if i == 1 {
-			between(filepath.Join(dir, tgt.tempName))
+			between(tgt, filepath.Join(dir, tgt.tempName))
 		}
 		if _, err := tgt.write(t.Context(), codec.Chunk{Offset: uint64(offset)}, append([]byte(nil), plain[offset:end]...), nil, func([]byte) {}); err != nil {
 			t.Fatal(err)
@@ -57,10 +57,8 @@ func overwrite(t *testing.T, path, with string) {
 	}
 }
 
-func nothing(string) {}
-
 func TestBytesThatAnotherProgramOverwroteAreNotCalledComplete(t *testing.T) {
-	tgt, dir, err := tampered(t, nothing, func(part string) { overwrite(t, part, "WHAT") })
+	tgt, dir, err := tampered(t, func(*target, string) {}, func(part string) { overwrite(t, part, "WHAT") })
 	if !errors.Is(err, ErrDisturbed) || tgt.over.Load() {
 		t.Errorf("%v, over: %v", err, tgt.over.Load())
 	}
@@ -73,7 +71,7 @@ func TestBytesThatAnotherProgramOverwroteAreNotCalledComplete(t *testing.T) {
 }
 
 func TestATouchThatChangesNoByteIsNoHarm(t *testing.T) {
-	tgt, dir, err := tampered(t, nothing, func(part string) {
+	tgt, dir, err := tampered(t, func(*target, string) {}, func(part string) {
 		overwrite(t, part, "what")
 		if err := os.Chtimes(part, time.Unix(1, 0), time.Unix(1, 0)); err != nil {
 			t.Fatal(err)
@@ -84,5 +82,22 @@ func TestATouchThatChangesNoByteIsNoHarm(t *testing.T) {
 	}
 	if got, err := os.ReadFile(filepath.Join(dir, "f")); err != nil || string(got) != "what was signed" {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestBytesThatWereOverwrittenWhileNothingCameAreNotCalledComplete(t *testing.T) {
+	nothing := func(string) {}
+	_, dir, err := tampered(t, func(tgt *target, part string) {
+		tgt.lastWrite.Add(-int64(time.Second)) // it is a while ago
+		overwrite(t, part, "WHAT")
+	}, nothing)
+	if !errors.Is(err, ErrDisturbed) {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "f")); err == nil {
+		t.Error("it is in place")
+	}
+	if tgt, _, err := tampered(t, func(*target, string) {}, nothing); err != nil || tgt.touched.Load() {
+		t.Errorf("nobody touched it: %v, %v", tgt.touched.Load(), err)
 	}
 }

@@ -31,6 +31,10 @@ type target struct {
 
 	place Place // may be nil
 
+	writers   atomic.Int32 // of ours, at this moment
+	lastWrite atomic.Int64 // when one of ours ended, in nanoseconds since 1970
+	touched   atomic.Bool  // somebody else wrote to the unfinished file
+
 	once     sync.Once // opens the unfinished file
 	temp     *os.File
 	tempName string
@@ -83,7 +87,7 @@ func (t *target) file(ctx context.Context) (*os.File, error) {
 func (t *target) write(ctx context.Context, chunk codec.Chunk, plain, blob []byte, free func([]byte)) (complete bool, err error) {
 	f, err := t.file(ctx)
 	if err == nil {
-		_, err = f.WriteAt(plain, int64(chunk.Offset))
+		err = t.writeAt(f, plain, int64(chunk.Offset))
 	}
 	if err != nil {
 		free(plain)
