@@ -289,6 +289,38 @@ func TestClassThatGetsNothingHoldsUpNoOtherWhenAPeerComes(t *testing.T) {
 	})
 }
 
+// without is a Limiter that gives one peer nothing.
+type without string
+
+func (l without) Take(peer string, _ blobnet.Class, _ int) time.Duration {
+	if peer == string(l) {
+		return time.Hour
+	}
+	return 0
+}
+
+func TestReaderDoesNotWaitForAFastPeerThatTheLimiterHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all, wants := simBlobs(1)
+		limit := without("fast")
+		fast := newSimPeer("fast", all, newPipe(100e6), 5*time.Millisecond)
+		slow := newSimPeer("slow", all, newPipe(1e6), time.Millisecond)
+		s := newSwarm(t, Config{Download: limit}, fast, slow)
+		s.mu.Lock()
+		s.members["fast"].rate, s.members["slow"].rate = 100e6, 1e6
+		s.mu.Unlock()
+		w := wants[0]
+		w.Class = blobnet.Stream
+		begun := time.Now()
+		if _, err := s.Fetch(t.Context(), w, nil); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begun); took > 2*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
 func TestUrgentGoesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		blobs, ids := randomBlobs(9, 1000)

@@ -71,13 +71,14 @@ func (s *Swarm) guess(now time.Time) float64 {
 // serve asks for what waits in one class, and returns who is free after that.
 func (s *Swarm) serve(class blobnet.Class, able, free mask, now time.Time, guess float64) mask {
 	q := &s.queues[class]
-	open := free
+	open, held := free, mask{}
 	able.each(func(slot int) bool {
 		m := s.slots[slot]
 		if class == blobnet.Stream && m.out < m.window+streamExtra {
 			open.set(slot)
 		}
 		if m.held[class].After(now) {
+			held.set(slot)
 			open.clear(slot)
 		}
 		return true
@@ -90,7 +91,7 @@ func (s *Swarm) serve(class blobnet.Class, able, free mask, now time.Time, guess
 		f := n.f
 		m := s.best(f, open.without(n.block), now, guess)
 		if class == blobnet.Stream {
-			b := s.best(f, able.without(n.block), now, guess)
+			b := s.best(f, able.without(n.block).without(held), now, guess)
 			if !open.has(b.slot) && 2*b.estimate(f.size, now, guess) < m.estimate(f.size, now, guess) {
 				return free // b will have room before m would be done
 			}
@@ -104,6 +105,7 @@ func (s *Swarm) serve(class blobnet.Class, able, free mask, now time.Time, guess
 		}
 		if !s.may(m, f, now) {
 			open.clear(m.slot)
+			held.set(m.slot)
 			if !m.ready(now) {
 				free.clear(m.slot)
 			}
