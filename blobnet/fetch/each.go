@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/anonymous-media-library/aml/blobnet"
 )
 
 // lookahead is how many wants an Each knows of beyond those that are delivered.
@@ -24,7 +26,8 @@ const lookahead = 4096
 //
 // Each returns after everything it started has ended: with nil when all items
 // were delivered, or else the first error of items, of getting a blob (a
-// *NotFoundError in its chain if nobody has it) or of deliver, or ctx's.
+// *NotFoundError in its chain if nobody has it and it is not Optional) or of
+// deliver, or ctx's.
 func Each[T any](ctx context.Context, s *Swarm, items iter.Seq2[T, error], want func(T) Want,
 	deliver func(item T, blob []byte, local bool) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -86,9 +89,10 @@ type walk[T any] struct {
 
 // entry is one item.
 type entry[T any] struct {
-	item T
-	n    uint64
-	f    *flight
+	item     T
+	n        uint64
+	f        *flight
+	optional bool
 }
 
 // add begins to get an item's blob, when there is room to look ahead.
@@ -105,7 +109,7 @@ func (w *walk[T]) add(ctx context.Context, item T, want Want) error {
 	if err != nil {
 		return err
 	}
-	e := entry[T]{item: item, n: w.count}
+	e := entry[T]{item: item, n: w.count, optional: want.Optional}
 	w.count++
 	w.s.follow(ctx, want, arrival{w, e.n}, stored, func(f *flight) {
 		e.f = f
@@ -181,7 +185,7 @@ func (e *entry[T]) deliver(ctx context.Context, deliver func(item T, blob []byte
 	if errors.Is(f.err, context.Canceled) && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if f.err != nil {
+	if f.err != nil && !(e.optional && errors.Is(f.err, blobnet.ErrNotFound)) {
 		return fmt.Errorf("fetching blob %s: %w", f.id.Short(), f.err)
 	}
 	if ctx.Err() != nil {

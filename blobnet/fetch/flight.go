@@ -170,6 +170,9 @@ func (s *Swarm) hurry(f *flight, w Want) {
 	if f.want.Size == 0 || f.want.Tree == [32]byte{} {
 		f.want.Tree, f.want.Size = w.Tree, w.Size
 	}
+	if w.Patience == 0 || f.want.Patience > 0 && w.Patience > f.want.Patience {
+		f.want.Patience = w.Patience
+	}
 	class, due := min(f.want.Class, w.Class), f.want.Due
 	if !w.Due.IsZero() && (due.IsZero() || w.Due.Before(due)) {
 		due = w.Due

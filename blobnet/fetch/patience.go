@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"container/heap"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -56,8 +57,12 @@ func (c *checks) drop(f *flight) {
 	}
 }
 
+// leastCheck is how often it is looked at, at most, whether nobody has a blob
+// that somebody can do without.
+const leastCheck = 250 * time.Millisecond
+
 // patience fails f, which waits, if there has been nobody to ask for the stall
-// timeout, and says so; else it sees to it that this is looked at again. s.mu
+// timeout, or for f's own if nobody has it, and says so; else it sees to it that this is looked at again. s.mu
 // is held.
 func (s *Swarm) patience(f *flight, now time.Time) (waits bool) {
 	able := mask{}
@@ -72,6 +77,9 @@ func (s *Swarm) patience(f *flight, now time.Time) (waits bool) {
 		able = able.without(f.notHeld)
 	}
 	again := s.cfg.StallTimeout / 4
+	if f.want.Patience > 0 {
+		again = min(again, max(f.want.Patience, leastCheck))
+	}
 	switch {
 	case !able.without(f.triedBy).empty():
 		f.lost = time.Time{} // somebody new can be asked, if not at once
@@ -80,7 +88,11 @@ func (s *Swarm) patience(f *flight, now time.Time) (waits bool) {
 		if f.lost.IsZero() {
 			f.lost = now
 		}
-		again = s.cfg.StallTimeout - now.Sub(f.lost)
+		timeout := s.cfg.StallTimeout
+		if f.want.Patience > 0 && s.refused(f, now) {
+			timeout = f.want.Patience
+		}
+		again = timeout - now.Sub(f.lost)
 		if f.length > 0 && s.taken.without(f.barred).empty() {
 			again = 0 // nobody gives parts of it: the whole can be had
 		}
@@ -92,6 +104,28 @@ func (s *Swarm) patience(f *flight, now time.Time) (waits bool) {
 	s.checks.set(f, now.Add(max(again, time.Millisecond)))
 	s.wake(f.check, now)
 	return true
+}
+
+// refused reports whether every member that can be asked has said that it has
+// not the blob of f, and there is one. s.mu is held.
+func (s *Swarm) refused(f *flight, now time.Time) bool {
+	no := f.notFound
+	if f.patient() {
+		no = no.or(f.notHeld)
+	}
+	some, all := false, true
+	s.taken.without(f.barred).each(func(slot int) bool {
+		m := s.slots[slot]
+		switch {
+		case no.has(slot), errors.Is(f.tried[m.name], blobnet.ErrNotFound):
+			some = true
+		case m.failures > 0 && !m.ready(now): // it cannot be asked
+		default:
+			all = false
+		}
+		return all
+	})
+	return some && all
 }
 
 // gaveUp is the error of a flight for which there is nobody left.

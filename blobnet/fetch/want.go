@@ -21,6 +21,14 @@ type Want struct {
 	// Due is when the blob should be there; zero: when convenient. It orders
 	// the wants of one Class.
 	Due time.Time
+	// Patience is how long the blob is waited for when every peer that can be
+	// asked has said that it has it not; for one who can do without. Of several
+	// who want it at a time the most patient counts. If zero,
+	// Config.StallTimeout.
+	Patience time.Duration
+	// Optional lets an Each go on without a blob that nobody has: nil is
+	// delivered.
+	Optional bool
 }
 
 // size is Size if a blob can have it, or else 0.
