@@ -280,7 +280,7 @@ func (out *invalidVectors) bodies() {
 	add("depth 4", func(b *Body) { b.Entries[0].Depth = 4 })
 	add("size differs from the reference's", func(b *Body) { b.Entries[0].Size++ })
 	add("size too large for its depth", func(b *Body) { b.Entries[0].Size, b.Entries[0].Root.Size = 3<<20, 3<<20 })
-	add("size too small for its depth", func(b *Body) { b.Entries[0].Depth = 1 })
+	add("size too small for its depth", func(b *Body) { b.Entries[0].Depth = 2 })
 	add("reference to no blob", func(b *Body) { b.Entries[0].Root.ID = blobnet.ID{} })
 	add("modified before 1970", func(b *Body) { b.Entries[0].Modified = -1 })
 	add("media type without a slash", func(b *Body) { b.Entries[0].MediaType = "video" })
