@@ -49,7 +49,11 @@ type piece struct {
 // asWant is what is known of the blob before it comes.
 func (p piece) asWant() fetch.Want {
 	ref := p.chunk.Ref
-	return fetch.Want{ID: ref.ID, Tree: ref.Tree, Size: codec.PaddedSize(int(min(ref.Size, blobnet.MaxBlobSize))) + codec.Overhead, Class: blobnet.Foreground}
+	w := fetch.Want{ID: ref.ID, Tree: ref.Tree, Size: codec.PaddedSize(int(min(ref.Size, blobnet.MaxBlobSize))) + codec.Overhead, Class: blobnet.Foreground}
+	if p.t.mends() {
+		w.Patience, w.Optional = lossPatience, true
+	}
+	return w
 }
 
 // run ends every target, or returns an error: that of the disk or ctx, or, with
@@ -71,19 +75,22 @@ func (a *assembly) run(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		var missing *fetch.NotFoundError
-		switch {
-		case err == nil:
-			return a.firstLost()
-		case !errors.As(err, &missing):
+		if err != nil && !errors.As(err, &missing) {
 			return err
 		}
-		waiting := a.forsake()[missing.ID]
+		waiting, waited := a.gaps(), a.forsake()
+		if missing != nil {
+			waiting = append(waiting, waited[missing.ID]...)
+		}
 		tried, rescueErr := a.rescue(ctx, waiting)
 		if rescueErr != nil {
 			return rescueErr
 		}
 		if tried {
 			continue
+		}
+		if err == nil {
+			return a.firstLost()
 		}
 		optional := a.blame(waiting, err)
 		if a.delivered.Load() == before && !optional {
@@ -162,6 +169,9 @@ func (a *assembly) piecesOf(ctx context.Context, t *target, yield func(piece, er
 		return yield(piece{}, fmt.Errorf("going on with %s: %w", t.out.full(t.name), err))
 	}
 	t.index = &indexes{src: a.swarm}
+	if !t.rooted {
+		t.rooted, t.coded = true, a.coded(ctx, t)
+	}
 	for chunk, err := range codec.Chunks(ctx, t.index, t.entry.File()) {
 		switch {
 		case err != nil && ctx.Err() != nil:
@@ -251,6 +261,11 @@ func (a *assembly) deliver(ctx context.Context, p piece, blob []byte, local bool
 	if p.t.over.Load() {
 		return nil
 	}
+	if blob == nil { // nobody has it: it is made of others when these are there
+		p.t.gaps.Add(1)
+		return nil
+	}
+	p.t.came.Add(1)
 	buf := a.buffer()
 	plain, err := codec.Open(buf, blob, p.chunk.Ref)
 	if err != nil {

@@ -41,10 +41,14 @@ type target struct {
 	tempErr  error
 	written  fs.FileInfo   // how the unfinished file looked after the last write; set once it is complete
 	index    *indexes      // what its index blobs are; set before the first chunk is asked for
-	rescued  bool          // its stripes were tried
+	rooted   bool          // it is known whether it is coded
+	coded    bool          // it has parity
+	rescues  int           // how often its stripes were tried
 	claim    *inplace.File // of the unfinished file, then of the finished one; nil without a place
 
-	order     inorder
+	order      inorder
+	gaps, came atomic.Int64 // chunks that nobody has, since the last rescue; that came
+
 	fromStore atomic.Uint64 // bytes of plaintext
 	fromPeers atomic.Uint64
 
