@@ -247,11 +247,14 @@ func heldFor(ctx context.Context, tx *sql.Tx, files string, args ...any) (ids []
 	return ids, rows.Err()
 }
 
-func (d *database) usage(ctx context.Context) (u Usage, err error) {
-	if err := d.db.QueryRowContext(ctx, "SELECT count(*) FROM file").Scan(&u.Files); err != nil {
+// usage counts all but what lies in the files of gone, a JSON array of ids.
+func (d *database) usage(ctx context.Context, gone string) (u Usage, err error) {
+	if err := d.db.QueryRowContext(ctx, "SELECT count(*) FROM file WHERE id NOT IN (SELECT value FROM json_each(?))", gone).Scan(&u.Files); err != nil {
 		return u, err
 	}
-	rows, err := d.db.QueryContext(ctx, "SELECT c.size, count(*) FROM chunk c JOIN file f ON f.id = c.file GROUP BY c.size")
+	rows, err := d.db.QueryContext(ctx, `
+SELECT c.size, count(*) FROM chunk c JOIN file f ON f.id = c.file
+WHERE f.id NOT IN (SELECT value FROM json_each(?)) GROUP BY c.size`, gone)
 	if err != nil {
 		return u, err
 	}

@@ -8,7 +8,7 @@ type Kind uint8
 // The kinds of events.
 const (
 	KindChanged    Kind = iota + 1 // the file at Path is not what it was: what Err is about is not served any more
-	KindVanished                   // there is no file at Path any more: all that was in it is forgotten
+	KindVanished                   // there is no file at Path any more: nothing of it is served until it is back
 	KindUnreadable                 // the file at Path cannot be read now: Err. It is not forgotten
 	KindUnrecorded                 // what lies in files could not be written to the database: Err. It is served until the process ends
 	KindDatabase                   // the database was damaged and is begun anew: Err. Files have to be registered again

@@ -254,6 +254,7 @@ func (s *Store) forgetFile(ctx context.Context, id int64) error {
 	s.handles.forget(id)
 	s.mu.Lock() // nothing is being written: the turn is ours
 	s.pending.drop(id)
+	delete(s.gone, id)
 	s.mu.Unlock()
 	var unpin []blobnet.ID
 	err := s.erase(ctx, func(tx *sql.Tx) (err error) {

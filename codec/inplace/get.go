@@ -140,6 +140,7 @@ func (s *Store) read(ctx context.Context, id blobnet.ID, p place, dst []byte, to
 		return nil, nil
 	}
 	defer s.handles.give(h)
+	s.back(p.file)
 	if now.size >= p.offset+p.size {
 		blob, err := seal(h.f, p, dst)
 		switch {
@@ -214,8 +215,9 @@ func (s *Store) learn(id blobnet.ID, c claim, t tag) {
 	s.pending.add(id, c)
 }
 
-// vanished forgets a file that is not there, unless it got another name a
-// moment ago or is about to, or its disk is missing.
+// vanished tells of a file that is not there, unless it got another name a
+// moment ago or is about to. What is known of it stays: only the keys make its
+// blobs again when it is back.
 func (s *Store) vanished(ctx context.Context, r row) error {
 	s.mu.Lock()
 	now, known := s.overlay(r.id)
@@ -237,8 +239,16 @@ func (s *Store) vanished(ctx context.Context, r row) error {
 		s.eventOnce(r.id, r.stamp, Event{KindUnreadable, r.path, errAway})
 		return nil
 	}
+	if r.stamp == unknown { // it was not whole: what is left of it is begun anew
+		s.eventOnce(r.id, r.stamp, Event{KindVanished, r.path, nil})
+		return unlessFull(s.forgetFile(ctx, r.id))
+	}
+	s.handles.forget(r.id)
 	s.eventOnce(r.id, r.stamp, Event{KindVanished, r.path, nil})
-	return unlessFull(s.forgetFile(ctx, r.id))
+	if old := s.miss(r.id); old != 0 {
+		return unlessFull(s.forgetFile(ctx, old))
+	}
+	return nil
 }
 
 var errAway = errors.New("the disk that it was on is not there")
@@ -279,6 +289,9 @@ func (s *Store) Has(ctx context.Context, ids ...blobnet.ID) ([]bool, error) {
 			if !looked {
 				info, err := os.Stat(p.row.path)
 				ok = err == nil && info.Mode().IsRegular()
+				if ok {
+					s.back(p.file)
+				}
 				if errors.Is(err, fs.ErrNotExist) {
 					if err := s.vanished(ctx, p.row); err != nil {
 						return nil, err

@@ -136,8 +136,8 @@ func (l *lister) load(ctx context.Context) (err error) {
 		return nil
 	}
 	rows, err := l.s.db.db.QueryContext(ctx, `
-SELECT c.id, c.size FROM chunk c WHERE c.id > ? AND EXISTS (SELECT 1 FROM file f WHERE f.id = c.file)
-GROUP BY c.id ORDER BY c.id LIMIT ?`, l.last, listPage)
+SELECT c.id, c.size FROM chunk c WHERE c.id > ? AND EXISTS (SELECT 1 FROM file f WHERE f.id = c.file
+AND f.id NOT IN (SELECT value FROM json_each(?))) GROUP BY c.id ORDER BY c.id LIMIT ?`, l.last, l.s.goneFiles(), listPage)
 	if err != nil {
 		return err
 	}

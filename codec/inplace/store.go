@@ -82,6 +82,8 @@ type Store struct {
 	growing map[int64]*growth
 	paths   map[string]int64 // of growing, by path
 	told    map[int64]tale
+	gone    map[int64]uint64 // files that are not there, by the order in which that was found out
+	missed  uint64           // of these there were
 }
 
 var _ Inner = (*Store)(nil)
@@ -171,7 +173,7 @@ func (s *Store) Usage(ctx context.Context) (Usage, error) {
 	if err != nil || s.broken.Load() {
 		return Usage{}, err
 	}
-	u, err := s.db.usage(ctx)
+	u, err := s.db.usage(ctx, s.goneFiles())
 	if err != nil {
 		return Usage{}, err
 	}
