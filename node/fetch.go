@@ -28,6 +28,18 @@ func (n *Node) newSwarm(store blobnet.Store, patience time.Duration, size uint64
 	return s, nil
 }
 
+// sieve is the store of a fetch, which makes the files that are written the store
+// of what is in them; with keep the blobs are stored beside.
+func (n *Node) sieve(keep bool) interface {
+	blobnet.Store
+	subscriber.Place
+} {
+	if keep {
+		return n.blobs.Keeper()
+	}
+	return n.blobs.Sieve()
+}
+
 // outstanding is how many bytes may be on their way at once: what a killed fetch
 // has to ask for again. That is less than 1 % of what is fetched, but no less
 // than keeps 80 MB/s busy over 100 ms.
@@ -56,7 +68,8 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 	for _, e := range entries {
 		size += e.Size
 	}
-	sieve := n.blobs.Sieve()
+	keep := req.KeepBlobs || n.cfg.KeepBlobs
+	sieve := n.sieve(keep)
 	swarm, err := n.newSwarm(sieve, time.Duration(req.Timeout), size)
 	if err != nil {
 		return FetchResult{}, err
@@ -71,10 +84,7 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 	onProgress := func(p subscriber.Progress) {
 		emit(ProgressEvent{Event: "progress", Name: p.Name, Done: p.Done, Total: p.Total, Local: p.Local})
 	}
-	d := subscriber.Download{Swarm: swarm, Place: sieve, OnProgress: onProgress}
-	if req.KeepBlobs || n.cfg.KeepBlobs {
-		d.Place = nil
-	}
+	d := subscriber.Download{Swarm: swarm, Place: sieve, KeepBlobs: keep, OnProgress: onProgress}
 	// From its first blob on this node has something that others want.
 	if err := net.keys.add(ctx, keys...); err != nil {
 		return FetchResult{}, fmt.Errorf("announcing: %w", err)

@@ -187,7 +187,8 @@ func (n *Node) followListed(ctx context.Context, id channel.ID) error {
 // apply writes a channel's releases out, with blobs from whoever has them,
 // until ctx ends or, with once, all that is known is there.
 func (n *Node) apply(ctx context.Context, sub catalog.Subscription, id channel.ID, once bool, emit func(any)) error {
-	sieve := n.blobs.Sieve()
+	keep := n.cfg.KeepBlobs || optionsOf(sub).KeepBlobs
+	sieve := n.sieve(keep)
 	swarm, err := n.newSwarm(sieve, 0, 0)
 	if err != nil {
 		return err
@@ -199,7 +200,7 @@ func (n *Node) apply(ctx context.Context, sub catalog.Subscription, id channel.I
 	}
 	return s.Follow(ctx, subscriber.Follow{
 		Subscription: sub.ID, Channel: id, Output: folder(sub, id), Once: once,
-		KeepBlobs: n.cfg.KeepBlobs || optionsOf(sub).KeepBlobs,
+		KeepBlobs: keep,
 	}, func(e subscriber.Event) {
 		if f, ok := e.(FileEvent); ok {
 			n.announceFile(ctx, f)

@@ -25,7 +25,8 @@ const finishers = 8
 // in memory beside the swarm's blobs does not grow with the files.
 type assembly struct {
 	swarm   *fetch.Swarm
-	place   Place // may be nil: the swarm's store keeps every chunk
+	place   Place // may be nil: it is not told what comes
+	keep    bool  // the swarm's store keeps every chunk
 	targets []*target
 	onBytes func(t *target, n int, local bool) // may be nil; from many goroutines
 
@@ -217,7 +218,7 @@ func (a *assembly) resume(ctx context.Context, p piece) (bool, error) {
 		a.free(plain)
 		return false, nil
 	}
-	if a.place == nil { // that run kept it nowhere else, or its store had no room
+	if a.keep { // that run kept it nowhere else, or its store had no room
 		if err := a.swarm.Keep(ctx, p.chunk.Ref.ID, sealed); err != nil {
 			a.free(plain)
 			return false, err
@@ -266,6 +267,11 @@ func (a *assembly) deliver(ctx context.Context, p piece, blob []byte, local bool
 		return nil
 	}
 	p.t.came.Add(1)
+	if a.keep && local { // perhaps out of a file
+		if err := a.swarm.Keep(ctx, p.chunk.Ref.ID, blob); err != nil {
+			return err
+		}
+	}
 	buf := a.buffer()
 	plain, err := codec.Open(buf, blob, p.chunk.Ref)
 	if err != nil {

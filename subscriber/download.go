@@ -29,6 +29,9 @@ type Download struct {
 	// Place makes the files the store of what is in them. If nil, the Swarm's
 	// store keeps every chunk beside.
 	Place Place
+	// KeepBlobs keeps every chunk in the Swarm's store, too, in spite of Place:
+	// that should be a *inplace.Keeper then.
+	KeepBlobs bool
 	// OnProgress may be nil. It is called by one goroutine at a time, at most ten
 	// times a second and once at the end, and must be quick.
 	OnProgress func(Progress)
@@ -100,7 +103,7 @@ func (d Download) run(ctx context.Context, dir string, entries []channel.FileEnt
 
 	found := make([]*Fetched, len(entries))
 	errs := make([]error, len(entries))
-	a := assembly{swarm: d.Swarm, place: d.Place, onBytes: func(t *target, n int, local bool) { count.add(t.entry.Name, uint64(n), local) }}
+	a := assembly{swarm: d.Swarm, place: sieveOf(d.Place, d.KeepBlobs), keep: d.Place == nil || d.KeepBlobs, onBytes: func(t *target, n int, local bool) { count.add(t.entry.Name, uint64(n), local) }}
 	for i, e := range entries {
 		f := &Fetched{Name: e.Name, Size: e.Size, SHA256: e.SHA256}
 		local, there, err := d.there(ctx, out, nameOf(e), e)

@@ -18,7 +18,7 @@ type Follow struct {
 	Channel      channel.ID
 	Output       string // folder, made if missing
 	Once         bool   // return when all that is known is applied
-	KeepBlobs    bool   // keep the blobs of files as well, in spite of Config.Place
+	KeepBlobs    bool   // keep the blobs of files as well, in spite of Config.Place, which should be a *inplace.Keeper then
 }
 
 const (
@@ -75,9 +75,6 @@ func (s *Subscriber) Follow(ctx context.Context, order Follow, emit func(Event))
 	}
 	if err := os.MkdirAll(order.Output, 0o777); err != nil {
 		return fmt.Errorf("output folder: %w", err)
-	}
-	if order.KeepBlobs {
-		f.cfg.Place = nil
 	}
 	if err := f.reclaimAll(ctx); err != nil {
 		return err

@@ -35,6 +35,15 @@ type Place interface {
 	Arrived(id blobnet.ID)
 }
 
+// sieveOf is the Place that is told what is about to come, so that it is not
+// stored: none where blobs are kept.
+func sieveOf(p Place, keep bool) Place {
+	if keep {
+		return nil
+	}
+	return p
+}
+
 // absolute is the path of a file in o as a Place knows it; empty if it has none.
 func (o *output) absolute(local string) string {
 	path, err := filepath.Abs(o.full(local))

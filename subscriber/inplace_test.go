@@ -248,8 +248,20 @@ func TestWithKeepBlobsBothAreKept(t *testing.T) {
 	if n := w.stored(); n != 12 {
 		t.Errorf("%d blobs are stored", n)
 	}
-	if u, err := place.Usage(t.Context()); err != nil || u != (inplace.Usage{}) {
+	if u, err := place.Usage(t.Context()); err != nil || u.Files != 1 || u.Blobs != 10 {
 		t.Errorf("%+v, %v", u, err)
+	}
+	// Once the copies are gone the file is served all the same.
+	for c, err := range codec.Chunks(t.Context(), place, entries[0].File()) {
+		if err == nil {
+			err = w.store.Delete(t.Context(), c.Ref.ID)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !whole(t, place, entries[0], f["a"]) {
+		t.Error("it is not served in place")
 	}
 }
 
