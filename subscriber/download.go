@@ -101,6 +101,7 @@ func (d Download) run(ctx context.Context, dir string, entries []channel.FileEnt
 	}
 	defer out.close()
 
+	again := reclaimer{d.Place, d.Swarm}
 	found := make([]*Fetched, len(entries))
 	errs := make([]error, len(entries))
 	a := assembly{swarm: d.Swarm, place: sieveOf(d.Place, d.KeepBlobs), keep: d.Place == nil || d.KeepBlobs, onBytes: func(t *target, n int, local bool) { count.add(t.entry.Name, uint64(n), local) }}
@@ -114,7 +115,7 @@ func (d Download) run(ctx context.Context, dir string, entries []channel.FileEnt
 		case err != nil:
 			return nil, err
 		case there:
-			if err := reclaim(ctx, d.Place, e, out.absolute(local)); err != nil {
+			if err := again.reclaim(ctx, e, out.absolute(local)); err != nil {
 				return nil, err
 			}
 			f.Path, f.FromStore = out.full(local), e.Size

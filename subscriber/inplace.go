@@ -7,8 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/blobnet/fetch"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/codec"
@@ -22,7 +24,8 @@ import (
 //
 // As a Source it has what this node has. Begin begins to register a file, perhaps
 // one that was just made. Forget ends it for one that is deleted.
-// Registered says whether one is known as it is, and Fresh whether none was when
+// Registered says whether one is known as it is, Claimed whether the blob id lies
+// in it as far as is known, and Fresh whether none was when
 // the program began. From Expect to Arrived the blob
 // id is about to be written to a file, and the Swarm's store keeps no copy.
 type Place interface {
@@ -30,6 +33,7 @@ type Place interface {
 	Begin(ctx context.Context, path string, made bool) (*inplace.File, error)
 	Forget(ctx context.Context, path string) error
 	Registered(ctx context.Context, path string) (bool, error)
+	Claimed(ctx context.Context, path string, id blobnet.ID) (bool, error)
 	Fresh() bool
 	Expect(id blobnet.ID)
 	Arrived(id blobnet.ID)
@@ -80,24 +84,37 @@ func (x *indexes) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, e
 	return blob, err
 }
 
-// reclaim registers a file that is in place already, unless it is known: another
-// program brought it, or what was known is lost. If its index is not here it
-// stays unknown.
-func reclaim(ctx context.Context, p Place, e channel.FileEntry, path string) error {
+// reclaim registers a file that is in place already, unless all of this entry is
+// known: another program brought it, what was known is lost, or it was
+// registered for another entry of the same content. Index blobs that are not
+// here are had from swarm, for a few seconds at most; without them, or without a
+// swarm, the file stays unknown.
+func reclaim(ctx context.Context, p Place, swarm *fetch.Swarm, e channel.FileEntry, path string) error {
 	if p == nil || path == "" {
 		return nil
 	}
 	known, err := p.Registered(ctx, path)
-	if known || err != nil {
+	if err != nil || known && swarm == nil {
 		return err
 	}
+	limited, cancel := context.WithTimeout(ctx, reclaimTimeout)
+	defer cancel()
+	from := &missing{Place: p, swarm: swarm}
+	src := &indexes{src: from}
 	var chunks []codec.Chunk // in memory, so that nothing is registered by halves
-	src := &indexes{src: p}
-	for chunk, err := range codec.Chunks(ctx, src, e.File()) {
+	for chunk, err := range codec.Chunks(limited, src, e.File()) {
 		if err != nil || len(chunks) == maxReclaimed {
 			return ctx.Err() // there is no need for it
 		}
+		if known {
+			if known, err = p.Claimed(ctx, path, chunk.Ref.ID); err != nil {
+				return err
+			}
+		}
 		chunks = append(chunks, chunk)
+	}
+	if known && !from.fetched {
+		return nil
 	}
 	file, err := p.Begin(ctx, path, false)
 	if err != nil {
@@ -107,7 +124,42 @@ func reclaim(ctx context.Context, p Place, e channel.FileEntry, path string) err
 		file.Add(ctx, c.Ref, c.Offset, nil)
 	}
 	file.Hold(src.ids...)
-	return file.Done(ctx, path, true)
+	return file.Done(ctx, path, false)
+}
+
+// reclaimer reclaims the files of one run, and looks for no index any more once
+// one was not soon to be had: there may be many.
+type reclaimer struct {
+	place Place
+	swarm *fetch.Swarm
+}
+
+func (r *reclaimer) reclaim(ctx context.Context, e channel.FileEntry, path string) error {
+	begun := time.Now()
+	err := reclaim(ctx, r.place, r.swarm, e, path)
+	if time.Since(begun) >= lossPatience {
+		r.swarm = nil
+	}
+	return err
+}
+
+// reclaimTimeout is how long is looked for the index of a file that is there.
+const reclaimTimeout = 10 * time.Second
+
+// missing gets what a Place lacks from a swarm, whose store keeps it.
+type missing struct {
+	Place
+	swarm   *fetch.Swarm // may be nil
+	fetched bool
+}
+
+func (m *missing) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
+	blob, err := m.Place.Get(ctx, id, dst)
+	if m.swarm == nil || !errors.Is(err, blobnet.ErrNotFound) {
+		return blob, err
+	}
+	m.fetched = true
+	return m.swarm.Fetch(ctx, fetch.Want{ID: id, Class: blobnet.Foreground, Patience: lossPatience}, dst)
 }
 
 // reclaimAll registers what earlier runs brought, if what was known of it is
@@ -156,7 +208,7 @@ func (f *follower) reclaimOne(ctx context.Context, r catalog.Release, e channel.
 	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() || uint64(info.Size()) != e.Size {
 		return nil
 	}
-	return reclaim(ctx, f.cfg.Place, e, path)
+	return reclaim(ctx, f.cfg.Place, nil, e, path)
 }
 
 // maxReclaimed is how many chunks a file may have that is registered although

@@ -330,3 +330,25 @@ func TestADownloadGoesOnFromAnotherPeer(t *testing.T) {
 		})
 	}
 }
+
+func TestAFileThatIsThereIsServedForEveryEntryOfItsContent(t *testing.T) {
+	w := newWorld(t)
+	place := placed(t, w)
+	content := pattern(5*codec.MinChunkSize, 1)
+	out := filepath.Join(t.TempDir(), "f")
+	for range 2 {
+		e := w.ingest(files{"f": content})[0] // other keys each time
+		got, err := subscriber.Download{Swarm: w.swarm, Place: place}.File(t.Context(), e, out)
+		if err != nil || got.SHA256 != e.SHA256 {
+			t.Fatal(got, err)
+		}
+		if !whole(t, place, e, content) {
+			t.Error("it is not served")
+		}
+		w.peer.reset()
+		got, err = subscriber.Download{Swarm: w.swarm, Place: place}.File(t.Context(), e, out)
+		if n := w.peer.reset(); err != nil || n != 0 {
+			t.Errorf("%d were asked for of what is here, %v", n, err)
+		}
+	}
+}

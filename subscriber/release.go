@@ -179,6 +179,7 @@ func (a *application) fetch(ctx context.Context) error {
 			}
 		}
 	}}
+	again := reclaimer{a.cfg.Place, a.cfg.Swarm}
 	for i := range a.files {
 		it := &a.files[i]
 		if it.skip != nil { // unless a removal of this release has cleared the way
@@ -187,7 +188,7 @@ func (a *application) fetch(ctx context.Context) error {
 			}
 		}
 		if it.there {
-			if err := reclaim(ctx, a.cfg.Place, it.entry, a.out.absolute(it.local)); err != nil {
+			if err := again.reclaim(ctx, it.entry, a.out.absolute(it.local)); err != nil {
 				return err
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/anonymous-media-library/aml/blobnet"
@@ -159,6 +160,13 @@ func (s *Store) Registered(ctx context.Context, path string) (bool, error) {
 	}
 	info, err := os.Stat(path)
 	return err == nil && stampOf(info) == r.stamp, nil
+}
+
+// Claimed reports whether the blob id lies in the file at an absolute path, as
+// far as is known.
+func (s *Store) Claimed(ctx context.Context, path string, id blobnet.ID) (bool, error) {
+	places, err := s.places(ctx, id)
+	return slices.ContainsFunc(places, func(p place) bool { return p.row.path == path }), err
 }
 
 // record is flush whose failure is told in an Event.
