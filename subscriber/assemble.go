@@ -312,7 +312,24 @@ func (a *assembly) complete(ctx context.Context, t *target) error {
 		a.cancel(err)
 		return err
 	}
+	if a.keep && t.claim != nil {
+		a.recoverIndex(ctx, t)
+	}
 	return nil
+}
+
+// recoverIndex gets those index blobs again that the chunks which were kept have
+// driven out of the store, so that the file can be served. What cannot be had
+// now, the next fetch to the same path looks for.
+func (a *assembly) recoverIndex(ctx context.Context, t *target) {
+	limited, cancel := context.WithTimeout(ctx, reclaimTimeout)
+	defer cancel()
+	for _, id := range t.index.ids {
+		w := fetch.Want{ID: id, Class: blobnet.Foreground, Patience: lossPatience}
+		if _, err := a.swarm.Fetch(limited, w, nil); err != nil {
+			return
+		}
+	}
 }
 
 func (a *assembly) buffer() []byte {

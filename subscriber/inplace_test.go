@@ -11,6 +11,7 @@ import (
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/fetch"
+	"github.com/anonymous-media-library/aml/blobnet/memstore"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/codec"
 	"github.com/anonymous-media-library/aml/codec/inplace"
@@ -350,5 +351,24 @@ func TestAFileThatIsThereIsServedForEveryEntryOfItsContent(t *testing.T) {
 		if n := w.peer.reset(); err != nil || n != 0 {
 			t.Errorf("%d were asked for of what is here, %v", n, err)
 		}
+	}
+}
+
+func TestWithKeepBlobsAFullStoreEndsWithTheFileInPlace(t *testing.T) {
+	w := newWorld(t)
+	w.store = memstore.New(memstore.Config{MaxSize: 4 * codec.MinChunkSize})
+	place := placed(t, w).Keeper()
+	w.swarm = newSwarm(t, place, w.peer)
+	content := pattern(20*codec.MinChunkSize, 1)
+	e := w.ingest(files{"f": content})[0]
+	d := subscriber.Download{Swarm: w.swarm, Place: place, KeepBlobs: true}
+	if _, err := d.File(t.Context(), e, filepath.Join(t.TempDir(), "f")); err != nil {
+		t.Fatal(err)
+	}
+	if !whole(t, place, e, content) {
+		t.Error("it is not served")
+	}
+	if w.stored() < 2 {
+		t.Error("no blobs are kept")
 	}
 }
