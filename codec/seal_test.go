@@ -187,7 +187,14 @@ func TestKeysDoNotReachALog(t *testing.T) {
 	}
 	for _, v := range values {
 		var buf bytes.Buffer
-		for _, h := range []slog.Handler{slog.NewTextHandler(&buf, nil), slog.NewJSONHandler(&buf, nil)} {
+		// Without the time, whose digits may be those of the key.
+		timeless := &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			if len(groups) == 0 && a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		}}
+		for _, h := range []slog.Handler{slog.NewTextHandler(&buf, timeless), slog.NewJSONHandler(&buf, timeless)} {
 			slog.New(h).Info("message", "value", v, slog.Group("g", "value", v))
 			check(fmt.Sprintf("%T", h), v, buf.String())
 			if _, isKey := v.(Key); !isKey && v != &key && !strings.Contains(buf.String(), "77") {

@@ -27,7 +27,9 @@ func TestTheLengthsOfIndexBlobsAreComputedOnce(t *testing.T) {
 			return n < MaxRefs // what lies below is not there
 		})
 	}
-	if allocs := testing.AllocsPerRun(1, walk); allocs > 20*float64(want.coding.stripes(MaxRefs)) {
+	// Computed for each, there were some 1,000 for each blob; the race detector
+	// adds a few of its own.
+	if allocs := testing.AllocsPerRun(1, walk); allocs > 100*float64(want.coding.stripes(MaxRefs)) {
 		t.Errorf("%v allocations", allocs)
 	}
 }
