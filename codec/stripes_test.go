@@ -27,8 +27,8 @@ func TestTheLengthsOfIndexBlobsAreComputedOnce(t *testing.T) {
 			return n < MaxRefs // what lies below is not there
 		})
 	}
-	// Computed for each, there were some 1,000 for each blob; the race detector
-	// adds a few of its own.
+	// With an index encoded for each of them there are many times as many; the
+	// race detector adds a few of its own.
 	if allocs := testing.AllocsPerRun(1, walk); allocs > 100*float64(want.coding.stripes(MaxRefs)) {
 		t.Errorf("%v allocations", allocs)
 	}
