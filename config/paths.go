@@ -16,6 +16,7 @@ type Paths struct {
 	Catalog  string `json:"catalog"`  // aml.db: roots, logs, heads, entries, subscriptions
 	Blobs    string `json:"blobs"`    // the blob store
 	InPlace  string `json:"inPlace"`  // which blobs lie in files of the user, and their keys
+	Roots    string `json:"roots"`    // which files that were ingested or fetched a daemon announces
 	Accounts string `json:"accounts"` // what was moved with whom
 	Files    string `json:"files"`    // what subscriptions without a folder of their own write
 	Identity string `json:"identity"` // the key that names this node to its peers
@@ -58,6 +59,7 @@ func FindPaths(home string) (Paths, error) {
 		Catalog:  filepath.Join(home, "aml.db"),
 		Blobs:    filepath.Join(home, "blobs"),
 		InPlace:  filepath.Join(home, "inplace.db"),
+		Roots:    filepath.Join(home, "roots"),
 		Accounts: filepath.Join(home, "peers.db"),
 		Files:    filepath.Join(home, "files"),
 		Identity: filepath.Join(home, "keys", "node.key"),

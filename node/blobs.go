@@ -37,6 +37,11 @@ func (n *Node) Ingest(ctx context.Context, req IngestRequest, emit func(any)) (I
 	if err != nil {
 		return IngestResult{}, err
 	}
+	roots := make([]blobnet.ID, len(res.Entries))
+	for i, e := range res.Entries {
+		roots[i] = e.Root.ID
+	}
+	n.noteRoots(ctx, roots...)
 	return IngestResult{Folder: res.Folder, Entries: res.Entries}, nil
 }
 

@@ -94,6 +94,11 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 		net.keys.remove(keys...)
 		return FetchResult{}, err
 	}
+	roots := make([]blobnet.ID, len(entries))
+	for i, e := range entries {
+		roots[i] = e.Root.ID
+	}
+	n.noteRoots(ctx, roots...)
 	res := FetchResult{Files: make([]FetchedFile, len(fetched))}
 	for i, f := range fetched {
 		res.Files[i] = FetchedFile{

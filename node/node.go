@@ -153,6 +153,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.repair(ctx) })
 	if n.cfg.Resume { // a daemon
 		group.Go(func() error { return n.scrubForever(ctx) })
+		group.Go(func() error { return n.serveRoots(ctx) })
 	}
 	group.Go(func() error { return n.serveOwn(ctx) })
 	if n.cfg.Resume {

@@ -176,7 +176,7 @@ func (a *app) warnOfUnheard() {
 		}
 	}
 	if len(flags) > 0 {
-		a.warn(fmt.Sprintf("a node runs on this home already: %s has no effect on it; restart it with that", strings.Join(flags, ", ")))
+		a.warn(fmt.Sprintf("a node runs on this home already and does not hear of %s; restart it with that", strings.Join(flags, ", ")))
 	}
 }
 

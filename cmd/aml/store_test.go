@@ -174,3 +174,50 @@ func TestLostBlobsAreRebuiltFromTheOthersByAFetchAndByARepair(t *testing.T) {
 		t.Errorf("after the repair %d blobs are stored, want %d", after, before)
 	}
 }
+
+func TestADaemonAnnouncesWhatWasIngestedAndFetchedAlsoAfterARestart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	home := filepath.Join(dir, "p")
+	keys := func(want int) {
+		t.Helper()
+		var s struct{ Tracker struct{ Keys int } }
+		for s.Tracker.Keys != want { // a daemon looks through its files after it has begun to listen
+			if err := json.Unmarshal([]byte(ok(t, home, "status", "--json")), &s); err != nil {
+				t.Fatal(err)
+			}
+			if s.Tracker.Keys > want || t.Context().Err() != nil {
+				t.Fatalf("%d keys are announced, want %d", s.Tracker.Keys, want)
+			}
+		}
+	}
+	ingest := func(name string, args ...string) {
+		t.Helper()
+		noise(t, filepath.Join(dir, name), 1000, uint64(len(name)))
+		ok(t, home, append([]string{"ingest", "-i", filepath.Join(dir, name), "-o", filepath.Join(dir, name+".json")}, args...)...)
+	}
+	ingest("one")
+	daemon := start(t, home, "daemon")
+	daemon.wait("listening")
+	keys(1)
+	ingest("three", "--in-place")
+	keys(2)
+	other := filepath.Join(dir, "q")
+	ok(t, other, "blob-fetch", "-i", filepath.Join(dir, "one.json"), "-o", filepath.Join(dir, "out"), "--peer", addrOf(t, home))
+	daemon.kill()
+	start(t, home, "daemon").wait("listening")
+	keys(2)
+	home = other
+	start(t, home, "daemon").wait("listening")
+	keys(1)
+}
+
+// addrOf is the first address of the node that runs on a home.
+func addrOf(t *testing.T, home string) string {
+	t.Helper()
+	var s struct{ Addrs []string }
+	if err := json.Unmarshal([]byte(ok(t, home, "status", "--json")), &s); err != nil || len(s.Addrs) == 0 {
+		t.Fatalf("%v: %v", s, err)
+	}
+	return s.Addrs[0]
+}
