@@ -78,7 +78,11 @@ func TestBytesThatRotAreNotServedAndAreHadAgainByTheDaemonItself(t *testing.T) {
 	good, home, out := filepath.Join(dir, "good"), filepath.Join(dir, "rotten"), filepath.Join(dir, "out")
 	file, entry := ingested(t, good, 8<<20)
 	copied(t, good, entry, home)
-	healer := start(t, good, "daemon").addr()
+	// Who heals has the blobs from an archive and announces no file: otherwise
+	// the fetch would find him, and ask nobody for what is rotten.
+	healing := filepath.Join(dir, "healing")
+	copied(t, good, entry, healing)
+	healer := start(t, healing, "daemon").addr()
 	daemon := start(t, home, "daemon", "--peer", healer)
 	peer := daemon.addr()
 	until(t, "the daemon to meet the one that heals it", func() bool { return statusOf(t, home).Peers > 0 })
