@@ -82,7 +82,7 @@ func (n *Node) makeWhole(ctx context.Context, e channel.FileEntry, res *ScrubRes
 	if missing, err = n.missing(ctx, swarm, e); err != nil { // an index that was not here came
 		return err
 	}
-	got, err := n.refetch(ctx, missing)
+	got, err := n.refetch(ctx, missing, tracker.Key(e.Root.ID))
 	res.Repaired += int64(got)
 	if err == nil || !errors.Is(err, blobnet.ErrNotFound) {
 		return err

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -97,10 +98,22 @@ func (n *Node) Scrub(ctx context.Context, req ScrubRequest, emit func(any)) (Scr
 		err = n.lostEarlier(ctx, lost, &res, note)
 	}
 	if err != nil || !req.Repair {
+		res.Left = int64(len(lost))
 		return res, err
 	}
 	if err := n.repairAll(ctx, lost, entries, &res); err != nil {
 		return res, err
+	}
+	for ids := range slices.Chunk(lost, batch) {
+		has, err := n.blobs.Has(ctx, ids...)
+		if err != nil {
+			return res, err
+		}
+		for _, ok := range has {
+			if !ok {
+				res.Left++
+			}
+		}
 	}
 	return res, n.blobs.Sync(ctx)
 }

@@ -66,7 +66,8 @@ type ScrubResult struct {
 	Bytes    int64 `json:"bytes"`
 	Rotten   int64 `json:"rotten"`
 	Missing  int64 `json:"missing"`
-	Repaired int64 `json:"repaired"`
+	Repaired int64 `json:"repaired"` // of these, and of the files named
+	Left     int64 `json:"left"`     // rotten or missing, and still not here
 }
 
 // RottenEvent ("rotten") is a blob or file that is not what it was any more. It

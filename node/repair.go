@@ -13,6 +13,7 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet/diskstore"
 	"github.com/anonymous-media-library/aml/blobnet/exchange"
 	"github.com/anonymous-media-library/aml/blobnet/fetch"
+	"github.com/anonymous-media-library/aml/blobnet/tracker"
 	"github.com/anonymous-media-library/aml/codec/inplace"
 )
 
@@ -107,14 +108,14 @@ func (n *Node) repair(ctx context.Context) error {
 const refetchers = 8
 
 // refetch gets those of the blobs that are not here into the store, from whoever
-// is connected, and returns how many came. If all the rest is that nobody has
+// is connected or found under keys, and returns how many came. If all the rest is that nobody has
 // them, the error wraps blobnet.ErrNotFound.
-func (n *Node) refetch(ctx context.Context, ids []blobnet.ID) (got int, err error) {
+func (n *Node) refetch(ctx context.Context, ids []blobnet.ID, keys ...tracker.Key) (got int, err error) {
 	swarm, err := n.newSwarm(n.blobs, repairPatience, 0)
 	if err != nil {
 		return 0, err
 	}
-	defer n.net.gather(ctx, swarm, n.net.connected)()
+	defer n.net.gather(ctx, swarm, n.net.connected, keys...)()
 	has, err := n.blobs.Has(ctx, ids...)
 	if err != nil {
 		return 0, err

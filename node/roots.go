@@ -21,7 +21,7 @@ import (
 // noteRoots remembers files, and announces them if this node is on the network.
 // What cannot be written down is announced until the process ends.
 func (n *Node) noteRoots(ctx context.Context, ids ...blobnet.ID) {
-	var lines []byte
+	lines := []byte{'\n'} // ends a line that a crash cut short
 	for _, id := range ids {
 		lines = append(append(lines, id.String()...), '\n')
 	}

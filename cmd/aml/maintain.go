@@ -119,7 +119,7 @@ what is left.`,
 			err = a.result(res, func(w io.Writer) {
 				fmt.Fprintf(w, "%d blobs, %s checked: %d rotten, %d missing, %d repaired\n", res.Blobs, config.FormatSize(res.Bytes), res.Rotten, res.Missing, res.Repaired)
 			})
-			return unlessAll(err, res.Rotten+res.Missing-res.Repaired, api.CodeVerify, "are damaged or missing; blob-scrub --repair gets them again, with -i FILE_ENTRY.JSON it also rebuilds them")
+			return unlessAll(err, res.Left, api.CodeVerify, "are damaged or missing; blob-scrub --repair gets them again, with -i FILE_ENTRY.JSON it also rebuilds them")
 		},
 	}
 	cmd.Flags().StringVar(&rate, "rate", "0", "bytes to read per second, such as 20MiB; 0: as fast as it goes")
@@ -192,7 +192,7 @@ server it is a mirror.`,
 				return err
 			}
 			res, err := c.Export(ctx, api.ExportRequest{Named: named, Path: path}, on)
-			if err = finish(err); err != nil || output == "-" {
+			if err = finish(err); err != nil {
 				return err
 			}
 			if output != "-" {
