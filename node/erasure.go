@@ -31,25 +31,21 @@ func parseErasure(s string) (codec.Eraser, error) {
 }
 
 // repairAll gets or rebuilds the blobs lost and those that are missing of the
-// files entries: by the parity that is here, which is quickest, then from peers,
-// then by the parity that is here and with peers.
-func (n *Node) repairAll(ctx context.Context, lost []blobnet.ID, entries []channel.FileEntry, res *ScrubResult) error {
+// files entries, and puts them into mend: by the parity that is here, which is
+// quickest, then from peers, then by the parity that is here and with peers.
+func (n *Node) repairAll(ctx context.Context, mend *mender, lost []blobnet.ID, entries []channel.FileEntry) error {
 	for _, e := range entries {
-		rebuilt, _, err := n.rebuild(ctx, e, nil)
-		res.Repaired += rebuilt
-		if err != nil {
+		if _, err := n.rebuild(ctx, mend, e, nil); err != nil {
 			return fmt.Errorf("repairing %q: %w", e.Name, err)
 		}
 	}
 	for ids := range slices.Chunk(lost, batch) {
-		got, err := n.refetch(ctx, ids)
-		res.Repaired += int64(got)
-		if err != nil && !errors.Is(err, blobnet.ErrNotFound) {
+		if _, err := n.refetch(ctx, mend, ids); err != nil && !errors.Is(err, blobnet.ErrNotFound) {
 			return err
 		}
 	}
 	for _, e := range entries {
-		if err := n.makeWhole(ctx, e, res); err != nil {
+		if err := n.makeWhole(ctx, mend, e); err != nil {
 			return fmt.Errorf("repairing %q: %w", e.Name, err)
 		}
 	}
@@ -59,22 +55,22 @@ func (n *Node) repairAll(ctx context.Context, lost []blobnet.ID, entries []chann
 // rebuild makes the lost blobs of a file out of its others, of which those that
 // are not here come from src, if it is not nil. A file without parity is left as
 // it is. What cannot be rebuilt is returned as failed.
-func (n *Node) rebuild(ctx context.Context, e channel.FileEntry, src blobnet.Source) (rebuilt int64, failed, err error) {
-	done, err := erasure.Repair(ctx, erasure.RepairConfig{Store: n.blobs, File: e.File(), Source: src})
+func (n *Node) rebuild(ctx context.Context, mend *mender, e channel.FileEntry, src blobnet.Source) (failed, err error) {
+	done, err := erasure.Repair(ctx, erasure.RepairConfig{Store: mend, File: e.File(), Source: src})
 	if errors.Is(err, erasure.ErrNotCoded) {
-		return 0, nil, nil
+		return nil, nil
 	}
-	return int64(done.Rebuilt), errors.Join(done.Failed...), err
+	return errors.Join(done.Failed...), err
 }
 
 // makeWhole gets or rebuilds with the help of peers the blobs of a file that are
 // not here.
-func (n *Node) makeWhole(ctx context.Context, e channel.FileEntry, res *ScrubResult) error {
-	missing, err := n.missing(ctx, n.blobs, e)
+func (n *Node) makeWhole(ctx context.Context, mend *mender, e channel.FileEntry) error {
+	missing, err := n.missing(ctx, mend, e)
 	if err == nil && len(missing) == 0 {
 		return nil
 	}
-	swarm, err := n.newSwarm(n.blobs, repairPatience, 0)
+	swarm, err := n.newSwarm(mend, repairPatience, 0)
 	if err != nil {
 		return err
 	}
@@ -82,18 +78,16 @@ func (n *Node) makeWhole(ctx context.Context, e channel.FileEntry, res *ScrubRes
 	if missing, err = n.missing(ctx, swarm, e); err != nil { // an index that was not here came
 		return err
 	}
-	got, err := n.refetch(ctx, missing, tracker.Key(e.Root.ID))
-	res.Repaired += int64(got)
+	_, err = n.refetch(ctx, mend, missing, tracker.Key(e.Root.ID))
 	if err == nil || !errors.Is(err, blobnet.ErrNotFound) {
 		return err
 	}
 	nobody := err
-	rebuilt, failed, err := n.rebuild(ctx, e, swarm)
-	res.Repaired += rebuilt
+	failed, err := n.rebuild(ctx, mend, e, swarm)
 	if err != nil || failed != nil {
 		return errors.Join(err, failed)
 	}
-	if missing, err = n.missing(ctx, n.blobs, e); err == nil && len(missing) > 0 {
+	if missing, err = n.missing(ctx, mend, e); err == nil && len(missing) > 0 {
 		return nobody
 	}
 	return err

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -98,22 +97,15 @@ func (n *Node) Scrub(ctx context.Context, req ScrubRequest, emit func(any)) (Scr
 		err = n.lostEarlier(ctx, lost, &res, note)
 	}
 	if err != nil || !req.Repair {
-		res.Left = int64(len(lost))
+		res.Left = res.Rotten + res.Missing
 		return res, err
 	}
-	if err := n.repairAll(ctx, lost, entries, &res); err != nil {
-		return res, err
+	mend := newMender(n.blobs)
+	if err := n.repairAll(ctx, mend, lost, entries); err != nil {
+		return res, errors.Join(err, mend.count(ctx, lost, &res))
 	}
-	for ids := range slices.Chunk(lost, batch) {
-		has, err := n.blobs.Has(ctx, ids...)
-		if err != nil {
-			return res, err
-		}
-		for _, ok := range has {
-			if !ok {
-				res.Left++
-			}
-		}
+	if err := mend.count(ctx, lost, &res); err != nil {
+		return res, err
 	}
 	return res, n.blobs.Sync(ctx)
 }

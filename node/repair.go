@@ -97,7 +97,7 @@ func (n *Node) repair(ctx context.Context) error {
 				more = false
 			}
 		}
-		got, err := n.refetch(ctx, ids)
+		got, err := n.refetch(ctx, n.blobs, ids)
 		if err != nil && ctx.Err() == nil {
 			n.log.Warn("damaged blobs could not be had again", "blobs", len(ids)-got, "error", err)
 		}
@@ -107,16 +107,16 @@ func (n *Node) repair(ctx context.Context) error {
 // refetchers is how many blobs are got again at once.
 const refetchers = 8
 
-// refetch gets those of the blobs that are not here into the store, from whoever
-// is connected or found under keys, and returns how many came. If all the rest is that nobody has
-// them, the error wraps blobnet.ErrNotFound.
-func (n *Node) refetch(ctx context.Context, ids []blobnet.ID, keys ...tracker.Key) (got int, err error) {
-	swarm, err := n.newSwarm(n.blobs, repairPatience, 0)
+// refetch gets those of the blobs that are not in store into it, from whoever is
+// connected or found under keys, and returns how many came. If all the rest is
+// that nobody has them, the error wraps blobnet.ErrNotFound.
+func (n *Node) refetch(ctx context.Context, store blobnet.Store, ids []blobnet.ID, keys ...tracker.Key) (got int, err error) {
+	swarm, err := n.newSwarm(store, repairPatience, 0)
 	if err != nil {
 		return 0, err
 	}
 	defer n.net.gather(ctx, swarm, n.net.connected, keys...)()
-	has, err := n.blobs.Has(ctx, ids...)
+	has, err := store.Has(ctx, ids...)
 	if err != nil {
 		return 0, err
 	}
