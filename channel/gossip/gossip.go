@@ -24,6 +24,7 @@ type Gossip struct {
 	filter  *subFilter
 	news    *recent // what sync brought before gossip did
 	claims  claims
+	grafts  *grafts
 	served  *served
 
 	started chan struct{} // closed when Run is ready
@@ -54,6 +55,7 @@ func New(cfg Config) (*Gossip, error) {
 		filter:    newSubFilter(),
 		news:      newRecent(),
 		served:    newServed(),
+		grafts:    newGrafts(),
 		started:   make(chan struct{}),
 		stopped:   make(chan struct{}),
 		interests: make(map[target]*interest),
@@ -84,7 +86,7 @@ func (g *Gossip) Run(ctx context.Context) error {
 
 	g.cfg.Host.SetStreamHandler(SyncProtocol, g.handle) // before gossip brings the first who ask
 	defer g.cfg.Host.RemoveStreamHandler(SyncProtocol)
-	mesh, err := newMesh(ctx, g.cfg, g.filter, g.conduct)
+	mesh, err := newMesh(ctx, g.cfg, g.filter, g.conduct, g.grafts)
 	if err != nil {
 		return err
 	}
@@ -103,6 +105,7 @@ func (g *Gossip) Run(ctx context.Context) error {
 			return err
 		}
 	}
+	g.start(func() { g.followGrafts(ctx) })
 	g.start(func() { g.plan.run(ctx, g.start) })
 	g.agenda(ctx)
 	return nil

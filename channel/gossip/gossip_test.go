@@ -109,6 +109,18 @@ func TestGapIsFilledAndTheMessageStillRelayed(t *testing.T) {
 	far.awaitAll(a)
 }
 
+func TestWhoComesIntoTheMeshIsComparedWithOnceMore(t *testing.T) {
+	a := newAuthor(t, "graft")
+	publisher, follower := newNode(t, ""), newNode(t, "")
+	connect(t, follower.host, publisher.host)
+	a.publish(publisher, 1)
+	follower.follow(a)
+	follower.awaitAll(a)
+	a.keep(publisher, 1) // came while nobody was in the mesh: nobody hears of it
+	follower.gossip.grafts.Graft(publisher.host.ID(), channelRoomName(a.id))
+	follower.awaitAll(a)
+}
+
 func TestHeadAloneMakesFollowersCatchUp(t *testing.T) {
 	a := newAuthor(t, "head")
 	publisher, follower := newNode(t, ""), newNode(t, "")

@@ -297,7 +297,7 @@ func hostileHost(t testing.TB, id channel.ID, run func(net.Conn)) (host.Host, *p
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	cfg := Config{Host: h, Ledger: newFakeLedger()}
-	ps, err := newMesh(ctx, cfg, newSubFilter(), newConduct())
+	ps, err := newMesh(ctx, cfg, newSubFilter(), newConduct(), newGrafts())
 	if err != nil {
 		t.Fatal(err)
 	}

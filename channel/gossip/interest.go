@@ -32,6 +32,7 @@ type interest struct {
 	waiting   int           // messages that wait for their predecessor
 	progress  chan struct{} // closed and replaced when the Ledger moved
 	retold    time.Time     // when sync last made us pass on heads
+	retelling bool          // it will again, when retellAfter is over
 	announced map[[32]byte]bool
 }
 
@@ -42,10 +43,11 @@ func newInterest(t target) *interest {
 		progress:  make(chan struct{}),
 		announced: make(map[[32]byte]bool),
 	}
+	in.room = t.room()
 	if t.topic != "" {
-		in.key, in.room, in.listed = channel.TopicKey(t.topic), topicRoomName(t.topic), newIDSet(MaxListed)
+		in.key, in.listed = channel.TopicKey(t.topic), newIDSet(MaxListed)
 	} else {
-		in.key, in.room = t.channel.Discovery(), channelRoomName(t.channel)
+		in.key = t.channel.Discovery()
 	}
 	return in
 }

@@ -61,12 +61,11 @@ const (
 	maxFollower = 256 // followers of one channel that are remembered
 	maxHints    = 64  // addresses given for one channel
 
-	minRate   = 16 << 10                // a peer that sends slower than this, in bytes per second, is cut off
-	gapGrace  = 150 * time.Millisecond  // a gap is often only a message that overtook another
-	gapWait   = 5 * time.Second         // how long a message waits for its predecessors
-	firstWait = 3 * time.Second         // for the first request on a stream to arrive whole
-	dialLimit = 10 * time.Second        // for connecting to a peer, and for opening a stream
-	claimWait = 3 * time.Second         // how long one peer's pull of a channel makes another's wait
-	settle    = 2500 * time.Millisecond // how long a mesh takes to form: two heartbeats of gossipsub, and some
-	restAfter = 250 * time.Millisecond  // between two sessions of our own with one peer
+	minRate   = 16 << 10               // a peer that sends slower than this, in bytes per second, is cut off
+	gapGrace  = 150 * time.Millisecond // a gap is often only a message that overtook another
+	gapWait   = 5 * time.Second        // how long a message waits for its predecessors
+	firstWait = 3 * time.Second        // for the first request on a stream to arrive whole
+	dialLimit = 10 * time.Second       // for connecting to a peer, and for opening a stream
+	claimWait = 3 * time.Second        // how long one peer's pull of a channel makes another's wait
+	restAfter = 250 * time.Millisecond // between two sessions of our own with one peer
 )

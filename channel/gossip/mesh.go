@@ -23,7 +23,7 @@ const (
 // newMesh starts gossipsub on the host until ctx ends. Nobody signs at its
 // level: an envelope's own signatures are what counts, and a message must not
 // say through which node it came into the world.
-func newMesh(ctx context.Context, cfg Config, filter *subFilter, conduct *conduct) (*pubsub.PubSub, error) {
+func newMesh(ctx context.Context, cfg Config, filter *subFilter, conduct *conduct, grafts *grafts) (*pubsub.PubSub, error) {
 	params := pubsub.DefaultGossipSubParams()
 	params.D, params.Dlo, params.Dhi, params.Dscore, params.Dout = 8, 6, 12, 5, 3
 	params.HistoryLength, params.HistoryGossip = 10, 3
@@ -50,6 +50,7 @@ func newMesh(ctx context.Context, cfg Config, filter *subFilter, conduct *conduc
 		// The defaults, 32 of each, drop silently.
 		pubsub.WithValidateQueueSize(1024),
 		pubsub.WithPeerOutboundQueueSize(256),
+		pubsub.WithRawTracer(grafts),
 	}
 	if cfg.tracer != nil {
 		options = append(options, pubsub.WithRawTracer(cfg.tracer))

@@ -15,6 +15,14 @@ type target struct {
 	topic   string
 }
 
+// room is the name of the gossip topic in which the target is spoken of.
+func (t target) room() string {
+	if t.topic != "" {
+		return topicRoomName(t.topic)
+	}
+	return channelRoomName(t.channel)
+}
+
 // want is a target, and why.
 type want struct {
 	target

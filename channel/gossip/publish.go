@@ -3,7 +3,6 @@ package gossip
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/feed"
@@ -96,34 +95,3 @@ func (g *Gossip) broadcast(ctx context.Context, t target, envelopes [][]byte) er
 	}
 	return nil
 }
-
-// retell passes on heads that sync brought: neighbours that are in nobody
-// else's reach hear of them now, and not when they next compare notes. A head
-// alone is the same message whoever sends it, so it spreads once. What is not
-// fresh is not told, and no channel more often than every retellAfter.
-func (g *Gossip) retell(in *interest, heads []feed.Outcome, envelopes [][]byte) {
-	now := channel.TimeOf(g.cfg.Now())
-	var fresh [][]byte
-	for i, o := range heads {
-		if o.Head != nil && o.Relay() && o.Head.Expires > now {
-			fresh = append(fresh, envelopes[i])
-		}
-	}
-	if len(fresh) == 0 {
-		return
-	}
-	in.mu.Lock()
-	soon := time.Since(in.retold) < retellAfter
-	if !soon {
-		in.retold = time.Now()
-	}
-	in.mu.Unlock()
-	if soon {
-		return
-	}
-	for _, e := range fresh[:min(len(fresh), MaxBundle)] {
-		g.background(in.channel, e)
-	}
-}
-
-const retellAfter = 5 * time.Second

@@ -20,6 +20,7 @@ const (
 // validator, so there is no subscription whose buffer could overflow.
 type room struct {
 	name   string
+	target target
 	topic  *pubsub.Topic
 	cancel func() // leaves; nil unless entered
 }
@@ -27,9 +28,10 @@ type room struct {
 // judge decides about one message.
 type judge func(ctx context.Context, src peer.ID, data []byte) pubsub.ValidationResult
 
-// open returns the room of the interest, or of a topic that we only speak on.
+// open returns the room of an interest, or of a topic that we only speak on.
 // g.opening is held.
-func (g *Gossip) open(name string, j judge) (*room, error) {
+func (g *Gossip) open(t target) (*room, error) {
+	name, j := t.room(), g.judgeFor(t)
 	g.mu.Lock()
 	r := g.rooms[name]
 	g.mu.Unlock()
@@ -56,7 +58,7 @@ func (g *Gossip) open(name string, j judge) (*room, error) {
 	if err := topic.SetScoreParams(roomScore()); err != nil {
 		return nil, fmt.Errorf("joining gossip: %w", err)
 	}
-	r = &room{name: name, topic: topic}
+	r = &room{name: name, target: t, topic: topic}
 	g.mu.Lock()
 	g.rooms[name] = r
 	g.mu.Unlock()
@@ -74,7 +76,7 @@ func (g *Gossip) enter(in *interest) error {
 	if g.interest(in.target) != in {
 		return nil // removed meanwhile
 	}
-	r, err := g.open(in.room, g.judgeFor(in.target))
+	r, err := g.open(in.target)
 	if err != nil || r.cancel != nil {
 		return err
 	}
@@ -102,10 +104,7 @@ func (g *Gossip) enter(in *interest) error {
 			}
 			if e.Type == pubsub.PeerJoin {
 				g.event(Event{Kind: EventFollower, Peer: e.Peer, Channel: in.channel, Topic: in.topic})
-				g.plan.want(e.Peer, in.target, 0, false)
-				// Once more when the mesh has formed: what arrives before is
-				// passed on to nobody who has just come.
-				time.AfterFunc(settle, func() { g.plan.want(e.Peer, in.target, 0, false) })
+				g.plan.want(e.Peer, in.target, 0, false) // and once more when it is in the mesh
 			}
 		}
 	})
@@ -139,11 +138,7 @@ func (g *Gossip) leave(in *interest) {
 func (g *Gossip) speak(t target) (*room, error) {
 	g.opening.Lock()
 	defer g.opening.Unlock()
-	name := channelRoomName(t.channel)
-	if t.topic != "" {
-		name = topicRoomName(t.topic)
-	}
-	return g.open(name, g.judgeFor(t))
+	return g.open(t)
 }
 
 func (g *Gossip) judgeFor(t target) judge {
