@@ -116,7 +116,7 @@ func Load(flags Flags) (Config, error) {
 	}
 	for name, value := range flags.Values {
 		if !known[name] {
-			return Config{}, fmt.Errorf("unknown configuration key %q", name)
+			return Config{}, fmt.Errorf("--set: unknown configuration key %q; `aml init --help` lists the keys", name)
 		}
 		v.Set(name, value)
 	}

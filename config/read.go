@@ -81,8 +81,8 @@ func (r *reader) count(key string) int {
 
 func (r *reader) duration(key string) time.Duration {
 	d, err := time.ParseDuration(r.v.GetString(key))
-	if err != nil || d <= 0 {
-		r.fail("%s is %q: want a time such as 15m or 1h30m", key, r.v.GetString(key))
+	if err != nil || d < time.Second {
+		r.fail("%s is %q: want a time such as 15m or 1h30m, from 1s on", key, r.v.GetString(key))
 	}
 	return d
 }

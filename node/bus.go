@@ -24,6 +24,7 @@ type watcher struct {
 const (
 	aboutUploads = "uploads"
 	aboutPeers   = "peers"
+	aboutTracker = "tracker"
 )
 
 // watch returns a channel of the events about what want accepts, and a

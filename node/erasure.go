@@ -9,6 +9,7 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/tracker"
 	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/codec"
 	"github.com/anonymous-media-library/aml/codec/erasure"
 	"github.com/anonymous-media-library/aml/internal/seq"
@@ -50,6 +51,48 @@ func (n *Node) repairAll(ctx context.Context, mend *mender, lost []blobnet.ID, e
 		}
 	}
 	return nil
+}
+
+// ownEntries returns the files of own channels that list one of the blobs lost.
+// All of their blobs ought to be here, so a repair may make them whole without
+// being told of them.
+func (n *Node) ownEntries(ctx context.Context, lost []blobnet.ID) ([]channel.FileEntry, error) {
+	if len(lost) == 0 {
+		return nil, nil
+	}
+	known := make(map[blobnet.ID]bool, len(lost))
+	for _, id := range lost {
+		known[id] = true
+	}
+	owns, err := n.catalog.Owns(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing own channels: %w", err)
+	}
+	var out []channel.FileEntry
+	for _, o := range owns {
+		for e, err := range n.catalog.Entries(ctx, o.Channel, catalog.EntryFilter{}) {
+			if err != nil {
+				return nil, fmt.Errorf("reading the files of %s: %w", address(o.Channel), err)
+			}
+			if n.lists(ctx, e.FileEntry, known) {
+				out = append(out, e.FileEntry)
+			}
+		}
+	}
+	return out, nil
+}
+
+// lists reports whether the file lists one of ids, as far as its index is here.
+func (n *Node) lists(ctx context.Context, e channel.FileEntry, ids map[blobnet.ID]bool) bool {
+	for id, err := range codec.Blobs(ctx, n.blobs, e.File()) {
+		if err != nil {
+			return false
+		}
+		if ids[id] {
+			return true
+		}
+	}
+	return false
 }
 
 // rebuild makes the lost blobs of a file out of its others, of which those that

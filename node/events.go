@@ -29,6 +29,14 @@ type PeerEvent struct {
 	Message string `json:"message,omitempty"`
 }
 
+// LateEvent ("late") is the alarm that announcing falls behind; it comes at most
+// once an hour.
+type LateEvent struct {
+	Event   string `json:"event"`
+	Keys    int    `json:"keys"` // an hour or more behind their time
+	Message string `json:"message"`
+}
+
 // ChannelEvent ("channel") says that a subscription to a topic found a channel.
 type ChannelEvent struct {
 	Event   string `json:"event"`

@@ -89,10 +89,13 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 	if err := net.keys.add(ctx, keys...); err != nil {
 		return FetchResult{}, fmt.Errorf("announcing: %w", err)
 	}
+	defer net.keys.remove(keys...)
 	fetched, err := download(ctx, d, entries, req.Output)
 	if err != nil {
-		net.keys.remove(keys...)
 		return FetchResult{}, err
+	}
+	if err := net.keys.hold(ctx, keys...); err != nil {
+		return FetchResult{}, fmt.Errorf("announcing: %w", err)
 	}
 	roots := make([]blobnet.ID, len(entries))
 	for i, e := range entries {
@@ -153,12 +156,5 @@ func (n *Node) onFetch(e fetch.Event) {
 		n.log.Warn("not kept for others", "blob", e.ID.Short(), "error", e.Err)
 	case fetch.KindDropped:
 		n.bus.send(aboutPeers, PeerEvent{Event: "peer", Peer: e.Peer, State: "misbehaved", Message: e.Err.Error()})
-	}
-}
-
-// announceFile tells the tracker that this node has a file now.
-func (n *Node) announceFile(ctx context.Context, f FileEvent) {
-	if err := n.net.keys.add(ctx, tracker.Key(f.Root)); err != nil && ctx.Err() == nil {
-		n.log.Warn("announcing", "file", f.Name, "error", err)
 	}
 }

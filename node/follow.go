@@ -119,7 +119,7 @@ const (
 // followChannel applies a channel's releases until ctx ends. What fails is told
 // and tried again.
 func (n *Node) followChannel(ctx context.Context, sub catalog.Subscription, id channel.ID, emit func(any)) {
-	if err := n.announceEntries(ctx, id); err != nil && ctx.Err() == nil {
+	if err := n.holdEntries(ctx, id); err != nil && ctx.Err() == nil {
 		n.log.Warn("announcing what is here already", "error", err)
 	}
 	retry := firstRetry
@@ -202,8 +202,11 @@ func (n *Node) apply(ctx context.Context, sub catalog.Subscription, id channel.I
 		Subscription: sub.ID, Channel: id, Output: folder(sub, id), Once: once,
 		KeepBlobs: keep,
 	}, func(e subscriber.Event) {
-		if f, ok := e.(FileEvent); ok {
-			n.announceFile(ctx, f)
+		switch e := e.(type) {
+		case FileEvent:
+			n.holdFile(ctx, e)
+		case RemovedEvent:
+			n.lookAgain()
 		}
 		emit(e)
 	})

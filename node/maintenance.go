@@ -42,6 +42,11 @@ func (n *Node) GC(ctx context.Context, req GCRequest, _ func(any)) (GCResult, er
 		return GCResult{}, badRequest("a target of %d bytes: want 0 or more", req.Target)
 	}
 	res, err := n.disk.GC(ctx, diskstore.GCConfig{Target: req.Target, DryRun: req.DryRun})
+	if err == nil && n.cfg.Network && !req.DryRun {
+		if _, err = n.online(ctx); err == nil {
+			err = n.letGoOfGone(ctx)
+		}
+	}
 	return GCResult{Blobs: res.Blobs, Bytes: res.Bytes, Leftover: res.Leftovers + res.Quarantined, DryRun: req.DryRun}, err
 }
 
@@ -99,6 +104,11 @@ func (n *Node) Scrub(ctx context.Context, req ScrubRequest, emit func(any)) (Scr
 	if err != nil || !req.Repair {
 		res.Left = res.Rotten + res.Missing
 		return res, err
+	}
+	if req.Entries == nil {
+		if entries, err = n.ownEntries(ctx, lost); err != nil {
+			return res, err
+		}
 	}
 	mend := newMender(n.blobs)
 	if err := n.repairAll(ctx, mend, lost, entries); err != nil {
@@ -177,10 +187,25 @@ func (n *Node) lostEarlier(ctx context.Context, now []blobnet.ID, res *ScrubResu
 // has been through.
 const scrubInterval = time.Hour
 
-// scrubForever checks what is stored at the configured rate until ctx ends.
+// scrubAll checks once what is stored and what lies in files, at the configured
+// rate. What is damaged, and what is pinned and was lost before, is had again; a
+// file that changed is told of, and its chunks are not: somebody wanted it so.
+func (n *Node) scrubAll(ctx context.Context) error {
+	if _, err := n.disk.Scrub(ctx, diskstore.ScrubConfig{BytesPerSecond: n.cfg.Scrub}); err != nil {
+		return err
+	}
+	var res ScrubResult
+	if err := n.scrubFiles(ctx, n.cfg.Scrub, &res, func(blobnet.ID) {}); err != nil {
+		return err
+	}
+	n.lookAgain()
+	return n.lostEarlier(ctx, nil, &res, n.haveAgain)
+}
+
+// scrubForever checks what is here, again and again, until ctx ends.
 func (n *Node) scrubForever(ctx context.Context) error {
 	for n.cfg.Scrub > 0 {
-		if _, err := n.disk.Scrub(ctx, diskstore.ScrubConfig{BytesPerSecond: n.cfg.Scrub}); err != nil && ctx.Err() == nil {
+		if err := n.scrubAll(ctx); err != nil && ctx.Err() == nil {
 			n.log.Warn("scrubbing", "error", err)
 		}
 		if pause(ctx, scrubInterval) != nil {

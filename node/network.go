@@ -72,7 +72,7 @@ func (net *network) assemble(n *Node, s settings) (err error) {
 	if err != nil {
 		return fmt.Errorf("starting the tracker: %w", err)
 	}
-	net.keys = &announced{tracker: net.tracker, count: map[tracker.Key]int{}}
+	net.keys = newAnnounced(net.tracker)
 	net.gossip, err = gossip.New(gossip.Config{
 		Host: net.host, Ledger: n.catalog,
 		Announce: func(ctx context.Context, keys ...[32]byte) error {
@@ -149,7 +149,10 @@ func (n *Node) onTracker(e tracker.Event) {
 	switch e.Kind {
 	case tracker.Unreachable:
 		n.bus.send(aboutPeers, PeerEvent{Event: "peer", Peer: e.Peer.String(), State: "unreachable", Message: e.String()})
-	case tracker.NoLAN, tracker.Late:
+	case tracker.Late:
+		n.bus.send(aboutTracker, LateEvent{Event: "late", Keys: e.Count, Message: e.String()})
+		n.log.Warn(e.String())
+	case tracker.NoLAN:
 		n.log.Warn(e.String())
 	default:
 		n.log.Debug(e.String())

@@ -60,6 +60,7 @@ type Node struct {
 	follows  follows
 
 	damaged chan blobnet.ID // to be had again
+	deleted chan struct{}   // holds one: files that are announced may be gone
 
 	ready chan struct{} // closed when net is set, or Run needs no network
 	net   *network      // nil until ready, and without Config.Network
@@ -83,7 +84,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("locking the home %s: %w", cfg.Paths.Home, err)
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), lock: lock, ready: make(chan struct{}), damaged: make(chan blobnet.ID, maxDamaged)}
+	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), lock: lock, ready: make(chan struct{}), damaged: make(chan blobnet.ID, maxDamaged), deleted: make(chan struct{}, 1)}
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -151,6 +152,7 @@ func (n *Node) Run(ctx context.Context) error {
 	close(n.ready)
 	group.Go(func() error { return n.book.Run(ctx) })
 	group.Go(func() error { return n.repair(ctx) })
+	group.Go(func() error { return n.keepHeld(ctx) })
 	if n.cfg.Resume { // a daemon
 		group.Go(func() error { return n.scrubForever(ctx) })
 		group.Go(func() error { return n.serveRoots(ctx) })

@@ -8,12 +8,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/anonymous-media-library/aml/blobnet"
-	"github.com/anonymous-media-library/aml/blobnet/tracker"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/channel/keyfile"
-	"github.com/anonymous-media-library/aml/internal/seq"
 	"github.com/anonymous-media-library/aml/publisher"
 )
 
@@ -224,36 +221,5 @@ func (n *Node) own(ctx context.Context, id channel.ID) error {
 	if err := n.net.gossip.Follow(id); err != nil {
 		return fmt.Errorf("joining the gossip of %s: %w", address(id), err)
 	}
-	return n.announceEntries(ctx, id)
-}
-
-// announceEntries tells the tracker of every file in the channel's view whose
-// root blob is here.
-func (n *Node) announceEntries(ctx context.Context, id channel.ID) error {
-	roots := func(yield func(blobnet.ID, error) bool) {
-		for e, err := range n.catalog.Entries(ctx, id, catalog.EntryFilter{}) {
-			if !yield(e.Root.ID, err) || err != nil {
-				return
-			}
-		}
-	}
-	for ids, err := range seq.Batches(roots, batch) {
-		if err != nil {
-			return fmt.Errorf("announcing %s: %w", address(id), err)
-		}
-		has, err := n.blobs.Has(ctx, ids...)
-		if err != nil {
-			return fmt.Errorf("announcing %s: %w", address(id), err)
-		}
-		var keys []tracker.Key
-		for i, ok := range has {
-			if ok {
-				keys = append(keys, tracker.Key(ids[i]))
-			}
-		}
-		if err := n.net.keys.add(ctx, keys...); err != nil {
-			return fmt.Errorf("announcing %s: %w", address(id), err)
-		}
-	}
-	return nil
+	return n.holdEntries(ctx, id)
 }

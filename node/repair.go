@@ -67,8 +67,13 @@ func (n *Node) rotten(e RottenEvent) {
 		return
 	}
 	n.log.Info("damaged: "+e.Message, "blob", e.ID)
+	n.haveAgain(e.ID)
+}
+
+// haveAgain has a blob got again if this node is on the network.
+func (n *Node) haveAgain(id blobnet.ID) {
 	select {
-	case n.damaged <- e.ID:
+	case n.damaged <- id:
 	default: // a scrub finds it again
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/tracker"
@@ -34,41 +33,17 @@ func (n *Node) noteRoots(ctx context.Context, ids ...blobnet.ID) {
 		n.log.Warn("noting which files to announce", "error", err)
 	}
 	if n.cfg.Network && n.cfg.Resume {
-		if err := n.announceRoots(ctx, ids); err != nil && ctx.Err() == nil {
+		if err := n.hold(ctx, ids...); err != nil && ctx.Err() == nil {
 			n.log.Warn("announcing", "error", err)
 		}
 	}
-}
-
-// announceRoots announces those of ids whose blobs are here.
-func (n *Node) announceRoots(ctx context.Context, ids []blobnet.ID) error {
-	net, err := n.online(ctx)
-	if err != nil {
-		return err
-	}
-	for some := range slices.Chunk(ids, batch) {
-		has, err := n.blobs.Has(ctx, some...)
-		if err != nil {
-			return err
-		}
-		var keys []tracker.Key
-		for i, ok := range has {
-			if ok {
-				keys = append(keys, tracker.Key(some[i]))
-			}
-		}
-		if err := net.keys.add(ctx, keys...); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // serveRoots announces the files that were ingested or fetched here earlier.
 func (n *Node) serveRoots(ctx context.Context) error {
 	ids, err := readRoots(n.cfg.Paths.Roots)
 	if err == nil {
-		err = n.announceRoots(ctx, ids)
+		err = n.hold(ctx, ids...)
 	}
 	if err != nil && ctx.Err() == nil {
 		n.log.Warn("announcing files of earlier runs", "error", err)

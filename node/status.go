@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 
+	libp2p "github.com/libp2p/go-libp2p/core/network"
 	"github.com/multiformats/go-multiaddr"
 
 	"github.com/anonymous-media-library/aml/blobnet"
@@ -27,6 +28,7 @@ type Status struct {
 	PID           int            `json:"pid"`
 	Started       channel.Time   `json:"started"`
 	Peers         int            `json:"peers"` // connected
+	Connections   Connections    `json:"connections"`
 	Goroutines    int            `json:"goroutines"`
 	Blobs         BlobStatus     `json:"blobs"`
 	Limits        Limits         `json:"limits"`
@@ -87,6 +89,15 @@ type PeerCounts struct {
 
 // maxPeerCounts is how many peers a BlobStatus tells of.
 const maxPeerCounts = 20
+
+// Connections counts them, and says how many there may be. Those of the WebSocket
+// bridge and the HTTP mirror have limits of their own.
+type Connections struct {
+	In     int `json:"in"` // that peers opened
+	Out    int `json:"out"`
+	MaxIn  int `json:"maxIn"`
+	MaxOut int `json:"maxOut"`
+}
 
 // Limits are the rates that hold now, in bytes per second; 0 is no limit.
 type Limits struct {
@@ -171,6 +182,7 @@ func (n *Node) Status(ctx context.Context, _ None, _ func(any)) (Status, error) 
 		s.Addrs = net.addrs()
 		s.URLs = net.bridges.urls()
 		s.Peers = len(net.host.Network().Peers())
+		s.Connections = n.connections(net)
 		s.Limits = Limits{Upload: rates(net.upload.Rates()), Download: rates(net.download.Rates())}
 		s.Tracker = trackerStatus(net.tracker)
 		s.Reach = reachStatus(net.host.Reachability())
@@ -201,6 +213,18 @@ func (n *Node) Status(ctx context.Context, _ None, _ func(any)) (Status, error) 
 		})
 	}
 	return s, nil
+}
+
+func (n *Node) connections(net *network) Connections {
+	c := Connections{MaxIn: n.cfg.MaxIn, MaxOut: n.cfg.MaxOut}
+	for _, conn := range net.host.Network().Conns() {
+		if conn.Stat().Direction == libp2p.DirInbound {
+			c.In++
+		} else {
+			c.Out++
+		}
+	}
+	return c
 }
 
 func trackerStatus(t *tracker.Tracker) TrackerStatus {

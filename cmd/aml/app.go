@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/anonymous-media-library/aml/config"
 	"github.com/anonymous-media-library/aml/node/api"
@@ -99,6 +100,7 @@ Those who host the bytes cannot read them.`,
 		a.versionCommand(),
 	)
 	strict(root)
+	complete(root)
 	return root
 }
 
@@ -277,10 +279,23 @@ func noArgs(cmd *cobra.Command, given []string) error {
 		return nil
 	}
 	err := fmt.Errorf("%s takes no arguments, but got %q", cmd.CommandPath(), given[0])
-	if cmd.Flags().ShorthandLookup("i") != nil {
+	if name := optional(cmd); name != "" {
+		err = fmt.Errorf("%w; did you mean --%s=%s?", err, name, given[0])
+	} else if cmd.Flags().ShorthandLookup("i") != nil {
 		err = fmt.Errorf("%w; did you mean -i %s?", err, given[0])
 	}
 	return usage(cmd, err)
+}
+
+// optional returns the name of a flag that was given without the value that it
+// may have: one that stands apart is taken for an argument.
+func optional(cmd *cobra.Command) (name string) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.NoOptDefVal != "" && f.Value.Type() == "string" && f.Value.String() == f.NoOptDefVal {
+			name = f.Name
+		}
+	})
+	return name
 }
 
 // strict makes cobra's own commands refuse what they do not know, instead of

@@ -83,8 +83,8 @@ func (a *app) blobScrubCommand() *cobra.Command {
 		Long: `Read every stored blob and check that it is what its name says; look whether
 files that were published or fetched in place are still what they were. What is
 damaged is moved aside and served no longer. With --repair it is had again from
-peers or, with -i and where the files were ingested with --erasure, rebuilt from
-what is left.`,
+peers or, where files were ingested with --erasure, rebuilt from what is left:
+those of own channels, and those that -i names.`,
 		Example: "  aml blob-scrub\n  aml blob-scrub --rate 20MiB --repair -i file_entry.json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -119,7 +119,11 @@ what is left.`,
 			err = a.result(res, func(w io.Writer) {
 				fmt.Fprintf(w, "%d blobs, %s checked: %d rotten, %d missing, %d repaired\n", res.Blobs, config.FormatSize(res.Bytes), res.Rotten, res.Missing, res.Repaired)
 			})
-			return unlessAll(err, res.Left, api.CodeVerify, "are damaged or missing; blob-scrub --repair gets them again, with -i FILE_ENTRY.JSON it also rebuilds them")
+			remedy := "blob-scrub --repair gets them again, with -i FILE_ENTRY.JSON it also rebuilds them"
+			if repair {
+				remedy = "nobody that was found has them, and there is too little parity; name who may have them with --peer, or their file with -i FILE_ENTRY.JSON"
+			}
+			return unlessAll(err, res.Left, api.CodeVerify, "are damaged or missing; "+remedy)
 		},
 	}
 	cmd.Flags().StringVar(&rate, "rate", "0", "bytes to read per second, such as 20MiB; 0: as fast as it goes")

@@ -129,6 +129,11 @@ func words(e api.Event) string {
 		if e.Decode(&v) == nil {
 			return fmt.Sprintf("peer %s is %s: %s", v.Peer, v.State, v.Message)
 		}
+	case "late":
+		var v api.LateEvent
+		if e.Decode(&v) == nil {
+			return v.Message
+		}
 	case "channel":
 		var v api.ChannelEvent
 		if e.Decode(&v) == nil {

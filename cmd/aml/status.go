@@ -27,7 +27,8 @@ func status(w io.Writer, s api.Status) {
 		}
 	}
 	fmt.Fprintf(t, "home\t%s\nprocess\t%d, since %s\n", s.Home, s.PID, s.Started)
-	fmt.Fprintf(t, "peers\t%d connected\nchannels\t%d known, %d own\n", s.Peers, s.Channels, s.Own)
+	fmt.Fprintf(t, "peers\t%d connected, by %d of %d connections in and %d of %d out\n", s.Peers, s.Connections.In, s.Connections.MaxIn, s.Connections.Out, s.Connections.MaxOut)
+	fmt.Fprintf(t, "channels\t%d known, %d own\n", s.Channels, s.Own)
 	fmt.Fprintf(t, "limits\tupload %s, download %s\n", rates(s.Limits.Upload), rates(s.Limits.Download))
 	fmt.Fprintf(t, "announced\t%d keys, %d not stored with anybody yet, %d due, %d late\n", s.Tracker.Keys, s.Tracker.Unheard, s.Tracker.Due, s.Tracker.Late)
 	if s.Relay != (api.RelayStatus{}) {

@@ -200,6 +200,26 @@ func TestLostBlobsAreRebuiltFromTheOthersByAFetchAndByARepair(t *testing.T) {
 	}
 }
 
+func TestARepairRebuildsWhatAnOwnChannelLostWithoutBeingToldItsFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, home := filepath.Join(dir, "film"), filepath.Join(dir, "p")
+	noise(t, file, 3<<20+5, 6)
+	ok(t, home, "channel-publish", "films", file, "--erasure", "4+2", "--once", "--set", "lan=false")
+	chunks := slices.DeleteFunc(blobFiles(t, home), func(path string) bool {
+		info, err := os.Stat(path)
+		return err != nil || info.Size() < 1<<20
+	})
+	flip(t, chunks[0])
+	flip(t, chunks[1])
+	if s := scrub(t, home); s.Rotten != 2 || s.Left != 2 {
+		t.Errorf("the scrub found %+v, want 2 rotten", s)
+	}
+	if s := scrub(t, home, "--repair", "--set", "lan=false", "--listen", "/ip4/127.0.0.1/tcp/0"); s.Missing != 2 || s.Repaired != 2 || s.Left != 0 {
+		t.Errorf("the repair did %+v, want 2 missing and repaired", s)
+	}
+}
+
 func TestADaemonAnnouncesWhatWasIngestedAndFetchedAlsoAfterARestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -227,6 +247,11 @@ func TestADaemonAnnouncesWhatWasIngestedAndFetchedAlsoAfterARestart(t *testing.T
 	keys(1)
 	ingest("three", "--in-place")
 	keys(2)
+	ingest("fourth")
+	keys(3)
+	ok(t, home, "blob-unpin", "-i", filepath.Join(dir, "fourth.json"))
+	ok(t, home, "blob-gc", "--target", "0")
+	keys(2) // what was deleted is not announced any more
 	other := filepath.Join(dir, "q")
 	ok(t, other, "blob-fetch", "-i", filepath.Join(dir, "one.json"), "-o", filepath.Join(dir, "out"), "--peer", addrOf(t, home))
 	daemon.kill()

@@ -71,6 +71,7 @@ type (
 	ProgressEvent  = node.ProgressEvent
 	UploadEvent    = node.UploadEvent
 	PeerEvent      = node.PeerEvent
+	LateEvent      = node.LateEvent
 	ManifestEvent  = node.ManifestEvent
 	FileEvent      = node.FileEvent
 	RemovedEvent   = node.RemovedEvent

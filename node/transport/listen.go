@@ -61,7 +61,7 @@ func checkListen(a ma.Multiaddr) error {
 	case slices.Contains(codes, ma.P_WSS) || slices.Contains(codes, ma.P_TLS):
 		remedy = "a certificate for it belongs to a web server in front; listen on /ws and let the server pass connections on (what runs inside is encrypted either way)"
 	case slices.Contains(codes, ma.P_CIRCUIT):
-		remedy = "a relay is not listened on, it is named: --relays with its address, and --punch"
+		remedy = "a relay is not listened on, it is named: --set relays=ADDRESS, and --punch"
 	case slices.Contains(codes, ma.P_QUIC):
 		remedy = "/quic is an old draft; use /quic-v1"
 	case slices.Contains(codes, ma.P_P2P):

@@ -64,7 +64,7 @@ func TestListenErrorsNameTheAddressAndTheRemedy(t *testing.T) {
 		"/ip4/127.0.0.1/tcp/443/wss":                       "listen on /ws",
 		"127.0.0.1:4001":                                   "/ip4/0.0.0.0/tcp/4001",
 		"/ip4/127.0.0.1/tcp/4001/p2p/" + anyID:             "leave out /p2p/",
-		"/ip4/9.9.9.9/tcp/1/p2p/" + anyID + "/p2p-circuit": "--relays",
+		"/ip4/9.9.9.9/tcp/1/p2p/" + anyID + "/p2p-circuit": "--set relays=",
 	} {
 		_, err := ParseListen([]string{arg})
 		if err == nil || !strings.Contains(err.Error(), arg) || !strings.Contains(err.Error(), remedy) {

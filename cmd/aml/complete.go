@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/anonymous-media-library/aml/config"
+)
+
+// completions are the values that a shell offers for flags of which there are
+// few, or whose form is not known by heart.
+var completions = map[string]func(given string) []string{
+	"kind":       values("media", "update"),
+	"chunk-size": values("64KiB", "128KiB", "256KiB", "512KiB", "1MiB", "2MiB"),
+	"erasure":    values("4+2", "10+4", "16+4"),
+	"set":        settings,
+}
+
+func values(of ...string) func(string) []string {
+	return func(string) []string { return of }
+}
+
+// settings offers the keys of the configuration with what they are for, and the
+// values of those that are on or off.
+func settings(given string) []string {
+	var out []string
+	name, _, named := strings.Cut(given, "=")
+	for _, k := range config.Keys() {
+		switch _, onOff := k.Default.(bool); {
+		case !named:
+			out = append(out, fmt.Sprintf("%s=\t%s", k.Name, k.Doc))
+		case name == k.Name && onOff:
+			out = append(out, name+"=true", name+"=false")
+		}
+	}
+	return out
+}
+
+// complete makes the shell offer values of flags, for cmd and all below it.
+func complete(cmd *cobra.Command) {
+	for name, offer := range completions {
+		flag := cmd.Flags().Lookup(name)
+		if flag == nil {
+			flag = cmd.PersistentFlags().Lookup(name)
+		}
+		if flag == nil {
+			continue
+		}
+		_ = cmd.RegisterFlagCompletionFunc(name, func(_ *cobra.Command, _ []string, given string) ([]string, cobra.ShellCompDirective) {
+			directive := cobra.ShellCompDirectiveNoFileComp
+			if name == "set" {
+				directive |= cobra.ShellCompDirectiveNoSpace
+			}
+			return offer(given), directive
+		}) // it fails only for a flag that is not there
+	}
+	for _, below := range cmd.Commands() {
+		complete(below)
+	}
+}
