@@ -48,13 +48,15 @@ func outstanding(size uint64) int {
 }
 
 // Fetch gets the files of a request from whoever has them: one into the file
-// Output, several below the folder Output. It emits ProgressEvents.
+// Output, several below the folder Output. It emits ProgressEvents. If Output is
+// there and no regular file, such as a pipe, the file is written to it as it is.
 func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (FetchResult, error) {
 	entries, err := req.Entries.entries()
 	if err != nil {
 		return FetchResult{}, err
 	}
-	if err := checkOutput(req.Output, len(entries) == 1); err != nil {
+	special, err := checkOutput(req.Output, len(entries) == 1)
+	if err != nil {
 		return FetchResult{}, err
 	}
 	net, err := n.online(ctx)
@@ -63,6 +65,9 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 	}
 	if err := net.know(req.Peers); err != nil {
 		return FetchResult{}, err
+	}
+	if special {
+		return n.play(ctx, req, entries[0])
 	}
 	size := uint64(0)
 	for _, e := range entries {
@@ -135,17 +140,18 @@ func download(ctx context.Context, d subscriber.Download, entries []channel.File
 }
 
 // checkOutput refuses a folder where a file is to be written, and the reverse.
-func checkOutput(path string, file bool) error {
+// What is there and neither is special.
+func checkOutput(path string, file bool) (special bool, err error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return nil // not there, or the writer says why it cannot be used
+		return false, nil // not there, or the writer says why it cannot be used
 	case file && info.IsDir():
-		return badRequest("output %s is a folder; name the file to write", path)
+		return false, badRequest("output %s is a folder; name the file to write", path)
 	case !file && !info.IsDir():
-		return badRequest("output %s is a file; several entries need a folder", path)
+		return false, badRequest("output %s is a file; several entries need a folder", path)
 	}
-	return nil
+	return file && !info.Mode().IsRegular(), nil
 }
 
 // onFetch tells whoever watches of peers that sent wrong bytes, and of blobs

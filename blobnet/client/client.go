@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 
+	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/exchange"
 	"github.com/anonymous-media-library/aml/blobnet/fetch"
 	"github.com/anonymous-media-library/aml/blobnet/tracker"
@@ -21,9 +23,12 @@ import (
 type Client struct {
 	cfg      Config
 	exchange *exchange.Exchange
+	losses   losses
 
-	mu    sync.Mutex // guards peers
-	peers []fetch.Peer
+	mu     sync.Mutex // guards what follows; held for memory work alone
+	peers  []fetch.Peer
+	seeds  map[tracker.Key]int      // how many Seeds announce it
+	opened map[blobnet.ID]*openFile // by the root
 }
 
 // New returns a Client that serves nothing yet; fetching works at once. Close
@@ -32,7 +37,7 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg}
+	c := &Client{cfg: cfg, losses: usualLosses, seeds: map[tracker.Key]int{}, opened: map[blobnet.ID]*openFile{}}
 	var err error
 	c.exchange, err = exchange.New(exchange.Config{
 		Host: cfg.Host, Store: cfg.Store, Upload: cfg.Upload, OnEvent: c.onExchange,
@@ -81,7 +86,8 @@ func (c *Client) Ingest(ctx context.Context, r io.Reader, cfg codec.Config) (cod
 
 // Seed announces files until ctx ends, whose cause it then returns; Run serves
 // them. It does not look whether their blobs are in the store: what is missing
-// is answered NOT_FOUND. Without a Tracker there is nobody to tell.
+// is answered NOT_FOUND. Several Seeds may name one file: it is announced until
+// the last of them ends. Without a Tracker there is nobody to tell.
 func (c *Client) Seed(ctx context.Context, files ...codec.File) error {
 	if c.cfg.Tracker != nil {
 		keys := make([]tracker.Key, len(files))
@@ -91,17 +97,38 @@ func (c *Client) Seed(ctx context.Context, files ...codec.File) error {
 		if err := c.cfg.Tracker.Announce(ctx, keys...); err != nil {
 			return fmt.Errorf("announcing: %w", err)
 		}
-		defer c.cfg.Tracker.Unannounce(keys...)
+		c.mu.Lock()
+		for _, k := range keys {
+			c.seeds[k]++
+		}
+		c.mu.Unlock()
+		defer c.unseed(keys)
 	}
 	<-ctx.Done()
 	return context.Cause(ctx)
+}
+
+// unseed ends one Seed of keys. The Tracker is told under the lock, so that a
+// Seed which begins meanwhile is not undone.
+func (c *Client) unseed(keys []tracker.Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	keys = slices.DeleteFunc(keys, func(k tracker.Key) bool {
+		if c.seeds[k]--; c.seeds[k] > 0 {
+			return true
+		}
+		delete(c.seeds, k)
+		return false
+	})
+	c.cfg.Tracker.Unannounce(keys...)
 }
 
 // Fetch writes the plaintext of f to dst, in order and as it comes, from the
 // store and from whoever has it. What it fetched stays in the store, so that a
 // second Fetch asks only for what is missing. When it returns nil the whole
 // file was written and its SHA-256 is the one that f states; after any other
-// end, codec.ErrHash included, what was written is not to be used. onProgress,
+// end, codec.ErrHash included, what was written is not to be used. Of a file with
+// parity blobs may be lost: they are made out of others, and stored. onProgress,
 // which may be nil, is called by one goroutine at a time and must be quick.
 func (c *Client) Fetch(ctx context.Context, f codec.File, dst io.Writer, onProgress func(Progress)) error {
 	swarm, stop, err := c.swarm(ctx, f)
@@ -109,10 +136,14 @@ func (c *Client) Fetch(ctx context.Context, f codec.File, dst io.Writer, onProgr
 		return err
 	}
 	defer stop()
+	src, err := c.source(swarm, f)
+	if err != nil {
+		return fmt.Errorf("fetching a file of %d bytes: %w", f.Size, err)
+	}
 	if onProgress != nil {
 		dst = &progressWriter{w: dst, total: int64(f.Size), report: onProgress}
 	}
-	if _, err := codec.NewReader(ctx, swarm, f).WriteTo(dst); err != nil {
+	if _, err := codec.NewReader(ctx, src, f).WriteTo(dst); err != nil {
 		return fmt.Errorf("fetching a file of %d bytes: %w", f.Size, err)
 	}
 	return nil
@@ -122,7 +153,8 @@ func (c *Client) Fetch(ctx context.Context, f codec.File, dst io.Writer, onProgr
 // which waits for the search to end.
 func (c *Client) swarm(ctx context.Context, f codec.File) (s *fetch.Swarm, stop func(), err error) {
 	s, err = fetch.New(fetch.Config{
-		Store: c.cfg.Store, StallTimeout: c.cfg.Patience, Download: c.cfg.Download, OnEvent: c.onFetch,
+		Store: c.cfg.Store, StallTimeout: c.cfg.Patience, Download: c.cfg.Download, Bans: c.cfg.Bans,
+		Name: c.cfg.Host.ID().String(), OnEvent: c.onFetch,
 	})
 	if err != nil {
 		return nil, nil, err

@@ -39,6 +39,9 @@ type Config struct {
 	// Patience is how long a blob that nobody gives is waited for. If zero,
 	// 60 seconds.
 	Patience time.Duration
+	// Bans is who sent wrong bytes and is asked no more; share it between
+	// Clients that ask the same peers. If nil, the Client has its own.
+	Bans *fetch.Bans
 	// OnEvent is told what happens; nil: nobody is. It is called from the
 	// transferring goroutines, several at once, and must return at once.
 	OnEvent func(Event)
@@ -52,6 +55,9 @@ func (c *Config) validate() error {
 		return errors.New("client: config has no Store")
 	case c.Patience < 0:
 		return errors.New("client: config has a negative Patience")
+	}
+	if c.Bans == nil {
+		c.Bans = new(fetch.Bans)
 	}
 	return nil
 }

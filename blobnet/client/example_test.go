@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log"
 	"strings"
 	"sync"
@@ -66,4 +67,49 @@ func Example() {
 	// a blob came: 528 bytes
 	// 22 of 22 bytes
 	// the show of last night
+}
+
+// A file is read from the middle before the rest of it is here.
+func ExampleClient_Open() {
+	ctx, stop := context.WithCancel(context.Background())
+	seedHost, readHost := loopback(), loopback()
+	defer seedHost.Close()
+	defer readHost.Close()
+
+	seeder, err := client.New(client.Config{Host: seedHost, Store: memstore.New(memstore.Config{})})
+	if err != nil {
+		log.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = seeder.Run(ctx) })
+	defer serving.Wait()
+	defer stop()
+	file, err := seeder.Ingest(ctx, strings.NewReader(strings.Repeat("la ", 1<<20)+"the end"), codec.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	// With a Tracker in the Config, Seed would tell it of the file, until ctx ends.
+	serving.Go(func() { _ = seeder.Seed(ctx, file) })
+
+	reader, err := client.New(client.Config{Host: readHost, Store: memstore.New(memstore.Config{})})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer reader.Close()
+	reader.AddAddr(*host.InfoFromHost(seedHost))
+	song, err := reader.Open(ctx, file)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer song.Close()
+	if _, err := song.Seek(-7, io.SeekEnd); err != nil {
+		log.Fatal(err)
+	}
+	end, err := io.ReadAll(song)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(string(end))
+	// Output:
+	// the end
 }

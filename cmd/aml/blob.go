@@ -130,8 +130,10 @@ func (a *app) blobFetchCommand() *cobra.Command {
 name once it is whole. A fetch that was interrupted asks only for what is
 missing when it is run again. A document of several entries is fetched into the
 folder -o. The file itself is the store from then on: this node serves it onward
-for as long as it stays what it is. --keep-blobs keeps a copy in the store too.`,
-		Example: "  aml blob-fetch -i file_entry.json -o movie.mkv\n  aml blob-fetch -i file_entry.json -o movie.mkv --peer /ip4/192.168.1.5/tcp/4001/p2p/12D3KooW...\n  aml blob-fetch -i file_entry.json -o movie.mkv --peer ws://192.168.1.5:6881/ --peer https://mirror.example/",
+for as long as it stays what it is. --keep-blobs keeps a copy in the store too.
+With -o - the file goes to standard output while it comes, in order and some
+seconds ahead of who reads it; blobs that came whole are kept in the store.`,
+		Example: "  aml blob-fetch -i file_entry.json -o movie.mkv\n  aml blob-fetch -i file_entry.json -o - | mpv -\n  aml blob-fetch -i file_entry.json -o movie.mkv --peer /ip4/192.168.1.5/tcp/4001/p2p/12D3KooW...\n  aml blob-fetch -i file_entry.json -o movie.mkv --peer ws://192.168.1.5:6881/ --peer https://mirror.example/",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			doc, err := a.entries(cmd, input)
@@ -141,17 +143,17 @@ for as long as it stays what it is. --keep-blobs keeps a copy in the store too.`
 			if output == "" {
 				return usage(cmd, fmt.Errorf("where to? give -o"))
 			}
-			path, err := absolute(output)
+			path, finish, err := a.outputPath(output)
 			if err != nil {
 				return err
 			}
 			c, err := a.connect(cmd.Context(), api.NeedNetwork)
 			if err != nil {
-				return err
+				return finish(err)
 			}
 			p := a.beside()
 			res, err := c.Fetch(cmd.Context(), api.FetchRequest{Entries: doc, Output: path, Peers: a.peers, Timeout: api.Duration(timeout), KeepBlobs: keep}, p.event)
-			if err = closing(c, p.done(err)); err != nil {
+			if err = finish(closing(c, p.done(err))); err != nil || output == "-" {
 				return err
 			}
 			return a.result(res, func(w io.Writer) {
@@ -162,7 +164,7 @@ for as long as it stays what it is. --keep-blobs keeps a copy in the store too.`
 		},
 	}
 	cmd.Flags().StringVarP(&input, "input", "i", "", "FileEntry document, - for standard input")
-	cmd.Flags().StringVarP(&output, "output", "o", "", "file to write; a folder for several entries")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "file to write, - for standard output; a folder for several entries")
 	cmd.Flags().BoolVar(&keep, "keep-blobs", false, "keep the blobs in the store, beside the file")
 	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "give up after so long without a byte")
 	return cmd

@@ -11,7 +11,7 @@ func (a *app) inputPath(input string) (string, func(error) error, error) { retur
 // ordinaryPath is all there is where pipes have no names.
 func ordinaryPath(file string) (string, func(error) error, error) {
 	if file == "-" {
-		return "", nil, usageError("archives on this system need a file, not -")
+		return "", nil, usageError("this system has no named pipes: name a file, not -")
 	}
 	path, err := absolute(file)
 	return path, func(err error) error { return err }, err

@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// The node, which may run in another process, reads and writes archives by
-// name. For standard input and output that is a named pipe.
+// The node, which may run in another process, reads and writes archives and
+// files by name. For standard input and output that is a named pipe.
 
 // outputPath returns the absolute path that a node is to write to, and what to
 // call with the error of its doing so.
