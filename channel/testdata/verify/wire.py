@@ -1,0 +1,90 @@
+"""CHANNELS.md, Gossip and Sync: what goes over the wire, as far as one message or frame shows it."""
+
+import cbor
+from errors import LIMIT, MALFORMED, TOO_LARGE, need
+from fields import Bool, Bytes, Key, List, Struct, Uint
+
+MAX_MESSAGE = 131072
+MAX_REQUEST = 4096
+MAX_ANSWER = 1114112
+MAX_FORK = 131072
+HEADS, ROOTS, MANIFESTS, LISTING, KNOCK = range(1, 6)
+
+# A gossip message: an array of 1 to 8 envelopes.
+MESSAGE = List(Bytes(most=MAX_MESSAGE), 1, 8, few=LIMIT)
+
+
+def _request(r):
+    kind, keys = r["kind"], r["keys"]
+    ranged = kind in (ROOTS, MANIFESTS)
+    need(len(set(keys)) == len(keys), MALFORMED, "a key twice")
+    need(1 <= len(keys) <= (64 if kind in (HEADS, KNOCK) else 1), MALFORMED, "too few or too many keys for this kind")
+    need(("log" in r) == (kind == MANIFESTS), MALFORMED, "a log belongs to manifests")
+    need(ranged == ("from" in r) and ranged == ("to" in r), MALFORMED, "a range belongs to roots and manifests")
+    if ranged:
+        need(0 <= r["to"] - r["from"] < 4096, MALFORMED, "a range that is backwards, or of more than 4,096")
+
+
+REQUEST = Struct("request", [
+    (1, "kind", Uint(HEADS, KNOCK), False),
+    (2, "keys", List(Bytes(32)), False),
+    (3, "log", Key(), True),
+    (4, "from", Uint(), True),
+    (5, "to", Uint(), True),
+], _request)
+
+
+def _fork(f):
+    need(len(f["a"]) + len(f["b"]) <= MAX_FORK, LIMIT, "a proof of over 131,072 bytes")
+
+
+LOG_STATE = Struct("state of a log", [
+    (1, "log", Key(), False),
+    (2, "seq", Uint(1), False),
+    (3, "hash", Bytes(32), False),
+])
+
+FORK = Struct("fork", [
+    (1, "a", Bytes(most=MAX_FORK, many=LIMIT), False),
+    (2, "b", Bytes(most=MAX_FORK, many=LIMIT), False),
+], _fork)
+
+
+def _section(s):
+    logs = [x["log"] for x in s.get("logs", [])]
+    need(len(set(logs)) == len(logs), MALFORMED, "a log twice")
+
+
+SECTION = Struct("section", [
+    (1, "key", Bytes(32), False),
+    (2, "root", Uint(), True),
+    (3, "logs", List(LOG_STATE, 1, 128), True),
+    (4, "items", List(Bytes(most=MAX_ANSWER)), True),
+    (5, "forks", List(FORK, 1, 16), True),
+], _section)
+
+
+def _answer(a):
+    keys = [s["key"] for s in a["sections"]]
+    need(len(set(keys)) == len(keys), MALFORMED, "a channel twice")
+    items = [item for s in a["sections"] for item in s.get("items", [])]
+    need(len(items) <= 256, LIMIT, "more than 256 envelopes")
+    need(len(items) <= 1 or sum(map(len, items)) <= 1048576, LIMIT, "over 1 MiB of envelopes")
+
+
+ANSWER = Struct("answer", [
+    (1, "sections", List(SECTION), False),
+    (2, "more", Bool(), False),
+], _answer)
+
+KINDS = {"message": (MESSAGE, MAX_MESSAGE), "request": (REQUEST, MAX_REQUEST), "answer": (ANSWER, MAX_ANSWER)}
+
+
+def decode(kind, data):
+    what, most = KINDS[kind]
+    need(len(data) <= most, TOO_LARGE, "a %s of over %d bytes" % (kind, most))
+    return what.parse(cbor.decode(data))
+
+
+def encode(kind, found):
+    return cbor.encode(KINDS[kind][0].build(found))
