@@ -1,7 +1,8 @@
 """Kinds of fields: what the columns "CBOR" and "meaning" of the tables in CHANNELS.md say, once for each kind.
 
-A kind takes a value from decoded CBOR and checks it (parse), gives it back to CBOR (build), writes it as JSON (show), and reads
-it from JSON into what CBOR holds (read); that still has to be parsed, so that the same checks hold for both.
+A kind takes a value from decoded CBOR as far as "CBOR" and "optional" go (shape), then holds it to "meaning" (check): in this
+order for a structure as a whole. It gives a value back to CBOR (build), writes it as JSON (show), and reads it from JSON into
+what CBOR holds (read); that goes through shape and check too, so that the same rules hold for both.
 """
 
 import datetime
@@ -22,10 +23,12 @@ class Uint:
     def __init__(self, least=0, most=MAX_UINT, error=MALFORMED):
         self.least, self.most, self.error = least, most, error
 
-    def parse(self, value):
+    def shape(self, value):
         need(type(value) is int and 0 <= value <= MAX_UINT, MALFORMED, "not an unsigned integer")
-        need(self.least <= value <= self.most, self.error, "a number that may not stand here")
         return value
+
+    def check(self, value):
+        need(self.least <= value <= self.most, self.error, "a number that may not stand here")
 
     def build(self, value):
         return value
@@ -39,9 +42,12 @@ class Uint:
 
 
 class Bool(Uint):
-    def parse(self, value):
+    def shape(self, value):
         need(type(value) is bool, MALFORMED, "neither true nor false")
         return value
+
+    def check(self, value):
+        pass
 
 
 class Mode(Uint):
@@ -78,7 +84,7 @@ class Time(Uint):
             hours, minutes = int(m.group(3)), int(m.group(4))
             need(hours < 24 and minutes < 60, MALFORMED, "no such offset")
             seconds -= int(m.group(2) + "1") * (hours * 3600 + minutes * 60)
-        need(seconds >= 0, MALFORMED, "before 1970")
+        need(seconds >= 1, MALFORMED, "not after the beginning of 1970")
         return seconds
 
 
@@ -88,9 +94,8 @@ class Text(Uint):
     def __init__(self, check):
         self.check = check
 
-    def parse(self, value):
+    def shape(self, value):
         need(type(value) is str, MALFORMED, "not text")
-        self.check(value)
         return value
 
 
@@ -107,20 +112,21 @@ def prose(most):
 
 
 class Bytes:
-    """Bytes of one length, or of 1 to most. few and many are the errors for too short and too long ones."""
+    """Bytes of one length, or of 1 to most; many is the error for more."""
 
-    def __init__(self, length=None, most=None, zero=True, few=MALFORMED, many=MALFORMED):
-        self.length, self.most, self.zero, self.few, self.many = length, most, zero, few, many
+    def __init__(self, length=None, most=None, zero=True, many=MALFORMED):
+        self.length, self.most, self.zero, self.many = length, most, zero, many
 
-    def parse(self, value):
+    def shape(self, value):
         need(type(value) is bytes, MALFORMED, "not bytes")
-        if self.length is not None:
-            need(len(value) == self.length, MALFORMED, "not %d bytes" % self.length)
-        else:
-            need(value, self.few, "no bytes")
+        need(self.length is None or len(value) == self.length, MALFORMED, "not %s bytes" % self.length)
+        return value
+
+    def check(self, value):
+        if self.length is None:
+            need(value, MALFORMED, "no bytes")
             need(len(value) <= self.most, self.many, "over %d bytes" % self.most)
         need(self.zero or any(value), MALFORMED, "all zero")
-        return value
 
     def build(self, value):
         return value
@@ -137,8 +143,8 @@ class Key(Bytes):
     def __init__(self):
         super().__init__(32)
 
-    def parse(self, value):
-        return ed25519.check_key(super().parse(value))
+    def check(self, value):
+        ed25519.check_key(value)
 
 
 class ChannelID(Bytes):
@@ -154,11 +160,13 @@ class ChannelID(Bytes):
 
 
 class Pairs:
-    def parse(self, value):
+    def shape(self, value):
         need(type(value) is dict, MALFORMED, "not a map")
         need(all(type(x) is str for pair in value.items() for x in pair), MALFORMED, "not a map of text to text")
-        text.pairs(value)
         return value
+
+    def check(self, value):
+        text.pairs(value)
 
     def build(self, value):
         return value
@@ -178,16 +186,19 @@ class List:
         self.of, self.least, self.most, self.few = of, least, most, few
         self.ascending, self.twice = ascending, twice
 
-    def parse(self, value):
+    def shape(self, value):
         need(type(value) is list, MALFORMED, "not an array")
-        need(len(value) >= self.least, self.few, "too few items")
-        need(len(value) <= self.most, LIMIT, "more than %d items" % self.most)
-        items = [self.of.parse(item) for item in value]
+        return [self.of.shape(item) for item in value]
+
+    def check(self, items):
+        need(len(items) >= self.least, self.few, "too few items")
+        need(len(items) <= self.most, LIMIT, "more than %d items" % self.most)
+        for item in items:
+            self.of.check(item)
         if self.ascending:
             keys = [self.ascending(item) for item in items]
             need(len(set(keys)) == len(keys), self.twice, "the same twice in a list")
             need(keys == sorted(keys), MALFORMED, "a list that does not ascend")
-        return items
 
     def build(self, items):
         return [self.of.build(item) for item in items]
@@ -211,6 +222,11 @@ class Struct:
         self.title, self.fields, self.rule, self.json_version = title, fields, rule, json_version
 
     def parse(self, value):
+        found = self.shape(value)
+        self.check(found)
+        return found
+
+    def shape(self, value):
         need(type(value) is dict, MALFORMED, "not a map")
         known = {key for key, _, _, _ in self.fields}
         need(all(type(key) is int and key in known for key in value), MALFORMED, self.title + " with an unknown field")
@@ -221,10 +237,15 @@ class Struct:
                 continue
             need(not optional or value[key] not in (0, "", b"", [], {}) or value[key] is False, MALFORMED,
                  "%s: %s is there and empty" % (self.title, name))
-            found[name] = kind.parse(value[key])
+            found[name] = kind.shape(value[key])
+        return found
+
+    def check(self, found):
+        for _, name, kind, _ in self.fields:
+            if name in found:
+                kind.check(found[name])
         if self.rule:
             self.rule(found)
-        return found
 
     def build(self, found):
         return {key: kind.build(found[name]) for key, name, kind, _ in self.fields if name in found}

@@ -2,10 +2,10 @@
 
 import base64
 import binascii
+import itertools
 import json
 import re
 
-import cbor
 import text
 from errors import LIMIT, MALFORMED, NAME, TOO_LARGE, VERSION, Refused, need
 from fields import Pairs
@@ -14,78 +14,76 @@ from structures import FILE_ENTRY, no_folders
 MAX_JSON = 16777216
 
 
-class Members(list):
-    """An object as it was written: pairs, a name perhaps twice."""
-
-
-class Inexact:
-    """A number with a fraction or an exponent."""
+class Odd:
+    """A number that JSON allows and this text does not: with a sign, a fraction or an exponent, or over 2^53."""
 
 
 def parse(data):
+    """JSON with no member twice."""
     need(len(data) <= MAX_JSON, TOO_LARGE, "over 16 MiB")
-
-    def constant(word):
-        raise ValueError(word)  # NaN and Infinity, which Python takes for JSON
-
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=Members, parse_float=lambda s: Inexact(),
-                          parse_constant=constant)
+        return json.loads(data.decode("utf-8"), object_pairs_hook=_object, parse_int=_number, parse_float=lambda s: Odd(),
+                          parse_constant=_constant)
     except (ValueError, RecursionError) as e:
         raise Refused(MALFORMED, "not JSON: %s" % e)
 
 
+def _object(pairs):
+    need(len({key for key, _ in pairs}) == len(pairs), MALFORMED, "a member twice")
+    return dict(pairs)
+
+
+def _number(s):
+    return int(s) if s.isdigit() and len(s) <= 16 and int(s) <= 1 << 53 else Odd()
+
+
+def _constant(word):
+    raise ValueError(word)  # NaN and Infinity, which Python takes for JSON
+
+
 def strict(value):
-    """value with dicts for objects; refuses what JSON would allow and this text does not."""
-    need(value is not None and not isinstance(value, Inexact), MALFORMED, "null, a fraction or an exponent")
+    """Refuses what is left that JSON allows and this text does not."""
+    need(value is not None and not isinstance(value, Odd), MALFORMED, "null, or a number that is not whole, from 0 to 2^53")
     if isinstance(value, str):
         text.size(value, MALFORMED)  # half a surrogate pair is no UTF-8
-    if isinstance(value, Members):
-        need(len({key for key, _ in value}) == len(value), MALFORMED, "a member twice")
-        return {strict(key): strict(item) for key, item in value}
-    if isinstance(value, list):
-        return [strict(item) for item in value]
-    return value
+    for item in itertools.chain(value, value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ():
+        strict(item)
 
 
-def look_at_version(value, required):
-    """A later version is called that, whatever else is in it."""
-    if not isinstance(value, Members):
+def look_at_version(value, required=False):
+    """What is of a later version is called that, whatever else is in it."""
+    if not isinstance(value, dict) or not required and "version" not in value:
         return
-    versions = [item for key, item in value if key == "version"]
-    need(versions or not required, VERSION, "no version")
-    if len(versions) == 1 and type(versions[0]) is int:
-        need(versions[0] == 1, VERSION, "another version")
-    else:
-        need(not versions, MALFORMED, "a version that is no whole number, or twice")
+    need("version" in value, VERSION, "no version")
+    need(type(value["version"]) is int, MALFORMED, "a version that is no whole number")
+    need(value["version"] == 1, VERSION, "another version")
 
 
 def file_entries(data):
     tree = parse(data)
-    for item in tree if type(tree) is list else [tree]:
-        look_at_version(item, True)
-    tree = strict(tree)
-    entries = [entry(item) for item in (tree if type(tree) is list else [tree])]
-    need(entries, MALFORMED, "an empty array")
-    names = [e["name"] for e in entries]
-    need(len(set(names)) == len(names), NAME, "two entries of one name")
+    items = tree if type(tree) is list else [tree]
+    need(items, MALFORMED, "an empty array")
+    entries = [entry(item) for item in items]
+    _once([e["name"] for e in entries])
     return entries
 
 
 def entry(value):
+    look_at_version(value, required=True)
+    strict(value)
     return FILE_ENTRY.parse(FILE_ENTRY.read(value))
 
 
 def draft(data):
     tree = parse(data)
-    need(isinstance(tree, Members), MALFORMED, "not an object")
-    look_at_version(tree, False)
-    for key, value in tree:
-        if key == "entries" and type(value) is list:
-            for item in value:
-                look_at_version(item, False)
-    d = strict(tree)
-    d.pop("version", None)
+    need(type(tree) is dict, MALFORMED, "not an object")
+    look_at_version(tree)
+    entries = tree.get("entries")
+    for item in entries if type(entries) is list else ():
+        if type(item) is dict and "path" not in item:
+            look_at_version(item)
+    strict(tree)
+    d = {key: value for key, value in tree.items() if key != "version"}
     members = {"title": (str, _title), "description": (str, _description), "metadata": (dict, _metadata),
                "entries": (list, _entries), "remove": (list, _remove)}
     need(set(d) <= set(members), MALFORMED, "an unknown member")
@@ -94,7 +92,8 @@ def draft(data):
         need(type(value) is kind, MALFORMED, key + " of another type")
         check(value)
     need(any(d.values()), MALFORMED, "says nothing")
-    _once([e["name"] for e in d.get("entries", []) if e.get("name")], d.get("remove", []))
+    put = [e["name"] for e in d.get("entries", []) if "name" in e]
+    _once(put, d.get("remove", []))
 
 
 def _title(s):
@@ -106,7 +105,7 @@ def _description(s):
 
 
 def _metadata(m):
-    Pairs().parse(Pairs().read(m))
+    Pairs().check(Pairs().read(m))
 
 
 def _remove(names):
@@ -131,7 +130,8 @@ def _local(item):
     """An entry that names a file or folder of this machine."""
     need(set(item) <= {"path", "name", "attrs"}, MALFORMED, "an unknown member")
     path = item["path"]
-    need(type(path) is str and path and "\0" not in path, MALFORMED, "a path that is no text, empty, or with a NUL")
+    need(type(path) is str and 1 <= text.size(path, MALFORMED) <= 4096, MALFORMED, "a path that is not text of 1 to 4,096 bytes")
+    need("\0" not in path, MALFORMED, "a path with a NUL")
     if "name" in item:
         need(type(item["name"]) is str, MALFORMED, "a name that is no text")
         text.name(item["name"])
@@ -140,15 +140,15 @@ def _local(item):
         _metadata(item["attrs"])
 
 
-def _once(put, removed):
-    names = put + removed
+def _once(put, removed=()):
+    names = put + list(removed)
     need(len(set(names)) == len(names), NAME, "a name given twice")
     no_folders(set(put))
 
 
 # PKCS#8 of an Ed25519 key (RFC 8410): version 0, the algorithm 1.3.101.112, an OCTET STRING in an OCTET STRING.
 PKCS8 = bytes.fromhex("302e020100300506032b657004220420")
-PEM = re.compile(r"\s*-----BEGIN PRIVATE KEY-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END PRIVATE KEY-----\s*")
+PEM = re.compile(r"(?:\s*\n)?-----BEGIN PRIVATE KEY-----\s*\n([A-Za-z0-9+/=\s]+)-----END PRIVATE KEY-----\s*", re.ASCII)
 
 
 def key_file(s):
@@ -156,8 +156,10 @@ def key_file(s):
     block = PEM.fullmatch(s)
     need(block, MALFORMED, "not one PEM block PRIVATE KEY")
     try:
-        der = base64.b64decode("".join(block.group(1).split()), validate=True)
+        written = "".join(block.group(1).split())
+        der = base64.b64decode(written, validate=True)
     except binascii.Error:
         raise Refused(MALFORMED, "not base64")
+    need(base64.b64encode(der).decode("ascii") == written, MALFORMED, "not base64")
     need(len(der) == len(PKCS8) + 32 and der.startswith(PKCS8), MALFORMED, "not PKCS#8 of an Ed25519 key")
     return der[len(PKCS8):]

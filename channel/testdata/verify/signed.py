@@ -20,14 +20,13 @@ SIGNED_BY = Struct("signature", [
 
 
 def _envelope(e):
-    need(e["type"] in TYPES, VERSION, "an unknown type")
     kind = TYPES[e["type"]]
     need(len(e["payload"]) <= PAYLOADS[kind][1], TOO_LARGE, "a %s of %d bytes" % (kind, len(e["payload"])))
     need(kind == "root" or len(e["signatures"]) == 1, MALFORMED, "more than one signature on a %s" % kind)
 
 
 ENVELOPE = Struct("envelope", [
-    (1, "type", Text(lambda s: None), False),
+    (1, "type", Text(lambda s: need(s in TYPES, VERSION, "an unknown type")), False),
     (2, "payload", Bytes(most=MAX_ENVELOPE), False),
     (3, "signatures", List(SIGNED_BY, 1, 32, ascending=by("key")), False),
 ], _envelope)

@@ -80,8 +80,7 @@ def structures_json(data):
         same("discovery", text.discovery_key(channel).hex(), v["discovery"])
         same("payload, encoded again", structures.encode(struct, s.found).hex(), v["payload"])
         same("json", struct.show(s.found), v["json"])
-        read = struct.read(jsonform.strict(jsonform.parse(json.dumps(v["json"]).encode())))
-        same("payload, from json", structures.encode(struct, struct.parse(read)).hex(), v["payload"])
+        same("payload, from json", structures.encode(struct, struct.parse(struct.read(v["json"]))).hex(), v["payload"])
         under = signed.open_envelope(bytes.fromhex(named[v["under"]]["envelope"])) if "under" in v else None
         if s.kind != "root":
             VERIFY[s.kind](s, channel, under)
@@ -101,8 +100,8 @@ def bodies(data):
         body = structures.decode_body(bytes.fromhex(v["body"]))
         same("body, encoded again", structures.encode(structures.BODY, body).hex(), v["body"])
         same("json", structures.BODY.show(body), v["json"])
-        read = structures.BODY.read(jsonform.strict(jsonform.parse(json.dumps(v["json"]).encode())))
-        same("body, from json", structures.encode(structures.BODY, structures.BODY.parse(read)).hex(), v["body"])
+        read = structures.BODY.parse(structures.BODY.read(v["json"]))
+        same("body, from json", structures.encode(structures.BODY, read).hex(), v["body"])
     for v in data:
         yield v["name"], lambda v=v: check(v)
 

@@ -83,7 +83,9 @@ KINDS = {"message": (MESSAGE, MAX_MESSAGE), "request": (REQUEST, MAX_REQUEST), "
 def decode(kind, data):
     what, most = KINDS[kind]
     need(len(data) <= most, TOO_LARGE, "a %s of over %d bytes" % (kind, most))
-    return what.parse(cbor.decode(data))
+    found = what.shape(cbor.decode(data))
+    what.check(found)
+    return found
 
 
 def encode(kind, found):
