@@ -76,13 +76,19 @@ func readDraftField(r *jsonReader, key string, d *Draft) (err error) {
 			err = r.checked(at, checkPairs("metadata", d.Metadata))
 		}
 	case "entries":
-		err = r.array(func(int) error {
+		err = r.array(func(i int) error {
+			if i == MaxEntries {
+				return r.errorf(ErrLimit, "more than %d entries", MaxEntries)
+			}
 			e, err := readDraftEntry(r)
 			d.Entries = append(d.Entries, e)
 			return err
 		})
 	case "remove":
-		err = r.array(func(int) error {
+		err = r.array(func(i int) error {
+			if i == MaxRemovals {
+				return r.errorf(ErrLimit, "more than %d removals", MaxRemovals)
+			}
 			at := r.pos
 			name, err := r.text()
 			if err == nil {

@@ -145,7 +145,11 @@ func readEntryField(r *jsonReader, key string, e *FileEntry) (err error) {
 	case "root":
 		e.Root, err = readRef(r)
 	case "modified":
-		err = r.into(&e.Modified)
+		at := r.pos
+		if err = r.into(&e.Modified); err == nil && e.Modified.IsZero() {
+			r.pos = at // to leave it out says that there is none
+			err = r.errorf(ErrMalformed, "want a time, found an empty string")
+		}
 	case "attrs":
 		e.Attrs, err = r.pairs()
 	default:

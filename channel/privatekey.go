@@ -113,6 +113,9 @@ func DecodeKeyPEM(text []byte) (PrivateKey, error) {
 	if len(bytes.TrimSpace(rest)) > 0 {
 		return PrivateKey{}, fmt.Errorf("%w: something follows the key in its file", ErrMalformed)
 	}
+	if !bytes.HasPrefix(bytes.TrimSpace(text), []byte("-----BEGIN ")) || len(block.Headers) > 0 {
+		return PrivateKey{}, fmt.Errorf("%w: something besides the key is in its file", ErrMalformed)
+	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
 		return PrivateKey{}, fmt.Errorf("%w: the PEM block holds no PKCS#8 key", ErrMalformed)
@@ -120,6 +123,10 @@ func DecodeKeyPEM(text []byte) (PrivateKey, error) {
 	ed, ok := parsed.(ed25519.PrivateKey)
 	if !ok {
 		return PrivateKey{}, fmt.Errorf("%w: a key of type %T; want Ed25519", ErrMalformed, parsed)
+	}
+	// x509 reads over what else is in the block, another public key included.
+	if der, err := x509.MarshalPKCS8PrivateKey(ed); err != nil || !bytes.Equal(der, block.Bytes) {
+		return PrivateKey{}, fmt.Errorf("%w: more than the key is in its PEM block; write it anew: openssl pkey -in KEY -out PLAIN", ErrMalformed)
 	}
 	return wrapKey(ed), nil
 }

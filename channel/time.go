@@ -61,7 +61,7 @@ func (t *Time) UnmarshalText(text []byte) error {
 		return nil
 	}
 	v, err := time.Parse(time.RFC3339, string(text))
-	if err != nil || v.Nanosecond() != 0 {
+	if err != nil || !exactRFC3339(string(text)) {
 		return fmt.Errorf("%w: time is not RFC 3339 in whole seconds, like 2026-01-31T12:00:00Z", ErrMalformed)
 	}
 	u := Time(v.Unix())
@@ -70,6 +70,23 @@ func (t *Time) UnmarshalText(text []byte) error {
 	}
 	*t = u
 	return nil
+}
+
+// exactRFC3339 reports whether s, which time.Parse took, has the form that
+// RFC 3339 gives: time.Parse also takes hours of one digit, fractions that the
+// layout does not have, and offsets that no clock has.
+func exactRFC3339(s string) bool {
+	const zone = len("2006-01-02T15:04:05")
+	if len(s) <= zone || s[zone-6] != ':' {
+		return false
+	}
+	switch s[zone] {
+	case 'Z':
+		return true
+	case '+', '-':
+		return s[zone+1:zone+3] <= "23" && s[zone+4:] <= "59"
+	}
+	return false
 }
 
 // check refuses what is not an instant between 1970 and 9999.

@@ -250,6 +250,14 @@ func (out *invalidVectors) inputs(t *testing.T) {
 	edit("depth 4", "ErrMalformed", `"depth":0`, `"depth":4`)
 	edit("time without zone", "ErrMalformed", `21:15:00Z`, `21:15:00`)
 	edit("time with a fraction", "ErrMalformed", `21:15:00Z`, `21:15:00.5Z`)
+	edit("time with a fraction of zero", "ErrMalformed", `21:15:00Z`, `21:15:00.0Z`)
+	edit("hour of one digit", "ErrMalformed", `21:15:00Z`, `9:15:00Z`)
+	edit("offset of a day", "ErrMalformed", `21:15:00Z`, `21:15:00+24:00`)
+	edit("offset of 60 minutes", "ErrMalformed", `21:15:00Z`, `21:15:00+23:60`)
+	edit("time of no text", "ErrMalformed", `2026-01-30T21:15:00Z`, ``)
+	edit("time 0", "ErrMalformed", `2026-01-30T21:15:00Z`, `1970-01-01T00:00:00Z`)
+	edit("version negative", "ErrMalformed", `"version":1`, `"version":-1`)
+	edit("version over 2^53", "ErrMalformed", `"version":1`, `"version":9007199254740993`)
 	edit("comment", "ErrMalformed", `{"version"`, "// one\n{\"version\"")
 	edit("something behind it", "ErrMalformed", `00Z"}`, `00Z"} x`)
 	edit("cut off", "ErrMalformed", `00Z"}`, `00Z"`)
@@ -260,6 +268,7 @@ func (out *invalidVectors) inputs(t *testing.T) {
 		out.text("file-entries", v[0], v[1], "ErrMalformed")
 	}
 	out.text("file-entries", "two of one name", "["+entry+","+entry+"]", "ErrName")
+	out.text("file-entries", "a name that is another's folder", "["+entry+","+strings.Replace(entry, "/2026/01 opening.flac", "", 1)+"]", "ErrName")
 	out.text("file-entries", "second of a later version", "["+entry+","+strings.Replace(entry, `"version":1`, `"version":7`, 1)+"]", "ErrVersion")
 
 	for _, v := range [][3]string{
@@ -278,6 +287,13 @@ func (out *invalidVectors) inputs(t *testing.T) {
 		{"metadata of numbers", `{"metadata":{"k":1}}`, "ErrMalformed"}, {"metadata key twice", `{"metadata":{"k":"1","k":"2"}}`, "ErrMalformed"},
 		{"trailing comma", `{"title":"x",}`, "ErrMalformed"}, {"nested deep", `{"metadata":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, "ErrMalformed"},
 		{"entry of a later version", `{"entries":[{"version":2,"root":{}}]}`, "ErrVersion"},
+		{"later version with null and a fraction", `{"version":2,"x":null,"y":1.5}`, "ErrVersion"},
+		{"later version, a member twice", `{"version":2,"x":1,"x":2}`, "ErrMalformed"},
+		{"path with a version", `{"entries":[{"path":"x","version":2}]}`, "ErrMalformed"},
+		{"path of 4097 bytes", `{"entries":[{"path":"` + strings.Repeat("p", 4097) + `"}]}`, "ErrMalformed"},
+		{"empty name of a path", `{"entries":[{"path":"x","name":""}]}`, "ErrName"},
+		{"4097 entries", `{"entries":[{"path":"x"}` + strings.Repeat(`,{"path":"x"}`, MaxEntries) + `]}`, "ErrLimit"},
+		{"4097 removals", `{"remove":["x"` + strings.Repeat(`,"x"`, MaxRemovals) + `]}`, "ErrLimit"},
 	} {
 		out.text("draft", v[0], v[1], v[2])
 	}
@@ -289,6 +305,10 @@ func (out *invalidVectors) inputs(t *testing.T) {
 	out.text("key-file", "encrypted", strings.ReplaceAll(pem, "PRIVATE", "ENCRYPTED PRIVATE"), "ErrMalformed")
 	out.text("key-file", "public", strings.ReplaceAll(pem, "PRIVATE", "PUBLIC"), "ErrMalformed")
 	out.text("key-file", "of OpenSSH", strings.ReplaceAll(pem, "PRIVATE", "OPENSSH PRIVATE"), "ErrMalformed")
+	out.text("key-file", "text before the key", "mine\n"+pem, "ErrMalformed")
+	out.text("key-file", "a header in the PEM block", strings.Replace(pem, "-----\n", "-----\nA: b\n\n", 1), "ErrMalformed")
+	der := []byte{0x30, 0x30, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20}
+	out.text("key-file", "attributes", "-----BEGIN PRIVATE KEY-----\n"+base64.StdEncoding.EncodeToString(append(append(der, make([]byte, 32)...), 0xa0, 0))+"\n-----END PRIVATE KEY-----\n", "ErrMalformed")
 	x25519 := append([]byte{0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x6e, 0x04, 0x22, 0x04, 0x20}, make([]byte, 32)...)
 	out.text("key-file", "X25519", "-----BEGIN PRIVATE KEY-----\n"+base64.StdEncoding.EncodeToString(x25519)+"\n-----END PRIVATE KEY-----\n", "ErrMalformed")
 	out.text("key-file", "no key in the PEM block", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "ErrMalformed")

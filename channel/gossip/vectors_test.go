@@ -151,5 +151,8 @@ func vectors(t *testing.T) []vector {
 		logs[i] = logState{channel.PublicKey{0: byte(i), 1: byte(i >> 8)}, 1, a}
 	}
 	add("answer", "129 logs", "ErrLimit", answer{Sections: []section{{Key: a, Root: 1, Logs: logs}}})
+	add("request", "manifests of a key of small order", "ErrMalformed", request{Kind: askManifests, Keys: key, Log: &channel.PublicKey{}, From: 1, To: 1})
+	add("answer", "a log of small order", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1, Logs: []logState{{channel.PublicKey{1}, 1, b}}}}})
+	add("answer", "half a fork", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1, Forks: []fork{{nil, []byte{1}}}}}})
 	return out
 }

@@ -87,7 +87,7 @@ func (r request) check() error {
 	case askRoots:
 		ok = one && ranged && r.Log == nil
 	case askManifests:
-		ok = one && ranged && r.Log != nil
+		ok = one && ranged && r.Log != nil && r.Log.Check() == nil
 	case askListing:
 		ok = one && plain
 	}
@@ -108,7 +108,7 @@ func decodeAnswer(data []byte) (answer, error) {
 	if err := dcbor.Unmarshal(data, &a); err != nil {
 		return answer{}, fmt.Errorf("reading answer: %w: %w", channel.ErrMalformed, err)
 	}
-	items := 0
+	items, size := 0, 0
 	seen := make(map[channel.Hash]bool, len(a.Sections))
 	for _, s := range a.Sections {
 		if seen[s.Key] {
@@ -120,23 +120,35 @@ func decodeAnswer(data []byte) (answer, error) {
 		}
 		logs := make(map[channel.PublicKey]bool, len(s.Logs))
 		for _, l := range s.Logs {
-			if l.Seq == 0 || logs[l.Log] {
-				return answer{}, fmt.Errorf("answer with an empty or repeated log: %w", channel.ErrMalformed)
+			if l.Seq == 0 || logs[l.Log] || l.Log.Check() != nil {
+				return answer{}, fmt.Errorf("answer with an empty, repeated or impossible log: %w", channel.ErrMalformed)
 			}
 			logs[l.Log] = true
 		}
 		if len(s.Forks) > maxForks {
 			return answer{}, fmt.Errorf("answer with %d forks of one channel: %w of %d", len(s.Forks), channel.ErrLimit, maxForks)
 		}
+		for _, f := range s.Forks {
+			if len(f.A) == 0 || len(f.B) == 0 {
+				return answer{}, fmt.Errorf("answer with half a fork: %w", channel.ErrMalformed)
+			}
+			if len(f.A)+len(f.B) > maxProof {
+				return answer{}, fmt.Errorf("answer with a fork of %d bytes: %w of %d", len(f.A)+len(f.B), channel.ErrLimit, maxProof)
+			}
+		}
 		for _, e := range s.Items {
 			if len(e) == 0 {
 				return answer{}, fmt.Errorf("answer with an empty envelope: %w", channel.ErrMalformed)
 			}
+			size += len(e)
 		}
 		items += len(s.Items)
 	}
 	if items > MaxItems {
 		return answer{}, fmt.Errorf("answer with %d envelopes: %w of %d", items, channel.ErrLimit, MaxItems)
+	}
+	if items > 1 && size > MaxAnswer {
+		return answer{}, fmt.Errorf("answer with %d bytes of envelopes: %w of %d", size, channel.ErrLimit, MaxAnswer)
 	}
 	return a, nil
 }
