@@ -20,7 +20,7 @@ def decode(data):
     return value
 
 
-def head(data, at):
+def _head_at(data, at):
     """Major type, argument and where the head ends. The argument is in its shortest form."""
     need(at < len(data), MALFORMED, "cut off")
     major, info = data[at] >> 5, data[at] & 31
@@ -38,7 +38,7 @@ def head(data, at):
 
 def _item(data, at, depth):
     start = at
-    major, n, at = head(data, at)
+    major, n, at = _head_at(data, at)
     if major == UINT:
         return n, at
     if major == NEGATIVE:

@@ -5,6 +5,7 @@ NOT for secrets: nothing here is constant-time. It verifies, and makes public ke
 The curve is -x^2 + y^2 = 1 + d x^2 y^2 over the integers modulo P. Points are (X, Y, Z, T) with x = X/Z, y = Y/Z, xy = T/Z.
 """
 
+import functools
 import hashlib
 
 from errors import MALFORMED, need
@@ -31,6 +32,7 @@ def check_key(key):
     return key
 
 
+@functools.lru_cache(maxsize=None)  # the root that much stands under is verified once
 def verify(key, message, signature):
     """Whether signature is key's on message: without cofactor, and R compared byte by byte."""
     if len(signature) != 64:
@@ -59,7 +61,7 @@ def _scalar(*parts):
 
 
 def _add(p, q):
-    """The complete addition of RFC 8032, 5.1.4: it also doubles."""
+    """The addition of RFC 8032, 5.1.4."""
     a = (p[1] - p[0]) * (q[1] - q[0]) % P
     b = (p[1] + p[0]) * (q[1] + q[0]) % P
     c = 2 * p[3] * q[3] * D % P
@@ -68,12 +70,19 @@ def _add(p, q):
     return e * f % P, g * h % P, f * g % P, e * h % P
 
 
+def _double(p):
+    a, b = p[0] * p[0], p[1] * p[1]
+    g, h = a - b, a + b
+    e, f = h - (p[0] + p[1]) ** 2, 2 * p[2] * p[2] + g
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
 def _two_products(m, p, n, q):
     """m p + n q, bit by bit of both at once."""
     table = {(1, 0): p, (0, 1): q, (1, 1): _add(p, q)}
     total = (0, 1, 1, 0)  # the neutral element
     for i in reversed(range(max(m.bit_length(), n.bit_length()))):
-        total = _add(total, total)
+        total = _double(total)
         bits = (m >> i & 1, n >> i & 1)
         if any(bits):
             total = _add(total, table[bits])

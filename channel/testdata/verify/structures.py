@@ -4,6 +4,8 @@ Private channels (the inside of `sealed`, key grants): when the text defines the
 verify.py (FILES, KINDS).
 """
 
+import re
+
 import cbor
 import text
 from errors import CHAIN, LIMIT, MALFORMED, NAME, TOO_LARGE, VERSION, need
@@ -188,6 +190,9 @@ HEAD = Struct("head", [
     (10, "mirrors", List(Text(text.mirror), 1, 16), True),
 ], _head)
 
+# How a payload of another format begins: a map, its key 1, and the head of an unsigned integer that is not 1.
+OTHER_FORMAT = re.compile(rb"([\xa1-\xb7]|\xb8.)\x01[\x00\x02-\x1b]", re.DOTALL)
+
 PAYLOADS = {"root": (ROOT, 16384), "manifest": (MANIFEST, 1048576), "head": (HEAD, 2048)}
 
 
@@ -196,19 +201,8 @@ def decode_payload(kind, payload):
     struct, most = PAYLOADS[kind]
     need(payload, MALFORMED, "empty")
     need(len(payload) <= most, TOO_LARGE, "a %s of over %d bytes" % (kind, most))
-    need(_format(payload) in (None, 1), VERSION, "a format of another version")
+    need(not OTHER_FORMAT.match(payload), VERSION, "a format of another version")
     return struct.parse(cbor.decode(payload))
-
-
-def _format(payload):
-    """Field 1 where it stands first, before the rest is looked at; None where that is not how payload begins."""
-    try:
-        major, _, at = cbor.head(payload, 0)
-        key, number, at = cbor.head(payload, at)
-        value, version, at = cbor.head(payload, at)
-    except Exception:
-        return None
-    return version if (major, key, number, value) == (cbor.MAP, cbor.UINT, 1, cbor.UINT) else None
 
 
 def decode_body(data):

@@ -82,7 +82,7 @@ KINDS = {"message": (MESSAGE, MAX_MESSAGE), "request": (REQUEST, MAX_REQUEST), "
 
 def decode(kind, data):
     what, most = KINDS[kind]
-    need(len(data) <= most, TOO_LARGE, "a %s of over %d bytes" % (kind, most))
+    need(len(data) <= most, TOO_LARGE if kind == "message" else LIMIT, "a %s of over %d bytes" % (kind, most))
     found = what.shape(cbor.decode(data))
     what.check(found)
     return found
