@@ -62,10 +62,12 @@ class Mode(Uint):
 
 
 class Time(Uint):
-    """A value of another sign is malformed too, so that int and uint do not differ here."""
-
     def __init__(self):
         super().__init__(1, MAX_TIME)
+
+    def shape(self, value):
+        need(type(value) is int, MALFORMED, "not an integer")
+        return value
 
     def show(self, value):
         return (EPOCH + datetime.timedelta(seconds=value)).isoformat() + "Z"
