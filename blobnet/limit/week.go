@@ -61,6 +61,9 @@ func (w Week) Holds(t time.Time) bool {
 // Change returns when Holds next says otherwise than at t, to the minute, and
 // zero if it never does.
 func (w Week) Change(t time.Time) time.Time {
+	if len(w) == 0 {
+		return time.Time{}
+	}
 	now := w.Holds(t)
 	at := t.Truncate(time.Minute)
 	for range 8 * minutesOfDay {
