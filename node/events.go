@@ -63,4 +63,6 @@ type (
 	FileEvent     = subscriber.FileEvent
 	RemovedEvent  = subscriber.RemovedEvent
 	KeptEvent     = subscriber.KeptEvent
+	PassedEvent   = subscriber.PassedEvent
+	WaitingEvent  = subscriber.WaitingEvent
 )

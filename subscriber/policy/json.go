@@ -117,9 +117,10 @@ func bytes(j *channel.JSON) (n int64, err error) {
 	return n, err
 }
 
-// keeps reads one rule or an array of them.
+// keeps reads one rule or an array of them; a rule may be a text, as flags have
+// it.
 func keeps(j *channel.JSON) ([]Keep, error) {
-	if j.Begins('{') {
+	if !j.Begins('[') {
 		k, err := keep(j)
 		return []Keep{k}, err
 	}
@@ -136,6 +137,10 @@ func keeps(j *channel.JSON) ([]Keep, error) {
 }
 
 func keep(j *channel.JSON) (k Keep, err error) {
+	if j.Begins('"') {
+		err = j.Check(func(s string) (err error) { k, err = ParseKeep(s); return err })
+		return k, err
+	}
 	err = j.Object(func(key string) (err error) {
 		switch key {
 		case "path":
