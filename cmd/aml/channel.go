@@ -332,11 +332,13 @@ func state(ch api.ChannelInfo) string {
 }
 
 func (a *app) channelShowCommand() *cobra.Command {
-	return &cobra.Command{
+	var code bool
+	var png string
+	cmd := &cobra.Command{
 		Use:     "channel-show ADDRESS_OR_TOPIC",
 		Short:   "show a channel: its logs, whether it is fresh, its files",
-		Long:    "Show a known channel, named by its address or id, or by the topic of one that this\nnode publishes or follows.",
-		Example: "  aml channel-show aml://...\n  aml channel-show music/live --json",
+		Long:    "Show a known channel, named by its address, id or petname, or by the topic of one\nthat this node publishes or follows. With --qr its address is shown as a QR code.",
+		Example: "  aml channel-show aml://...\n  aml channel-show music/live --json\n  aml channel-show @band --qr\n  aml channel-show @band --qr-png band.png",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
 			c, err := a.connect(cmd.Context(), api.NeedStore)
@@ -347,9 +349,20 @@ func (a *app) channelShowCommand() *cobra.Command {
 			if err = closing(c, err); err != nil {
 				return err
 			}
+			if code && a.json {
+				return usage(cmd, fmt.Errorf("--qr draws, --json does not: want one of them"))
+			}
+			if code || png != "" {
+				if err := a.showQR(s, code, png); err != nil || code {
+					return err
+				}
+			}
 			return a.result(s, func(w io.Writer) { show(w, s) })
 		},
 	}
+	cmd.Flags().BoolVar(&code, "qr", false, "draw the address as a QR code")
+	cmd.Flags().StringVar(&png, "qr-png", "", "write the address as a QR code to this PNG file")
+	return cmd
 }
 
 func show(w io.Writer, s api.ShowResult) {

@@ -42,6 +42,7 @@ var floors = map[string]int{
 	"publisher":           3,
 	"subscriber":          3,
 	"subscriber/policy":   3,
+	"subscriber/transfer": 3,
 	"channel/gossip":      4,
 	"node/transport":      4,
 	"node":                5,
@@ -51,14 +52,15 @@ var floors = map[string]int{
 
 // sameFloor are the imports within one floor, each with its reason.
 var sameFloor = map[[2]string]string{
-	{"blobnet/exchange", "blobnet/bao"}: "proofs are a part of the protocol, and bao a tool that knows nothing of it",
-	{"channel/keyfile", "channel"}:      "what is in a key's file is the format's business",
-	{"publisher", "channel/catalog"}:    "its ledger is an interface whose rows are the catalogue's structs",
-	{"subscriber", "channel/catalog"}:   "its ledger is an interface whose rows are the catalogue's structs",
-	{"subscriber", "subscriber/policy"}: "the policy is pure rules, and knows nothing of who keeps to them",
-	{"config", "internal/size"}:         "sizes are read alike in the configuration and in documents",
-	{"subscriber", "channel/feed"}:      "the ledger says with feed's word what kind of thing is new",
-	{"channel/catalog", "channel/feed"}: "the catalogue drives the state machine and stores what it decides in the same transaction",
+	{"blobnet/exchange", "blobnet/bao"}:          "proofs are a part of the protocol, and bao a tool that knows nothing of it",
+	{"channel/keyfile", "channel"}:               "what is in a key's file is the format's business",
+	{"publisher", "channel/catalog"}:             "its ledger is an interface whose rows are the catalogue's structs",
+	{"subscriber", "channel/catalog"}:            "its ledger is an interface whose rows are the catalogue's structs",
+	{"subscriber", "subscriber/policy"}:          "the policy is pure rules, and knows nothing of who keeps to them",
+	{"subscriber/transfer", "subscriber/policy"}: "a list has the policies of its subscriptions",
+	{"config", "internal/size"}:                  "sizes are read alike in the configuration and in documents",
+	{"subscriber", "channel/feed"}:               "the ledger says with feed's word what kind of thing is new",
+	{"channel/catalog", "channel/feed"}:          "the catalogue drives the state machine and stores what it decides in the same transaction",
 }
 
 // ownChild are the imports of a child by its parent, each with its reason.
@@ -102,6 +104,8 @@ var bans = []ban{
 		"a publisher works offline: broadcasting is handed in"},
 	{"subscriber", nil, append([]string{"net", "net/http", "database/sql"}, libp2p...),
 		"a subscriber gets blobs from sources that are handed in"},
+	{"subscriber/transfer", nil, []string{"os", "context", "path/filepath", "net/url"},
+		"a list is text: what is done with its paths and addresses is for the node to decide"},
 	{"subscriber/policy", nil, []string{"os", "context", "sync", "path/filepath"},
 		"a policy is pure: time, sources and what is on disk are arguments"},
 	{"cmd", nil, append([]string{module + "/node$", module + "/channel", module + "/codec", module + "/blobnet", "database/sql"}, libp2p...),
@@ -113,6 +117,7 @@ var bans = []ban{
 var homes = map[string][]string{
 	"github.com/spf13/viper":              {"config"},
 	"github.com/spf13/cobra":              {"cmd/aml"},
+	"github.com/piglig/go-qr":             {"cmd/aml"},
 	"github.com/schollz/progressbar":      {"cmd/aml"},
 	"modernc.org/sqlite":                  {"internal/sqlite"},
 	"github.com/libp2p":                   {"blobnet/exchange", "blobnet/client", "blobnet/tracker", "channel/gossip", "node/transport", "node"},

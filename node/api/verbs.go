@@ -70,6 +70,11 @@ type (
 	SubscriptionInfo = node.SubscriptionInfo
 	TrustRequest     = node.TrustRequest
 	TrustResult      = node.TrustResult
+
+	ExportListRequest = node.ExportListRequest
+	ExportListResult  = node.ExportListResult
+	ImportListRequest = node.ImportListRequest
+	ImportListResult  = node.ImportListResult
 )
 
 // What the events carry.
@@ -221,4 +226,14 @@ func (c *Client) Set(ctx context.Context, req SetRequest) (SetResult, error) {
 // Trust gives channels petnames.
 func (c *Client) Trust(ctx context.Context, req TrustRequest) (TrustResult, error) {
 	return call[TrustResult](ctx, c, "channel-trust", req, nil)
+}
+
+// ExportList writes subscriptions and petnames down.
+func (c *Client) ExportList(ctx context.Context, req ExportListRequest) (ExportListResult, error) {
+	return call[ExportListResult](ctx, c, "channel-export", req, nil)
+}
+
+// ImportList adds those of a list.
+func (c *Client) ImportList(ctx context.Context, req ImportListRequest) (ImportListResult, error) {
+	return call[ImportListResult](ctx, c, "channel-import", req, nil)
 }

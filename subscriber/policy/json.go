@@ -34,6 +34,15 @@ func Change(base Policy, name string, data []byte) (Policy, error) {
 	return p, nil
 }
 
+// Read reads the policy that comes next in a larger document.
+func Read(j *channel.JSON) (p Policy, err error) {
+	if err := j.Object(func(key string) error { return p.field(j, key) }); err != nil {
+		return Policy{}, err
+	}
+	_, err = p.Compile(time.UTC)
+	return p, err
+}
+
 // Parse is Change of a policy that takes everything.
 func Parse(name string, data []byte) (Policy, error) { return Change(Policy{}, name, data) }
 
