@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -295,4 +296,38 @@ func TestNothingIsDoneOutsideOfTheHours(t *testing.T) {
 	w.now = time.Date(2026, 12, 1, 1, 30, 0, 0, time.Local)
 	w.update()
 	w.wantTree(files{"a": "a"})
+}
+
+func TestWhatIsUnderWayWhenTheHoursEndWaitsForTheNext(t *testing.T) {
+	w := newPicky(t, `{"hours":"01:00-02:00"}`)
+	w.publish("one", files{"a": "a"})
+	w.sync()
+	var mu sync.Mutex
+	now := time.Date(2026, 12, 1, 1, 59, 59, 950e6, time.Local)
+	clock := func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	stuck := stuckPeer(func() { mu.Lock(); defer mu.Unlock(); now = now.Add(time.Second) })
+	s, err := subscriber.New(subscriber.Config{Ledger: w.ledger, Blobs: w.store, Swarm: newSwarm(t, w.store, stuck), Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	order := w.order()
+	order.Policy = w.policy
+	err = s.Follow(t.Context(), order, w.emit)
+	if !errors.Is(err, subscriber.ErrHours) {
+		t.Errorf("got %v", err)
+	}
+	w.now = time.Date(2026, 12, 2, 1, 0, 0, 0, time.Local)
+	w.update()
+	w.wantTree(files{"a": "a"})
+}
+
+// stuckPeer is asked, and never answers.
+type stuckPeer func()
+
+func (stuckPeer) Name() string { return "stuck" }
+
+func (p stuckPeer) Get(ctx context.Context, _ blobnet.ID, dst []byte) ([]byte, error) {
+	p()
+	<-ctx.Done()
+	return dst, ctx.Err()
 }
