@@ -71,3 +71,15 @@ func TestAFileThatOneNodeHasWaitsForASecondWhereTwoAreWanted(t *testing.T) {
 		t.Errorf("two nodes have it, and there is %v", got)
 	}
 }
+
+func TestEveryFlagOfAPolicyIsInTheDocument(t *testing.T) {
+	text, err := os.ReadFile("../../docs/subscriptions.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range append(policyLists, policyTexts...) {
+		if !strings.Contains(string(text), "| `"+f.field+"` | `--"+f.flag+"` |") {
+			t.Errorf("--%s, which is %s, has no row", f.flag, f.field)
+		}
+	}
+}
