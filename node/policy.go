@@ -121,6 +121,13 @@ func (n *Node) workOf(sub catalog.Subscription) (*work, error) {
 	return w, nil
 }
 
+// end forgets the work of a subscription that has ended.
+func (w *works) end(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.byID, id)
+}
+
 // titleOf is what a channel is called in the names of files.
 func (n *Node) titleOf(ctx context.Context, id channel.ID) string {
 	if info, err := n.catalog.Channel(ctx, id); err == nil && info.HasRoot && info.Root.Title != "" {

@@ -206,6 +206,7 @@ func (n *Node) Unsubscribe(ctx context.Context, req UnsubscribeRequest, _ func(a
 		if err := n.catalog.Unsubscribe(ctx, sub.ID); err != nil {
 			return res, fmt.Errorf("ending the subscription to %s: %w", t, err)
 		}
+		n.works.end(sub.ID)
 		n.bus.send(sub.ID, EndedEvent{Event: "unsubscribed", Target: targetOf(sub)})
 		res.Ended++
 	}

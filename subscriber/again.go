@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/subscriber/policy"
@@ -64,11 +65,24 @@ func (f *follower) lookAgain(ctx context.Context, may bool) error {
 			if err := ctx.Err(); err != nil {
 				return context.Cause(ctx)
 			}
-			if err := f.apply(ctx, r, true); err != nil {
+			err := f.apply(ctx, r, true)
+			if errors.Is(err, blobnet.ErrNotFound) && ctx.Err() == nil {
+				f.miss(r, err)
+			} else if err != nil {
 				return applying(r, err)
 			}
 		}
 	}
+}
+
+// miss tells of what was left out before, is wanted now, and cannot be had. It is
+// tried again; what comes does not wait for it.
+func (f *follower) miss(r catalog.Release, err error) {
+	f.missed = append(f.missed, applying(r, err))
+	if len(f.missed) > maxToldErrors {
+		f.missed = f.missed[:maxToldErrors]
+	}
+	f.emit(ErrorEvent{Event: "error", Channel: r.Channel, Log: r.Log, Seq: r.Seq, Message: err.Error(), Retry: true})
 }
 
 // pending calls yield with the releases after a position.
@@ -97,6 +111,7 @@ func (f *follower) round(ctx context.Context, may bool) error {
 	if err := f.sweep(ctx); err != nil {
 		return err
 	}
+	f.missed = nil
 	if err := f.lookAgain(ctx, may || f.freed); err != nil {
 		return err
 	}

@@ -163,9 +163,13 @@ func (a *application) tellLeftOut() {
 }
 
 // record remembers what has become of the release's files. It does so also when
-// some of them could not be had.
-func (a *application) record(ctx context.Context, targets []*target) error {
+// some of them failed to come; those that had been left out before are then still
+// said to be.
+func (a *application) record(ctx context.Context, targets []*target, failed bool) error {
 	j := catalog.Judged{Position: a.release.Position, By: a.fingerprint, Written: a.gone}
+	if failed && a.again {
+		j.Position = 0
+	}
 	for _, l := range a.left {
 		reason := string(l.verdict.Reason)
 		i := slices.IndexFunc(j.Passed, func(p catalog.Passed) bool { return p.Reason == reason })

@@ -105,7 +105,8 @@ type ProgressEvent struct {
 	Local   uint64     `json:"local,omitempty"` // of Done, what this node had already
 }
 
-// ErrorEvent ("error"): something was skipped and will not be tried again.
+// ErrorEvent ("error"): something was skipped and will not be tried again. With
+// Retry it will: it had been left out before, is wanted now, and nobody has it.
 type ErrorEvent struct {
 	Event   string            `json:"event"`
 	Channel channel.ID        `json:"channel"`
@@ -113,7 +114,7 @@ type ErrorEvent struct {
 	Seq     uint64            `json:"seq"`
 	Name    string            `json:"name,omitempty"`
 	Message string            `json:"message"`
-	Retry   bool              `json:"retry"` // always false; a node's own error events have the field too
+	Retry   bool              `json:"retry"` // a node's own error events have the field too
 }
 
 func (ManifestEvent) event() {}

@@ -106,7 +106,7 @@ func (s *Subscriber) Follow(ctx context.Context, order Follow, emit func(Event))
 		}
 		if order.Once {
 			f.inventories.stop(inventoryGrace)
-			return errors.Join(f.skipped...)
+			return errors.Join(append(f.skipped, f.missed...)...)
 		}
 		if may, err = f.idle(ctx, news); err != nil {
 			return err
@@ -131,7 +131,7 @@ func (s *Subscriber) newFollower(order Follow, emit func(Event)) (*follower, err
 // idle waits for news, or for the time to look again at what was left out.
 func (f *follower) idle(ctx context.Context, news <-chan struct{}) (may bool, err error) {
 	var tick <-chan time.Time // never
-	if timed(f.rules.Policy) {
+	if timed(f.rules.Policy) || len(f.missed) > 0 {
 		t := time.NewTimer(againPause)
 		defer t.Stop()
 		tick = t.C
@@ -158,7 +158,8 @@ type follower struct {
 	all         bool   // the policy takes everything
 	budget      *Budget
 	keeping     keeping
-	freed       bool // there is more room in the quota than when what did not fit was left out
+	missed      []error // what was left out before, and cannot be had now
+	freed       bool    // there is more room in the quota than when what did not fit was left out
 
 	inventories *inventories
 	pulse       pulse
@@ -232,6 +233,11 @@ func (f *follower) apply(ctx context.Context, r catalog.Release, again bool) err
 	}
 	if !again {
 		f.emit(manifestEvent(r, body))
+	}
+	if r.Body == nil && !again && len(f.rules.Policy.Keep) > 0 { // it could not be planned for
+		if err := f.plan(ctx, f.pending(ctx, r.Position-1)); err != nil {
+			return err
+		}
 	}
 	if len(body.Entries)+len(body.Removals) > 0 {
 		if err := f.write(ctx, r, body, again); err != nil {

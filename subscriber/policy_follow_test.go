@@ -331,3 +331,49 @@ func (p stuckPeer) Get(ctx context.Context, _ blobnet.ID, dst []byte) ([]byte, e
 	<-ctx.Done()
 	return dst, ctx.Err()
 }
+
+func TestWhatIsWantedLaterAndNobodyHasHoldsUpNothingAndIsTriedAgain(t *testing.T) {
+	w := newPicky(t, `{"paths":["*.txt"]}`)
+	w.publish("one", files{"a.bin": "a", "b.bin": "b"})
+	w.update()
+	w.take()
+	w.want(`{}`)
+	var gone blobnet.ID
+	for e, err := range w.pubLedger.Entries(t.Context(), w.id, everything) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone = e.Root.ID // of b.bin
+	}
+	w.peer.onGet = func(id blobnet.ID) error {
+		if id == gone {
+			return blobnet.ErrNotFound
+		}
+		return nil
+	}
+	w.publish("two", files{"c.txt": "c"})
+	w.sync()
+	if err := w.follow(); !errors.Is(err, blobnet.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+	w.wantTold("manifest 2 two", "file c.txt", "manifest 1 one", "file a.bin", "error ")
+	w.peer.onGet = nil
+	w.update()
+	w.wantTold("manifest 1 one", "file b.bin")
+	w.wantTally(`{"bytes":3,"files":3,"passed":{}}`)
+}
+
+func TestALargeReleaseIsPlannedForOnceItsListIsHere(t *testing.T) {
+	w := newPicky(t, `{"keep":{"count":1}}`)
+	large := files{}
+	for i := range 250 {
+		large[fmt.Sprintf("%03d%s", i, strings.Repeat("x", 100))] = fmt.Sprint(i)
+	}
+	w.publish("large", large)
+	w.update()
+	got := tree(t, w.out)
+	if len(got) != 1 {
+		t.Errorf("%d files are there", len(got))
+	}
+	w.wantTally(`{"bytes":1,"files":1,"passed":{"keep":249}}`)
+}

@@ -260,7 +260,7 @@ func (a *application) fetch(ctx context.Context) error {
 	err := as.run(ctx)
 	close(settled)
 	teller.Wait()
-	if recordErr := a.record(context.WithoutCancel(ctx), targets); err == nil {
+	if recordErr := a.record(context.WithoutCancel(ctx), targets, err != nil); err == nil {
 		err = recordErr
 	}
 	return err

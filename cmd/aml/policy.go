@@ -17,7 +17,6 @@ import (
 // of filters.json; those that are given replace what the subscription said.
 type policyFlags struct {
 	cmd    *cobra.Command
-	change api.PolicyChange
 	file   string
 	reset  bool
 	listed bool // --no-download
