@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
@@ -124,8 +125,12 @@ func (n *Node) ImportList(ctx context.Context, req ImportListRequest, _ func(any
 			return res, fmt.Errorf("reading %s: %w", req.List.Name, err)
 		}
 	}
+	subs, err := n.catalog.Subscriptions(ctx)
+	if err != nil {
+		return res, err
+	}
 	for _, s := range l.Subscriptions {
-		if err := n.add(ctx, s, req, &res); err != nil {
+		if err := n.add(ctx, s, req, &subs, &res); err != nil {
 			return res, err
 		}
 	}
@@ -137,8 +142,8 @@ func (n *Node) ImportList(ctx context.Context, req ImportListRequest, _ func(any
 	return res, nil
 }
 
-// add takes in one subscription of a list.
-func (n *Node) add(ctx context.Context, s transfer.Subscription, req ImportListRequest, res *ImportListResult) error {
+// add takes in one subscription of a list; subs are those that are here.
+func (n *Node) add(ctx context.Context, s transfer.Subscription, req ImportListRequest, subs *[]catalog.Subscription, res *ImportListResult) error {
 	sub := catalog.Subscription{Topic: s.Topic, Trust: s.Trust, TrustAll: s.TrustAll}
 	t := target{topic: s.Topic, address: s.Address}
 	folder := s.Topic
@@ -151,32 +156,28 @@ func (n *Node) add(ctx context.Context, s transfer.Subscription, req ImportListR
 	}
 	switch {
 	case s.Output == "" || !req.Outputs: // a stranger's list writes nowhere else
-		if sub.Output, err = n.folderOf(ctx, t, folder); err != nil {
-			return err
-		}
+		sub.Output = n.folderAmong(*subs, t, folder)
 	case !filepath.IsAbs(s.Output):
 		return badRequest("subscription to %s: output %q is no absolute path", t, s.Output)
 	default:
 		sub.Output = filepath.Clean(s.Output)
 	}
-	subs, err := n.catalog.Subscriptions(ctx)
-	if err != nil {
-		return err
-	}
-	same := slices.IndexFunc(subs, func(x catalog.Subscription) bool { return t.follows(x) && x.Output == sub.Output })
+	same := slices.IndexFunc(*subs, func(x catalog.Subscription) bool { return t.follows(x) && x.Output == sub.Output })
 	if same >= 0 {
-		here := subs[same]
+		here := (*subs)[same]
+		before := here
 		if here.Topic == "" {
-			here.Address = withKey(sub.Address, here.Address)
+			here.Address = gainKey(here.Address, sub.Address)
 		}
 		if req.Replace {
 			here.Options = sub.Options
 		}
-		if here.Address == subs[same].Address && bytes.Equal(here.Options, subs[same].Options) {
+		if here.Address == before.Address && bytes.Equal(here.Options, before.Options) {
 			res.There = append(res.There, t.String())
 			return nil
 		}
 		res.Changed = append(res.Changed, t.String())
+		(*subs)[same] = here
 		return n.change(ctx, here)
 	}
 	if err := subscriber.CheckOutput(sub.Output); err != nil {
@@ -185,6 +186,7 @@ func (n *Node) add(ctx context.Context, s transfer.Subscription, req ImportListR
 	if sub, err = n.catalog.Subscribe(ctx, sub); err != nil {
 		return fmt.Errorf("remembering the subscription to %s: %w", t, err)
 	}
+	*subs = append(*subs, sub)
 	res.Added = append(res.Added, t.String())
 	if n.net != nil && n.cfg.Resume { // a daemon goes on with it
 		return n.startFollow(sub)
@@ -200,7 +202,7 @@ func (n *Node) addName(ctx context.Context, name transfer.Name, res *ImportListR
 	}
 	address := name.Address.StringWithReadKey()
 	if len(known) == 1 && known[0].Channel == name.Address.ID {
-		address = withKey(address, known[0].Address)
+		address = gainKey(known[0].Address, address)
 		res.NamesThere = append(res.NamesThere, name.Name)
 	}
 	err = n.catalog.SetPetname(ctx, catalog.Petname{Name: name.Name, Channel: name.Address.ID, Address: address}, false)
@@ -212,4 +214,13 @@ func (n *Node) addName(ctx context.Context, name transfer.Name, res *ImportListR
 		res.NamesAdded = append(res.NamesAdded, name.Name)
 	}
 	return err
+}
+
+// gainKey adds the read key of an offered address to one that has none. A key
+// that is here is not given up for one of a list.
+func gainKey(here, offered string) string {
+	if !strings.Contains(here, "#") && strings.HasPrefix(offered, here+"#") {
+		return offered
+	}
+	return here
 }

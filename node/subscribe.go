@@ -168,11 +168,20 @@ func (n *Node) folderOf(ctx context.Context, t target, name string) (string, err
 	if err != nil {
 		return "", err
 	}
-	subs = slices.DeleteFunc(subs, func(s catalog.Subscription) bool { return !t.follows(s) })
-	if len(subs) == 1 {
-		return subs[0].Output, nil
+	return n.folderAmong(subs, t, name), nil
+}
+
+func (n *Node) folderAmong(subs []catalog.Subscription, t target, name string) string {
+	folder, found := n.usualFolder(name), 0
+	for _, sub := range subs {
+		if t.follows(sub) {
+			if found++; found > 1 {
+				return n.usualFolder(name)
+			}
+			folder = sub.Output
+		}
 	}
-	return n.usualFolder(name), nil
+	return folder
 }
 
 // usualFolder is where the files of a channel, named by its id, or of a topic go
