@@ -19,6 +19,8 @@ const (
 	againPause = 10 * time.Minute
 	// maxAgain is how many releases that is at a time, the newest.
 	maxAgain = 256
+	// hoursCheck is how often the clock is looked at outside of the hours.
+	hoursCheck = time.Minute
 )
 
 // ErrHours: it is not the time of day at which the subscription may do something.
@@ -122,19 +124,27 @@ func (f *follower) round(ctx context.Context, may bool) error {
 // inHours does a round when the subscription's hours let it, and ends it when
 // they end; what is unfinished then waits for the next ones.
 func (f *follower) inHours(ctx context.Context, may bool) error {
-	for {
+	for waiting := false; ; {
 		now := f.cfg.Now()
 		change := f.rules.Week.Change(now)
 		if !f.rules.Week.Holds(now) {
-			f.emit(WaitingEvent{Event: "waiting", Channel: f.order.Channel, Until: channel.TimeOf(change)})
+			if change.IsZero() {
+				change = now.Add(time.Hour) // days on which the clock skips the hours
+			}
+			if !waiting {
+				f.emit(WaitingEvent{Event: "waiting", Channel: f.order.Channel, Until: channel.TimeOf(change)})
+			}
 			if f.order.Once {
 				return ErrHours
 			}
-			if err := wait(ctx, change.Sub(now)); err != nil {
+			// The clock may be set, and a machine may sleep, meanwhile.
+			if err := wait(ctx, min(change.Sub(now), hoursCheck)); err != nil {
 				return err
 			}
+			waiting = true
 			continue
 		}
+		waiting = false
 		if change.IsZero() {
 			return f.round(ctx, may)
 		}
