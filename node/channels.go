@@ -21,6 +21,9 @@ func (n *Node) List(ctx context.Context, _ None, _ func(any)) (ListResult, error
 	for _, info := range infos {
 		res.Channels = append(res.Channels, describe(info, subscribed))
 	}
+	if err := n.withPetnames(ctx, res.Channels); err != nil {
+		return ListResult{}, err
+	}
 	return res, nil
 }
 
@@ -35,6 +38,9 @@ func (n *Node) Show(ctx context.Context, req ShowRequest, _ func(any)) (ShowResu
 		return ShowResult{}, err
 	}
 	res := ShowResult{ChannelInfo: describe(info, subscribed), Expires: info.Root.Expires, Logs: []LogInfo{}, Files: []channel.FileEntry{}}
+	if err := n.showSubscriptions(ctx, info.ID, &res); err != nil {
+		return ShowResult{}, err
+	}
 	for _, l := range info.Logs {
 		out := LogInfo{Log: l.Log, Seq: l.Seq, Hash: l.Hash, Fresh: l.Fresh, Frozen: l.Frozen}
 		if l.Head != nil {

@@ -71,4 +71,6 @@ type (
 	FileEvent     = subscriber.FileEvent
 	RemovedEvent  = subscriber.RemovedEvent
 	KeptEvent     = subscriber.KeptEvent
+	PassedEvent   = subscriber.PassedEvent
+	WaitingEvent  = subscriber.WaitingEvent
 )

@@ -18,8 +18,13 @@ import (
 // node's or stands before it. size is how many bytes are to be fetched with it,
 // 0 if that is not known.
 func (n *Node) newSwarm(store blobnet.Store, patience time.Duration, size uint64) (*fetch.Swarm, error) {
+	return n.newSwarmWithin(n.net.download, store, patience, size)
+}
+
+// newSwarmWithin is newSwarm with a limit of its own.
+func (n *Node) newSwarmWithin(down fetch.Limiter, store blobnet.Store, patience time.Duration, size uint64) (*fetch.Swarm, error) {
 	s, err := fetch.New(fetch.Config{
-		Store: store, StallTimeout: patience, Download: n.net.download, Bans: n.net.bans, OnEvent: n.onFetch,
+		Store: store, StallTimeout: patience, Download: down, Bans: n.net.bans, OnEvent: n.onFetch,
 		Name: n.net.host.ID().String(), MaxOutstanding: outstanding(size),
 	})
 	if err != nil {

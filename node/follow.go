@@ -187,20 +187,24 @@ func (n *Node) followListed(ctx context.Context, id channel.ID) error {
 // apply writes a channel's releases out, with blobs from whoever has them,
 // until ctx ends or, with once, all that is known is there.
 func (n *Node) apply(ctx context.Context, sub catalog.Subscription, id channel.ID, once bool, emit func(any)) error {
-	keep := n.cfg.KeepBlobs || optionsOf(sub).KeepBlobs
+	w, err := n.workOf(sub)
+	if err != nil {
+		return err
+	}
+	keep := n.cfg.KeepBlobs || w.policy.KeepBlobs
 	sieve := n.sieve(keep)
-	swarm, err := n.newSwarm(sieve, 0, 0)
+	swarm, err := n.newSwarmWithin(w.share, sieve, 0, 0)
 	if err != nil {
 		return err
 	}
 	defer n.net.gather(ctx, swarm, func() []peer.ID { return n.net.gossip.Peers(id) }, tracker.Key(id.Discovery()))()
-	s, err := subscriber.New(subscriber.Config{Ledger: n.catalog, Blobs: n.blobs, Place: sieve, Swarm: swarm, MinFree: n.cfg.MinFree})
+	s, err := subscriber.New(subscriber.Config{Ledger: n.catalog, Blobs: n.blobs, Place: sieve, Swarm: swarm, MinFree: n.cfg.MinFree, Sources: holders{n.net, id}})
 	if err != nil {
 		return err
 	}
 	return s.Follow(ctx, subscriber.Follow{
 		Subscription: sub.ID, Channel: id, Output: folder(sub, id), Once: once,
-		KeepBlobs: keep,
+		KeepBlobs: keep, Policy: w.policy, Title: n.titleOf(ctx, id), Budget: &w.budget,
 	}, func(e subscriber.Event) {
 		switch e := e.(type) {
 		case FileEvent:

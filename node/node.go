@@ -58,6 +58,7 @@ type Node struct {
 	pub      *publisher.Publisher
 	bus      bus
 	follows  follows
+	works    works
 
 	damaged chan blobnet.ID // to be had again
 	deleted chan struct{}   // holds one: files that are announced may be gone

@@ -97,7 +97,7 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 	if err != nil {
 		return PublishResult{}, err
 	}
-	t, err := parseTarget(req.Topic)
+	t, err := n.target(ctx, req.Topic)
 	if err != nil {
 		return PublishResult{}, err
 	}

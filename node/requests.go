@@ -161,8 +161,8 @@ type SubscribeRequest struct {
 	Trust    []string `json:"trust"`    // channels to follow on a topic
 	TrustAll bool     `json:"trustAll"` // follow every channel of a topic
 
-	KeepBlobs bool     `json:"keepBlobs"` // store the blobs as well, beside the files
-	Peers     []string `json:"peers"`
+	Policy PolicyChange `json:"policy"` // what it takes, how fast, and what stays
+	Peers  []string     `json:"peers"`
 }
 
 // SubscribeResult is what a subscription that ended has brought.
@@ -170,6 +170,7 @@ type SubscribeResult struct {
 	Releases int    `json:"releases"`
 	Files    int    `json:"files"`
 	Bytes    uint64 `json:"bytes"`
+	Passed   int    `json:"passed"` // files that were left out
 }
 
 // UnsubscribeRequest ends the subscriptions to Target; its files stay.
@@ -203,6 +204,7 @@ type ChannelInfo struct {
 	Forked     bool         `json:"forked"` // a log is frozen, see channel-show
 	Own        bool         `json:"own"`
 	Subscribed bool         `json:"subscribed"`
+	Petnames   []string     `json:"petnames,omitempty"` // what this node's user calls it
 }
 
 // ShowRequest names a channel by address, id, or the topic of an own one.
@@ -216,6 +218,8 @@ type ShowResult struct {
 	Expires channel.Time        `json:"expires"` // of the root
 	Logs    []LogInfo           `json:"logs"`
 	Files   []channel.FileEntry `json:"files"` // the view, sorted by name
+
+	Subscriptions []SubscriptionInfo `json:"subscriptions"` // to the channel by its address
 }
 
 // LogInfo is one publishing key's log.

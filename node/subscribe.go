@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,14 +23,14 @@ func (n *Node) Subscribe(ctx context.Context, req SubscribeRequest, emit func(an
 	if err != nil {
 		return SubscribeResult{}, err
 	}
-	sub, err := n.subscription(req)
+	sub, err := n.subscription(ctx, req)
 	if err != nil {
 		return SubscribeResult{}, err
 	}
 	if err := net.know(req.Peers); err != nil {
 		return SubscribeResult{}, err
 	}
-	sub, fresh, err := n.remember(ctx, sub)
+	sub, fresh, err := n.remember(ctx, sub, req.Policy)
 	if err != nil {
 		return SubscribeResult{}, err
 	}
@@ -78,7 +77,7 @@ func (n *Node) subscribeOnce(ctx context.Context, sub catalog.Subscription, fres
 // remember puts a subscription into the catalogue; fresh is false if it was
 // there. One whose folder is gone starts again from the first release: it was
 // removed to have everything anew, or by accident.
-func (n *Node) remember(ctx context.Context, sub catalog.Subscription) (_ catalog.Subscription, fresh bool, err error) {
+func (n *Node) remember(ctx context.Context, sub catalog.Subscription, policy PolicyChange) (_ catalog.Subscription, fresh bool, err error) {
 	subs, err := n.catalog.Subscriptions(ctx)
 	if err != nil {
 		return sub, false, err
@@ -86,6 +85,13 @@ func (n *Node) remember(ctx context.Context, sub catalog.Subscription) (_ catalo
 	same := slices.IndexFunc(subs, func(s catalog.Subscription) bool {
 		return s.Channel == sub.Channel && s.Topic == sub.Topic && s.Output == sub.Output
 	})
+	if same >= 0 {
+		sub.Options, sub.Address = subs[same].Options, withKey(sub.Address, subs[same].Address)
+	}
+	changed, err := changePolicy(&sub, policy)
+	if err != nil {
+		return sub, false, err
+	}
 	_, err = os.Stat(sub.Output)
 	if same >= 0 && errors.Is(err, fs.ErrNotExist) {
 		n.follows.stop(subs[same].ID)
@@ -99,8 +105,8 @@ func (n *Node) remember(ctx context.Context, sub catalog.Subscription) (_ catalo
 	if sub, err = n.catalog.Subscribe(ctx, sub); err != nil {
 		return sub, false, fmt.Errorf("remembering the subscription: %w", err)
 	}
-	if same >= 0 && (subs[same].TrustAll != sub.TrustAll || !slices.Equal(subs[same].Trust, sub.Trust)) {
-		n.follows.stop(sub.ID) // it is started again with what is trusted now
+	if same >= 0 && (changed || subs[same].TrustAll != sub.TrustAll || !slices.Equal(subs[same].Trust, sub.Trust)) {
+		n.follows.stop(sub.ID) // it is started again with what is trusted and wanted now
 	}
 	return sub, same < 0, nil
 }
@@ -127,18 +133,14 @@ func (n *Node) forget(ctx context.Context, sub catalog.Subscription) bool {
 }
 
 // subscription checks a request and makes of it what the catalogue remembers.
-func (n *Node) subscription(req SubscribeRequest) (catalog.Subscription, error) {
-	t, err := parseTarget(req.Target)
+func (n *Node) subscription(ctx context.Context, req SubscribeRequest) (catalog.Subscription, error) {
+	t, err := n.target(ctx, req.Target)
 	if err != nil {
 		return catalog.Subscription{}, err
 	}
-	options, err := json.Marshal(subscriptionOptions{KeepBlobs: req.KeepBlobs})
-	if err != nil {
-		return catalog.Subscription{}, err
-	}
-	sub := catalog.Subscription{Output: req.Output, TrustAll: req.TrustAll, Topic: t.topic, Options: options}
+	sub := catalog.Subscription{Output: req.Output, TrustAll: req.TrustAll, Topic: t.topic}
 	for _, s := range req.Trust {
-		trusted, err := parseTarget(s)
+		trusted, err := n.target(ctx, s)
 		if err != nil || trusted.topic != "" {
 			return catalog.Subscription{}, badRequest("--trust %q: want a channel's address or id", s)
 		}
@@ -153,9 +155,39 @@ func (n *Node) subscription(req SubscribeRequest) (catalog.Subscription, error) 
 		folder = t.address.ID.String()
 	}
 	if sub.Output == "" {
-		sub.Output = filepath.Join(n.cfg.Paths.Files, filepath.FromSlash(folder))
+		sub.Output, err = n.folderOf(ctx, t, folder)
 	}
-	return sub, nil
+	return sub, err
+}
+
+// folderOf is where a subscription goes for which no folder is named: where the
+// one to the same target goes, if there is just one, so that it is that which is
+// changed.
+func (n *Node) folderOf(ctx context.Context, t target, name string) (string, error) {
+	subs, err := n.catalog.Subscriptions(ctx)
+	if err != nil {
+		return "", err
+	}
+	return n.folderAmong(subs, t, name), nil
+}
+
+func (n *Node) folderAmong(subs []catalog.Subscription, t target, name string) string {
+	folder, found := n.usualFolder(name), 0
+	for _, sub := range subs {
+		if t.follows(sub) {
+			if found++; found > 1 {
+				return n.usualFolder(name)
+			}
+			folder = sub.Output
+		}
+	}
+	return folder
+}
+
+// usualFolder is where the files of a channel, named by its id, or of a topic go
+// if nobody says otherwise.
+func (n *Node) usualFolder(name string) string {
+	return filepath.Join(n.cfg.Paths.Files, filepath.FromSlash(name))
 }
 
 // Unsubscribe ends the subscriptions to a channel or topic. What they wrote
@@ -166,7 +198,7 @@ func (n *Node) Unsubscribe(ctx context.Context, req UnsubscribeRequest, _ func(a
 			return UnsubscribeResult{}, err
 		}
 	}
-	t, err := parseTarget(req.Target)
+	t, err := n.target(ctx, req.Target)
 	if err != nil {
 		return UnsubscribeResult{}, err
 	}
@@ -176,13 +208,14 @@ func (n *Node) Unsubscribe(ctx context.Context, req UnsubscribeRequest, _ func(a
 	}
 	var res UnsubscribeResult
 	for _, sub := range subs {
-		if sub.Topic != t.topic || (t.topic == "" && sub.Channel != t.address.ID) {
+		if !t.follows(sub) {
 			continue
 		}
 		n.follows.stop(sub.ID)
 		if err := n.catalog.Unsubscribe(ctx, sub.ID); err != nil {
 			return res, fmt.Errorf("ending the subscription to %s: %w", t, err)
 		}
+		n.works.end(sub.ID)
 		n.bus.send(sub.ID, EndedEvent{Event: "unsubscribed", Target: targetOf(sub)})
 		res.Ended++
 	}
@@ -223,16 +256,4 @@ func (n *Node) leave(ctx context.Context, topic string) error {
 		n.net.gossip.Unlisten(topic)
 	}
 	return nil
-}
-
-// subscriptionOptions are what the catalogue keeps of a subscription without
-// looking at it.
-type subscriptionOptions struct {
-	KeepBlobs bool `json:"keepBlobs,omitempty"`
-}
-
-// optionsOf reads them; what an older version wrote, or nothing, is no options.
-func optionsOf(sub catalog.Subscription) (o subscriptionOptions) {
-	_ = json.Unmarshal(sub.Options, &o)
-	return o
 }

@@ -13,13 +13,18 @@ import (
 
 // target is what a person names: one channel, or a topic.
 type target struct {
-	address channel.Address // when topic is empty
+	address channel.Address // when the others are empty
 	topic   string
+	pet     string // a petname, which is looked up by Node.target
 }
 
 // parseTarget reads an address, a bare channel id, or a topic.
 func parseTarget(s string) (target, error) {
 	s = strings.TrimSpace(s)
+	if strings.HasPrefix(s, petnameMark) {
+		name, err := parsePetname(s)
+		return target{pet: name}, err
+	}
 	id, _, keyed := strings.Cut(s, "#")
 	if keyed && !strings.Contains(s, "://") { // an id with a read key, or something that must not be shown
 		s = "aml://" + s
@@ -53,6 +58,9 @@ func CheckTargets(targets ...string) error {
 }
 
 func (t target) String() string {
+	if t.pet != "" {
+		return petnameMark + t.pet
+	}
 	if t.topic != "" {
 		return t.topic
 	}
@@ -62,7 +70,7 @@ func (t target) String() string {
 // find names one known channel. A topic names the own channel on it, else the
 // only known one.
 func (n *Node) find(ctx context.Context, s string) (catalog.Info, error) {
-	t, err := parseTarget(s)
+	t, err := n.target(ctx, s)
 	if err != nil {
 		return catalog.Info{}, err
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // Event is what Follow tells: a ManifestEvent, ProgressEvent, FileEvent,
-// RemovedEvent, KeptEvent or ErrorEvent. In JSON the field "event" tells them apart.
+// RemovedEvent, KeptEvent, PassedEvent, WaitingEvent or ErrorEvent. In JSON the field "event" tells them apart.
 //
 // After a crash, or an error that ends Follow, a release whose cursor had not
 // moved is told again from its ManifestEvent on.
@@ -46,7 +46,8 @@ type FileEvent struct {
 	FromPeers uint64            `json:"fromPeers"` // bytes that peers sent; both 0 if the file was there already
 }
 
-// RemovedEvent ("removed"): a file that the channel removed was deleted.
+// RemovedEvent ("removed"): a file that the channel removed was deleted, or one
+// that the subscription does not keep.
 type RemovedEvent struct {
 	Event   string            `json:"event"`
 	Channel channel.ID        `json:"channel"`
@@ -54,6 +55,29 @@ type RemovedEvent struct {
 	Seq     uint64            `json:"seq"`
 	Name    string            `json:"name"`
 	Path    string            `json:"path"`
+	Reason  string            `json:"reason,omitempty"` // empty: the channel removed it
+}
+
+// PassedEvent ("passed"): something was left out by the subscription's policy,
+// and nothing of it is fetched.
+type PassedEvent struct {
+	Event   string            `json:"event"`
+	Channel channel.ID        `json:"channel"`
+	Log     channel.PublicKey `json:"log"`
+	Seq     uint64            `json:"seq"`
+	Name    string            `json:"name,omitempty"` // empty: all files of the release
+	Files   int               `json:"files"`
+	Bytes   uint64            `json:"bytes"`  // of plaintext
+	Reason  string            `json:"reason"` // the policy's field, see package policy
+	Message string            `json:"message"`
+}
+
+// WaitingEvent ("waiting"): it is not the hour at which the subscription may do
+// something.
+type WaitingEvent struct {
+	Event   string       `json:"event"`
+	Channel channel.ID   `json:"channel"`
+	Until   channel.Time `json:"until"`
 }
 
 // KeptEvent ("kept"): a file that the channel removed or replaced is not what
@@ -81,7 +105,8 @@ type ProgressEvent struct {
 	Local   uint64     `json:"local,omitempty"` // of Done, what this node had already
 }
 
-// ErrorEvent ("error"): something was skipped and will not be tried again.
+// ErrorEvent ("error"): something was skipped and will not be tried again. With
+// Retry it will: it had been left out before, is wanted now, and nobody has it.
 type ErrorEvent struct {
 	Event   string            `json:"event"`
 	Channel channel.ID        `json:"channel"`
@@ -89,12 +114,14 @@ type ErrorEvent struct {
 	Seq     uint64            `json:"seq"`
 	Name    string            `json:"name,omitempty"`
 	Message string            `json:"message"`
-	Retry   bool              `json:"retry"` // always false; a node's own error events have the field too
+	Retry   bool              `json:"retry"` // a node's own error events have the field too
 }
 
 func (ManifestEvent) event() {}
 func (FileEvent) event()     {}
 func (RemovedEvent) event()  {}
 func (KeptEvent) event()     {}
+func (PassedEvent) event()   {}
+func (WaitingEvent) event()  {}
 func (ProgressEvent) event() {}
 func (ErrorEvent) event()    {}

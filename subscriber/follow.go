@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/channel/feed"
+	"github.com/anonymous-media-library/aml/subscriber/policy"
 )
 
 // Follow is an order to write a channel's releases out.
@@ -18,7 +20,10 @@ type Follow struct {
 	Channel      channel.ID
 	Output       string // folder, made if missing
 	Once         bool   // return when all that is known is applied
-	KeepBlobs    bool   // keep the blobs of files as well, in spite of Config.Place, which should be a *inplace.Keeper then
+	Policy       policy.Policy
+	Title        string  // of the channel, for the names of files
+	Budget       *Budget // shared by all orders of the subscription; if nil, one of its own
+	KeepBlobs    bool    // keep the blobs of files as well, in spite of Config.Place, which should be a *inplace.Keeper then
 }
 
 const (
@@ -57,10 +62,18 @@ const (
 // a known later release removes. Files that were changed in Output are never
 // deleted, see KeptEvent.
 //
+// What the order's policy leaves out is told in a PassedEvent and remembered, and
+// nothing of it is fetched; the cursor passes it. A Follow with a policy that
+// takes more looks at it again. Files that the keep rules let go are deleted if
+// this subscription has written them and nobody has changed them since.
+//
 // emit is called by one goroutine at a time and must be quick. One subscription
 // must not be followed twice at a time into one Output.
 func (s *Subscriber) Follow(ctx context.Context, order Follow, emit func(Event)) error {
-	f := &follower{cfg: s.cfg, order: order, emit: emit}
+	f, err := s.newFollower(order, emit)
+	if err != nil {
+		return err
+	}
 	news := make(chan struct{}, 1)
 	defer s.cfg.Ledger.Watch(func(id channel.ID, _ feed.Kind) {
 		if id == order.Channel {
@@ -79,10 +92,10 @@ func (s *Subscriber) Follow(ctx context.Context, order Follow, emit func(Event))
 	if err := f.reclaimAll(ctx); err != nil {
 		return err
 	}
-	f.inventories = keepInventories(ctx, s.cfg, order)
+	f.inventories = keepInventories(ctx, s.cfg, order, f.all)
 	defer f.inventories.stop(0)
-	for {
-		if err := f.catchUp(ctx); err != nil {
+	for may := true; ; {
+		if err := f.inHours(ctx, may); err != nil {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
@@ -93,13 +106,43 @@ func (s *Subscriber) Follow(ctx context.Context, order Follow, emit func(Event))
 		}
 		if order.Once {
 			f.inventories.stop(inventoryGrace)
-			return errors.Join(f.skipped...)
+			return errors.Join(append(f.skipped, f.missed...)...)
 		}
-		select {
-		case <-news:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if may, err = f.idle(ctx, news); err != nil {
+			return err
 		}
+	}
+}
+
+// newFollower checks an order.
+func (s *Subscriber) newFollower(order Follow, emit func(Event)) (*follower, error) {
+	rules, err := order.Policy.Compile(time.Local)
+	if err != nil {
+		return nil, fmt.Errorf("following: %w", err)
+	}
+	f := &follower{cfg: s.cfg, order: order, emit: emit, rules: rules, fingerprint: order.Policy.Fingerprint(), budget: order.Budget}
+	if f.budget == nil {
+		f.budget = new(Budget)
+	}
+	f.all = f.fingerprint == policy.Policy{}.Fingerprint()
+	return f, nil
+}
+
+// idle waits for news, or for the time to look again at what was left out.
+func (f *follower) idle(ctx context.Context, news <-chan struct{}) (may bool, err error) {
+	var tick <-chan time.Time // never
+	if timed(f.rules.Policy) || len(f.missed) > 0 {
+		t := time.NewTimer(againPause)
+		defer t.Stop()
+		tick = t.C
+	}
+	select {
+	case <-news:
+		return false, nil
+	case <-tick:
+		return true, nil
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
 	}
 }
 
@@ -109,6 +152,14 @@ type follower struct {
 	order   Follow
 	emit    func(Event)
 	skipped []error // the first of those that were told in events; with Once alone
+
+	rules       *policy.Rules
+	fingerprint string // of the policy
+	all         bool   // the policy takes everything
+	budget      *Budget
+	keeping     keeping
+	missed      []error // what was left out before, and cannot be had now
+	freed       bool    // there is more room in the quota than when what did not fit was left out
 
 	inventories *inventories
 	pulse       pulse
@@ -150,8 +201,13 @@ func (f *follower) catchUp(ctx context.Context) error {
 			if err := ctx.Err(); err != nil {
 				return context.Cause(ctx)
 			}
-			if err := f.apply(ctx, r); err != nil {
-				return fmt.Errorf("applying release %d of log %s: %w", r.Seq, r.Log.Short(), err)
+			if len(f.rules.Policy.Keep) > 0 && r.Position > f.keeping.upTo {
+				if err := f.plan(ctx, f.pending(ctx, cursor)); err != nil {
+					return err
+				}
+			}
+			if err := f.apply(ctx, r, false); err != nil {
+				return applying(r, err)
 			}
 			if err := f.cfg.Ledger.SetCursor(ctx, f.order.Subscription, f.order.Channel, cursor, r.Position); err != nil {
 				return err
@@ -161,24 +217,30 @@ func (f *follower) catchUp(ctx context.Context) error {
 	}
 }
 
+func applying(r catalog.Release, err error) error {
+	return fmt.Errorf("applying release %d of log %s: %w", r.Seq, r.Log.Short(), err)
+}
+
 // apply does all that a release asks for, and returns when it is safe on disk.
-func (f *follower) apply(ctx context.Context, r catalog.Release) error {
-	f.inventories.want(r)
+// With again, it was applied before, and something of it was left out.
+func (f *follower) apply(ctx context.Context, r catalog.Release, again bool) error {
+	if f.all && !again {
+		f.inventories.want(r)
+	}
 	body, err := f.body(ctx, r)
 	if err != nil || body == nil {
 		return err
 	}
-	m := ManifestEvent{
-		Event: "manifest", Channel: r.Channel, Log: r.Log, Seq: r.Seq, Hash: r.Hash, Issued: r.Manifest.Issued,
-		Title: body.Title, Description: body.Description, Metadata: body.Metadata,
-		Entries: len(body.Entries), Removals: len(body.Removals),
+	if !again {
+		f.emit(manifestEvent(r, body))
 	}
-	for _, e := range body.Entries {
-		m.Bytes += e.Size
+	if r.Body == nil && !again && len(f.rules.Policy.Keep) > 0 { // it could not be planned for
+		if err := f.plan(ctx, f.pending(ctx, r.Position-1)); err != nil {
+			return err
+		}
 	}
-	f.emit(m)
 	if len(body.Entries)+len(body.Removals) > 0 {
-		if err := f.write(ctx, r, body); err != nil {
+		if err := f.write(ctx, r, body, again); err != nil {
 			return err
 		}
 	}
@@ -190,17 +252,40 @@ func (f *follower) apply(ctx context.Context, r catalog.Release) error {
 	return nil
 }
 
+func manifestEvent(r catalog.Release, body *channel.Body) ManifestEvent {
+	m := ManifestEvent{
+		Event: "manifest", Channel: r.Channel, Log: r.Log, Seq: r.Seq, Hash: r.Hash, Issued: r.Manifest.Issued,
+		Title: body.Title, Description: body.Description, Metadata: body.Metadata,
+		Entries: len(body.Entries), Removals: len(body.Removals),
+	}
+	for _, e := range body.Entries {
+		m.Bytes += e.Size
+	}
+	return m
+}
+
 // write changes the output folder as the release says.
-func (f *follower) write(ctx context.Context, r catalog.Release, body *channel.Body) error {
+func (f *follower) write(ctx context.Context, r catalog.Release, body *channel.Body, again bool) error {
 	out, err := openOutput(f.order.Output, f.tag())
 	if err != nil {
 		return err
 	}
 	defer out.close()
 	out.floor = f.cfg.MinFree
-	a := &application{follower: f, release: r, body: body, out: out}
+	a := &application{follower: f, release: r, body: body, out: out, again: again, verdicts: f.judgeOf(r, body), claimed: map[string]string{}}
+	defer func() { f.budget.give(a.taken) }()
 	if err := a.look(ctx); err != nil {
 		return err
+	}
+	if err := a.weigh(ctx); err != nil {
+		return err
+	}
+	if again && len(a.files) > 0 {
+		f.emit(manifestEvent(r, body))
+	}
+	a.tellLeftOut()
+	if !f.all && len(a.files) > 0 {
+		f.inventories.want(r)
 	}
 	if err := a.remove(ctx); err != nil {
 		return err

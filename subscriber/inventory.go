@@ -42,6 +42,7 @@ const (
 type inventories struct {
 	cfg    Config
 	order  Follow
+	all    bool // the policy takes everything
 	ctx    context.Context
 	cancel context.CancelFunc
 	fresh  errgroup.Group // those of new releases
@@ -54,8 +55,8 @@ type inventories struct {
 
 // keepInventories begins to look for inventories that earlier runs could not
 // have. It ends with ctx or stop.
-func keepInventories(ctx context.Context, cfg Config, order Follow) *inventories {
-	k := &inventories{cfg: cfg, order: order, news: make(chan struct{}, 1)}
+func keepInventories(ctx context.Context, cfg Config, order Follow, all bool) *inventories {
+	k := &inventories{cfg: cfg, order: order, all: all, news: make(chan struct{}, 1)}
 	k.ctx, k.cancel = context.WithCancel(ctx)
 	k.fresh.SetLimit(maxNewSought)
 	k.lookup.Go(func() {
@@ -110,11 +111,21 @@ func (k *inventories) recall(ctx context.Context) {
 			return
 		}
 		for _, r := range releases {
-			if after = r.Position; after <= cursor && r.Manifest.Inventory != nil {
+			if after = r.Position; after <= cursor && r.Manifest.Inventory != nil && k.brought(ctx, r) {
 				k.lose(*r.Manifest.Inventory) // what is in the store is not asked for
 			}
 		}
 	}
+}
+
+// brought reports whether a file of the release is here, if the policy leaves any
+// out.
+func (k *inventories) brought(ctx context.Context, r catalog.Release) bool {
+	if k.all {
+		return true
+	}
+	ok, err := k.cfg.Ledger.WrittenBy(ctx, k.order.Subscription, k.order.Channel, r.Position)
+	return ok && err == nil
 }
 
 // retry looks for what was not to be had, once if the order is, else now and

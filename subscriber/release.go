@@ -10,6 +10,7 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/subscriber/policy"
 )
 
 // application is one release on its way into the output folder.
@@ -22,22 +23,35 @@ type application struct {
 	files   []item // one for each entry that is to be there, sorted by name
 	removal []item // one for each file to be deleted
 	history map[string][]version
+
+	again    bool // it was applied before, and something was left out
+	verdicts *policy.Judge
+	left     []refused
+	claimed  map[string]string // path to the name of the entry that gets it
+	taken    int64             // bytes of the budget
+	gone     []catalog.Written // to be recorded
 }
 
 // item is a name that the release changes.
 type item struct {
-	entry channel.FileEntry // of a removal only the name
-	local string
-	info  fs.FileInfo // of what is there, nil for nothing
-	stale bool        // a later release that is known replaces it
-	there bool        // the very file is there
-	skip  error       // something is in the way
+	entry  channel.FileEntry // of a removal only the name
+	before *catalog.Written  // what was made of the name before; nil for nothing
+	path   string            // below the output, with slashes
+	local  string
+	info   fs.FileInfo // of what is there, nil for nothing
+	stale  bool        // a later release that is known replaces it
+	there  bool        // the very file is there
+	skip   error       // something is in the way
 }
 
 // look compares the release with the channel's view and with what is on disk,
 // and changes nothing.
 func (a *application) look(ctx context.Context) error {
-	for _, r := range a.body.Removals {
+	removals := a.body.Removals
+	if a.again {
+		removals = nil
+	}
+	for _, r := range removals {
 		it, wanted, err := a.see(ctx, channel.FileEntry{Name: r.Name}, true)
 		if err != nil {
 			return err
@@ -78,7 +92,29 @@ func (a *application) see(ctx context.Context, e channel.FileEntry, removal bool
 	case view.Position > at:
 		it.stale = true
 	}
-	it.local, it.info, err = a.out.inspect(e.Name)
+	if it.before, err = a.before(ctx, e.Name); err != nil {
+		return it, false, err
+	}
+	switch {
+	case removal && it.before != nil && it.before.Gone:
+		return it, false, nil // it is not ours any more
+	case removal && it.before != nil:
+		it.path = it.before.Path
+	case removal:
+		it.path = e.Name
+	case a.again && it.stale:
+		return it, false, nil
+	case !a.judge(&e, it.before):
+		return it, false, nil
+	default:
+		if it.path, err = a.pathOf(ctx, e, it.before); errors.Is(err, ErrConflict) {
+			it.skip = err
+			return it, true, nil
+		} else if err != nil {
+			return it, false, err
+		}
+	}
+	it.local, it.info, err = a.out.inspect(it.path)
 	if errors.Is(err, ErrConflict) {
 		// A file that this release removes may be what is in the way.
 		it.skip = err
@@ -160,6 +196,11 @@ func (a *application) remove(ctx context.Context) error {
 			return fmt.Errorf("removing %s: %w", a.out.full(it.local), err)
 		}
 		a.out.forget(ctx, a.cfg.Place, it.local)
+		if it.before != nil {
+			w := *it.before
+			w.Gone, a.freed = true, true
+			a.gone = append(a.gone, w)
+		}
 		a.emit(RemovedEvent{Event: "removed", Channel: r.Channel, Log: r.Log, Seq: r.Seq, Name: it.entry.Name, Path: a.out.full(it.local)})
 	}
 	return nil
@@ -183,7 +224,11 @@ func (a *application) fetch(ctx context.Context) error {
 	for i := range a.files {
 		it := &a.files[i]
 		if it.skip != nil { // unless a removal of this release has cleared the way
-			if it.local, it.info, it.skip = a.out.inspect(it.entry.Name); it.skip != nil && !errors.Is(it.skip, ErrConflict) {
+			if it.path == "" {
+				settled <- i
+				continue
+			}
+			if it.local, it.info, it.skip = a.out.inspect(it.path); it.skip != nil && !errors.Is(it.skip, ErrConflict) {
 				return it.skip
 			}
 		}
@@ -197,7 +242,7 @@ func (a *application) fetch(ctx context.Context) error {
 			continue
 		}
 		targets[i] = &target{
-			entry: it.entry, name: it.entry.Name, out: a.out, place: a.cfg.Place, ours: append([]version{}, a.history[it.entry.Name]...),
+			entry: it.entry, name: it.path, out: a.out, place: a.cfg.Place, ours: append([]version{}, a.history[it.entry.Name]...),
 			optional: it.stale, onEnd: func(*target) { settled <- i }, order: inorder{size: it.entry.Size},
 		}
 		as.targets = append(as.targets, targets[i])
@@ -205,14 +250,19 @@ func (a *application) fetch(ctx context.Context) error {
 			large[targets[i]] = i
 		}
 	}
-	if err := a.out.prune(ctx, a.cfg.Place, as.targets); err != nil {
-		return err
+	if len(as.targets) > 0 { // else it may be another release that goes on
+		if err := a.out.prune(ctx, a.cfg.Place, as.targets); err != nil {
+			return err
+		}
 	}
 	var teller sync.WaitGroup
 	teller.Go(func() { a.tellAll(targets, settled, grown) })
 	err := as.run(ctx)
 	close(settled)
 	teller.Wait()
+	if recordErr := a.record(context.WithoutCancel(ctx), targets, err != nil); err == nil {
+		err = recordErr
+	}
 	return err
 }
 

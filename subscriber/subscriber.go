@@ -42,7 +42,7 @@ var (
 
 // Releases is what the subscriber reads of a channel. *catalog.Catalog is one.
 // What is not there gives an error that wraps fs.ErrNotExist. All methods of
-// the three interfaces may be called from many goroutines at once.
+// the four interfaces may be called from many goroutines at once.
 type Releases interface {
 	Releases(ctx context.Context, id channel.ID, after int64, limit int) ([]catalog.Release, error)
 	Entry(ctx context.Context, id channel.ID, name string) (catalog.Entry, error)
@@ -65,11 +65,24 @@ type Cursors interface {
 	SetCursor(ctx context.Context, subscription string, id channel.ID, from, to int64) error
 }
 
+// Records remembers what subscriptions have written and left out.
+// *catalog.Catalog is one.
+type Records interface {
+	Record(ctx context.Context, subscription string, id channel.ID, j catalog.Judged) error
+	WrittenAs(ctx context.Context, subscription string, id channel.ID, name string) (catalog.Written, error)
+	WrittenTo(ctx context.Context, subscription string, id channel.ID, path string) (catalog.Written, error)
+	WrittenBy(ctx context.Context, subscription string, id channel.ID, position int64) (bool, error)
+	AllWritten(ctx context.Context, subscription string, id channel.ID, after string, limit int) ([]catalog.Written, error)
+	PassedOver(ctx context.Context, subscription string, id channel.ID, before int64, judged string, again bool, limit int) ([]int64, error)
+	Tally(ctx context.Context, subscription string) (catalog.Tally, error)
+}
+
 // Ledger is all that the subscriber needs of a catalogue.
 type Ledger interface {
 	Releases
 	Bodies
 	Cursors
+	Records
 }
 
 // Config is what New needs.
@@ -92,6 +105,13 @@ type Config struct {
 	// file that would go below is not begun. If zero, none.
 	MinFree int64
 
+	// Sources counts who has a file, for policies that want several. If nil,
+	// nobody is asked and there are enough.
+	Sources Sources
+
+	// Now is the clock that ages and hours go by; if nil, time.Now.
+	Now func() time.Time
+
 	// ProbeTimeout is how long is looked for a file that a later release has
 	// replaced, before it is skipped; if zero, ten seconds.
 	ProbeTimeout time.Duration
@@ -106,6 +126,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.ProbeTimeout == 0 {
 		c.ProbeTimeout = 10 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	return c, nil
 }

@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -21,11 +22,13 @@ type SyntaxError struct {
 	Text   string // the whole of it, or its beginning
 	Offset int    // in bytes: where it went wrong
 	Why    string
+
+	example string // of a right text; if empty, the one of Parse
 }
 
 // Error names the place, and shows what a right text looks like.
 func (e *SyntaxError) Error() string {
-	return fmt.Sprintf("reading limits %q: at character %d: %s; want for example %q", e.Text, e.Offset+1, e.Why, example)
+	return fmt.Sprintf("reading limits %q: at character %d: %s; want for example %q", e.Text, e.Offset+1, e.Why, cmp.Or(e.example, example))
 }
 
 // Parse reads a configuration as users write it: settings with commas between
@@ -63,12 +66,13 @@ func Parse(text string, zone *time.Location) (Config, error) {
 }
 
 type parser struct {
-	text string
-	zone *time.Location
+	text    string
+	zone    *time.Location
+	example string
 }
 
 func (p *parser) fail(offset int, format string, args ...any) error {
-	return &SyntaxError{Text: p.text, Offset: offset, Why: fmt.Sprintf(format, args...)}
+	return &SyntaxError{Text: p.text, Offset: offset, Why: fmt.Sprintf(format, args...), example: p.example}
 }
 
 // field is a word of a setting, and where it begins in the text.

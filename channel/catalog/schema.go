@@ -17,7 +17,7 @@ const applicationID = 0x616d6c01
 // migrations lead from each version of the schema to the next; the number of
 // those that were run is the file's user_version. Never change one that was
 // released: append another.
-var migrations = [...]string{schema1, schema2}
+var migrations = [...]string{schema1, schema2, schema3, schema4}
 
 // schema1: channels and logs have small numbers here, so that the tables with
 // many rows stay small. Times are seconds, hashes and keys bytes.
@@ -155,6 +155,45 @@ CREATE TABLE seeds (
 const schema2 = `
 ALTER TABLE channels ADD COLUMN title TEXT; -- of the newest root; absent in rows of schema 1
 DROP TABLE seeds;
+`
+
+// schema3 is where search comes in.
+const schema3 = `-- nothing yet
+`
+
+// schema4: what subscriptions have written and left out, and petnames.
+const schema4 = `
+CREATE TABLE written (
+	subscription TEXT NOT NULL REFERENCES subscriptions ON DELETE CASCADE,
+	channel      BLOB NOT NULL,
+	name         TEXT NOT NULL, -- of the entry
+	path         TEXT NOT NULL, -- below the channel's folder, with slashes
+	size         INTEGER NOT NULL,
+	sha256       BLOB NOT NULL,
+	position     INTEGER NOT NULL, -- of the release that brought it
+	issued       INTEGER NOT NULL,
+	gone         INTEGER NOT NULL, -- was let go, or is somebody else's now
+	PRIMARY KEY (subscription, channel, name)
+) WITHOUT ROWID;
+CREATE INDEX written_path ON written (subscription, channel, path);
+CREATE INDEX written_position ON written (subscription, channel, position);
+CREATE TABLE passed (
+	subscription TEXT NOT NULL REFERENCES subscriptions ON DELETE CASCADE,
+	channel      BLOB NOT NULL,
+	position     INTEGER NOT NULL, -- of the release
+	reason       TEXT NOT NULL,
+	files        INTEGER NOT NULL,
+	bytes        INTEGER NOT NULL,
+	judged       TEXT NOT NULL,    -- fingerprint of the policy
+	again        INTEGER NOT NULL, -- it may be taken though the policy stays
+	PRIMARY KEY (subscription, channel, position, reason)
+) WITHOUT ROWID;
+CREATE TABLE petnames (
+	name    TEXT PRIMARY KEY,
+	channel BLOB NOT NULL,
+	address TEXT NOT NULL -- may hold a read key
+) WITHOUT ROWID;
+CREATE INDEX petnames_channel ON petnames (channel);
 `
 
 // migrate brings the file to the newest schema, each step in a transaction.

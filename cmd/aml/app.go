@@ -97,6 +97,7 @@ Those who host the bytes cannot read them.`,
 		a.blobExportCommand(), a.blobImportCommand(), a.blobPushHTTPCommand(),
 		a.channelCreateCommand(), a.channelPublishCommand(), a.channelSubscribeCommand(),
 		a.channelUnsubscribeCommand(), a.channelListCommand(), a.channelShowCommand(),
+		a.channelSetCommand(), a.channelTrustCommand(), a.channelExportCommand(), a.channelImportCommand(),
 		a.versionCommand(),
 	)
 	strict(root)

@@ -202,51 +202,64 @@ ends it.
 
 A bare topic shows the channels listed on it and follows those trusted with
 --trust, or all with --trust-all; each writes into a folder of its own, named by
-its id.`,
-		Example: "  aml channel-subscribe aml://... -o live\n  aml channel-subscribe aml://... -o live --once --timeout 2m --json\n  aml channel-subscribe music/live --trust-all -o music",
+its id.
+
+` + policyHelp,
+		Example: "  aml channel-subscribe aml://... -o live\n  aml channel-subscribe aml://... -o live --once --timeout 2m --json\n  aml channel-subscribe music/live --trust-all -o music --quota 20GiB\n  aml channel-subscribe aml://... --media-type 'video/*' --max-age 7d --keep count=20",
 		Args:    args(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, given []string) (err error) {
-			req.Target, req.Peers, req.Timeout = given[0], a.peers, api.Duration(timeout)
-			if req.Output != "" {
-				if req.Output, err = absolute(req.Output); err != nil {
-					return err
-				}
-			}
-			if timeout > 0 && !req.Once {
-				return usage(cmd, fmt.Errorf("--timeout goes with --once"))
-			}
-			if err := api.CheckTargets(append(req.Trust, req.Target)...); err != nil {
+	}
+	flags := newPolicyFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, given []string) (err error) {
+		if req.Policy, err = flags.read(a); err != nil {
+			return err
+		}
+		req.Target, req.Peers, req.Timeout = given[0], a.peers, api.Duration(timeout)
+		if req.Output != "" {
+			if req.Output, err = absolute(req.Output); err != nil {
 				return err
 			}
-			c, err := a.connect(cmd.Context(), api.NeedNetwork)
-			if err != nil {
-				return err
-			}
-			if err := a.listening(cmd.Context(), c); err != nil {
-				return closing(c, err)
-			}
-			a.serving = !req.Once
-			p := a.stream()
-			res, err := c.Subscribe(cmd.Context(), req, p.event)
-			if err = closing(c, p.done(err)); err != nil {
-				return err
-			}
-			if a.json {
-				return a.line(struct {
-					Event string `json:"event"`
-					api.SubscribeResult
-				}{"done", res})
-			}
-			return a.write(fmt.Appendf(nil, "up to date: %d releases, %d files, %s\n", res.Releases, res.Files, config.FormatSize(int64(res.Bytes))))
-		},
+		}
+		if timeout > 0 && !req.Once {
+			return usage(cmd, fmt.Errorf("--timeout goes with --once"))
+		}
+		if err := api.CheckTargets(append(req.Trust, req.Target)...); err != nil {
+			return err
+		}
+		c, err := a.connect(cmd.Context(), api.NeedNetwork)
+		if err != nil {
+			return err
+		}
+		if err := a.listening(cmd.Context(), c); err != nil {
+			return closing(c, err)
+		}
+		a.serving = !req.Once
+		p := a.stream()
+		res, err := c.Subscribe(cmd.Context(), req, p.event)
+		if err = closing(c, p.done(err)); err != nil {
+			return err
+		}
+		if a.json {
+			return a.line(struct {
+				Event string `json:"event"`
+				api.SubscribeResult
+			}{"done", res})
+		}
+		return a.write(fmt.Appendf(nil, "up to date: %d releases, %d files, %s%s\n", res.Releases, res.Files, config.FormatSize(int64(res.Bytes)), leftOut(res.Passed)))
 	}
 	cmd.Flags().StringVarP(&req.Output, "output", "o", "", "folder to write to (default below this home's files/)")
-	cmd.Flags().BoolVar(&req.KeepBlobs, "keep-blobs", false, "keep the blobs in the store, beside the files")
 	cmd.Flags().BoolVar(&req.Once, "once", false, "end when all releases known now are there")
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "with --once: fail if that takes longer (default 1m without any progress)")
 	cmd.Flags().StringArrayVar(&req.Trust, "trust", nil, "on a topic: follow this channel (address or id; repeatable)")
 	cmd.Flags().BoolVar(&req.TrustAll, "trust-all", false, "on a topic: follow every channel, whoever made it")
 	return cmd
+}
+
+// leftOut says how many files a policy left out.
+func leftOut(files int) string {
+	if files == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d files left out", files)
 }
 
 func (a *app) channelUnsubscribeCommand() *cobra.Command {
@@ -287,12 +300,21 @@ func (a *app) channelListCommand() *cobra.Command {
 			return a.result(res.Channels, func(w io.Writer) {
 				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 				for _, ch := range res.Channels {
-					fmt.Fprintf(t, "%s\t%s\t%d releases\t%d files\t%s\n", ch.Address, ch.Title, ch.Releases, ch.Entries, state(ch))
+					fmt.Fprintf(t, "%s\t%s\t%d releases\t%d files\t%s\n", ch.Address, titled(ch), ch.Releases, ch.Entries, state(ch))
 				}
 				t.Flush()
 			})
 		},
 	}
+}
+
+// titled is a channel's title after the names that this node's user has for it.
+func titled(ch api.ChannelInfo) string {
+	var names string
+	for _, n := range ch.Petnames {
+		names += "@" + n + " "
+	}
+	return names + ch.Title
 }
 
 // state says in a few words what a reader of a list should know.
@@ -310,11 +332,13 @@ func state(ch api.ChannelInfo) string {
 }
 
 func (a *app) channelShowCommand() *cobra.Command {
-	return &cobra.Command{
+	var code bool
+	var png string
+	cmd := &cobra.Command{
 		Use:     "channel-show ADDRESS_OR_TOPIC",
 		Short:   "show a channel: its logs, whether it is fresh, its files",
-		Long:    "Show a known channel, named by its address or id, or by the topic of one that this\nnode publishes or follows.",
-		Example: "  aml channel-show aml://...\n  aml channel-show music/live --json",
+		Long:    "Show a known channel, named by its address, id or petname, or by the topic of one\nthat this node publishes or follows. With --qr its address is shown as a QR code.",
+		Example: "  aml channel-show aml://...\n  aml channel-show music/live --json\n  aml channel-show @band --qr\n  aml channel-show @band --qr-png band.png",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
 			c, err := a.connect(cmd.Context(), api.NeedStore)
@@ -325,15 +349,26 @@ func (a *app) channelShowCommand() *cobra.Command {
 			if err = closing(c, err); err != nil {
 				return err
 			}
+			if code && a.json {
+				return usage(cmd, fmt.Errorf("--qr draws, --json does not: want one of them"))
+			}
+			if code || png != "" {
+				if err := a.showQR(s, code, png); err != nil || code {
+					return err
+				}
+			}
 			return a.result(s, func(w io.Writer) { show(w, s) })
 		},
 	}
+	cmd.Flags().BoolVar(&code, "qr", false, "draw the address as a QR code")
+	cmd.Flags().StringVar(&png, "qr-png", "", "write the address as a QR code to this PNG file")
+	return cmd
 }
 
 func show(w io.Writer, s api.ShowResult) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "title\t%s\naddress\t%s\ntopics\t%s\nclass\t%s, %s\nroot\tversion %d, until %s\nstate\t%s\n",
-		s.Title, s.Address, strings.Join(s.Topics, " "), s.Class, s.Kind, s.Root, s.Expires, orElse(state(s.ChannelInfo), "fresh"))
+		titled(s.ChannelInfo), s.Address, strings.Join(s.Topics, " "), s.Class, s.Kind, s.Root, s.Expires, orElse(state(s.ChannelInfo), "fresh"))
 	for _, l := range s.Logs {
 		note := "stale"
 		switch {
@@ -343,6 +378,9 @@ func show(w io.Writer, s api.ShowResult) {
 			note = "fresh until " + l.Expires.String()
 		}
 		fmt.Fprintf(t, "log\t%s: %d releases, %s\n", l.Log, l.Seq, note)
+	}
+	for _, sub := range s.Subscriptions {
+		showSubscription(t, sub)
 	}
 	for _, f := range s.Files {
 		fmt.Fprintf(t, "file\t%s\t%s\t%s\n", f.Name, config.FormatSize(int64(f.Size)), f.SHA256)

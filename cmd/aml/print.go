@@ -156,7 +156,21 @@ func words(e api.Event) string {
 	case "removed":
 		var v api.RemovedEvent
 		if e.Decode(&v) == nil {
-			return "removed " + v.Path
+			return strings.TrimSuffix("removed "+v.Path+": "+v.Reason, ": ")
+		}
+	case "passed":
+		var v api.PassedEvent
+		if e.Decode(&v) == nil {
+			what := v.Name
+			if what == "" {
+				what = fmt.Sprintf("all %d files", v.Files)
+			}
+			return fmt.Sprintf("left out %s (%s): %s: %s", what, config.FormatSize(int64(v.Bytes)), v.Reason, v.Message)
+		}
+	case "waiting":
+		var v api.WaitingEvent
+		if e.Decode(&v) == nil {
+			return "waiting until " + v.Until.Time().Local().Format("Mon 15:04")
 		}
 	case "kept":
 		var v api.KeptEvent

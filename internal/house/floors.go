@@ -15,6 +15,7 @@ var floors = map[string]int{
 	"internal/flock":      0,
 	"internal/secretfile": 0,
 	"internal/seq":        0,
+	"internal/size":       0,
 	"internal/sqlite":     0,
 	"codec/dcbor":         0,
 	"codec":               1,
@@ -40,6 +41,8 @@ var floors = map[string]int{
 	"channel/catalog":     3,
 	"publisher":           3,
 	"subscriber":          3,
+	"subscriber/policy":   3,
+	"subscriber/transfer": 3,
 	"channel/gossip":      4,
 	"node/transport":      4,
 	"node":                5,
@@ -49,18 +52,22 @@ var floors = map[string]int{
 
 // sameFloor are the imports within one floor, each with its reason.
 var sameFloor = map[[2]string]string{
-	{"blobnet/exchange", "blobnet/bao"}: "proofs are a part of the protocol, and bao a tool that knows nothing of it",
-	{"channel/keyfile", "channel"}:      "what is in a key's file is the format's business",
-	{"publisher", "channel/catalog"}:    "its ledger is an interface whose rows are the catalogue's structs",
-	{"subscriber", "channel/catalog"}:   "its ledger is an interface whose rows are the catalogue's structs",
-	{"subscriber", "channel/feed"}:      "the ledger says with feed's word what kind of thing is new",
-	{"channel/catalog", "channel/feed"}: "the catalogue drives the state machine and stores what it decides in the same transaction",
+	{"blobnet/exchange", "blobnet/bao"}:          "proofs are a part of the protocol, and bao a tool that knows nothing of it",
+	{"channel/keyfile", "channel"}:               "what is in a key's file is the format's business",
+	{"publisher", "channel/catalog"}:             "its ledger is an interface whose rows are the catalogue's structs",
+	{"subscriber", "channel/catalog"}:            "its ledger is an interface whose rows are the catalogue's structs",
+	{"subscriber", "subscriber/policy"}:          "the policy is pure rules, and knows nothing of who keeps to them",
+	{"subscriber/transfer", "subscriber/policy"}: "a list has the policies of its subscriptions",
+	{"config", "internal/size"}:                  "sizes are read alike in the configuration and in documents",
+	{"subscriber", "channel/feed"}:               "the ledger says with feed's word what kind of thing is new",
+	{"channel/catalog", "channel/feed"}:          "the catalogue drives the state machine and stores what it decides in the same transaction",
 }
 
 // ownChild are the imports of a child by its parent, each with its reason.
 var ownChild = map[[2]string]string{
-	{"codec", "codec/dcbor"}:   "dcbor is a tool below the codec, and knows nothing of it",
-	{"node", "node/transport"}: "node is assembly, not vocabulary: nobody below it imports it",
+	{"codec", "codec/dcbor"}:            "dcbor is a tool below the codec, and knows nothing of it",
+	{"subscriber", "subscriber/policy"}: "the policy is a tool below the subscriber, and knows nothing of it",
+	{"node", "node/transport"}:          "node is assembly, not vocabulary: nobody below it imports it",
 }
 
 // ban keeps one kind of import out of a room and all rooms below it.
@@ -93,10 +100,18 @@ var bans = []ban{
 		"protocol decisions are a stepped state machine: time and envelopes come in, verdicts go out"},
 	{"channel/catalog", nil, libp2p,
 		"what we know is on disk; how it came is not its business"},
+	{"channel", nil, []string{module + "/subscriber", module + "/publisher"},
+		"what a user wants is told to nobody: no room that speaks of channels to peers knows of it"},
+	{"node/transport", nil, []string{module + "/subscriber", module + "/publisher", module + "/channel/catalog"},
+		"who connects to peers knows nothing of what a user wants"},
 	{"publisher", nil, append([]string{"net", "net/http", "database/sql"}, libp2p...),
 		"a publisher works offline: broadcasting is handed in"},
 	{"subscriber", nil, append([]string{"net", "net/http", "database/sql"}, libp2p...),
 		"a subscriber gets blobs from sources that are handed in"},
+	{"subscriber/transfer", nil, []string{"os", "context", "path/filepath", "net/url"},
+		"a list is text: what is done with its paths and addresses is for the node to decide"},
+	{"subscriber/policy", nil, []string{"os", "context", "sync", "path/filepath"},
+		"a policy is pure: time, sources and what is on disk are arguments"},
 	{"cmd", nil, append([]string{module + "/node$", module + "/channel", module + "/codec", module + "/blobnet", "database/sql"}, libp2p...),
 		"the command line talks only to node/api, so that it works the same with and without a daemon"},
 }
@@ -106,6 +121,7 @@ var bans = []ban{
 var homes = map[string][]string{
 	"github.com/spf13/viper":              {"config"},
 	"github.com/spf13/cobra":              {"cmd/aml"},
+	"github.com/piglig/go-qr":             {"cmd/aml"},
 	"github.com/schollz/progressbar":      {"cmd/aml"},
 	"modernc.org/sqlite":                  {"internal/sqlite"},
 	"github.com/libp2p":                   {"blobnet/exchange", "blobnet/client", "blobnet/tracker", "channel/gossip", "node/transport", "node"},

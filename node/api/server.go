@@ -54,6 +54,10 @@ func NewServer(n *node.Node, log *slog.Logger) *Server {
 	handle(mux, "channel-unsubscribe", n.Unsubscribe)
 	handle(mux, "channel-list", n.List)
 	handle(mux, "channel-show", n.Show)
+	handle(mux, "channel-set", n.Set)
+	handle(mux, "channel-trust", n.Trust)
+	handle(mux, "channel-export", n.ExportList)
+	handle(mux, "channel-import", n.ImportList)
 	return &Server{mux: mux, log: log}
 }
 

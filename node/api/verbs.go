@@ -63,6 +63,18 @@ type (
 	ListResult  = node.ListResult
 	ShowRequest = node.ShowRequest
 	ShowResult  = node.ShowResult
+
+	PolicyChange     = node.PolicyChange
+	SetRequest       = node.SetRequest
+	SetResult        = node.SetResult
+	SubscriptionInfo = node.SubscriptionInfo
+	TrustRequest     = node.TrustRequest
+	TrustResult      = node.TrustResult
+
+	ExportListRequest = node.ExportListRequest
+	ExportListResult  = node.ExportListResult
+	ImportListRequest = node.ImportListRequest
+	ImportListResult  = node.ImportListResult
 )
 
 // What the events carry.
@@ -76,6 +88,8 @@ type (
 	FileEvent      = node.FileEvent
 	RemovedEvent   = node.RemovedEvent
 	KeptEvent      = node.KeptEvent
+	PassedEvent    = node.PassedEvent
+	WaitingEvent   = node.WaitingEvent
 	ChannelEvent   = node.ChannelEvent
 	ErrorEvent     = node.ErrorEvent
 	BlobEvent      = node.BlobEvent
@@ -95,6 +109,9 @@ func CheckConfig(cfg config.Config) error { return orNil(node.CheckConfig(cfg)) 
 
 // CheckTargets does the same for addresses, ids and topics.
 func CheckTargets(targets ...string) error { return orNil(node.CheckTargets(targets...)) }
+
+// CheckPolicy does the same for what a request says of a policy.
+func CheckPolicy(c PolicyChange) error { return orNil(node.CheckPolicy(c)) }
 
 // Status says who the node is and what it holds.
 func (c *Client) Status(ctx context.Context) (Status, error) {
@@ -200,4 +217,24 @@ func (c *Client) List(ctx context.Context) (ListResult, error) {
 // Show says all about one channel.
 func (c *Client) Show(ctx context.Context, req ShowRequest) (ShowResult, error) {
 	return call[ShowResult](ctx, c, "channel-show", req, nil)
+}
+
+// Set changes the policies of subscriptions.
+func (c *Client) Set(ctx context.Context, req SetRequest) (SetResult, error) {
+	return call[SetResult](ctx, c, "channel-set", req, nil)
+}
+
+// Trust gives channels petnames.
+func (c *Client) Trust(ctx context.Context, req TrustRequest) (TrustResult, error) {
+	return call[TrustResult](ctx, c, "channel-trust", req, nil)
+}
+
+// ExportList writes subscriptions and petnames down.
+func (c *Client) ExportList(ctx context.Context, req ExportListRequest) (ExportListResult, error) {
+	return call[ExportListResult](ctx, c, "channel-export", req, nil)
+}
+
+// ImportList adds those of a list.
+func (c *Client) ImportList(ctx context.Context, req ImportListRequest) (ImportListResult, error) {
+	return call[ImportListResult](ctx, c, "channel-import", req, nil)
 }

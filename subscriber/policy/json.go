@@ -1,0 +1,261 @@
+package policy
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/anonymous-media-library/aml/blobnet/limit"
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/internal/size"
+)
+
+// version is the value of "version", which may be left out.
+const version = 1
+
+// Change reads filters.json, or inline JSON of the same form, on top of a
+// policy: a field that is there replaces what base says, "" or [] or 0 takes it
+// away. Errors say the line, the column and the field. name is what they call
+// the document.
+func Change(base Policy, name string, data []byte) (Policy, error) {
+	p := base
+	err := channel.ReadJSON(name, data, func(j *channel.JSON) error {
+		return j.Object(func(key string) error { return p.field(j, key) })
+	})
+	if err != nil {
+		return Policy{}, err
+	}
+	if _, err := p.Compile(time.UTC); err != nil {
+		return Policy{}, fmt.Errorf("reading %s: %w", name, err)
+	}
+	return p, nil
+}
+
+// Read reads the policy that comes next in a larger document.
+func Read(j *channel.JSON) (p Policy, err error) {
+	if err := j.Object(func(key string) error { return p.field(j, key) }); err != nil {
+		return Policy{}, err
+	}
+	_, err = p.Compile(time.UTC)
+	return p, err
+}
+
+// Parse is Change of a policy that takes everything.
+func Parse(name string, data []byte) (Policy, error) { return Change(Policy{}, name, data) }
+
+func (p *Policy) field(j *channel.JSON, key string) (err error) {
+	switch key {
+	case "version":
+		err = j.Version(version)
+	case "keywords":
+		p.Keywords, err = list(j)
+	case "exclude":
+		p.Exclude, err = list(j)
+	case "regex":
+		p.Regex, err = list(j)
+	case "mediaTypes":
+		p.MediaTypes, err = list(j)
+	case "paths":
+		p.Paths, err = list(j)
+	case "maxAge":
+		p.MaxAge, err = age(j)
+	case "maxSize":
+		p.MaxSize, err = bytes(j)
+	case "minSources":
+		var n uint64
+		n, err = j.Uint(maxSources)
+		p.MinSources = int(n)
+	case "autoDownload":
+		var auto bool
+		auto, err = j.Bool()
+		p.ListOnly = !auto
+	case "quota":
+		p.Quota, err = bytes(j)
+	case "priority":
+		err = j.Check(func(s string) (err error) { p.Priority, err = parseRank(s); return err })
+	case "rate":
+		err = j.Check(func(s string) error { p.Rate = s; _, err := limit.Parse(s, nil); return err })
+	case "hours":
+		err = j.Check(func(s string) error { p.Hours = s; _, err := limit.ParseWeek(s, nil); return err })
+	case "name":
+		err = j.Check(func(s string) error { p.Name = s; _, err := ParseTemplate(s); return err })
+	case "keep":
+		p.Keep, err = keeps(j)
+	case "keepBlobs":
+		p.KeepBlobs, err = j.Bool()
+	default:
+		err = j.Unknown(key)
+	}
+	return err
+}
+
+// list reads an array of strings.
+func list(j *channel.JSON) ([]string, error) {
+	var out []string
+	err := j.Array(func(int) error {
+		if len(out) == MaxTerms {
+			return j.Refuse("more than %d items", MaxTerms)
+		}
+		s, err := j.Text()
+		out = append(out, s)
+		return err
+	})
+	return out, err
+}
+
+func age(j *channel.JSON) (d time.Duration, err error) {
+	err = j.Check(func(s string) (err error) { d, err = ParseAge(s); return err })
+	return d, err
+}
+
+// bytes reads a number, or a text such as "2GiB".
+func bytes(j *channel.JSON) (n int64, err error) {
+	if !j.Begins('"') {
+		n, err := j.Uint(math.MaxInt64)
+		return int64(n), err
+	}
+	err = j.Check(func(s string) (err error) {
+		if s != "" {
+			n, err = size.Parse(s)
+		}
+		return err
+	})
+	return n, err
+}
+
+// keeps reads one rule or an array of them; a rule may be a text, as flags have
+// it.
+func keeps(j *channel.JSON) ([]Keep, error) {
+	if !j.Begins('[') {
+		k, err := keep(j)
+		return []Keep{k}, err
+	}
+	var out []Keep
+	err := j.Array(func(int) error {
+		if len(out) == MaxTerms {
+			return j.Refuse("more than %d rules", MaxTerms)
+		}
+		k, err := keep(j)
+		out = append(out, k)
+		return err
+	})
+	return out, err
+}
+
+func keep(j *channel.JSON) (k Keep, err error) {
+	if j.Begins('"') {
+		err = j.Check(func(s string) (err error) { k, err = ParseKeep(s); return err })
+		return k, err
+	}
+	err = j.Object(func(key string) (err error) {
+		switch key {
+		case "path":
+			k.Path, err = j.Text()
+		case "count":
+			var n uint64
+			n, err = j.Uint(maxKeepCount)
+			k.Count = int64(n)
+		case "age":
+			k.Age, err = age(j)
+		case "bytes":
+			k.Bytes, err = bytes(j)
+		default:
+			err = j.Unknown(key)
+		}
+		return err
+	})
+	return k, err
+}
+
+// ParseKeep reads a rule as flags have it: "count=10", "path=daily/**,age=30d,bytes=2GiB".
+func ParseKeep(text string) (k Keep, err error) {
+	for part := range strings.SplitSeq(text, ",") {
+		name, value, ok := strings.Cut(part, "=")
+		switch {
+		case !ok:
+			err = fmt.Errorf("%q: want path=GLOB, count=N, age=30d or bytes=2GiB, with commas between them", clip(part))
+		case name == "path":
+			k.Path = value
+		case name == "count":
+			k.Count, err = strconv.ParseInt(value, 10, 64)
+		case name == "age":
+			k.Age, err = ParseAge(value)
+		case name == "bytes":
+			k.Bytes, err = size.Parse(value)
+		default:
+			err = fmt.Errorf("%q is none of path, count, age, bytes", clip(name))
+		}
+		if err != nil {
+			return Keep{}, fmt.Errorf("keep rule %q: %w", clip(text), err)
+		}
+	}
+	return k, nil
+}
+
+var ranks = map[string]limit.Rank{"low": limit.Low, "normal": limit.Normal, "": limit.Normal, "high": limit.High}
+
+func parseRank(s string) (limit.Rank, error) {
+	r, ok := ranks[s]
+	if !ok {
+		return 0, fmt.Errorf("%q is none of low, normal, high", clip(s))
+	}
+	return r, nil
+}
+
+// policyJSON is what a policy is written as.
+type policyJSON struct {
+	Keywords     []string   `json:"keywords,omitempty"`
+	Exclude      []string   `json:"exclude,omitempty"`
+	Regex        []string   `json:"regex,omitempty"`
+	MediaTypes   []string   `json:"mediaTypes,omitempty"`
+	Paths        []string   `json:"paths,omitempty"`
+	MaxAge       string     `json:"maxAge,omitempty"`
+	MaxSize      int64      `json:"maxSize,omitempty"`
+	MinSources   int        `json:"minSources,omitempty"`
+	AutoDownload *bool      `json:"autoDownload,omitempty"`
+	Quota        int64      `json:"quota,omitempty"`
+	Priority     string     `json:"priority,omitempty"`
+	Rate         string     `json:"rate,omitempty"`
+	Hours        string     `json:"hours,omitempty"`
+	Name         string     `json:"name,omitempty"`
+	Keep         []keepJSON `json:"keep,omitempty"`
+	KeepBlobs    bool       `json:"keepBlobs,omitempty"`
+}
+
+type keepJSON struct {
+	Path  string `json:"path,omitempty"`
+	Count int64  `json:"count,omitempty"`
+	Age   string `json:"age,omitempty"`
+	Bytes int64  `json:"bytes,omitempty"`
+}
+
+// MarshalJSON writes what Change reads: the fields that say something.
+func (p Policy) MarshalJSON() ([]byte, error) {
+	out := policyJSON{
+		Keywords: p.Keywords, Exclude: p.Exclude, Regex: p.Regex, MediaTypes: p.MediaTypes, Paths: p.Paths,
+		MaxAge: FormatAge(p.MaxAge), MaxSize: p.MaxSize, MinSources: p.MinSources, Quota: p.Quota,
+		Rate: p.Rate, Hours: p.Hours, Name: p.Name, KeepBlobs: p.KeepBlobs,
+	}
+	if p.ListOnly {
+		out.AutoDownload = new(bool)
+	}
+	switch p.Priority {
+	case limit.Low:
+		out.Priority = "low"
+	case limit.High:
+		out.Priority = "high"
+	}
+	for _, k := range p.Keep {
+		out.Keep = append(out.Keep, keepJSON{k.Path, k.Count, FormatAge(k.Age), k.Bytes})
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes, as strictly as Parse.
+func (p *Policy) UnmarshalJSON(data []byte) (err error) {
+	*p, err = Parse("policy", data)
+	return err
+}
