@@ -52,6 +52,10 @@ const (
 // that come, after a while, and by the next Follow. With Once, those that are
 // being looked for in the end have a second to come.
 //
+// What is sealed in a private channel is opened first, see Unlock. A release that
+// stays sealed is passed over, and news once it can be opened; where no read key
+// of the channel is known at all, its blobs are fetched for others, unread.
+//
 // The channel's view decides between releases of several logs: a file whose
 // name a release of another log holds rightfully is not written, nor one that
 // a known later release removes. Files that were changed in Output are never
@@ -60,7 +64,7 @@ const (
 // emit is called by one goroutine at a time and must be quick. One subscription
 // must not be followed twice at a time into one Output.
 func (s *Subscriber) Follow(ctx context.Context, order Follow, emit func(Event)) error {
-	f := &follower{cfg: s.cfg, order: order, emit: emit}
+	f := &follower{cfg: s.cfg, order: order, emit: emit, unlocker: newUnlocker(s.cfg, order.Channel)}
 	news := make(chan struct{}, 1)
 	defer s.cfg.Ledger.Watch(func(id channel.ID, _ feed.Kind) {
 		if id == order.Channel {
@@ -111,6 +115,7 @@ type follower struct {
 	skipped []error // the first of those that were told in events; with Once alone
 
 	inventories *inventories
+	unlocker    *unlocker
 	pulse       pulse
 }
 
@@ -139,6 +144,9 @@ func (f *follower) catchUp(ctx context.Context) error {
 		return err
 	}
 	for {
+		if err := f.unlocker.run(ctx); err != nil {
+			return err
+		}
 		releases, err := f.cfg.Ledger.Releases(ctx, f.order.Channel, cursor, releasePage)
 		if err != nil {
 			return err

@@ -31,9 +31,9 @@ var (
 	// folder of the channel has to be. Move it away.
 	ErrConflict = errors.New("something else is in the way")
 
-	// ErrSealed: the release's body is sealed, and this version has no keys
-	// for private channels.
-	ErrSealed = errors.New("body of the release is sealed")
+	// ErrSealed: the release's body is sealed, and there is no read key of its
+	// epoch here, though there is of others.
+	ErrSealed = errors.New("body of the release is sealed under a read key that is not here; ask for the channel's new address, or to be made a member")
 
 	// ErrRefused: the release's body is not what may be in one. Its log's key
 	// signed it all the same.
@@ -42,7 +42,7 @@ var (
 
 // Releases is what the subscriber reads of a channel. *catalog.Catalog is one.
 // What is not there gives an error that wraps fs.ErrNotExist. All methods of
-// the three interfaces may be called from many goroutines at once.
+// the interfaces may be called from many goroutines at once.
 type Releases interface {
 	Releases(ctx context.Context, id channel.ID, after int64, limit int) ([]catalog.Release, error)
 	Entry(ctx context.Context, id channel.ID, name string) (catalog.Entry, error)
@@ -69,6 +69,7 @@ type Cursors interface {
 type Ledger interface {
 	Releases
 	Bodies
+	Keys
 	Cursors
 }
 
@@ -80,6 +81,10 @@ type Config struct {
 	// it is synced before a cursor moves, so that what was fetched can also be
 	// passed on after a power loss. May be nil.
 	Blobs blobnet.Store
+
+	// Member finds read keys in the keyrings of private channels. If zero, only
+	// those are read whose read keys the ledger has.
+	Member channel.MemberKey
 
 	// Place makes output folders the store of what is in them. If nil, Blobs
 	// keeps every chunk beside.

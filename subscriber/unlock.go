@@ -1,0 +1,268 @@
+package subscriber
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/blobnet/fetch"
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
+)
+
+// Keys is where read keys are kept, and what they open. *catalog.Catalog is one.
+type Keys interface {
+	ReadKeys(ctx context.Context, id channel.ID) ([]catalog.ReadKey, error)
+	Learn(ctx context.Context, id channel.ID, keys ...catalog.ReadKey) error
+	Sealed(ctx context.Context, id channel.ID, after int64, limit int) ([]catalog.Release, error)
+	Unseal(ctx context.Context, id channel.ID, opened ...catalog.Opened) error
+}
+
+// Unlock opens what is sealed in a private channel as far as the read keys that
+// are known, the keyrings that can be had, and the member key allow.
+func (s *Subscriber) Unlock(ctx context.Context, id channel.ID) error {
+	return newUnlocker(s.cfg, id).run(ctx)
+}
+
+// unlocker opens one channel's sealed releases. It remembers which keyrings
+// were of no use, so that a node that cannot read a channel does little for
+// every release that comes.
+type unlocker struct {
+	cfg    Config
+	id     channel.ID
+	after  int64               // releases up to here were looked at, with keys
+	keys   int                 // how many were known then
+	vain   map[blobnet.ID]bool // keyrings in which the member key finds nothing
+	gone   map[blobnet.ID]bool // those that were not to be had
+	keyed  bool                // some read key is known
+	member channel.MemberKey
+}
+
+func newUnlocker(cfg Config, id channel.ID) *unlocker {
+	return &unlocker{cfg: cfg, id: id, vain: map[blobnet.ID]bool{}, gone: map[blobnet.ID]bool{}, member: cfg.Member}
+}
+
+// lock is a keyring that sealed releases name.
+type lock struct {
+	keyring blobnet.ID
+	sample  catalog.Release // the newest that names it
+}
+
+// run finds keys first, the newest first, since they bring those before them,
+// and then opens releases in their order.
+func (u *unlocker) run(ctx context.Context) error {
+	keys, err := u.cfg.Ledger.ReadKeys(ctx, u.id)
+	if err != nil {
+		return err
+	}
+	if u.keyed = len(keys) > 0; !u.keyed && u.member.IsZero() {
+		return nil // a blind mirror
+	}
+	if len(keys) != u.keys {
+		u.after, u.keys = 0, len(keys)
+	}
+	locks, last, err := u.locks(ctx)
+	if err != nil || len(locks) == 0 {
+		return err
+	}
+	for i, l := range locks {
+		if i > 0 && u.gone[l.keyring] {
+			continue
+		}
+		learned, err := u.learn(ctx, keys, l)
+		if err == nil {
+			delete(u.gone, l.keyring)
+		}
+		switch {
+		case errors.Is(err, blobnet.ErrNotFound):
+			u.gone[l.keyring] = true
+		case err != nil:
+			return err
+		case learned:
+			if keys, err = u.cfg.Ledger.ReadKeys(ctx, u.id); err != nil {
+				return err
+			}
+		}
+	}
+	u.keyed = len(keys) > 0
+	if err := u.open(ctx, keys); err != nil {
+		return err
+	}
+	if len(u.gone) == 0 {
+		u.after, u.keys = last, len(keys)
+	}
+	return nil
+}
+
+// wait looks once more whether r, which was sealed when it was read, can be
+// opened. opened says that it has been, and comes again as news. The error is
+// that its keyring, which might open it, is not to be had: unless others follow
+// it, that is worth waiting for.
+func (u *unlocker) wait(ctx context.Context, r catalog.Release) (opened bool, err error) {
+	if err := u.run(ctx); err != nil {
+		return false, err
+	}
+	still, err := u.cfg.Ledger.Sealed(ctx, u.id, r.Position-1, 1)
+	if err != nil || len(still) == 0 || still[0].Hash != r.Hash {
+		return err == nil, err
+	}
+	s, err := channel.DecodeSealed(r.Manifest.Sealed)
+	if err != nil || !u.gone[s.Keyring] {
+		return false, nil
+	}
+	later, err := u.cfg.Ledger.Releases(ctx, u.id, r.Position, 1)
+	if err != nil || len(later) > 0 {
+		return false, err
+	}
+	return false, fmt.Errorf("keyring of epoch %d: %w", r.Manifest.Epoch, blobnet.ErrNotFound)
+}
+
+// locks returns the keyrings of sealed releases, those of the newest epoch
+// first, and how far it looked.
+func (u *unlocker) locks(ctx context.Context) (locks []lock, last int64, err error) {
+	found := map[blobnet.ID]int{}
+	err = u.sealed(ctx, func(r catalog.Release) error {
+		last = r.Position
+		s, err := channel.DecodeSealed(r.Manifest.Sealed)
+		if err != nil {
+			return nil // open refuses it
+		}
+		if i, ok := found[s.Keyring]; ok {
+			locks[i].sample = r
+		} else if len(locks) < maxKeyrings {
+			found[s.Keyring] = len(locks)
+			locks = append(locks, lock{s.Keyring, r})
+		}
+		return nil
+	})
+	slices.SortStableFunc(locks, func(a, b lock) int {
+		if a.sample.Manifest.Epoch != b.sample.Manifest.Epoch {
+			if a.sample.Manifest.Epoch > b.sample.Manifest.Epoch {
+				return -1
+			}
+			return 1
+		}
+		return int(b.sample.Position - a.sample.Position)
+	})
+	return locks, last, err
+}
+
+// maxKeyrings is how many keyrings are looked at that one run found.
+const maxKeyrings = 4096
+
+// sealed goes through the releases that are sealed here, after those that were
+// looked at in vain.
+func (u *unlocker) sealed(ctx context.Context, do func(catalog.Release) error) error {
+	for after := u.after; ; {
+		page, err := u.cfg.Ledger.Sealed(ctx, u.id, after, 0)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, r := range page {
+			after = r.Position
+			if err := do(r); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// learn finds the read key of a lock, in keys or in its keyring, and all that
+// comes with it. A key that is known with its keyring needs no second look.
+func (u *unlocker) learn(ctx context.Context, keys []catalog.ReadKey, l lock) (bool, error) {
+	m := l.sample.Manifest
+	found := catalog.ReadKey{Epoch: m.Epoch}
+	for _, k := range keys {
+		if k.Epoch != m.Epoch && k.Epoch != 0 || !fits(m, k.Key) {
+			continue
+		}
+		if k.Epoch != 0 && !k.Keyring.IsZero() {
+			return false, nil
+		}
+		found.Key = k.Key
+		break
+	}
+	if found.Key.IsZero() && (u.member.IsZero() || u.vain[l.keyring]) {
+		return false, nil
+	}
+	blob, err := u.cfg.Swarm.Fetch(ctx, fetch.Want{ID: l.keyring, Class: blobnet.Foreground, Patience: u.cfg.ProbeTimeout}, nil)
+	if err != nil {
+		return false, fmt.Errorf("keyring of epoch %d: %w", m.Epoch, err)
+	}
+	secrets, err := u.unring(blob, &found, m)
+	if err != nil && found.Key.IsZero() { // of no use to this member, or to nobody
+		u.vain[l.keyring] = true
+		return false, nil
+	}
+	if err != nil { // the key is right, since it opens a release; what came before is lost
+		return true, u.cfg.Ledger.Learn(ctx, u.id, found)
+	}
+	found.Keyring, found.Title = l.keyring, secrets.Title
+	all := []catalog.ReadKey{found}
+	for _, p := range secrets.Previous {
+		all = append(all, catalog.ReadKey{Epoch: p.Epoch, Key: p.ReadKey()})
+	}
+	return true, u.cfg.Ledger.Learn(ctx, u.id, all...)
+}
+
+// unring opens a keyring with the key that was found, or finds it as a member.
+func (u *unlocker) unring(blob []byte, found *catalog.ReadKey, m channel.Manifest) (channel.Secrets, error) {
+	ring, err := channel.DecodeKeyring(blob)
+	if err != nil {
+		return channel.Secrets{}, err
+	}
+	if !found.Key.IsZero() {
+		return ring.Open(u.id, m.Epoch, found.Key)
+	}
+	key, secrets, err := ring.Find(u.id, m.Epoch, u.member)
+	if err == nil {
+		found.Key = key
+	}
+	return secrets, err
+}
+
+// fits reports whether key is the one that m is sealed under, whatever is in it.
+func fits(m channel.Manifest, key channel.ReadKey) bool {
+	_, err := m.Unseal(key)
+	return !errors.Is(err, channel.ErrReadKey)
+}
+
+// open opens the releases for which there is a key. One whose signer broke a
+// rule in it is refused for good.
+func (u *unlocker) open(ctx context.Context, keys []catalog.ReadKey) error {
+	var opened []catalog.Opened
+	flush := func() error {
+		some := opened
+		opened = nil
+		if len(some) == 0 {
+			return nil
+		}
+		return u.cfg.Ledger.Unseal(ctx, u.id, some...)
+	}
+	err := u.sealed(ctx, func(r catalog.Release) error {
+		for _, k := range keys {
+			if k.Epoch != r.Manifest.Epoch {
+				continue
+			}
+			body, err := r.Manifest.Unseal(k.Key)
+			if errors.Is(err, channel.ErrReadKey) {
+				continue
+			}
+			if err != nil {
+				return u.cfg.Ledger.RefuseBody(ctx, u.id, r.Hash, err.Error())
+			}
+			opened = append(opened, catalog.Opened{Manifest: r.Hash, Body: body})
+			break
+		}
+		if len(opened) < openBatch {
+			return nil
+		}
+		return flush()
+	})
+	return errors.Join(err, flush())
+}
+
+// openBatch is how many releases are opened in one transaction.
+const openBatch = 64
