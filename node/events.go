@@ -63,4 +63,5 @@ type (
 	FileEvent     = subscriber.FileEvent
 	RemovedEvent  = subscriber.RemovedEvent
 	KeptEvent     = subscriber.KeptEvent
+	MirroredEvent = subscriber.MirroredEvent
 )

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -194,13 +195,17 @@ func (n *Node) apply(ctx context.Context, sub catalog.Subscription, id channel.I
 		return err
 	}
 	defer n.net.gather(ctx, swarm, func() []peer.ID { return n.net.gossip.Peers(id) }, tracker.Key(id.Discovery()))()
-	s, err := subscriber.New(subscriber.Config{Ledger: n.catalog, Blobs: n.blobs, Place: sieve, Swarm: swarm, MinFree: n.cfg.MinFree})
+	member, err := n.member()
+	if err != nil {
+		return err
+	}
+	s, err := subscriber.New(subscriber.Config{Ledger: n.catalog, Blobs: n.blobs, Place: sieve, Swarm: swarm, MinFree: n.cfg.MinFree, Member: member})
 	if err != nil {
 		return err
 	}
 	return s.Follow(ctx, subscriber.Follow{
 		Subscription: sub.ID, Channel: id, Output: folder(sub, id), Once: once,
-		KeepBlobs: keep,
+		KeepBlobs: keep, Blind: sub.Topic == "" || slices.Contains(sub.Trust, id),
 	}, func(e subscriber.Event) {
 		if f, ok := e.(FileEvent); ok {
 			n.announceFile(ctx, f)

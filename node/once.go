@@ -37,6 +37,8 @@ func (n *Node) once(ctx context.Context, sub catalog.Subscription, patience time
 		case FileEvent:
 			res.Files++
 			res.Bytes += e.Size
+		case MirroredEvent:
+			res.Mirrored++
 		}
 		emit(e)
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/subscriber"
 )
@@ -98,6 +99,16 @@ func (n *Node) remember(ctx context.Context, sub catalog.Subscription) (_ catalo
 	}
 	if sub, err = n.catalog.Subscribe(ctx, sub); err != nil {
 		return sub, false, fmt.Errorf("remembering the subscription: %w", err)
+	}
+	a, err := channel.ParseAddress(sub.Address)
+	if sub.Topic == "" && err == nil {
+		learned, err := n.learn(ctx, a)
+		if err != nil {
+			return sub, false, fmt.Errorf("remembering the read key: %w", err)
+		}
+		if learned {
+			n.follows.stop(sub.ID) // it is started again with what can be read now
+		}
 	}
 	if same >= 0 && (subs[same].TrustAll != sub.TrustAll || !slices.Equal(subs[same].Trust, sub.Trust)) {
 		n.follows.stop(sub.ID) // it is started again with what is trusted now

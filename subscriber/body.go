@@ -12,7 +12,7 @@ import (
 
 // body returns what a release says, nil if it says nothing or has been skipped. A
 // body in a blob is fetched and given to the ledger, which checks what its key may
-// name. Where there is no read key at all, the release is mirrored instead.
+// name. Where there is no read key at all, the release may be mirrored instead.
 func (f *follower) body(ctx context.Context, r catalog.Release) (*channel.Body, error) {
 	if r.Body != nil {
 		return r.Body, nil
@@ -50,7 +50,7 @@ func (f *follower) sealed(ctx context.Context, r catalog.Release) error {
 	switch {
 	case err != nil || opened:
 		return err
-	case !f.unlocker.keyed:
+	case !f.unlocker.keyed && f.order.Blind:
 		return f.mirror(ctx, r)
 	}
 	f.skip(r, "", fmt.Errorf("release %d, epoch %d: %w", r.Seq, r.Manifest.Epoch, ErrSealed))

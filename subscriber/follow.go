@@ -18,6 +18,7 @@ type Follow struct {
 	Channel      channel.ID
 	Output       string // folder, made if missing
 	Once         bool   // return when all that is known is applied
+	Blind        bool   // have the blobs of what cannot be read, for others
 	KeepBlobs    bool   // keep the blobs of files as well, in spite of Config.Place, which should be a *inplace.Keeper then
 }
 
@@ -54,7 +55,7 @@ const (
 //
 // What is sealed in a private channel is opened first, see Unlock. A release that
 // stays sealed is passed over, and news once it can be opened; where no read key
-// of the channel is known at all, its blobs are fetched for others, unread.
+// of the channel is known at all, Blind has its blobs fetched for others, unread.
 //
 // The channel's view decides between releases of several logs: a file whose
 // name a release of another log holds rightfully is not written, nor one that

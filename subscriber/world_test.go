@@ -272,7 +272,7 @@ func (w *world) subscriber() *subscriber.Subscriber {
 }
 
 func (w *world) order() subscriber.Follow {
-	return subscriber.Follow{Subscription: w.sub.ID, Channel: w.id, Output: w.out, Once: true}
+	return subscriber.Follow{Subscription: w.sub.ID, Channel: w.id, Output: w.out, Once: true, Blind: true}
 }
 
 // follow catches up once.

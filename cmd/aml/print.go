@@ -158,6 +158,15 @@ func words(e api.Event) string {
 		if e.Decode(&v) == nil {
 			return "kept " + v.Path + ": " + v.Message
 		}
+	case "mirrored":
+		var v api.MirroredEvent
+		if e.Decode(&v) == nil {
+			missing := ""
+			if v.Missing > 0 {
+				missing = fmt.Sprintf(", %d of them nobody has", v.Missing)
+			}
+			return fmt.Sprintf("mirrored release %d of %.12s, unread: %d blobs%s", v.Seq, v.Channel, v.Blobs, missing)
+		}
 	case "blob":
 		var v api.BlobEvent
 		if e.Decode(&v) == nil {

@@ -54,6 +54,9 @@ func NewServer(n *node.Node, log *slog.Logger) *Server {
 	handle(mux, "channel-unsubscribe", n.Unsubscribe)
 	handle(mux, "channel-list", n.List)
 	handle(mux, "channel-show", n.Show)
+	handle(mux, "channel-members", n.SetMembers)
+	handle(mux, "channel-member-list", n.Members)
+	handle(mux, "key-member", n.MemberKey)
 	return &Server{mux: mux, log: log}
 }
 

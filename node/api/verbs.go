@@ -63,6 +63,11 @@ type (
 	ListResult  = node.ListResult
 	ShowRequest = node.ShowRequest
 	ShowResult  = node.ShowResult
+
+	MembersRequest   = node.MembersRequest
+	MembersResult    = node.MembersResult
+	MemberListResult = node.MemberListResult
+	MemberKeyResult  = node.MemberKeyResult
 )
 
 // What the events carry.
@@ -75,6 +80,7 @@ type (
 	FileEvent      = node.FileEvent
 	RemovedEvent   = node.RemovedEvent
 	KeptEvent      = node.KeptEvent
+	MirroredEvent  = node.MirroredEvent
 	ChannelEvent   = node.ChannelEvent
 	ErrorEvent     = node.ErrorEvent
 	BlobEvent      = node.BlobEvent
@@ -199,4 +205,19 @@ func (c *Client) List(ctx context.Context) (ListResult, error) {
 // Show says all about one channel.
 func (c *Client) Show(ctx context.Context, req ShowRequest) (ShowResult, error) {
 	return call[ShowResult](ctx, c, "channel-show", req, nil)
+}
+
+// SetMembers adds and removes members of an own private channel.
+func (c *Client) SetMembers(ctx context.Context, req MembersRequest, on func(Event)) (MembersResult, error) {
+	return call[MembersResult](ctx, c, "channel-members", req, on)
+}
+
+// Members names the members of an own private channel.
+func (c *Client) Members(ctx context.Context, req ShowRequest) (MemberListResult, error) {
+	return call[MemberListResult](ctx, c, "channel-member-list", req, nil)
+}
+
+// MemberKey returns this node's member key, but for its secret half.
+func (c *Client) MemberKey(ctx context.Context) (MemberKeyResult, error) {
+	return call[MemberKeyResult](ctx, c, "key-member", None{}, nil)
 }
