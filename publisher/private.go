@@ -21,9 +21,20 @@ type private struct {
 	body channel.SealedBody // filled in by manifest
 }
 
+// newestEpoch is that of the logs that may still publish: what a key claimed that
+// was revoked holds nobody up.
+func newestEpoch(info catalog.Info) (newest uint64) {
+	for _, l := range info.Logs {
+		if l.Publishes {
+			newest = max(newest, l.Epoch)
+		}
+	}
+	return newest
+}
+
 // private returns what the next release is sealed under: the newest epoch that
-// is known of in any log, the same key for all who know the same. It is nil in a
-// public channel.
+// is known of, the same key for all who know the same. It is nil in a public
+// channel.
 func (p *Publisher) private(ctx context.Context, info catalog.Info) (*private, error) {
 	if info.Root.Class != channel.Private {
 		return nil, nil
@@ -32,10 +43,7 @@ func (p *Publisher) private(ctx context.Context, info catalog.Info) (*private, e
 	if err != nil {
 		return nil, err
 	}
-	newest := uint64(1)
-	for _, l := range info.Logs {
-		newest = max(newest, l.Epoch)
-	}
+	newest := max(1, newestEpoch(info))
 	i := slices.IndexFunc(keys, func(k catalog.ReadKey) bool { return k.Epoch >= newest && !k.Keyring.IsZero() })
 	if i < 0 { // a channel that was just founded has no keyring yet
 		i = slices.IndexFunc(keys, func(k catalog.ReadKey) bool { return k.Epoch >= newest })
@@ -270,10 +278,7 @@ func (p *Publisher) ReadKey(ctx context.Context, id channel.ID) (channel.ReadKey
 	if err != nil {
 		return channel.ReadKey{}, err
 	}
-	newest := uint64(0)
-	for _, l := range info.Logs {
-		newest = max(newest, l.Epoch)
-	}
+	newest := newestEpoch(info)
 	for _, k := range keys {
 		if k.Epoch >= newest {
 			return k.Key, nil
