@@ -195,11 +195,7 @@ func (n *Node) apply(ctx context.Context, sub catalog.Subscription, id channel.I
 		return err
 	}
 	defer n.net.gather(ctx, swarm, func() []peer.ID { return n.net.gossip.Peers(id) }, tracker.Key(id.Discovery()))()
-	member, err := n.member()
-	if err != nil {
-		return err
-	}
-	s, err := subscriber.New(subscriber.Config{Ledger: n.catalog, Blobs: n.blobs, Place: sieve, Swarm: swarm, MinFree: n.cfg.MinFree, Member: member})
+	s, err := subscriber.New(subscriber.Config{Ledger: n.catalog, Blobs: n.blobs, Place: sieve, Swarm: swarm, MinFree: n.cfg.MinFree, Member: n.member})
 	if err != nil {
 		return err
 	}

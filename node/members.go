@@ -8,7 +8,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"github.com/anonymous-media-library/aml/blobnet/fetch"
+	"github.com/anonymous-media-library/aml/blobnet/tracker"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/channel/keyfile"
@@ -188,26 +191,44 @@ func epochOf(info catalog.Info) (epoch uint64) {
 	return epoch
 }
 
-// localPatience is how long a blob is waited for where there is nobody to ask.
-const localPatience = 100 * time.Millisecond
+// localPatience is how long a blob is waited for where there is nobody to ask,
+// keyringPatience where there is.
+const localPatience, keyringPatience = 100 * time.Millisecond, 5 * time.Second
 
-// unlock opens what is sealed in a private channel with what is here already: a
-// publisher has to know what the others published. What cannot be opened is
-// found out by whoever needs it.
+// unlock opens what is sealed in a private channel: a publisher has to know what
+// the others published, and in which epoch. What cannot be opened is found out by
+// whoever needs it.
 func (n *Node) unlock(ctx context.Context, id channel.ID) {
-	member, err := n.member()
-	if err == nil {
-		var swarm *fetch.Swarm
-		if swarm, err = fetch.New(fetch.Config{Store: n.blobs, StallTimeout: localPatience}); err == nil {
-			var s *subscriber.Subscriber
-			if s, err = subscriber.New(subscriber.Config{Ledger: n.catalog, Blobs: n.blobs, Swarm: swarm, Member: member, ProbeTimeout: localPatience}); err == nil {
-				err = s.Unlock(ctx, id)
-			}
-		}
+	if sealed, err := n.catalog.Sealed(ctx, id, 0, 1); err == nil && len(sealed) == 0 {
+		return
 	}
-	if err != nil && ctx.Err() == nil {
+	if err := n.unlockFrom(ctx, id); err != nil && ctx.Err() == nil {
 		n.log.Warn("opening sealed releases", "channel", address(id), "error", err)
 	}
+}
+
+func (n *Node) unlockFrom(ctx context.Context, id channel.ID) error {
+	patience := localPatience
+	var swarm *fetch.Swarm
+	var err error
+	if n.cfg.Network {
+		net, err := n.online(ctx)
+		if err != nil {
+			return err
+		}
+		patience = keyringPatience
+		if swarm, err = n.newSwarm(n.blobs, patience, 0); err != nil {
+			return err
+		}
+		defer net.gather(ctx, swarm, func() []peer.ID { return net.gossip.Peers(id) }, tracker.Key(id.Discovery()))()
+	} else if swarm, err = fetch.New(fetch.Config{Store: n.blobs, StallTimeout: patience}); err != nil {
+		return err
+	}
+	s, err := subscriber.New(subscriber.Config{Ledger: n.catalog, Blobs: n.blobs, Swarm: swarm, Member: n.member, ProbeTimeout: patience})
+	if err != nil {
+		return err
+	}
+	return s.Unlock(ctx, id)
 }
 
 // readAddress is a channel's address with the read key of its newest epoch.

@@ -82,9 +82,10 @@ type Config struct {
 	// passed on after a power loss. May be nil.
 	Blobs blobnet.Store
 
-	// Member finds read keys in the keyrings of private channels. If zero, only
-	// those are read whose read keys the ledger has.
-	Member channel.MemberKey
+	// Member returns the key that finds read keys in the keyrings of private
+	// channels, zero for none. It is asked again and again, since one may be made
+	// while a channel is followed. If nil, there is none.
+	Member func() (channel.MemberKey, error)
 
 	// Place makes output folders the store of what is in them. If nil, Blobs
 	// keeps every chunk beside.
@@ -108,6 +109,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.ProbeTimeout < 0 || c.MinFree < 0 {
 		return c, errors.New("subscriber: a timeout or a size is negative")
+	}
+	if c.Member == nil {
+		c.Member = func() (channel.MemberKey, error) { return channel.MemberKey{}, nil }
 	}
 	if c.ProbeTimeout == 0 {
 		c.ProbeTimeout = 10 * time.Second

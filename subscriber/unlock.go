@@ -1,6 +1,7 @@
 package subscriber
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ type unlocker struct {
 }
 
 func newUnlocker(cfg Config, id channel.ID) *unlocker {
-	return &unlocker{cfg: cfg, id: id, vain: map[blobnet.ID]bool{}, gone: map[blobnet.ID]bool{}, member: cfg.Member}
+	return &unlocker{cfg: cfg, id: id, vain: map[blobnet.ID]bool{}, gone: map[blobnet.ID]bool{}}
 }
 
 // lock is a keyring that sealed releases name.
@@ -57,11 +58,15 @@ func (u *unlocker) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if u.keyed = len(keys) > 0; !u.keyed && u.member.IsZero() {
+	member, err := u.cfg.Member()
+	if err != nil {
+		return err
+	}
+	if u.keyed = len(keys) > 0; !u.keyed && member.IsZero() {
 		return nil // a blind mirror
 	}
-	if len(keys) != u.keys {
-		u.after, u.keys = 0, len(keys)
+	if len(keys) != u.keys || member.IsZero() != u.member.IsZero() {
+		u.after, u.keys, u.member = 0, len(keys), member
 	}
 	locks, last, err := u.locks(ctx)
 	if err != nil || len(locks) == 0 {
@@ -131,26 +136,28 @@ func (u *unlocker) locks(ctx context.Context) (locks []lock, last int64, err err
 		}
 		if i, ok := found[s.Keyring]; ok {
 			locks[i].sample = r
-		} else if len(locks) < maxKeyrings {
-			found[s.Keyring] = len(locks)
-			locks = append(locks, lock{s.Keyring, r})
+			return nil
 		}
+		if len(locks) == maxKeyrings {
+			locks = slices.Delete(locks, 0, 1)
+			clear(found)
+			for i, l := range locks {
+				found[l.keyring] = i
+			}
+		}
+		found[s.Keyring] = len(locks)
+		locks = append(locks, lock{s.Keyring, r})
 		return nil
 	})
-	slices.SortStableFunc(locks, func(a, b lock) int {
-		if a.sample.Manifest.Epoch != b.sample.Manifest.Epoch {
-			if a.sample.Manifest.Epoch > b.sample.Manifest.Epoch {
-				return -1
-			}
-			return 1
-		}
-		return int(b.sample.Position - a.sample.Position)
+	slices.SortFunc(locks, func(a, b lock) int {
+		return cmp.Or(cmp.Compare(b.sample.Manifest.Epoch, a.sample.Manifest.Epoch), cmp.Compare(b.sample.Position, a.sample.Position))
 	})
 	return locks, last, err
 }
 
-// maxKeyrings is how many keyrings are looked at that one run found.
-const maxKeyrings = 4096
+// maxKeyrings is how many keyrings, the last ones, one run looks at: any one
+// brings the keys of what came before it.
+const maxKeyrings = 256
 
 // sealed goes through the releases that are sealed here, after those that were
 // looked at in vain.

@@ -260,7 +260,7 @@ func (w *world) take() []subscriber.Event {
 
 func (w *world) subscriber() *subscriber.Subscriber {
 	w.t.Helper()
-	cfg := subscriber.Config{Ledger: w.ledger, Blobs: w.store, Swarm: w.swarm, Member: w.member, ProbeTimeout: 100 * time.Millisecond}
+	cfg := subscriber.Config{Ledger: w.ledger, Blobs: w.store, Swarm: w.swarm, Member: func() (channel.MemberKey, error) { return w.member, nil }, ProbeTimeout: 100 * time.Millisecond}
 	if w.place != nil {
 		cfg.Blobs, cfg.Place = w.place, w.place
 	}
