@@ -153,6 +153,7 @@ func (n *Node) followTopic(ctx context.Context, sub catalog.Subscription, emit f
 		emit(ErrorEvent{Event: "error", Message: err.Error()})
 		return
 	}
+	group.Go(func() { n.lookUp(ctx, sub) })
 	told, followed := map[channel.ID]bool{}, map[channel.ID]bool{}
 	for ctx.Err() == nil {
 		trusted, err := n.listed(ctx, sub, told, emit)

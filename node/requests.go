@@ -165,6 +165,7 @@ type SubscribeRequest struct {
 	Timeout  Duration `json:"timeout"`
 	Trust    []string `json:"trust"`    // channels to follow on a topic
 	TrustAll bool     `json:"trustAll"` // follow every channel of a topic
+	LookUp   bool     `json:"lookUp"`   // ask for a topic's channels now and then, and join no gossip for it
 
 	KeepBlobs bool     `json:"keepBlobs"` // store the blobs as well, beside the files
 	Peers     []string `json:"peers"`

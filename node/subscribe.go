@@ -110,7 +110,7 @@ func (n *Node) remember(ctx context.Context, sub catalog.Subscription) (_ catalo
 			n.follows.stop(sub.ID) // it is started again with what can be read now
 		}
 	}
-	if same >= 0 && (subs[same].TrustAll != sub.TrustAll || !slices.Equal(subs[same].Trust, sub.Trust)) {
+	if same >= 0 && (subs[same].TrustAll != sub.TrustAll || !slices.Equal(subs[same].Trust, sub.Trust) || optionsOf(subs[same]).LookUp != optionsOf(sub).LookUp) {
 		n.follows.stop(sub.ID) // it is started again with what is trusted now
 	}
 	return sub, same < 0, nil
@@ -143,7 +143,7 @@ func (n *Node) subscription(req SubscribeRequest) (catalog.Subscription, error) 
 	if err != nil {
 		return catalog.Subscription{}, err
 	}
-	options, err := json.Marshal(subscriptionOptions{KeepBlobs: req.KeepBlobs})
+	options, err := json.Marshal(subscriptionOptions{KeepBlobs: req.KeepBlobs, LookUp: req.LookUp})
 	if err != nil {
 		return catalog.Subscription{}, err
 	}
@@ -159,6 +159,9 @@ func (n *Node) subscription(req SubscribeRequest) (catalog.Subscription, error) 
 	if t.topic == "" {
 		if len(req.Trust) > 0 || req.TrustAll {
 			return catalog.Subscription{}, badRequest("--trust goes with a topic; an address is trusted by itself")
+		}
+		if req.LookUp {
+			return catalog.Subscription{}, badRequest("--look-up goes with a topic")
 		}
 		sub.Channel, sub.Address = t.address.ID, t.address.StringWithReadKey()
 		folder = t.address.ID.String()
@@ -240,6 +243,7 @@ func (n *Node) leave(ctx context.Context, topic string) error {
 // looking at it.
 type subscriptionOptions struct {
 	KeepBlobs bool `json:"keepBlobs,omitempty"`
+	LookUp    bool `json:"lookUp,omitempty"`
 }
 
 // optionsOf reads them; what an older version wrote, or nothing, is no options.

@@ -266,6 +266,7 @@ is a blind mirror: it has the channel's blobs for others, and writes no files.`,
 	cmd.Flags().BoolVar(&req.Once, "once", false, "end when all releases known now are there")
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "with --once: fail if that takes longer (default 1m without any progress)")
 	cmd.Flags().StringArrayVar(&req.Trust, "trust", nil, "on a topic: follow this channel (address or id; repeatable)")
+	cmd.Flags().BoolVar(&req.LookUp, "look-up", false, "on a topic: ask for its channels now and then, and join no gossip that shows the interest")
 	cmd.Flags().BoolVar(&req.TrustAll, "trust-all", false, "on a topic: follow every channel, whoever made it")
 	return cmd
 }
