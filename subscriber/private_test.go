@@ -250,3 +250,68 @@ func TestLargeBodyOfAPrivateChannelLiesInASealedBlob(t *testing.T) {
 	w.update()
 	w.wantTree(many)
 }
+
+// The keyring of the newest epoch brings all keys before it: who comes late needs
+// no other, though nobody has them any more.
+func TestNewestKeyringIsEnoughForAllEpochs(t *testing.T) {
+	for _, how := range []string{"address", "member"} {
+		w := newWorldOf(t, channel.Private)
+		reader := newMember(t)
+		want := files{}
+		var set publisher.MembersSet
+		for epoch := range 5 {
+			name := string(rune('a' + epoch))
+			set = w.members(publisher.MembersSpec{NewEpoch: true})
+			w.publish(name, files{name: name})
+			want[name] = name
+		}
+		set = w.members(publisher.MembersSpec{Add: publics(reader)})
+		if how == "member" {
+			w.member = reader
+		} else {
+			w.learn(set.ReadKey)
+		}
+		keys, err := w.pubLedger.ReadKeys(t.Context(), w.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.peer.onGet = func(id blobnet.ID) error {
+			blob, err := w.pubStore.Get(t.Context(), id, nil)
+			if _, bad := channel.DecodeKeyring(blob); err == nil && bad == nil && id != keys[0].Keyring {
+				return blobnet.ErrNotFound
+			}
+			return err
+		}
+		w.update()
+		w.wantTree(want)
+		info, err := w.ledger.Channel(t.Context(), w.id)
+		if err != nil || info.SealedTitle != "Title of the channel" || info.Sealed != 0 {
+			t.Errorf("%s: %d sealed, title %q, %v", how, info.Sealed, info.SealedTitle, err)
+		}
+	}
+}
+
+// An address opens its own epoch also when the keyring is not to be had, and
+// what came before once it is.
+func TestKeyringThatComesLateOpensWhatCameBefore(t *testing.T) {
+	w := newWorldOf(t, channel.Private)
+	w.publish("one", files{"a": "first"})
+	set := w.members(publisher.MembersSpec{NewEpoch: true})
+	w.publish("two", files{"b": "second"})
+	w.learn(set.ReadKey)
+	w.peer.onGet = func(id blobnet.ID) error {
+		blob, err := w.pubStore.Get(t.Context(), id, nil)
+		if _, bad := channel.DecodeKeyring(blob); err == nil && bad == nil {
+			return blobnet.ErrNotFound
+		}
+		return err
+	}
+	w.sync()
+	if err := w.follow(); !errors.Is(err, subscriber.ErrSealed) {
+		t.Errorf("without the keyring: %v", err)
+	}
+	w.wantTree(files{"b": "second"})
+	w.peer.onGet = nil
+	w.update()
+	w.wantTree(files{"a": "first", "b": "second"})
+}

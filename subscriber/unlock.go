@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/anonymous-media-library/aml/blobnet"
-	"github.com/anonymous-media-library/aml/blobnet/fetch"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
 )
@@ -72,11 +71,17 @@ func (u *unlocker) run(ctx context.Context) error {
 	if err != nil || len(locks) == 0 {
 		return err
 	}
+	if err := u.before(ctx, keys, locks[0]); err != nil {
+		return err
+	}
+	if keys, err = u.cfg.Ledger.ReadKeys(ctx, u.id); err != nil {
+		return err
+	}
 	for i, l := range locks {
 		if i > 0 && u.gone[l.keyring] {
 			continue
 		}
-		learned, err := u.learn(ctx, keys, l)
+		learned, err := u.learn(ctx, keys, l, i == 0)
 		if err == nil {
 			delete(u.gone, l.keyring)
 		}
@@ -174,66 +179,6 @@ func (u *unlocker) sealed(ctx context.Context, do func(catalog.Release) error) e
 			}
 		}
 	}
-}
-
-// learn finds the read key of a lock, in keys or in its keyring, and all that
-// comes with it. A key that is known with its keyring needs no second look.
-func (u *unlocker) learn(ctx context.Context, keys []catalog.ReadKey, l lock) (bool, error) {
-	m := l.sample.Manifest
-	found := catalog.ReadKey{Epoch: m.Epoch}
-	for _, k := range keys {
-		if k.Epoch != m.Epoch && k.Epoch != 0 || !fits(m, k.Key) {
-			continue
-		}
-		if k.Epoch != 0 && !k.Keyring.IsZero() {
-			return false, nil
-		}
-		found.Key = k.Key
-		break
-	}
-	if found.Key.IsZero() && (u.member.IsZero() || u.vain[l.keyring]) {
-		return false, nil
-	}
-	blob, err := u.cfg.Swarm.Fetch(ctx, fetch.Want{ID: l.keyring, Class: blobnet.Foreground, Patience: u.cfg.ProbeTimeout}, nil)
-	if err != nil {
-		return false, fmt.Errorf("keyring of epoch %d: %w", m.Epoch, err)
-	}
-	secrets, err := u.unring(blob, &found, m)
-	if err != nil && found.Key.IsZero() { // of no use to this member, or to nobody
-		u.vain[l.keyring] = true
-		return false, nil
-	}
-	if err != nil { // the key is right, since it opens a release; what came before is lost
-		return true, u.cfg.Ledger.Learn(ctx, u.id, found)
-	}
-	found.Keyring, found.Title = l.keyring, secrets.Title
-	all := []catalog.ReadKey{found}
-	for _, p := range secrets.Previous {
-		all = append(all, catalog.ReadKey{Epoch: p.Epoch, Key: p.ReadKey()})
-	}
-	return true, u.cfg.Ledger.Learn(ctx, u.id, all...)
-}
-
-// unring opens a keyring with the key that was found, or finds it as a member.
-func (u *unlocker) unring(blob []byte, found *catalog.ReadKey, m channel.Manifest) (channel.Secrets, error) {
-	ring, err := channel.DecodeKeyring(blob)
-	if err != nil {
-		return channel.Secrets{}, err
-	}
-	if !found.Key.IsZero() {
-		return ring.Open(u.id, m.Epoch, found.Key)
-	}
-	key, secrets, err := ring.Find(u.id, m.Epoch, u.member)
-	if err == nil {
-		found.Key = key
-	}
-	return secrets, err
-}
-
-// fits reports whether key is the one that m is sealed under, whatever is in it.
-func fits(m channel.Manifest, key channel.ReadKey) bool {
-	_, err := m.Unseal(key)
-	return !errors.Is(err, channel.ErrReadKey)
 }
 
 // open opens the releases for which there is a key. One whose signer broke a
