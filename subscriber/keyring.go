@@ -31,7 +31,7 @@ func (u *unlocker) learn(ctx context.Context, keys []catalog.ReadKey, l lock, ne
 		}
 		break
 	}
-	if found.Key.IsZero() && (u.member.IsZero() || u.vain[l.keyring]) {
+	if found.Key.IsZero() && (u.member.IsZero() || u.vain[l.keyring] || u.trials <= 0) {
 		return false, nil
 	}
 	blob, err := u.cfg.Swarm.Fetch(ctx, fetch.Want{ID: l.keyring, Class: blobnet.Foreground, Patience: patience}, nil)
@@ -100,6 +100,7 @@ func (u *unlocker) unring(blob []byte, found *catalog.ReadKey, m channel.Manifes
 	if !found.Key.IsZero() {
 		return ring.Open(u.id, m.Epoch, found.Key)
 	}
+	u.trials -= len(ring.Boxes)
 	key, secrets, err := ring.Find(u.id, m.Epoch, u.member)
 	if err == nil {
 		found.Key = key

@@ -36,12 +36,14 @@ type unlocker struct {
 	keys   int                 // how many were known then
 	vain   map[blobnet.ID]bool // keyrings in which the member key finds nothing
 	gone   map[blobnet.ID]bool // those that were not to be had
+	limit  int                 // boxes that one run tries
+	trials int                 // those that may still be tried in this run
 	keyed  bool                // some read key is known
 	member channel.MemberKey
 }
 
 func newUnlocker(cfg Config, id channel.ID) *unlocker {
-	return &unlocker{cfg: cfg, id: id, vain: map[blobnet.ID]bool{}, gone: map[blobnet.ID]bool{}}
+	return &unlocker{cfg: cfg, id: id, vain: map[blobnet.ID]bool{}, gone: map[blobnet.ID]bool{}, limit: maxTrials}
 }
 
 // lock is a keyring that sealed releases name.
@@ -71,6 +73,7 @@ func (u *unlocker) run(ctx context.Context) error {
 	if err != nil || len(locks) == 0 {
 		return err
 	}
+	u.trials = u.limit
 	if err := u.before(ctx, keys, locks[0]); err != nil {
 		return err
 	}
@@ -100,7 +103,7 @@ func (u *unlocker) run(ctx context.Context) error {
 	if err := u.open(ctx, keys); err != nil {
 		return err
 	}
-	if len(u.gone) == 0 {
+	if len(u.gone) == 0 && u.trials > 0 {
 		u.after, u.keys = last, len(keys)
 	}
 	return nil
@@ -163,6 +166,10 @@ func (u *unlocker) locks(ctx context.Context) (locks []lock, last int64, err err
 // maxKeyrings is how many keyrings, the last ones, one run looks at: any one
 // brings the keys of what came before it.
 const maxKeyrings = 256
+
+// maxTrials is how many boxes one run tries a member key on: some seconds of
+// work, which whoever signs releases could otherwise make more of at will.
+const maxTrials = 4096
 
 // sealed goes through the releases that are sealed here, after those that were
 // looked at in vain.
