@@ -32,6 +32,13 @@ func (n *Node) Subscribe(ctx context.Context, req SubscribeRequest, emit func(an
 	if err := net.know(req.Peers); err != nil {
 		return SubscribeResult{}, err
 	}
+	for _, s := range req.Trust { // on a topic, private channels among others
+		if t, err := parseTarget(s); err == nil {
+			if _, err := n.learn(ctx, t.address); err != nil {
+				return SubscribeResult{}, fmt.Errorf("remembering a read key: %w", err)
+			}
+		}
+	}
 	sub, fresh, err := n.remember(ctx, sub)
 	if err != nil {
 		return SubscribeResult{}, err

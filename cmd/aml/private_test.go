@@ -120,6 +120,12 @@ func TestBlindMirrorServesAPrivateChannelAndHoldsNothingOfItAndARemovedMemberRea
 	want("reader", channel.ReadAddress, served.addr, first)
 	want("leaves", channel.Address, served.addr, first)
 	want("stays", channel.Address, served.addr, first)
+	// On its topic it is trusted with its whole address.
+	topic := filepath.Join(dir, "out", "topic")
+	ok(t, home("topic"), "channel-subscribe", "a/topic", "--trust", channel.ReadAddress, "-o", topic, "--peer", served.addr, "--once", "--timeout", "60s", "--set", "dht=false")
+	if got := tree(t, topic); len(got) != 1 {
+		t.Errorf("by its topic: %v", got)
+	}
 	mirror.interrupt()
 
 	// One member is removed, and the next release is made.
