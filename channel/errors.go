@@ -33,6 +33,10 @@ var (
 	// ErrExpired: signed after the right to sign had ended.
 	ErrExpired = errors.New("expired")
 
+	// ErrReadKey: sealed under another read key than the one that was tried, or
+	// to other members. It says nothing against anybody.
+	ErrReadKey = errors.New("not under this read key")
+
 	// ErrChain: well formed and signed, but for another place: another
 	// channel, root version or predecessor.
 	ErrChain = errors.New("does not fit the chain")

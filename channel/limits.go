@@ -29,6 +29,11 @@ const (
 	MaxPairValue   = 4 << 10
 	MaxMediaType   = 128
 
+	MaxMembers        = 1024     // of a private channel
+	MaxPreviousEpochs = 1024     // whose keys a keyring holds
+	MaxSecrets        = 64 << 10 // box with the secrets of a keyring
+	MaxKeyring        = 2 << 20  // keyring blob
+
 	MaxName      = 1024 // a whole name
 	MaxComponent = 255  // what stands between two slashes of it
 

@@ -18,7 +18,7 @@ type Manifest struct {
 	Issued    Time        `cbor:"8,keyasint" json:"issued"`
 	Body      *Body       `cbor:"9,keyasint,omitempty" json:"body,omitempty"`       // public, up to 32 KiB
 	BodyRef   *codec.Ref  `cbor:"10,keyasint,omitempty" json:"bodyRef,omitempty"`   // public, larger: one sealed blob holds the Body
-	Sealed    HexBytes    `cbor:"11,keyasint,omitempty" json:"sealed,omitempty"`    // private: fields 9 or 10 under the epoch's read key
+	Sealed    HexBytes    `cbor:"11,keyasint,omitempty" json:"sealed,omitempty"`    // private: a Sealed
 	Inventory *blobnet.ID `cbor:"12,keyasint,omitempty" json:"inventory,omitempty"` // the blob that lists this release's blobs; absent when there are none
 }
 

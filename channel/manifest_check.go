@@ -2,6 +2,8 @@ package channel
 
 import (
 	"fmt"
+
+	"github.com/anonymous-media-library/aml/codec"
 )
 
 // Encode returns the payload: the one encoding of m, after Validate.
@@ -62,24 +64,14 @@ func (m Manifest) checkBody() error {
 	n := 0
 	if m.Body != nil {
 		n++
-		if err := m.Body.Validate(); err != nil {
+		if err := m.Body.checkInline(); err != nil {
 			return err
-		}
-		data, err := encode("body", *m.Body)
-		if err != nil {
-			return err
-		}
-		if len(data) > MaxInlineBody {
-			return fmt.Errorf("%w: body of %d bytes in the manifest, at most %d are allowed; a larger one goes into a blob", ErrTooLarge, len(data), MaxInlineBody)
 		}
 	}
 	if m.BodyRef != nil {
 		n++
-		if m.BodyRef.Size == 0 || m.BodyRef.ID.IsZero() {
-			return fmt.Errorf("%w: reference to an empty body", ErrMalformed)
-		}
-		if m.BodyRef.Size > MaxBody {
-			return fmt.Errorf("%w: body of %d bytes in a blob, at most %d are allowed", ErrTooLarge, m.BodyRef.Size, MaxBody)
+		if err := checkBodyRef(*m.BodyRef); err != nil {
+			return err
 		}
 	}
 	if len(m.Sealed) > 0 {
@@ -93,6 +85,32 @@ func (m Manifest) checkBody() error {
 	}
 	if (len(m.Sealed) == 0) != (m.Epoch == 0) {
 		return fmt.Errorf("%w: epoch %d; it is 0 in a public channel and counts from 1 in a private one", ErrMalformed, m.Epoch)
+	}
+	return nil
+}
+
+// checkInline checks a body that stands in a manifest, in clear or sealed.
+func (b Body) checkInline() error {
+	if err := b.Validate(); err != nil {
+		return err
+	}
+	data, err := encode("body", b)
+	if err != nil {
+		return err
+	}
+	if len(data) > MaxInlineBody {
+		return fmt.Errorf("%w: body of %d bytes in the manifest, at most %d are allowed; a larger one goes into a blob", ErrTooLarge, len(data), MaxInlineBody)
+	}
+	return nil
+}
+
+// checkBodyRef checks a reference to the blob that holds a body.
+func checkBodyRef(ref codec.Ref) error {
+	if ref.Size == 0 || ref.ID.IsZero() {
+		return fmt.Errorf("%w: reference to an empty body", ErrMalformed)
+	}
+	if ref.Size > MaxBody {
+		return fmt.Errorf("%w: body of %d bytes in a blob, at most %d are allowed", ErrTooLarge, ref.Size, MaxBody)
 	}
 	return nil
 }

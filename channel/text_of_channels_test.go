@@ -41,6 +41,8 @@ func TestTextNamesEveryFieldAsItIsEncoded(t *testing.T) {
 		"KeySet": reflect.TypeFor[KeySet](), "Publisher": reflect.TypeFor[Publisher](), "Revoked": reflect.TypeFor[Revoked](),
 		"Manifest": reflect.TypeFor[Manifest](), "Body": reflect.TypeFor[Body](), "Removal": reflect.TypeFor[Removal](),
 		"FileEntry": reflect.TypeFor[FileEntry](), "Ref": reflect.TypeFor[codec.Ref](), "Head": reflect.TypeFor[Head](),
+		"Sealed": reflect.TypeFor[Sealed](), "SealedBody": reflect.TypeFor[SealedBody](), "Keyring": reflect.TypeFor[Keyring](),
+		"Secrets": reflect.TypeFor[Secrets](), "EpochKey": reflect.TypeFor[EpochKey](),
 	}
 	for _, m := range fieldsRE.FindAllStringSubmatch(normativeText(t), -1) {
 		typ, ok := structs[m[1]]
@@ -114,6 +116,7 @@ func TestTextNamesEveryLimit(t *testing.T) {
 		"MaxInlineBody": MaxInlineBody, "MaxBody": MaxBody, "MaxSealedBody": MaxSealedBody, "MaxEntries": MaxEntries,
 		"MaxRemovals": MaxRemovals, "MaxTitle": MaxTitle, "MaxDescription": MaxDescription, "MaxReason": MaxReason,
 		"MaxPairs": MaxPairs, "MaxPairKey": MaxPairKey, "MaxPairValue": MaxPairValue, "MaxMediaType": MaxMediaType,
+		"MaxMembers": MaxMembers, "MaxPreviousEpochs": MaxPreviousEpochs, "MaxSecrets": MaxSecrets, "MaxKeyring": MaxKeyring,
 		"MaxName": MaxName, "MaxComponent": MaxComponent, "MaxTopics": MaxTopics, "MaxTopic": MaxTopic,
 		"MaxTopicLevels": MaxTopicLevels, "MaxMirrors": MaxMirrors, "MaxMirror": MaxMirror, "MaxAddress": MaxAddress,
 		"MaxJSON": MaxJSON, "MaxHeadLife": int(MaxHeadLife / time.Second),

@@ -26,6 +26,7 @@ func makeInvalidVectors(t *testing.T) invalidVectors {
 	out.signedHeads()
 	out.texts()
 	out.inputs(t)
+	out.private()
 	return out
 }
 

@@ -90,7 +90,7 @@ type (
 var sentinels = map[string]error{
 	"ErrMalformed": ErrMalformed, "ErrVersion": ErrVersion, "ErrTooLarge": ErrTooLarge, "ErrLimit": ErrLimit,
 	"ErrName": ErrName, "ErrSignature": ErrSignature, "ErrNotAuthorized": ErrNotAuthorized,
-	"ErrExpired": ErrExpired, "ErrChain": ErrChain,
+	"ErrExpired": ErrExpired, "ErrChain": ErrChain, "ErrReadKey": ErrReadKey,
 }
 
 // TestVectorsAreWhatThisCodeMakes fails when a format has changed.
@@ -98,6 +98,7 @@ func TestVectorsAreWhatThisCodeMakes(t *testing.T) {
 	for name, v := range map[string]any{
 		"keys": makeKeyVectors(), "structures": makeStructVectors(t), "bodies": makeBodyVectors(t),
 		"texts": makeTextVectors(t), "invalid": makeInvalidVectors(t),
+		"private": makePrivateVectors(t),
 	} {
 		var buf bytes.Buffer
 		enc := json.NewEncoder(&buf)
@@ -319,6 +320,10 @@ func readInvalid(t *testing.T, v invalidVector, structures []structVector) (err 
 		_, err = DecodeHead(v.Hex)
 	case "body":
 		_, err = DecodeBody(v.Hex)
+	case "sealed":
+		_, err = DecodeSealed(v.Hex)
+	case "keyring":
+		_, err = DecodeKeyring(v.Hex)
 	case "signed-root":
 		_, err = VerifyRoot(env, under)
 	case "signed-manifest":
@@ -362,6 +367,10 @@ func readInput(kind, text string) (err error) {
 		_, err = ParseHash(text)
 	case "key-file":
 		_, err = DecodeKeyPEM([]byte(text))
+	case "member":
+		_, err = ParseMember(text)
+	case "member-file":
+		_, err = DecodeMemberPEM([]byte(text))
 	default:
 		err = errors.New("no such kind of vector: " + kind)
 	}

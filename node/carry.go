@@ -59,7 +59,7 @@ func (n *Node) ExportList(ctx context.Context, req ExportListRequest, _ func(any
 		return ExportListResult{}, err
 	}
 	for _, sub := range subs {
-		s, err := n.carried(ctx, sub)
+		s, err := n.carried(ctx, sub, req.Keys)
 		if err != nil {
 			return ExportListResult{}, err
 		}
@@ -74,6 +74,11 @@ func (n *Node) ExportList(ctx context.Context, req ExportListRequest, _ func(any
 		if err != nil {
 			return ExportListResult{}, fmt.Errorf("channel called %q: %w", p.Name, err)
 		}
+		if req.Keys {
+			if a, err = n.withReadKey(ctx, a); err != nil {
+				return ExportListResult{}, err
+			}
+		}
 		l.Names = append(l.Names, transfer.Name{Name: p.Name, Address: a})
 	}
 	res := ExportListResult{Subscriptions: len(l.Subscriptions), Names: len(l.Names)}
@@ -87,12 +92,17 @@ func (n *Node) ExportList(ctx context.Context, req ExportListRequest, _ func(any
 }
 
 // carried is a subscription as a list has it.
-func (n *Node) carried(ctx context.Context, sub catalog.Subscription) (s transfer.Subscription, err error) {
+func (n *Node) carried(ctx context.Context, sub catalog.Subscription, keys bool) (s transfer.Subscription, err error) {
 	s = transfer.Subscription{Topic: sub.Topic, Trust: sub.Trust, TrustAll: sub.TrustAll}
 	folder := sub.Topic
 	if sub.Topic == "" {
 		if s.Address, err = channel.ParseAddress(sub.Address); err != nil {
 			return s, fmt.Errorf("subscription to %s: %w", targetOf(sub), err)
+		}
+		if keys {
+			if s.Address, err = n.withReadKey(ctx, s.Address); err != nil {
+				return s, err
+			}
 		}
 		folder = sub.Channel.String()
 		if info, err := n.catalog.Channel(ctx, sub.Channel); err == nil && info.HasRoot {
@@ -172,7 +182,11 @@ func (n *Node) add(ctx context.Context, s transfer.Subscription, req ImportListR
 		if req.Replace {
 			here.Options = sub.Options
 		}
-		if here.Address == before.Address && bytes.Equal(here.Options, before.Options) {
+		learned, err := n.learn(ctx, s.Address)
+		if err != nil {
+			return err
+		}
+		if !learned && here.Address == before.Address && bytes.Equal(here.Options, before.Options) {
 			res.There = append(res.There, t.String())
 			return nil
 		}
@@ -185,6 +199,9 @@ func (n *Node) add(ctx context.Context, s transfer.Subscription, req ImportListR
 	}
 	if sub, err = n.catalog.Subscribe(ctx, sub); err != nil {
 		return fmt.Errorf("remembering the subscription to %s: %w", t, err)
+	}
+	if _, err := n.learn(ctx, s.Address); err != nil {
+		return err
 	}
 	*subs = append(*subs, sub)
 	res.Added = append(res.Added, t.String())

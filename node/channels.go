@@ -41,6 +41,11 @@ func (n *Node) Show(ctx context.Context, req ShowRequest, _ func(any)) (ShowResu
 	if err := n.showSubscriptions(ctx, info.ID, &res); err != nil {
 		return ShowResult{}, err
 	}
+	if req.WithReadKey {
+		if res.ReadAddress, err = n.readAddress(ctx, info.ID); err != nil {
+			return ShowResult{}, err
+		}
+	}
 	for _, l := range info.Logs {
 		out := LogInfo{Log: l.Log, Seq: l.Seq, Hash: l.Hash, Fresh: l.Fresh, Frozen: l.Frozen}
 		if l.Head != nil {
@@ -63,6 +68,10 @@ func describe(info catalog.Info, subscribed map[channel.ID]bool) ChannelInfo {
 		Title: info.Root.Title, Topics: info.Root.Topics, Class: string(info.Root.Class), Kind: string(info.Root.Kind),
 		Root: info.Root.Version, Releases: uint64(info.Releases), Entries: uint64(info.Entries),
 		Fresh: info.Fresh, Forked: info.Forked, Own: info.Reason == catalog.Owned, Subscribed: subscribed[info.ID],
+		Epoch: epochOf(info), Sealed: info.Sealed,
+	}
+	if out.Title == "" {
+		out.Title = info.SealedTitle
 	}
 	for _, l := range info.Logs {
 		out.Updated = max(out.Updated, l.Issued)

@@ -73,4 +73,5 @@ type (
 	KeptEvent     = subscriber.KeptEvent
 	PassedEvent   = subscriber.PassedEvent
 	WaitingEvent  = subscriber.WaitingEvent
+	MirroredEvent = subscriber.MirroredEvent
 )

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -152,6 +153,7 @@ func (n *Node) followTopic(ctx context.Context, sub catalog.Subscription, emit f
 		emit(ErrorEvent{Event: "error", Message: err.Error()})
 		return
 	}
+	group.Go(func() { n.lookUp(ctx, sub) })
 	told, followed := map[channel.ID]bool{}, map[channel.ID]bool{}
 	for ctx.Err() == nil {
 		trusted, err := n.listed(ctx, sub, told, emit)
@@ -198,13 +200,14 @@ func (n *Node) apply(ctx context.Context, sub catalog.Subscription, id channel.I
 		return err
 	}
 	defer n.net.gather(ctx, swarm, func() []peer.ID { return n.net.gossip.Peers(id) }, tracker.Key(id.Discovery()))()
-	s, err := subscriber.New(subscriber.Config{Ledger: n.catalog, Blobs: n.blobs, Place: sieve, Swarm: swarm, MinFree: n.cfg.MinFree, Sources: holders{n.net, id}})
+	s, err := subscriber.New(subscriber.Config{Ledger: n.catalog, Blobs: n.blobs, Place: sieve, Swarm: swarm, MinFree: n.cfg.MinFree, Sources: holders{n.net, id}, Member: n.member})
 	if err != nil {
 		return err
 	}
 	return s.Follow(ctx, subscriber.Follow{
 		Subscription: sub.ID, Channel: id, Output: folder(sub, id), Once: once,
 		KeepBlobs: keep, Policy: w.policy, Title: n.titleOf(ctx, id), Budget: &w.budget,
+		Blind: sub.Topic == "" || slices.Contains(sub.Trust, id),
 	}, func(e subscriber.Event) {
 		switch e := e.(type) {
 		case FileEvent:

@@ -146,6 +146,9 @@ func (n *Node) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.hideLookUps(ctx, net); err != nil {
+		return errors.Join(err, net.host.Close())
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	net.start(ctx, group)
 	n.follows.open(ctx, group)

@@ -39,6 +39,8 @@ func (n *Node) once(ctx context.Context, sub catalog.Subscription, patience time
 			res.Bytes += e.Size
 		case PassedEvent:
 			res.Passed += e.Files
+		case MirroredEvent:
+			res.Mirrored++
 		}
 		emit(e)
 	}

@@ -74,6 +74,9 @@ func changePolicy(sub *catalog.Subscription, c PolicyChange) (changed bool, err 
 	if p, err = c.apply(p); err != nil {
 		return false, err
 	}
+	if p.LookUp && sub.Topic == "" {
+		return false, badRequest("--look-up goes with a topic")
+	}
 	text, err := json.Marshal(p)
 	if err != nil {
 		return false, fmt.Errorf("encoding a policy: %w", err)
@@ -81,6 +84,13 @@ func changePolicy(sub *catalog.Subscription, c PolicyChange) (changed bool, err 
 	changed = !bytes.Equal(text, sub.Options)
 	sub.Options = text
 	return changed, nil
+}
+
+// looksUp reports whether a topic is looked up instead of listened to. A policy
+// that cannot be read may have said so.
+func looksUp(sub catalog.Subscription) bool {
+	p, err := policyOf(sub)
+	return p.LookUp || err != nil
 }
 
 // works are what all channels of a subscription share while it is followed.
@@ -132,6 +142,8 @@ func (w *works) end(id string) {
 func (n *Node) titleOf(ctx context.Context, id channel.ID) string {
 	if info, err := n.catalog.Channel(ctx, id); err == nil && info.HasRoot && info.Root.Title != "" {
 		return info.Root.Title
+	} else if err == nil && info.SealedTitle != "" {
+		return info.SealedTitle
 	}
 	return id.String()
 }

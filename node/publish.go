@@ -24,17 +24,27 @@ func (n *Node) Create(ctx context.Context, req CreateRequest, _ func(any)) (Crea
 	if err != nil {
 		return CreateResult{}, err
 	}
-	created, err := n.create(ctx, req.Topics, req.Title, req.Kind, key, file)
+	class := channel.Public
+	if req.Private {
+		class = channel.Private
+	} else if req.WithReadKey {
+		return CreateResult{}, badRequest("a public channel has no read key")
+	}
+	created, err := n.create(ctx, req.Topics, req.Title, req.Kind, class, key, file)
 	if err != nil {
 		return CreateResult{}, err
 	}
-	return CreateResult{
+	res := CreateResult{
 		Channel: created.Channel.String(), Address: address(created.Channel), Topics: created.Topics,
 		RootKey: created.RootKeyFile, Key: file,
-	}, nil
+	}
+	if req.WithReadKey {
+		res.ReadAddress = channel.Address{ID: created.Channel, ReadKey: created.ReadKey}.StringWithReadKey()
+	}
+	return res, nil
 }
 
-func (n *Node) create(ctx context.Context, topics []string, title string, kind channel.Kind, key channel.PrivateKey, file string) (publisher.Created, error) {
+func (n *Node) create(ctx context.Context, topics []string, title string, kind channel.Kind, class channel.Class, key channel.PrivateKey, file string) (publisher.Created, error) {
 	for i, t := range topics {
 		normal, err := channel.NormalizeTopic(t)
 		if err != nil {
@@ -53,7 +63,7 @@ func (n *Node) create(ctx context.Context, topics []string, title string, kind c
 		title = topics[0]
 	}
 	created, err := n.pub.Create(ctx, publisher.CreateSpec{
-		Topics: topics, Title: title, Kind: kind, Key: key, KeyFile: file, KeyDir: n.cfg.Paths.Keys,
+		Topics: topics, Title: title, Kind: kind, Class: class, Key: key, KeyFile: file, KeyDir: n.cfg.Paths.Keys,
 	})
 	if err != nil {
 		return publisher.Created{}, fmt.Errorf("founding a channel: %w", err)
@@ -107,12 +117,15 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 	if err != nil {
 		return PublishResult{}, err
 	}
+	if found {
+		n.unlock(ctx, own.Channel)
+	}
 	release, err := n.release(ctx, req, own.Channel, key, emit)
 	if err != nil {
 		return PublishResult{}, err
 	}
 	if !found {
-		created, err := n.create(ctx, []string{t.topic}, "", "", key, file)
+		created, err := n.create(ctx, []string{t.topic}, "", "", channel.Public, key, file)
 		if err != nil {
 			return PublishResult{}, err
 		}

@@ -112,6 +112,9 @@ type CreateRequest struct {
 	Title   string       `json:"title"`  // empty: the first topic
 	Kind    channel.Kind `json:"kind"`   // empty: media
 	KeyFile string       `json:"keyFile"`
+
+	Private     bool `json:"private"`     // only who has a read key reads it
+	WithReadKey bool `json:"withReadKey"` // the result tells the read key
 }
 
 // CreateResult says where the channel is and which keys were made.
@@ -121,6 +124,8 @@ type CreateResult struct {
 	Topics  []string `json:"topics"`
 	RootKey string   `json:"rootKey"` // file; move it to a safe place
 	Key     string   `json:"key"`     // file of the publishing key
+
+	ReadAddress string `json:"readAddress,omitempty"` // with the read key; a secret
 }
 
 // PublishRequest adds a release to the own channel of Topic, which is founded
@@ -170,7 +175,8 @@ type SubscribeResult struct {
 	Releases int    `json:"releases"`
 	Files    int    `json:"files"`
 	Bytes    uint64 `json:"bytes"`
-	Passed   int    `json:"passed"` // files that were left out
+	Passed   int    `json:"passed"`             // files that were left out
+	Mirrored int    `json:"mirrored,omitempty"` // releases that this node cannot read, and has for others
 }
 
 // UnsubscribeRequest ends the subscriptions to Target; its files stay.
@@ -205,16 +211,21 @@ type ChannelInfo struct {
 	Own        bool         `json:"own"`
 	Subscribed bool         `json:"subscribed"`
 	Petnames   []string     `json:"petnames,omitempty"` // what this node's user calls it
+	Epoch      uint64       `json:"epoch,omitempty"`    // of a private channel, the newest known
+	Sealed     int64        `json:"sealed,omitempty"`   // releases that this node cannot read
 }
 
 // ShowRequest names a channel by address, id, or the topic of an own one.
 type ShowRequest struct {
-	Target string `json:"target"`
+	Target      string `json:"target"`
+	WithReadKey bool   `json:"withReadKey"`
 }
 
 // ShowResult says all about one channel.
 type ShowResult struct {
 	ChannelInfo
+	ReadAddress string `json:"readAddress,omitempty"` // with the read key of the newest epoch; a secret
+
 	Expires channel.Time        `json:"expires"` // of the root
 	Logs    []LogInfo           `json:"logs"`
 	Files   []channel.FileEntry `json:"files"` // the view, sorted by name

@@ -30,6 +30,9 @@ func (n *Node) Subscribe(ctx context.Context, req SubscribeRequest, emit func(an
 	if err := net.know(req.Peers); err != nil {
 		return SubscribeResult{}, err
 	}
+	if err := n.learnTrusted(ctx, req.Trust); err != nil {
+		return SubscribeResult{}, err
+	}
 	sub, fresh, err := n.remember(ctx, sub, req.Policy)
 	if err != nil {
 		return SubscribeResult{}, err
@@ -105,8 +108,12 @@ func (n *Node) remember(ctx context.Context, sub catalog.Subscription, policy Po
 	if sub, err = n.catalog.Subscribe(ctx, sub); err != nil {
 		return sub, false, fmt.Errorf("remembering the subscription: %w", err)
 	}
-	if same >= 0 && (changed || subs[same].TrustAll != sub.TrustAll || !slices.Equal(subs[same].Trust, sub.Trust)) {
-		n.follows.stop(sub.ID) // it is started again with what is trusted and wanted now
+	learned, err := n.learnFrom(ctx, sub)
+	if err != nil {
+		return sub, false, err
+	}
+	if learned || same >= 0 && (changed || subs[same].TrustAll != sub.TrustAll || !slices.Equal(subs[same].Trust, sub.Trust)) {
+		n.follows.stop(sub.ID) // it is started again with what is trusted, wanted and readable now
 	}
 	return sub, same < 0, nil
 }

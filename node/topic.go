@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
@@ -22,7 +23,7 @@ func (n *Node) channelsOf(ctx context.Context, sub catalog.Subscription, emit fu
 	}
 	told := map[channel.ID]bool{}
 	for {
-		answered, err := n.net.gossip.SyncTopic(ctx, sub.Topic)
+		answered, err := n.browse(ctx, sub)
 		if err != nil {
 			n.log.Debug("asking for channels", "topic", sub.Topic, "error", err)
 		}
@@ -70,12 +71,78 @@ func (n *Node) listed(ctx context.Context, sub catalog.Subscription, told map[ch
 // name are asked for by their ids, so that no flood of listings can crowd them
 // out.
 func (n *Node) listen(ctx context.Context, sub catalog.Subscription) error {
-	if err := n.net.gossip.Listen(sub.Topic); err != nil {
+	if looksUp(sub) {
+		if err := n.net.gossip.Hide(sub.Topic); err != nil {
+			return err
+		}
+		if err := n.hush(ctx, sub.Topic); err != nil {
+			return err
+		}
+	} else if err := n.net.gossip.Listen(sub.Topic); err != nil {
 		return fmt.Errorf("listening to topic %q: %w", sub.Topic, err)
 	}
 	for _, id := range sub.Trust {
 		if err := n.followListed(ctx, id); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// hush stops listening to a topic that no subscription listens to any more.
+func (n *Node) hush(ctx context.Context, topic string) error {
+	subs, err := n.catalog.Subscriptions(ctx)
+	if err == nil && !slices.ContainsFunc(subs, func(s catalog.Subscription) bool { return s.Topic == topic && !looksUp(s) }) {
+		n.net.gossip.Unlisten(topic)
+	}
+	return err
+}
+
+// browse asks others what is on a subscription's topic.
+func (n *Node) browse(ctx context.Context, sub catalog.Subscription) (answered int, err error) {
+	if looksUp(sub) {
+		return n.net.gossip.LookUp(ctx, sub.Topic)
+	}
+	return n.net.gossip.SyncTopic(ctx, sub.Topic)
+}
+
+// lookUpInterval is how often a topic is looked up that is not listened to.
+const lookUpInterval = 15 * time.Minute
+
+// lookUp looks a subscription's topic up until ctx ends, if that is how it is
+// followed; soon again while nobody has answered.
+func (n *Node) lookUp(ctx context.Context, sub catalog.Subscription) {
+	if !looksUp(sub) {
+		return
+	}
+	for retry := time.Second; ; {
+		answered, err := n.browse(ctx, sub)
+		if err != nil {
+			n.log.Debug("looking up", "topic", sub.Topic, "error", err)
+		}
+		wait := lookUpInterval
+		if answered == 0 {
+			wait = min(retry, lookUpInterval)
+			retry *= 2
+		}
+		if pause(ctx, wait) != nil {
+			return
+		}
+	}
+}
+
+// hideLookUps keeps from others what was found on topics that are looked up,
+// from the first moment on.
+func (n *Node) hideLookUps(ctx context.Context, net *network) error {
+	subs, err := n.catalog.Subscriptions(ctx)
+	if err != nil {
+		return fmt.Errorf("reading subscriptions: %w", err)
+	}
+	for _, sub := range subs {
+		if sub.Topic != "" && looksUp(sub) {
+			if err := net.gossip.Hide(sub.Topic); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -32,15 +32,19 @@ func valid(body channel.Body) error {
 
 // admit checks a valid body against its channel as it is now: that its key may
 // publish it, and that it fits the view.
-func (p *Publisher) admit(ctx context.Context, r Release, body channel.Body) (catalog.Info, catalog.LogInfo, error) {
+func (p *Publisher) admit(ctx context.Context, r Release, body channel.Body) (catalog.Info, catalog.LogInfo, *private, error) {
 	info, log, err := p.mayPublish(ctx, r.Channel, r.Key.Public())
+	var v *private
+	if err == nil {
+		v, err = p.private(ctx, info)
+	}
 	if err == nil {
 		err = info.Root.Authorize(r.Key.Public(), body)
 	}
 	if err == nil {
 		err = p.fits(ctx, r.Channel, body)
 	}
-	return info, log, err
+	return info, log, v, err
 }
 
 // mayPublish reads where a log stands and says in words why its key may not go
@@ -59,8 +63,6 @@ func (p *Publisher) mayPublish(ctx context.Context, id channel.ID, key channel.P
 	switch {
 	case !info.HasRoot:
 		return info, log, fmt.Errorf("its root is not known here: %w", fs.ErrNotExist)
-	case info.Root.Class != channel.Public:
-		return info, log, ErrPrivate
 	case !ok || publisher.Role != channel.RolePublish:
 		return info, log, fmt.Errorf("%w: key %s is none of its publishers", channel.ErrNotAuthorized, key.Short())
 	case now.After(info.Root.Expires.Time()):

@@ -20,6 +20,7 @@ type CreateSpec struct {
 	Topics []string // in normal form; the first is the one that it is found again by
 	Title  string
 	Kind   channel.Kind       // if empty, channel.Media
+	Class  channel.Class      // if empty, channel.Public; the title of a private one is kept from its root
 	Key    channel.PrivateKey // that will publish
 	// KeyFile is where Key lies, for RenewHeads to load it.
 	KeyFile string
@@ -30,11 +31,12 @@ type CreateSpec struct {
 // Created is a new channel.
 type Created struct {
 	Channel     channel.ID
-	Topics      []string // sorted
-	RootKeyFile string   // KeyDir/root-<short id>.pem: needed to change who may publish, and for nothing else
+	Topics      []string        // sorted
+	ReadKey     channel.ReadKey // of a private channel: what its address carries
+	RootKeyFile string          // KeyDir/root-<short id>.pem: needed to change who may publish, and for nothing else
 }
 
-// Create founds a public channel: a root key of its own is made and written,
+// Create founds a channel: a root key of its own is made and written,
 // version 1 of the root signed and recorded as one's own. If the key publishes
 // a channel under the first topic already, ErrExists names it. The root key is
 // on disk before the channel is: there is never a channel that nobody can
@@ -88,13 +90,20 @@ func (p *Publisher) found(ctx context.Context, spec CreateSpec) (Created, error)
 		return Created{}, err
 	}
 	own := catalog.Own{Channel: id, Topic: spec.Topics[0], Key: spec.Key.Public(), KeyFile: spec.KeyFile, RootKeyFile: file}
-	if err := p.cfg.Ledger.Found(ctx, own, data); err != nil {
+	created := Created{Channel: id, Topics: root.Topics, RootKeyFile: file}
+	if root.Class == channel.Private {
+		created.ReadKey = newReadKey()
+		err = p.cfg.Ledger.FoundPrivate(ctx, own, catalog.ReadKey{Epoch: 1, Key: created.ReadKey, Title: spec.Title}, data)
+	} else {
+		err = p.cfg.Ledger.Found(ctx, own, data)
+	}
+	if err != nil {
 		if _, known := p.cfg.Ledger.Channel(context.WithoutCancel(ctx), id); errors.Is(known, fs.ErrNotExist) {
 			err = errors.Join(err, os.Remove(file)) // a key for nothing
 		}
 		return Created{}, err
 	}
-	return Created{Channel: id, Topics: root.Topics, RootKeyFile: file}, nil
+	return created, nil
 }
 
 // firstRoot is version 1: one root key, one publishing key without bounds.
@@ -107,10 +116,17 @@ func (p *Publisher) firstRoot(spec CreateSpec, rootKey channel.PublicKey) (chann
 	if kind == "" {
 		kind = channel.Media
 	}
+	class, title := spec.Class, spec.Title
+	switch class {
+	case "":
+		class = channel.Public
+	case channel.Private:
+		title = "" // the root is in clear
+	}
 	topics := slices.Clone(spec.Topics)
 	slices.Sort(topics)
 	return channel.Root{
-		Format: 1, Version: 1, Topics: slices.Compact(topics), Title: spec.Title, Class: channel.Public, Kind: kind,
+		Format: 1, Version: 1, Topics: slices.Compact(topics), Title: title, Class: class, Kind: kind,
 		Root:       channel.KeySet{Keys: []channel.PublicKey{rootKey}, Threshold: 1},
 		Publishers: []channel.Publisher{{Key: spec.Key.Public(), Role: channel.RolePublish}},
 		Expires:    channel.TimeOf(p.cfg.Now().Add(p.cfg.RootLife)),

@@ -97,6 +97,6 @@ func (p *Publisher) foresee(ctx context.Context, r Release) error {
 	if r.Channel.IsZero() {
 		return p.removable(ctx, r.Channel, r.Remove)
 	}
-	_, _, err := p.admit(ctx, r, body)
+	_, _, _, err := p.admit(ctx, r, body)
 	return err
 }

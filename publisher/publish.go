@@ -78,7 +78,7 @@ func (p *Publisher) append(ctx context.Context, r Release, body channel.Body) (P
 		return Published{}, nil, err
 	}
 	defer release()
-	info, log, err := p.admit(ctx, r, body)
+	info, log, v, err := p.admit(ctx, r, body)
 	if err != nil {
 		return Published{}, nil, err
 	}
@@ -87,7 +87,7 @@ func (p *Publisher) append(ctx context.Context, r Release, body channel.Body) (P
 		return Published{}, nil, err
 	}
 	held := p.hold()
-	published, envelopes, err := p.record(ctx, r, body, info.Root, log, held)
+	published, envelopes, err := p.record(ctx, r, &body, info.Root, log, v, held)
 	if err != nil {
 		held.drop(ctx)
 		return Published{}, nil, err
@@ -96,9 +96,10 @@ func (p *Publisher) append(ctx context.Context, r Release, body channel.Body) (P
 	return published, envelopes, nil
 }
 
-// record stores blobs, signs, and puts the release on disk.
-func (p *Publisher) record(ctx context.Context, r Release, body channel.Body, root channel.Root, log catalog.LogInfo, held *held) (Published, [][]byte, error) {
-	m, err := p.manifest(ctx, body, held)
+// record stores blobs, signs, and puts the release on disk. v is there in a
+// private channel, where alone body may be nil.
+func (p *Publisher) record(ctx context.Context, r Release, body *channel.Body, root channel.Root, log catalog.LogInfo, v *private, held *held) (Published, [][]byte, error) {
+	m, err := p.manifest(ctx, body, v, held)
 	if err != nil {
 		return Published{}, nil, err
 	}
@@ -111,12 +112,17 @@ func (p *Publisher) record(ctx context.Context, r Release, body channel.Body, ro
 	}
 	// A clock that was put back must not date it before its predecessor.
 	m.Issued = max(channel.TimeOf(p.cfg.Now()), log.Issued)
+	if v != nil {
+		if err := v.seal(&m); err != nil {
+			return Published{}, nil, err
+		}
+	}
 	env, err := m.Sign(r.Key)
 	if err != nil {
 		return Published{}, nil, err
 	}
 	head := p.head(root, m.Log, m.Seq, env.Hash(), m.Issued)
-	head.Channel, head.Mirrors = r.Channel, r.Mirrors
+	head.Channel, head.Mirrors, head.Epoch = r.Channel, r.Mirrors, m.Epoch
 	headEnv, err := head.Sign(r.Key)
 	if err != nil {
 		return Published{}, nil, err
@@ -125,41 +131,41 @@ func (p *Publisher) record(ctx context.Context, r Release, body channel.Body, ro
 	if err != nil {
 		return Published{}, nil, err
 	}
-	if m.BodyRef != nil {
-		err = p.cfg.Ledger.AppendRelease(ctx, body, envelopes...)
-	} else {
+	switch {
+	case v != nil:
+		err = p.cfg.Ledger.AppendPrivate(ctx, catalog.Private{Channel: r.Channel, Key: v.key, Body: body, Members: v.members}, envelopes...)
+	case m.BodyRef != nil:
+		err = p.cfg.Ledger.AppendRelease(ctx, *body, envelopes...)
+	default:
 		err = p.cfg.Ledger.Append(ctx, envelopes...)
 	}
 	if err != nil {
 		return Published{}, nil, fmt.Errorf("recording release %d: %w", m.Seq, err)
 	}
 	out := Published{Channel: r.Channel, Seq: m.Seq, Hash: env.Hash(), Blobs: len(held.ids)}
-	for _, e := range body.Entries {
-		out.Bytes += e.Size
+	if body != nil {
+		for _, e := range body.Entries {
+			out.Bytes += e.Size
+		}
 	}
 	return out, envelopes, nil
 }
 
 // manifest stores and holds all blobs of a release and returns the manifest
-// without its place in a log.
-func (p *Publisher) manifest(ctx context.Context, body channel.Body, held *held) (channel.Manifest, error) {
+// without its place in a log, to which a body that is to be sealed is bound: it
+// is left in v.
+func (p *Publisher) manifest(ctx context.Context, body *channel.Body, v *private, held *held) (channel.Manifest, error) {
 	m := channel.Manifest{Format: 1}
-	if err := held.files(ctx, body.Entries); err != nil {
-		return m, err
-	}
-	data, err := channel.EncodeBody(body)
-	if err != nil {
-		return m, err
-	}
-	m.Body = &body
-	if len(data) > channel.MaxInlineBody {
-		ref, err := codec.SealTo(ctx, p.cfg.Blobs, data, nil)
-		if err != nil {
-			return m, fmt.Errorf("storing the release's body: %w", err)
+	if body != nil {
+		if err := p.place(ctx, &m, body, held); err != nil {
+			return m, err
 		}
-		m.Body, m.BodyRef = nil, &ref
-		if err := held.add(ctx, one(ref.ID)); err != nil {
-			return m, fmt.Errorf("storing the release's body: %w", evicted(err))
+	}
+	if v != nil {
+		v.body = channel.SealedBody{Body: m.Body, BodyRef: m.BodyRef}
+		m.Body, m.BodyRef = nil, nil
+		if err := v.store(ctx, held); err != nil {
+			return m, err
 		}
 	}
 	if len(held.ids) > 0 {
@@ -173,6 +179,31 @@ func (p *Publisher) manifest(ctx context.Context, body channel.Body, held *held)
 		m.Inventory = &id
 	}
 	return m, nil
+}
+
+// place holds the blobs of the body's files and puts the body into the manifest,
+// or into a blob if it is too large.
+func (p *Publisher) place(ctx context.Context, m *channel.Manifest, body *channel.Body, held *held) error {
+	if err := held.files(ctx, body.Entries); err != nil {
+		return err
+	}
+	data, err := channel.EncodeBody(*body)
+	if err != nil {
+		return err
+	}
+	m.Body = body
+	if len(data) <= channel.MaxInlineBody {
+		return nil
+	}
+	ref, err := codec.SealTo(ctx, p.cfg.Blobs, data, nil)
+	if err != nil {
+		return fmt.Errorf("storing the release's body: %w", err)
+	}
+	m.Body, m.BodyRef = nil, &ref
+	if err := held.add(ctx, one(ref.ID)); err != nil {
+		return fmt.Errorf("storing the release's body: %w", evicted(err))
+	}
+	return nil
 }
 
 func one(id blobnet.ID) func(func(blobnet.ID, error) bool) {

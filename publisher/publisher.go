@@ -58,9 +58,6 @@ var (
 	// ErrExists: the key has a channel under this topic already. It wraps
 	// fs.ErrExist.
 	ErrExists = fmt.Errorf("this key publishes a channel under this topic: %w", fs.ErrExist)
-
-	// ErrPrivate: publishing to private channels is not there yet.
-	ErrPrivate = errors.New("publishing to a private channel is not supported")
 )
 
 // View is what the publisher reads of a channel. *catalog.Catalog is one. What
@@ -89,11 +86,22 @@ type Owner interface {
 	OwnByTopic(ctx context.Context, topic string, key channel.PublicKey) (catalog.Own, error)
 }
 
+// Vault is where the read keys and members of private channels are kept.
+// *catalog.Catalog is one. FoundPrivate and AppendPrivate are Found and
+// AppendRelease of such a channel.
+type Vault interface {
+	ReadKeys(ctx context.Context, id channel.ID) ([]catalog.ReadKey, error)
+	Members(ctx context.Context, id channel.ID) ([]catalog.Member, error)
+	FoundPrivate(ctx context.Context, own catalog.Own, key catalog.ReadKey, envelopes ...[]byte) error
+	AppendPrivate(ctx context.Context, p catalog.Private, envelopes ...[]byte) error
+}
+
 // Ledger is all that the publisher needs of a catalogue.
 type Ledger interface {
 	View
 	Log
 	Owner
+	Vault
 }
 
 // Config is what New needs.

@@ -10,16 +10,19 @@ import (
 	"github.com/anonymous-media-library/aml/codec"
 )
 
-// body returns what a release says, nil if it has been skipped. A body in a
-// blob is fetched and given to the ledger, which checks what its key may name.
-func (f *follower) body(ctx context.Context, r catalog.Release) (*channel.Body, error) {
+// body returns what a release says, nil if it says nothing or has been skipped. A
+// body in a blob is fetched and given to the ledger, which checks what its key may
+// name. Where there is no read key at all, the release may be mirrored instead.
+func (f *follower) body(ctx context.Context, r catalog.Release, again bool) (*channel.Body, error) {
 	if r.Body != nil {
 		return r.Body, nil
 	}
-	ref := r.Manifest.BodyRef
-	if ref == nil {
-		f.skip(r, "", fmt.Errorf("release %d: %w", r.Seq, ErrSealed))
+	if r.Silent {
 		return nil, nil
+	}
+	ref := r.Ref
+	if ref == nil {
+		return nil, f.sealed(ctx, r, again)
 	}
 	blob, err := f.cfg.Swarm.Get(ctx, ref.ID, nil)
 	if err != nil {
@@ -39,6 +42,22 @@ func (f *follower) body(ctx context.Context, r catalog.Release) (*channel.Body, 
 		return nil, err
 	}
 	return &body, nil
+}
+
+// sealed passes over a release that is sealed.
+func (f *follower) sealed(ctx context.Context, r catalog.Release, again bool) error {
+	opened, err := f.unlocker.wait(ctx, r)
+	switch {
+	case err != nil || opened:
+		return err
+	case !f.unlocker.keyed && f.order.Blind:
+		if left, err := f.leaveSealed(ctx, r, again); left || err != nil {
+			return err
+		}
+		return f.mirror(ctx, r)
+	}
+	f.skip(r, "", fmt.Errorf("release %d, epoch %d: %w", r.Seq, r.Manifest.Epoch, ErrSealed))
+	return nil
 }
 
 func openBody(blob []byte, ref codec.Ref) (channel.Body, error) {

@@ -7,7 +7,7 @@ import (
 )
 
 // Event is what Follow tells: a ManifestEvent, ProgressEvent, FileEvent,
-// RemovedEvent, KeptEvent, PassedEvent, WaitingEvent or ErrorEvent. In JSON the field "event" tells them apart.
+// RemovedEvent, KeptEvent, MirroredEvent, PassedEvent, WaitingEvent or ErrorEvent. In JSON the field "event" tells them apart.
 //
 // After a crash, or an error that ends Follow, a release whose cursor had not
 // moved is told again from its ManifestEvent on.
@@ -66,9 +66,9 @@ type PassedEvent struct {
 	Log     channel.PublicKey `json:"log"`
 	Seq     uint64            `json:"seq"`
 	Name    string            `json:"name,omitempty"` // empty: all files of the release
-	Files   int               `json:"files"`
-	Bytes   uint64            `json:"bytes"`  // of plaintext
-	Reason  string            `json:"reason"` // the policy's field, see package policy
+	Files   int               `json:"files"`          // 0: the release cannot be read
+	Bytes   uint64            `json:"bytes"`          // of plaintext
+	Reason  string            `json:"reason"`         // the policy's field, see package policy
 	Message string            `json:"message"`
 }
 

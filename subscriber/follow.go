@@ -23,6 +23,7 @@ type Follow struct {
 	Policy       policy.Policy
 	Title        string  // of the channel, for the names of files
 	Budget       *Budget // shared by all orders of the subscription; if nil, one of its own
+	Blind        bool    // have the blobs of what cannot be read, for others
 	KeepBlobs    bool    // keep the blobs of files as well, in spite of Config.Place, which should be a *inplace.Keeper then
 }
 
@@ -56,6 +57,10 @@ const (
 // cursor waits for it. One that cannot be had is tried again with the releases
 // that come, after a while, and by the next Follow. With Once, those that are
 // being looked for in the end have a second to come.
+//
+// What is sealed in a private channel is opened first, see Unlock. A release that
+// stays sealed is passed over, and news once it can be opened; where no read key
+// of the channel is known at all, Blind has its blobs fetched for others, unread.
 //
 // The channel's view decides between releases of several logs: a file whose
 // name a release of another log holds rightfully is not written, nor one that
@@ -120,7 +125,7 @@ func (s *Subscriber) newFollower(order Follow, emit func(Event)) (*follower, err
 	if err != nil {
 		return nil, fmt.Errorf("following: %w", err)
 	}
-	f := &follower{cfg: s.cfg, order: order, emit: emit, rules: rules, fingerprint: order.Policy.Fingerprint(), budget: order.Budget}
+	f := &follower{cfg: s.cfg, order: order, emit: emit, unlocker: newUnlocker(s.cfg, order.Channel), rules: rules, fingerprint: order.Policy.Fingerprint(), budget: order.Budget}
 	if f.budget == nil {
 		f.budget = new(Budget)
 	}
@@ -162,6 +167,7 @@ type follower struct {
 	freed       bool    // there is more room in the quota than when what did not fit was left out
 
 	inventories *inventories
+	unlocker    *unlocker
 	pulse       pulse
 }
 
@@ -190,6 +196,9 @@ func (f *follower) catchUp(ctx context.Context) error {
 		return err
 	}
 	for {
+		if err := f.unlocker.run(ctx); err != nil {
+			return err
+		}
 		releases, err := f.cfg.Ledger.Releases(ctx, f.order.Channel, cursor, releasePage)
 		if err != nil {
 			return err
@@ -227,7 +236,7 @@ func (f *follower) apply(ctx context.Context, r catalog.Release, again bool) err
 	if f.all && !again {
 		f.inventories.want(r)
 	}
-	body, err := f.body(ctx, r)
+	body, err := f.body(ctx, r, again)
 	if err != nil || body == nil {
 		return err
 	}

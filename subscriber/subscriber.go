@@ -31,9 +31,9 @@ var (
 	// folder of the channel has to be. Move it away.
 	ErrConflict = errors.New("something else is in the way")
 
-	// ErrSealed: the release's body is sealed, and this version has no keys
-	// for private channels.
-	ErrSealed = errors.New("body of the release is sealed")
+	// ErrSealed: the release's body is sealed, and there is no read key of its
+	// epoch here, though there is of others.
+	ErrSealed = errors.New("body of the release is sealed under a read key that is not here; ask for the channel's new address, or to be made a member")
 
 	// ErrRefused: the release's body is not what may be in one. Its log's key
 	// signed it all the same.
@@ -42,7 +42,7 @@ var (
 
 // Releases is what the subscriber reads of a channel. *catalog.Catalog is one.
 // What is not there gives an error that wraps fs.ErrNotExist. All methods of
-// the four interfaces may be called from many goroutines at once.
+// the interfaces may be called from many goroutines at once.
 type Releases interface {
 	Releases(ctx context.Context, id channel.ID, after int64, limit int) ([]catalog.Release, error)
 	Entry(ctx context.Context, id channel.ID, name string) (catalog.Entry, error)
@@ -81,6 +81,7 @@ type Records interface {
 type Ledger interface {
 	Releases
 	Bodies
+	Keys
 	Cursors
 	Records
 }
@@ -93,6 +94,11 @@ type Config struct {
 	// it is synced before a cursor moves, so that what was fetched can also be
 	// passed on after a power loss. May be nil.
 	Blobs blobnet.Store
+
+	// Member returns the key that finds read keys in the keyrings of private
+	// channels, zero for none. It is asked again and again, since one may be made
+	// while a channel is followed. If nil, there is none.
+	Member func() (channel.MemberKey, error)
 
 	// Place makes output folders the store of what is in them. If nil, Blobs
 	// keeps every chunk beside.
@@ -123,6 +129,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.ProbeTimeout < 0 || c.MinFree < 0 {
 		return c, errors.New("subscriber: a timeout or a size is negative")
+	}
+	if c.Member == nil {
+		c.Member = func() (channel.MemberKey, error) { return channel.MemberKey{}, nil }
 	}
 	if c.ProbeTimeout == 0 {
 		c.ProbeTimeout = 10 * time.Second

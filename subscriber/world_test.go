@@ -35,6 +35,8 @@ type world struct {
 	pubLedger *catalog.Catalog
 	key       channel.PrivateKey
 	id        channel.ID
+	readKey   channel.ReadKey   // of a private channel
+	member    channel.MemberKey // of the subscriber
 
 	store  *memstore.Store
 	ledger *catalog.Catalog
@@ -92,6 +94,11 @@ func openCatalog(t *testing.T) *catalog.Catalog {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldOf(t, channel.Public)
+}
+
+func newWorldOf(t *testing.T, class channel.Class) *world {
+	t.Helper()
 	w := &world{t: t, out: filepath.Join(t.TempDir(), "out"), pubStore: memstore.New(memstore.Config{}), store: memstore.New(memstore.Config{})}
 	w.pubLedger, w.ledger = openCatalog(t), openCatalog(t)
 	var err error
@@ -102,11 +109,11 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	created, err := w.pub.Create(t.Context(), publisher.CreateSpec{Topics: []string{"t"}, Key: w.key, KeyDir: t.TempDir()})
+	created, err := w.pub.Create(t.Context(), publisher.CreateSpec{Topics: []string{"t"}, Title: "Title of the channel", Class: class, Key: w.key, KeyDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.id = created.Channel
+	w.id, w.readKey = created.Channel, created.ReadKey
 	w.peer = &peer{Source: w.pubStore, asked: map[blobnet.ID]int{}}
 	w.swarm = newSwarm(t, w.store, w.peer)
 	w.subscribe()
@@ -253,7 +260,7 @@ func (w *world) take() []subscriber.Event {
 
 func (w *world) subscriber() *subscriber.Subscriber {
 	w.t.Helper()
-	cfg := subscriber.Config{Ledger: w.ledger, Blobs: w.store, Swarm: w.swarm, ProbeTimeout: 100 * time.Millisecond}
+	cfg := subscriber.Config{Ledger: w.ledger, Blobs: w.store, Swarm: w.swarm, Member: func() (channel.MemberKey, error) { return w.member, nil }, ProbeTimeout: 100 * time.Millisecond}
 	if w.place != nil {
 		cfg.Blobs, cfg.Place = w.place, w.place
 	}
@@ -265,7 +272,7 @@ func (w *world) subscriber() *subscriber.Subscriber {
 }
 
 func (w *world) order() subscriber.Follow {
-	return subscriber.Follow{Subscription: w.sub.ID, Channel: w.id, Output: w.out, Once: true}
+	return subscriber.Follow{Subscription: w.sub.ID, Channel: w.id, Output: w.out, Once: true, Blind: true}
 }
 
 // follow catches up once.
@@ -361,6 +368,8 @@ func told(events []subscriber.Event) []string {
 			out = append(out, fmt.Sprintf("removed %s", e.Name))
 		case subscriber.KeptEvent:
 			out = append(out, fmt.Sprintf("kept %s %s", e.Name, filepath.Base(e.Path)))
+		case subscriber.MirroredEvent:
+			out = append(out, fmt.Sprintf("mirrored %d", e.Seq))
 		case subscriber.ErrorEvent:
 			out = append(out, fmt.Sprintf("error %s", e.Name))
 		}

@@ -6,7 +6,8 @@
 // It is for every package that asks "what is there?" or says "this came in". It
 // decides nothing by itself: whether one signed statement may follow another is
 // channel/feed's question, and the catalogue makes the answer durable before it
-// returns it. It must never touch the network, open a blob or hold a key.
+// returns it. It must never touch the network, open a blob or hold a key that
+// signs; the read keys of private channels are in it, beside what they open.
 //
 // # Writing
 //

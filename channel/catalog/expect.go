@@ -44,10 +44,13 @@ func (t *tx) expect(id channel.ID, why Reason) error {
 }
 
 // Unfollow makes a followed channel a listed one: what is known stays, nothing
-// new is taken in. One's own channels stay one's own.
+// new is taken in. Its read keys are forgotten. One's own channels stay one's own.
 func (c *Catalog) Unfollow(ctx context.Context, id channel.ID) error {
 	return c.update(ctx, "unfollowing channel", func(t *tx) error {
-		_, err := t.exec("UPDATE channels SET reason = ? WHERE id = ? AND reason = ?", Listed, id[:], Followed)
+		n, err := t.exec("UPDATE channels SET reason = ? WHERE id = ? AND reason = ?", Listed, id[:], Followed)
+		if err == nil && n > 0 {
+			_, err = t.exec("DELETE FROM read_keys WHERE channel = ?", id[:])
+		}
 		if k := t.c.cache.get(id); k != nil {
 			t.c.cache.drop(k)
 		}

@@ -23,7 +23,9 @@ type Info struct {
 	Entries       int64 // live ones
 	Bytes         int64 // their plaintext
 	MissingBodies int64
-	Position      int64 // of the newest release, 0 for none
+	Sealed        int64  // releases that nobody has opened here
+	SealedTitle   string // of a private channel, for those who have a read key
+	Position      int64  // of the newest release, 0 for none
 
 	Fresh       bool // every log that may still publish is fresh, and there is one
 	Forked      bool // a log's or the root's fork has been proven
@@ -88,9 +90,11 @@ func (c *Catalog) Channels(ctx context.Context) ([]Info, error) {
 // readInfo reads one channel, and judges it at the time now.
 func readInfo(s *session, no int64, now time.Time) (Info, error) {
 	var info Info
-	err := s.get([]any{(*bytes32)(&info.ID), &info.Reason, &info.Entries, &info.Bytes, &info.MissingBodies, &info.Position},
+	err := s.get([]any{(*bytes32)(&info.ID), &info.Reason, &info.Entries, &info.Bytes, &info.MissingBodies, &info.Sealed, &info.SealedTitle, &info.Position},
 		`SELECT id, reason, entries, bytes,
 			(SELECT count(*) FROM manifests WHERE channel = no AND state = 1),
+			(SELECT count(*) FROM manifests WHERE channel = no AND state = 3),
+			coalesce((SELECT title FROM read_keys WHERE channel = id AND title <> '' ORDER BY epoch DESC LIMIT 1), ''),
 			coalesce((SELECT position FROM manifests WHERE channel = no ORDER BY position DESC LIMIT 1), 0)
 		FROM channels WHERE no = ?`, no)
 	if err != nil {

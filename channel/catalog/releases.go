@@ -8,6 +8,8 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/feed"
+	"github.com/anonymous-media-library/aml/codec"
+	"github.com/anonymous-media-library/aml/codec/dcbor"
 )
 
 // Release is an accepted manifest at its place in the local order.
@@ -22,9 +24,16 @@ type Release struct {
 	Manifest channel.Manifest
 
 	// Body is what the release says. It is nil while the body lies in a blob
-	// (Manifest.BodyRef) that nobody has given to PutBody, and in a private
-	// channel.
+	// (Ref) that nobody has given to PutBody, while it is sealed, and for ever
+	// in a Silent one.
 	Body *channel.Body
+
+	// Ref is where the body lies when it lies in a blob: the manifest's BodyRef,
+	// or what was sealed in it.
+	Ref *codec.Ref
+
+	// Silent: it was opened, and says nothing; it is there for its keyring.
+	Silent bool
 }
 
 // How much one call of Releases returns at most.
@@ -56,7 +65,7 @@ func (c *Catalog) MissingBodies(ctx context.Context, id channel.ID, limit int) (
 	err := c.view(ctx, "reading missing bodies", func(s *session) error {
 		no, err := channelNo(s, id)
 		if err == nil {
-			out, err = queryReleases(s, id, limit, `SELECT position, hash, envelope, body FROM manifests
+			out, err = queryReleases(s, id, limit, `SELECT position, hash, envelope, body, ref, state FROM manifests
 				WHERE channel = ? AND state = 1 ORDER BY position`, no)
 		}
 		return err
@@ -65,7 +74,7 @@ func (c *Catalog) MissingBodies(ctx context.Context, id channel.ID, limit int) (
 }
 
 func releasesAfter(s *session, id channel.ID, no, after int64, limit int) ([]Release, error) {
-	return queryReleases(s, id, limit, `SELECT position, hash, envelope, body FROM manifests
+	return queryReleases(s, id, limit, `SELECT position, hash, envelope, body, ref, state FROM manifests
 		WHERE channel = ? AND position > ? AND state <> 2 ORDER BY position`, no, after)
 }
 
@@ -76,13 +85,21 @@ func queryReleases(s *session, id channel.ID, limit int, text string, args ...an
 	var out []Release
 	size := 0
 	err := s.each(func(scan func(...any) error) (bool, error) {
-		var envelope, body []byte
+		var envelope, body, ref []byte
+		var state int
 		r := Release{Channel: id}
-		if err := scan(&r.Position, (*bytes32)(&r.Hash), &envelope, &body); err != nil {
+		if err := scan(&r.Position, (*bytes32)(&r.Hash), &envelope, &body, &ref, &state); err != nil {
 			return false, err
 		}
+		r.Silent = state == bodyNone
 		if err := r.decode(envelope, body); err != nil {
 			return false, err
+		}
+		if ref != nil {
+			r.Ref = new(codec.Ref)
+			if err := dcbor.Unmarshal(ref, r.Ref); err != nil {
+				return false, fmt.Errorf("%w: where the body of manifest %s lies: %w", errDamaged, r.Hash, err)
+			}
 		}
 		out = append(out, r)
 		size += len(envelope) + len(body)
@@ -99,7 +116,7 @@ func (r *Release) decode(envelope, body []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: manifest %s: %w", errDamaged, r.Hash, err)
 	}
-	r.Log, r.Seq, r.Body = r.Manifest.Log, r.Manifest.Seq, r.Manifest.Body
+	r.Log, r.Seq, r.Body, r.Ref = r.Manifest.Log, r.Manifest.Seq, r.Manifest.Body, r.Manifest.BodyRef
 	if body != nil {
 		b, err := channel.DecodeBody(body)
 		if err != nil {
@@ -111,7 +128,7 @@ func (r *Release) decode(envelope, body []byte) error {
 }
 
 // PutBody stores the body of a release, which the caller has opened through
-// the manifest's BodyRef: that is what ties it to the manifest. A body that
+// the release's Ref: that is what ties it to the manifest. A body that
 // names what its key may not, or is not well formed, makes the release refused
 // for good: the error wraps ErrRefused and the reason. Putting it again does
 // nothing.
@@ -145,7 +162,7 @@ func refusalOf(err error) error {
 	return nil
 }
 
-// RefuseBody marks a release whose blob opens but holds no valid body, so that
+// RefuseBody marks a release whose blob or seal opens but holds no valid body, so that
 // it is skipped from then on instead of being tried for ever.
 func (c *Catalog) RefuseBody(ctx context.Context, id channel.ID, manifest channel.Hash, why string) error {
 	return c.update(ctx, "refusing a release's body", func(t *tx) error {
@@ -158,7 +175,7 @@ func (c *Catalog) RefuseBody(ctx context.Context, id channel.ID, manifest channe
 }
 
 func (t *tx) refuse(k *known, manifest channel.Hash, why string) error {
-	n, err := t.exec("UPDATE manifests SET state = 2, refusal = ? WHERE channel = ? AND hash = ? AND state IN (1, 2)", why, k.no, manifest[:])
+	n, err := t.exec("UPDATE manifests SET state = 2, refusal = ? WHERE channel = ? AND hash = ? AND state IN (1, 2, 3)", why, k.no, manifest[:])
 	if err != nil {
 		return err
 	}

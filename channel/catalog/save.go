@@ -12,7 +12,8 @@ const (
 	bodyHere    = 0 // in the manifest, or in the row
 	bodyMissing = 1 // in a blob that nobody has opened yet
 	bodyRefused = 2 // opened, and not what the manifest may hold
-	bodySealed  = 3 // under a read key
+	bodySealed  = 3 // under a read key that nobody here has tried
+	bodyNone    = 4 // sealed, opened, and there is none
 )
 
 // save stores what a step changed. it is nil for a proof.

@@ -43,7 +43,7 @@ func (g *Gossip) SyncTopic(ctx context.Context, topic string) (answered int, err
 func (g *Gossip) all(outer context.Context, t target, ask func(context.Context, peer.ID) error) (int, error) {
 	ctx, cancel := context.WithCancel(outer)
 	defer cancel()
-	in := g.interest(t)
+	in := g.browsed(t)
 	if in == nil {
 		in = newInterest(t)
 	}

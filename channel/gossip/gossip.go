@@ -37,6 +37,7 @@ type Gossip struct {
 	ctx       context.Context      // of Run; guarded by mu, and fixed once set
 	mesh      *pubsub.PubSub       // guarded by mu until started is closed, then fixed
 	interests map[target]*interest // guarded by mu
+	lookups   map[target]*interest // topics that are looked up, and not listened to; guarded by mu
 	rooms     map[string]*room     // guarded by mu; changed only under opening too
 	byKey     map[channel.Hash]string
 	byKeyAge  time.Time // of byKey, topics by topic key; both guarded by mu
@@ -59,6 +60,7 @@ func New(cfg Config) (*Gossip, error) {
 		started:   make(chan struct{}),
 		stopped:   make(chan struct{}),
 		interests: make(map[target]*interest),
+		lookups:   make(map[target]*interest),
 		rooms:     make(map[string]*room),
 		byKey:     make(map[channel.Hash]string),
 	}

@@ -146,7 +146,7 @@ func (g *Gossip) handle(stream network.Stream) {
 		stop := context.AfterFunc(ctx, func() { _ = stream.Reset() })
 		defer stop()
 		s := &server{
-			ledger: g.cfg.Ledger, topicOf: g.topicOf, patience: g.cfg.Patience,
+			ledger: g.cfg.Ledger, topicOf: g.topicOf, hidden: g.hidden, patience: g.cfg.Patience,
 			waits: func() { g.served.waits(place) },
 			knocked: func(id channel.ID) {
 				if t := (target{channel: id}); g.interest(t) != nil {

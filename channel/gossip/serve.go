@@ -31,7 +31,8 @@ func (r request) cost() int {
 type server struct {
 	ledger   Ledger
 	topicOf  func(context.Context, channel.Hash) (string, bool)
-	knocked  func(channel.ID) // the other end has more of the channel than we
+	hidden   func(catalog.Info) bool // channels that are told to nobody; nil for none
+	knocked  func(channel.ID)        // the other end has more of the channel than we
 	patience time.Duration
 	waits    func() // if not nil, called when an answer is complete
 }
@@ -180,6 +181,9 @@ func (s *server) listing(ctx context.Context, c conn, r request) error {
 	}
 	return s.sections(c, func(yield func(section, error) bool) {
 		for _, id := range ids {
+			if ok, err := s.shows(ctx, id); !ok && err == nil {
+				continue
+			}
 			sec, ok, err := listing(ctx, s.ledger, id, topic)
 			if (ok || err != nil) && !yield(sec, err) {
 				return
@@ -244,7 +248,11 @@ func (s *server) lookup(ctx context.Context, key channel.Hash) (catalog.Info, er
 	if err != nil {
 		return catalog.Info{}, err
 	}
-	return s.ledger.Channel(ctx, id)
+	info, err := s.ledger.Channel(ctx, id)
+	if err == nil && s.hidden != nil && s.hidden(info) {
+		err = fs.ErrNotExist
+	}
+	return info, err
 }
 
 func (s *server) write(c conn, a answer) error { return writeFrame(c, a, maxFrame, s.patience) }

@@ -165,7 +165,7 @@ func (g *Gossip) synced(o feed.Outcome) {
 
 // browse takes over what the peer lists on a topic.
 func (g *Gossip) browse(ctx context.Context, p peer.ID, pull *puller, t target) error {
-	in := g.interest(t)
+	in := g.browsed(t)
 	if in == nil {
 		return nil
 	}

@@ -82,3 +82,43 @@ func TestKeyFileThatCannotBeReadOrWrittenIsNamed(t *testing.T) {
 		t.Errorf("files were left behind: %v", left)
 	}
 }
+
+func TestMemberKeyFileIsOfAKindOfItsOwn(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "member")
+	key, err := channel.GenerateMemberKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteMember(path, key); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := LoadMember(path); err != nil || got.Public() != key.Public() {
+		t.Errorf("another key came back, %v", err)
+	}
+	if err := WriteMember(path, key); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("writing over a key: %v", err)
+	}
+	if _, err := Load(path); !errors.Is(err, channel.ErrMalformed) {
+		t.Errorf("as a key that signs: %v", err)
+	}
+	other := filepath.Join(dir, "publish")
+	if err := Write(other, newKey(t)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadMember(other); !errors.Is(err, channel.ErrMalformed) {
+		t.Errorf("a key that signs as a member key: %v", err)
+	}
+	if _, err := LoadMember(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing: %v", err)
+	}
+	if runtime.GOOS == "windows" {
+		return
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadMember(path); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("readable by others: %v", err)
+	}
+}

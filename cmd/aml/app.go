@@ -98,6 +98,7 @@ Those who host the bytes cannot read them.`,
 		a.channelCreateCommand(), a.channelPublishCommand(), a.channelSubscribeCommand(),
 		a.channelUnsubscribeCommand(), a.channelListCommand(), a.channelShowCommand(),
 		a.channelSetCommand(), a.channelTrustCommand(), a.channelExportCommand(), a.channelImportCommand(),
+		a.channelMemberAddCommand(), a.channelMemberRemoveCommand(), a.channelMemberListCommand(), a.keyMemberCommand(),
 		a.versionCommand(),
 	)
 	strict(root)

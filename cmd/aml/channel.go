@@ -23,8 +23,12 @@ func (a *app) channelCreateCommand() *cobra.Command {
 		Short: "found a channel listed on the given topics",
 		Long: `Found a channel: a root key is made apart, which can be taken offline, and signs
 who may publish; the publishing key stays. channel-publish does this by itself
-for the first release under a topic.`,
-		Example: "  aml channel-create software/linux --title 'Example OS' --kind update\n  aml channel-create music/live -k band.pem --json",
+for the first release under a topic.
+
+With --private only who has a read key reads the channel: it stands in the
+address that is printed on a terminal, or with --read-key, and is sealed to the
+members of channel-member-add. Topics stay in clear; the title does not.`,
+		Example: "  aml channel-create software/linux --title 'Example OS' --kind update\n  aml channel-create music/live -k band.pem --json\n  aml channel-create firmware --private",
 		Args:    args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, topics []string) (err error) {
 			req.Topics = topics
@@ -34,6 +38,10 @@ for the first release under a topic.`,
 					return err
 				}
 			}
+			if req.WithReadKey && !req.Private {
+				return usage(cmd, fmt.Errorf("--read-key goes with --private: a public channel has none"))
+			}
+			req.WithReadKey = req.WithReadKey || req.Private && !a.json && terminal(a.out)
 			c, err := a.connect(cmd.Context(), api.NeedStore)
 			if err != nil {
 				return err
@@ -43,13 +51,18 @@ for the first release under a topic.`,
 				return err
 			}
 			return a.result(res, func(w io.Writer) {
-				fmt.Fprintf(w, "%s\nroot key        %s  (move it to a safe place)\npublishing key  %s\n", res.Address, res.RootKey, res.Key)
+				fmt.Fprintf(w, "%s\nroot key        %s  (move it to a safe place)\npublishing key  %s\n", orElse(res.ReadAddress, res.Address), res.RootKey, res.Key)
+				if res.ReadAddress != "" {
+					fmt.Fprintln(w, "Whoever has this whole address reads the channel. `aml channel-show --read-key` shows it again.")
+				}
 			})
 		},
 	}
 	cmd.Flags().StringVar(&req.Title, "title", "", "title for people (default the first topic)")
 	cmd.Flags().StringVar(&kind, "kind", "media", "media or update: what stale means to followers")
 	cmd.Flags().StringVarP(&req.KeyFile, "key", "k", "", "publishing key file, PKCS#8 PEM (default this node's own)")
+	cmd.Flags().BoolVar(&req.Private, "private", false, "seal what is released; only who has a read key reads it")
+	readKeyFlag(cmd, &req.WithReadKey)
 	return cmd
 }
 
@@ -204,6 +217,10 @@ A bare topic shows the channels listed on it and follows those trusted with
 --trust, or all with --trust-all; each writes into a folder of its own, named by
 its id.
 
+A private channel is read with the whole address, whose read key stays in this
+home, or with the bare one by its members (key-member). Without either, the node
+is a blind mirror: it has the channel's blobs for others, and writes no files.
+
 ` + policyHelp,
 		Example: "  aml channel-subscribe aml://... -o live\n  aml channel-subscribe aml://... -o live --once --timeout 2m --json\n  aml channel-subscribe music/live --trust-all -o music --quota 20GiB\n  aml channel-subscribe aml://... --media-type 'video/*' --max-age 7d --keep count=20",
 		Args:    args(cobra.ExactArgs(1)),
@@ -244,7 +261,11 @@ its id.
 				api.SubscribeResult
 			}{"done", res})
 		}
-		return a.write(fmt.Appendf(nil, "up to date: %d releases, %d files, %s%s\n", res.Releases, res.Files, config.FormatSize(int64(res.Bytes)), leftOut(res.Passed)))
+		mirrored := ""
+		if res.Mirrored > 0 {
+			mirrored = fmt.Sprintf(", %d mirrored without a read key", res.Mirrored)
+		}
+		return a.write(fmt.Appendf(nil, "up to date: %d releases, %d files, %s%s%s\n", res.Releases, res.Files, config.FormatSize(int64(res.Bytes)), leftOut(res.Passed), mirrored))
 	}
 	cmd.Flags().StringVarP(&req.Output, "output", "o", "", "folder to write to (default below this home's files/)")
 	cmd.Flags().BoolVar(&req.Once, "once", false, "end when all releases known now are there")
@@ -332,7 +353,7 @@ func state(ch api.ChannelInfo) string {
 }
 
 func (a *app) channelShowCommand() *cobra.Command {
-	var code bool
+	var code, with bool
 	var png string
 	cmd := &cobra.Command{
 		Use:     "channel-show ADDRESS_OR_TOPIC",
@@ -345,7 +366,7 @@ func (a *app) channelShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := c.Show(cmd.Context(), api.ShowRequest{Target: given[0]})
+			s, err := c.Show(cmd.Context(), api.ShowRequest{Target: given[0], WithReadKey: with})
 			if err = closing(c, err); err != nil {
 				return err
 			}
@@ -362,13 +383,21 @@ func (a *app) channelShowCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&code, "qr", false, "draw the address as a QR code")
 	cmd.Flags().StringVar(&png, "qr-png", "", "write the address as a QR code to this PNG file")
+	readKeyFlag(cmd, &with)
 	return cmd
 }
 
 func show(w io.Writer, s api.ShowResult) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "title\t%s\naddress\t%s\ntopics\t%s\nclass\t%s, %s\nroot\tversion %d, until %s\nstate\t%s\n",
-		titled(s.ChannelInfo), s.Address, strings.Join(s.Topics, " "), s.Class, s.Kind, s.Root, s.Expires, orElse(state(s.ChannelInfo), "fresh"))
+		titled(s.ChannelInfo), orElse(s.ReadAddress, s.Address), strings.Join(s.Topics, " "), s.Class, s.Kind, s.Root, s.Expires, orElse(state(s.ChannelInfo), "fresh"))
+	if s.Epoch > 0 {
+		sealed := "all of it can be read here"
+		if s.Sealed > 0 {
+			sealed = fmt.Sprintf("%d of %d releases cannot be read here", s.Sealed, s.Releases)
+		}
+		fmt.Fprintf(t, "epoch\t%d, %s\n", s.Epoch, sealed)
+	}
 	for _, l := range s.Logs {
 		note := "stale"
 		switch {

@@ -242,3 +242,19 @@ func TestThroughADaemonASubscriptionGoesOnUntilItIsEnded(t *testing.T) {
 	}
 	fails(t, 4, home, []string{"channel-unsubscribe", address})
 }
+
+// A topic that is looked up leads to the same files as one that is listened to.
+func TestATopicThatIsLookedUpIsFollowed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	address, peer := channelWithOneFile(t, dir)
+	home, out := filepath.Join(dir, "s"), filepath.Join(dir, "out")
+	ok(t, home, "channel-subscribe", "data", "--look-up", "--trust-all", "-o", out, "--once", "--peer", peer, "--set", "dht=false")
+	id := strings.TrimPrefix(address, "aml://")
+	if got := tree(t, filepath.Join(out, id)); len(got) != 1 {
+		t.Errorf("got %v", got)
+	}
+	if _, stderr, code := amlRun(t, home, "channel-subscribe", address, "--look-up", "--once"); code != 2 || !strings.Contains(stderr, "goes with a topic") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}

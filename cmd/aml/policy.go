@@ -65,6 +65,7 @@ func newPolicyFlags(cmd *cobra.Command) *policyFlags {
 	f.BoolVar(&p.listed, "no-download", false, "only list releases")
 	f.BoolVar(&p.auto, "download", false, "fetch releases as they come (after --no-download)")
 	f.Bool("keep-blobs", false, "keep the blobs in the store, beside the files")
+	f.Bool("look-up", false, "on a topic: ask for its channels now and then, and join no gossip that shows the interest")
 	_ = cmd.MarkFlagFilename("filters", "json")
 	_ = cmd.RegisterFlagCompletionFunc("priority", cobra.FixedCompletions([]string{"low", "normal", "high"}, cobra.ShellCompDirectiveNoFileComp))
 	for _, name := range []string{"keyword", "exclude", "regex", "path", "max-age", "max-size", "quota", "rate", "hours", "name", "keep", "min-sources"} {
@@ -122,9 +123,11 @@ func (p *policyFlags) read(a *app) (api.PolicyChange, error) {
 	if p.listed || p.auto {
 		add("download", "autoDownload", p.auto)
 	}
-	if f.Changed("keep-blobs") {
-		keep, _ := f.GetBool("keep-blobs")
-		add("keep-blobs", "keepBlobs", keep)
+	for flag, field := range map[string]string{"keep-blobs": "keepBlobs", "look-up": "lookUp"} {
+		if f.Changed(flag) {
+			yes, _ := f.GetBool(flag)
+			add(flag, field, yes)
+		}
 	}
 	if err == nil {
 		err = api.CheckPolicy(c)

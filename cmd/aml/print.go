@@ -165,6 +165,9 @@ func words(e api.Event) string {
 			if what == "" {
 				what = fmt.Sprintf("all %d files", v.Files)
 			}
+			if v.Files == 0 { // of a private channel
+				return fmt.Sprintf("left out release %d, unread: %s: %s", v.Seq, v.Reason, v.Message)
+			}
 			return fmt.Sprintf("left out %s (%s): %s: %s", what, config.FormatSize(int64(v.Bytes)), v.Reason, v.Message)
 		}
 	case "waiting":
@@ -176,6 +179,15 @@ func words(e api.Event) string {
 		var v api.KeptEvent
 		if e.Decode(&v) == nil {
 			return "kept " + v.Path + ": " + v.Message
+		}
+	case "mirrored":
+		var v api.MirroredEvent
+		if e.Decode(&v) == nil {
+			missing := ""
+			if v.Missing > 0 {
+				missing = fmt.Sprintf(", %d of them nobody has", v.Missing)
+			}
+			return fmt.Sprintf("mirrored release %d of %.12s, unread: %d blobs%s", v.Seq, v.Channel, v.Blobs, missing)
 		}
 	case "blob":
 		var v api.BlobEvent

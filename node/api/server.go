@@ -58,6 +58,9 @@ func NewServer(n *node.Node, log *slog.Logger) *Server {
 	handle(mux, "channel-trust", n.Trust)
 	handle(mux, "channel-export", n.ExportList)
 	handle(mux, "channel-import", n.ImportList)
+	handle(mux, "channel-members", n.SetMembers)
+	handle(mux, "channel-member-list", n.Members)
+	handle(mux, "key-member", n.MemberKey)
 	return &Server{mux: mux, log: log}
 }
 

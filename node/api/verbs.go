@@ -75,6 +75,11 @@ type (
 	ExportListResult  = node.ExportListResult
 	ImportListRequest = node.ImportListRequest
 	ImportListResult  = node.ImportListResult
+
+	MembersRequest   = node.MembersRequest
+	MembersResult    = node.MembersResult
+	MemberListResult = node.MemberListResult
+	MemberKeyResult  = node.MemberKeyResult
 )
 
 // What the events carry.
@@ -90,6 +95,7 @@ type (
 	KeptEvent      = node.KeptEvent
 	PassedEvent    = node.PassedEvent
 	WaitingEvent   = node.WaitingEvent
+	MirroredEvent  = node.MirroredEvent
 	ChannelEvent   = node.ChannelEvent
 	ErrorEvent     = node.ErrorEvent
 	BlobEvent      = node.BlobEvent
@@ -237,4 +243,19 @@ func (c *Client) ExportList(ctx context.Context, req ExportListRequest) (ExportL
 // ImportList adds those of a list.
 func (c *Client) ImportList(ctx context.Context, req ImportListRequest) (ImportListResult, error) {
 	return call[ImportListResult](ctx, c, "channel-import", req, nil)
+}
+
+// SetMembers adds and removes members of an own private channel.
+func (c *Client) SetMembers(ctx context.Context, req MembersRequest, on func(Event)) (MembersResult, error) {
+	return call[MembersResult](ctx, c, "channel-members", req, on)
+}
+
+// Members names the members of an own private channel.
+func (c *Client) Members(ctx context.Context, req ShowRequest) (MemberListResult, error) {
+	return call[MemberListResult](ctx, c, "channel-member-list", req, nil)
+}
+
+// MemberKey returns this node's member key, but for its secret half.
+func (c *Client) MemberKey(ctx context.Context) (MemberKeyResult, error) {
+	return call[MemberKeyResult](ctx, c, "key-member", None{}, nil)
 }

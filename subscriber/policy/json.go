@@ -86,6 +86,8 @@ func (p *Policy) field(j *channel.JSON, key string) (err error) {
 		p.Keep, err = keeps(j)
 	case "keepBlobs":
 		p.KeepBlobs, err = j.Bool()
+	case "lookUp":
+		p.LookUp, err = j.Bool()
 	default:
 		err = j.Unknown(key)
 	}
@@ -223,6 +225,7 @@ type policyJSON struct {
 	Name         string     `json:"name,omitempty"`
 	Keep         []keepJSON `json:"keep,omitempty"`
 	KeepBlobs    bool       `json:"keepBlobs,omitempty"`
+	LookUp       bool       `json:"lookUp,omitempty"`
 }
 
 type keepJSON struct {
@@ -237,7 +240,7 @@ func (p Policy) MarshalJSON() ([]byte, error) {
 	out := policyJSON{
 		Keywords: p.Keywords, Exclude: p.Exclude, Regex: p.Regex, MediaTypes: p.MediaTypes, Paths: p.Paths,
 		MaxAge: FormatAge(p.MaxAge), MaxSize: p.MaxSize, MinSources: p.MinSources, Quota: p.Quota,
-		Rate: p.Rate, Hours: p.Hours, Name: p.Name, KeepBlobs: p.KeepBlobs,
+		Rate: p.Rate, Hours: p.Hours, Name: p.Name, KeepBlobs: p.KeepBlobs, LookUp: p.LookUp,
 	}
 	if p.ListOnly {
 		out.AutoDownload = new(bool)

@@ -128,6 +128,31 @@ func (j *Judge) File(e *channel.FileEntry) Verdict {
 	return j.listed()
 }
 
+// Sealed says whether a release that cannot be read is wanted by who has its
+// blobs for others. A rule about what is in it cannot be kept to then: with one,
+// it is left out.
+func (r *Rules) Sealed(issued channel.Time, now time.Time) Verdict {
+	if v := r.Judge(Release{Issued: issued}, now); v.whole.Reason == MaxAge {
+		return v.whole
+	}
+	p := r.Policy
+	for _, rule := range []struct {
+		there  bool
+		reason Reason
+	}{
+		{len(p.Keywords) > 0, Keywords}, {len(p.Exclude) > 0, Exclude}, {len(p.Regex) > 0, Regex}, {len(p.MediaTypes) > 0, MediaTypes},
+		{len(p.Paths) > 0, Paths}, {p.MaxSize > 0, MaxSize}, {p.MinSources > 0, MinSources}, {p.Quota > 0, Quota}, {len(p.Keep) > 0, KeepRule},
+	} {
+		if rule.there {
+			return Verdict{rule.reason, "without a read key nobody can tell"}
+		}
+	}
+	if p.ListOnly {
+		return Verdict{AutoDownload, "releases are only listed"}
+	}
+	return Verdict{}
+}
+
 // Sources says whether so many nodes that have a file are enough.
 func (r *Rules) Sources(n int) Verdict {
 	if n < r.Policy.MinSources {

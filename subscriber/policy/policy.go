@@ -38,6 +38,7 @@ type Policy struct {
 	Name      string // template of the names that files get, see Template
 	Keep      []Keep // what stays; the first whose path matches a file counts
 	KeepBlobs bool   // keep the blobs in the store as well
+	LookUp    bool   // of a topic: ask for its channels now and then, and join no gossip for it
 }
 
 // How much a Policy may say.

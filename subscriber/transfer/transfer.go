@@ -197,6 +197,8 @@ func readSubscription(j *channel.JSON) (s Subscription, err error) {
 		return s, err
 	case s.Address.ID.IsZero() == (s.Topic == ""):
 		return s, fmt.Errorf("%w: a subscription needs either an address or a topic", ErrList)
+	case s.Topic == "" && s.Policy.LookUp:
+		return s, fmt.Errorf("%w: lookUp goes with a topic, not with %s", ErrList, s.Address)
 	case s.Topic == "" && (len(s.Trust) > 0 || s.TrustAll):
 		return s, fmt.Errorf("%w: trust goes with a topic, not with %s", ErrList, s.Address)
 	}

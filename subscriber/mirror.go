@@ -1,0 +1,111 @@
+package subscriber
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/blobnet/fetch"
+	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/codec"
+)
+
+// MirroredEvent ("mirrored"): the blobs of a release that this node cannot read
+// are here, so that others can have them.
+type MirroredEvent struct {
+	Event   string `json:"event"`
+	Channel string `json:"channel"`
+	Log     string `json:"log"`
+	Seq     uint64 `json:"seq"`
+	Blobs   int64  `json:"blobs"`             // of all that the release consists of
+	Missing int64  `json:"missing,omitempty"` // nobody has these any more
+}
+
+func (MirroredEvent) event() {}
+
+// maxMirrored bounds the blobs of one release that are mirrored: 4 TiB in chunks
+// of 1 MiB.
+const maxMirrored = 1 << 22
+
+// mirror has all blobs of a sealed release, as its inventory names them, in the
+// swarm's store. What nobody has of a release that others follow is left: it may
+// have been removed from the channel, which is sealed as well.
+func (f *follower) mirror(ctx context.Context, r catalog.Release) error {
+	id := r.Manifest.Inventory
+	if id == nil {
+		return nil
+	}
+	e := MirroredEvent{Event: "mirrored", Channel: r.Channel.String(), Log: r.Log.String(), Seq: r.Seq}
+	later, err := f.cfg.Ledger.Releases(ctx, r.Channel, r.Position, 1)
+	if err != nil {
+		return err
+	}
+	err = f.fetchInventory(ctx, *id, &e)
+	switch {
+	case errors.Is(err, codec.ErrInventory):
+		f.skip(r, "", fmt.Errorf("release %d: %w", r.Seq, err))
+		return nil
+	case errors.Is(err, blobnet.ErrNotFound) && len(later) > 0:
+		e.Missing = max(e.Missing, 1)
+	case err != nil:
+		return fmt.Errorf("mirroring: %w", err)
+	case e.Missing > 0 && len(later) == 0:
+		return fmt.Errorf("mirroring: %w: %d of %d blobs", blobnet.ErrNotFound, e.Missing, e.Blobs)
+	}
+	f.emit(e)
+	return nil
+}
+
+// leaveSealed reports whether the policy leaves out a release that cannot be
+// read, tells of it, and remembers it for another policy.
+func (f *follower) leaveSealed(ctx context.Context, r catalog.Release, again bool) (bool, error) {
+	v := f.rules.Sealed(r.Manifest.Issued, f.cfg.Now())
+	j := catalog.Judged{Position: r.Position, By: f.fingerprint}
+	if !v.Take() {
+		j.Passed = []catalog.Passed{{Reason: string(v.Reason)}}
+		if !again {
+			f.emit(PassedEvent{Event: "passed", Channel: r.Channel, Log: r.Log, Seq: r.Seq, Reason: string(v.Reason), Message: v.Why})
+		}
+	} else if !again {
+		return false, nil
+	}
+	return !v.Take(), f.cfg.Ledger.Record(ctx, f.order.Subscription, f.order.Channel, j)
+}
+
+// fetchInventory has the blobs of an inventory and those that it lists, and
+// counts them.
+func (f *follower) fetchInventory(ctx context.Context, id blobnet.ID, e *MirroredEvent) error {
+	for _, err := range codec.InventoryBlobs(ctx, f.cfg.Swarm, id) {
+		if err != nil {
+			return err
+		}
+		if e.Blobs++; e.Blobs > maxInventory {
+			return fmt.Errorf("%w: over %d blobs", codec.ErrInventory, maxInventory)
+		}
+	}
+	var missing, all atomic.Int64
+	listed := func(yield func(blobnet.ID, error) bool) {
+		n := 0
+		for id, err := range codec.Inventory(ctx, f.cfg.Swarm, id) {
+			if n++; err == nil && n > maxMirrored {
+				err = fmt.Errorf("%w: it lists over %d blobs", codec.ErrInventory, maxMirrored)
+			}
+			if !yield(id, err) || err != nil {
+				return
+			}
+		}
+	}
+	err := fetch.Each(ctx, f.cfg.Swarm, listed, func(id blobnet.ID) fetch.Want {
+		return fetch.Want{ID: id, Class: blobnet.Repair, Patience: f.cfg.ProbeTimeout, Optional: true}
+	}, func(_ blobnet.ID, blob []byte, _ bool) error {
+		all.Add(1)
+		if blob == nil {
+			missing.Add(1)
+		}
+		return nil
+	})
+	e.Blobs, e.Missing = e.Blobs+all.Load(), missing.Load()
+	return err
+}
