@@ -50,10 +50,7 @@ func (p *Publisher) mayPublish(ctx context.Context, id channel.ID, key channel.P
 	if err != nil {
 		return info, catalog.LogInfo{}, err
 	}
-	log := catalog.LogInfo{Log: key}
-	if i := slices.IndexFunc(info.Logs, func(l catalog.LogInfo) bool { return l.Log == key }); i >= 0 {
-		log = info.Logs[i]
-	}
+	log := logOf(info, key)
 	now := p.cfg.Now()
 	publisher, ok := info.Root.Publisher(key)
 	switch {
@@ -69,10 +66,27 @@ func (p *Publisher) mayPublish(ctx context.Context, id channel.ID, key channel.P
 		return info, log, fmt.Errorf("%w: the right of key %s to publish ended %s", channel.ErrExpired, key.Short(), publisher.Expires)
 	case log.Frozen:
 		return info, log, fmt.Errorf("%w: the log of key %s is frozen: it has two manifests with one number; a new root has to say which counts", channel.ErrChain, key.Short())
-	case log.Claimed > log.Seq:
-		return info, log, fmt.Errorf("%w: manifest %d of this log is known elsewhere, here it ends at %d; sync with a follower first, or the log forks", channel.ErrChain, log.Claimed, log.Seq)
 	}
-	return info, log, nil
+	if err := behindClaim(log); err != nil {
+		return info, log, err
+	}
+	return info, log, p.doubt(id, key, log.Seq, log.Hash)
+}
+
+// logOf is what is known of a key's log, which may be nothing.
+func logOf(info catalog.Info, key channel.PublicKey) catalog.LogInfo {
+	if i := slices.IndexFunc(info.Logs, func(l catalog.LogInfo) bool { return l.Log == key }); i >= 0 {
+		return info.Logs[i]
+	}
+	return catalog.LogInfo{Log: key}
+}
+
+// behindClaim is an error if a head names a manifest that is missing here.
+func behindClaim(log catalog.LogInfo) error {
+	if log.Claimed <= log.Seq {
+		return nil
+	}
+	return fmt.Errorf("%w: manifest %d of log %s is known elsewhere, here it ends at %d; sync with a follower first, or the log forks (if nobody has it, a head key lies: channel-revoke it)", channel.ErrChain, log.Claimed, log.Log.Short(), log.Seq)
 }
 
 // removable checks that all names are in the channel's view.

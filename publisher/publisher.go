@@ -52,6 +52,14 @@ var (
 	// wraps fs.ErrNotExist.
 	ErrNoEntry error = absent("no such file in the channel")
 
+	// ErrNoRoot: nothing is known of the channel but its name. It wraps
+	// fs.ErrNotExist.
+	ErrNoRoot error = absent("sync with a follower first")
+
+	// ErrNoRelease: a log has no release of that number here. It wraps
+	// fs.ErrNotExist.
+	ErrNoRelease error = absent("no such release here")
+
 	// ErrConflict: one name would be a file and a folder at once.
 	ErrConflict = errors.New("name is both a file and a folder")
 
@@ -89,10 +97,18 @@ type Owner interface {
 	OwnByTopic(ctx context.Context, topic string, key channel.PublicKey) (catalog.Own, error)
 }
 
+// Past is what the publisher reads of a channel's past: encoded envelopes, in
+// order. *catalog.Catalog is one.
+type Past interface {
+	Roots(ctx context.Context, id channel.ID, from uint64, maxItems, maxBytes int) ([][]byte, error)
+	Manifests(ctx context.Context, id channel.ID, log channel.PublicKey, from, to uint64, maxItems, maxBytes int) ([][]byte, error)
+}
+
 // Ledger is all that the publisher needs of a catalogue.
 type Ledger interface {
 	View
 	Log
+	Past
 	Owner
 }
 
@@ -108,6 +124,10 @@ type Config struct {
 	InPlace InPlace
 
 	Ledger Ledger
+
+	// Memory guards logs against being forked from a restored backup. If nil,
+	// the ledger alone is believed.
+	Memory Memory
 
 	// Broadcast tells the network of envelopes that are on disk. If nil, nobody
 	// is told. It is called with no lock held, several at a time.

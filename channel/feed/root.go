@@ -95,8 +95,28 @@ func (m *Machine) acceptRoot(it *Item, o Outcome, past History) Outcome {
 	}
 	root := it.root
 	m.state.Root, m.state.RootHash = &root, it.Hash
+	m.dropClaims()
 	o.Changed = true
 	return decide(o, Accepted, nil)
+}
+
+// dropClaims forgets what head keys that the newest root does not list any more
+// have claimed: a stolen one could hold up the log for ever with a number that
+// nobody has.
+func (m *Machine) dropClaims() {
+	for key, log := range m.state.Logs {
+		if log.Claim == nil || log.Claim.ByLog {
+			continue
+		}
+		env, err := channel.DecodeEnvelope(log.Claim.Envelope)
+		if err == nil && len(env.Signatures) == 1 {
+			if p, ok := m.state.Root.Publisher(env.Signatures[0].Key); ok && p.Role == channel.RoleHead {
+				continue
+			}
+		}
+		log.Claim = nil
+		m.state.Logs[key] = log
+	}
 }
 
 // revoke ends a log at its last good manifest. Manifests after it are void;

@@ -39,6 +39,7 @@ var floors = map[string]int{
 	"channel/feed":        3,
 	"channel/catalog":     3,
 	"publisher":           3,
+	"publisher/given":     4,
 	"subscriber":          3,
 	"channel/gossip":      4,
 	"node/transport":      4,
