@@ -182,13 +182,13 @@ func (d RootDraft) Merge(others ...RootDraft) (RootDraft, error) {
 	if err != nil {
 		return RootDraft{}, err
 	}
-	for i, other := range others {
+	for _, other := range others {
 		theirs, err := other.Root.Encode()
 		if err != nil {
 			return RootDraft{}, err
 		}
 		if d.Channel != other.Channel || !slices.Equal(payload, theirs) {
-			return RootDraft{}, fmt.Errorf("%w: draft %d is of another root than the first; only copies of one draft can be put together", ErrChain, i+2)
+			return RootDraft{}, fmt.Errorf("%w: they are of different roots; only copies of one draft can be put together", ErrChain)
 		}
 		for _, s := range other.Signatures {
 			d.Signatures = addSignature(d.Signatures, s)

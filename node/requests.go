@@ -136,6 +136,7 @@ type PublishRequest struct {
 	InPlace     bool      `json:"inPlace"` // leave the chunks in their files
 	Erasure     string    `json:"erasure"` // DATA+PARITY, such as 10+4; empty: none
 	KeyFile     string    `json:"keyFile"`
+	OnlyHolder  bool      `json:"onlyHolder"` // nobody else can have more of the channel than this home
 	Peers       []string  `json:"peers"`
 }
 
@@ -213,9 +214,14 @@ type ShowRequest struct {
 // ShowResult says all about one channel.
 type ShowResult struct {
 	ChannelInfo
-	Expires channel.Time        `json:"expires"` // of the root
-	Logs    []LogInfo           `json:"logs"`
-	Files   []channel.FileEntry `json:"files"` // the view, sorted by name
+	Expires      channel.Time        `json:"expires"` // of the root
+	RootKeys     KeySetInfo          `json:"rootKeys"`
+	RecoveryKeys *KeySetInfo         `json:"recoveryKeys,omitempty"`
+	Publishers   []PublisherInfo     `json:"publishers"`
+	Revoked      []RevokedInfo       `json:"revoked"`
+	Logs         []LogInfo           `json:"logs"`
+	Forks        []ForkInfo          `json:"forks"`
+	Files        []channel.FileEntry `json:"files"` // the view, sorted by name
 }
 
 // LogInfo is one publishing key's log.
@@ -226,4 +232,6 @@ type LogInfo struct {
 	Fresh   bool              `json:"fresh"`
 	Expires channel.Time      `json:"expires,omitzero"` // of its head
 	Frozen  bool              `json:"frozen"`           // by a fork: two manifests with one number
+	Revoked bool              `json:"revoked"`
+	Claimed uint64            `json:"claimed,omitempty"` // a head names this release, which is missing here
 }

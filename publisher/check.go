@@ -58,6 +58,9 @@ func (p *Publisher) mayPublish(ctx context.Context, id channel.ID, key channel.P
 		return info, log, fmt.Errorf("its root is not known here: %w", fs.ErrNotExist)
 	case info.Root.Class != channel.Public:
 		return info, log, ErrPrivate
+	case isRevoked(info.Root, key):
+		v, _ := info.Root.RevokedKey(key)
+		return info, log, fmt.Errorf("%w: key %s was revoked after its release %d; publish with the key that took its place, or have a new one let in", channel.ErrNotAuthorized, key.Short(), v.Seq)
 	case !ok || publisher.Role != channel.RolePublish:
 		return info, log, fmt.Errorf("%w: key %s is none of its publishers", channel.ErrNotAuthorized, key.Short())
 	case now.After(info.Root.Expires.Time()):
@@ -71,6 +74,11 @@ func (p *Publisher) mayPublish(ctx context.Context, id channel.ID, key channel.P
 		return info, log, err
 	}
 	return info, log, p.doubt(id, key, log.Seq, log.Hash)
+}
+
+func isRevoked(root channel.Root, key channel.PublicKey) bool {
+	_, ok := root.RevokedKey(key)
+	return ok
 }
 
 // logOf is what is known of a key's log, which may be nothing.

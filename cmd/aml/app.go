@@ -96,7 +96,9 @@ Those who host the bytes cannot read them.`,
 		a.blobExportCommand(), a.blobImportCommand(), a.blobPushHTTPCommand(),
 		a.channelCreateCommand(), a.channelPublishCommand(), a.channelSubscribeCommand(),
 		a.channelUnsubscribeCommand(), a.channelListCommand(), a.channelShowCommand(),
-		a.versionCommand(),
+		a.channelRootDraftCommand(), a.channelRootSignCommand(), a.channelRootPublishCommand(),
+		a.channelRotateCommand(), a.channelDelegateCommand(), a.channelRevokeCommand(),
+		a.keyNewCommand(), a.keyShowCommand(), a.versionCommand(),
 	)
 	strict(root)
 	return root
