@@ -183,7 +183,14 @@ func (n *Node) settle(ctx context.Context) (left bool) {
 		return false
 	}
 	for _, own := range owns {
-		keys := []channel.PublicKey{own.Key, theRoot}
+		info, err := n.catalog.Channel(ctx, own.Channel)
+		if err != nil {
+			continue
+		}
+		keys := []channel.PublicKey{theRoot}
+		if mayPublish(info.Root, own.Key) {
+			keys = append(keys, own.Key)
+		}
 		doubt, err := n.doubts(ctx, own.Channel, keys)
 		if err != nil || doubt == nil {
 			continue

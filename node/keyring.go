@@ -125,7 +125,17 @@ func (n *Node) publicationTo(ctx context.Context, id channel.ID, file, topic str
 		return publication{}, fmt.Errorf("publishing to %s: %w", address(id), err)
 	}
 	held = slices.DeleteFunc(held, func(k heldKey) bool { return !mayPublish(root, k.Public()) })
-	switch i := slices.IndexFunc(held, func(k heldKey) bool { return filepath.Base(k.file) == publishKey }); {
+	owns, err := n.catalog.Owns(ctx)
+	if err != nil {
+		return publication{}, err
+	}
+	// With several keys the node's own is meant, or the one that founded the
+	// channel or has taken that one's place.
+	i := slices.IndexFunc(held, func(k heldKey) bool { return filepath.Base(k.file) == publishKey })
+	if i < 0 {
+		i = slices.IndexFunc(held, func(k heldKey) bool { return founds(owns, id, k.Public()) })
+	}
+	switch {
 	case len(held) == 0 && file != "":
 		return publication{}, fmt.Errorf("publishing to %s: %w: the key of %s is none of its publishers; who has its root key lets it in with channel-delegate, see key-show", address(id), channel.ErrNotAuthorized, file)
 	case len(held) == 0:
@@ -137,10 +147,6 @@ func (n *Node) publicationTo(ctx context.Context, id channel.ID, file, topic str
 	}
 	p := publication{key: held[0].PrivateKey, file: held[0].file, found: true, join: true}
 	p.own = catalog.Own{Channel: id, Topic: topic, Key: p.key.Public(), KeyFile: p.file}
-	owns, err := n.catalog.Owns(ctx)
-	if err != nil {
-		return publication{}, err
-	}
 	for _, o := range owns {
 		if o.Channel == id && o.Key == p.own.Key {
 			p.own, p.join = o, o.KeyFile != p.file
@@ -148,6 +154,12 @@ func (n *Node) publicationTo(ctx context.Context, id channel.ID, file, topic str
 		}
 	}
 	return p, nil
+}
+
+// founds reports whether a key has founded a channel, or took the place of one
+// that has.
+func founds(owns []catalog.Own, id channel.ID, key channel.PublicKey) bool {
+	return slices.ContainsFunc(owns, func(o catalog.Own) bool { return o.Channel == id && o.Key == key && o.Topic != "" })
 }
 
 func names(keys []heldKey) string {

@@ -45,6 +45,7 @@ func (n *Node) ChangeRoot(ctx context.Context, req RootRequest, emit func(any)) 
 		if err := turn.make(info.Root); err != nil {
 			return RootResult{}, err
 		}
+		n.pub.Made(info.ID, turn.key.Public())
 		c.Grant = append(c.Grant, turn.grant)
 	}
 	res, err := n.draftAndPublish(ctx, info.ID, req, c, turn, emit)
@@ -180,6 +181,9 @@ func (n *Node) currentRoot(ctx context.Context, info catalog.Info, req RootReque
 		keys = append(keys, theRoot)
 	}
 	for _, v := range c.Revoke {
+		if v.LastGood != nil || !mayPublish(info.Root, v.Key) {
+			continue
+		}
 		if slices.ContainsFunc(owns, func(o catalog.Own) bool { return o.Channel == info.ID && o.Key == v.Key }) {
 			keys = append(keys, v.Key)
 		}
@@ -277,13 +281,16 @@ func (n *Node) rotation(ctx context.Context, info catalog.Info, req RotateReques
 	owns = slices.DeleteFunc(owns, func(o catalog.Own) bool {
 		return o.Channel != info.ID || !mayPublish(info.Root, o.Key) || req.Key != nil && o.Key != *req.Key
 	})
+	if founding := slices.IndexFunc(owns, func(o catalog.Own) bool { return o.Topic != "" }); len(owns) > 1 && founding >= 0 {
+		owns = owns[founding : founding+1] // and not one that was let in
+	}
 	switch {
 	case len(owns) == 0 && req.Key != nil:
 		return nil, fmt.Errorf("rotating %s: %w: this home does not publish with the key %s; use channel-delegate and channel-revoke for the keys of others", address(info.ID), channel.ErrNotAuthorized, *req.Key)
 	case len(owns) == 0:
 		return nil, fmt.Errorf("rotating %s: %w: this home has no key that may publish to it; use channel-delegate and channel-revoke for the keys of others", address(info.ID), channel.ErrNotAuthorized)
 	case len(owns) > 1:
-		return nil, badRequest("this home publishes to %s with %d keys; say with --key which is to be replaced, see channel-show", address(info.ID), len(owns))
+		return nil, badRequest("this home publishes to %s with %d keys; say with --old-key which is to be replaced, see channel-show", address(info.ID), len(owns))
 	}
 	r := &rotation{old: owns[0], file: req.NewKeyFile}
 	if r.key, err = channel.GenerateKey(); err != nil {

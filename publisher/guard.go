@@ -68,6 +68,10 @@ func (p *Publisher) give(id channel.ID, key channel.PublicKey, seq uint64, hash 
 	}
 }
 
+// Made remembers that a key was made just now, so that it has signed nothing in
+// a channel.
+func (p *Publisher) Made(id channel.ID, key channel.PublicKey) { p.give(id, key, 0, channel.Hash{}) }
+
 // Doubt returns an error that wraps ErrBehind if the ledger may lack what a log
 // has given out, or, with a zero key, a later root.
 func (p *Publisher) Doubt(ctx context.Context, id channel.ID, key channel.PublicKey) error {

@@ -163,6 +163,8 @@ func (p *Publisher) revoke(ctx context.Context, info catalog.Info, next *channel
 		return nil
 	case v.LastGood == nil && revoked:
 		return fmt.Errorf("%w: key %s is revoked already, after its release %d; to void more, name the last good one", channel.ErrMalformed, v.Key, old.Seq)
+	case revoked && *v.LastGood >= old.Seq:
+		return fmt.Errorf("%w: key %s is revoked after its release %d already; a later one cannot become good", channel.ErrChain, v.Key, old.Seq)
 	case v.LastGood == nil && log.Frozen:
 		return fmt.Errorf("%w: the log of key %s is forked; say which release, as it is here, is the last good one", channel.ErrChain, v.Key)
 	}
@@ -173,9 +175,6 @@ func (p *Publisher) revoke(ctx context.Context, info catalog.Info, next *channel
 		}
 	} else if err := p.lastGood(ctx, info.ID, log, *v.LastGood, &entry); err != nil {
 		return err
-	}
-	if revoked && entry.Seq >= old.Seq {
-		return fmt.Errorf("%w: key %s is revoked after its release %d already; a later one cannot become good", channel.ErrChain, v.Key, old.Seq)
 	}
 	next.Publishers = without
 	next.Revoked = slices.DeleteFunc(next.Revoked, func(r channel.Revoked) bool { return r.Key == v.Key })
@@ -265,8 +264,5 @@ func (p *Publisher) appendRoot(ctx context.Context, d channel.RootDraft, env []b
 		return fmt.Errorf("recording root version %d: %w", d.Root.Version, err)
 	}
 	p.give(d.Channel, theRoot, d.Root.Version, hash)
-	if own != nil {
-		p.give(own.Channel, own.Key, 0, channel.Hash{})
-	}
 	return nil
 }
