@@ -170,8 +170,10 @@ func TestAForkFreezesTheKeyAndTheChannelGoesOn(t *testing.T) {
 
 	ok(t, home, "channel-revoke", "t", frozen, "--last-good", "1")
 	until(t, "the reader sees that it is settled", func() bool {
-		return strings.Contains(ok(t, reader, "channel-show", address), "which settled it")
+		out := ok(t, reader, "channel-show", address)
+		return strings.Contains(out, "which settled it") && !strings.Contains(out, "FORKED")
 	})
+	ok(t, filepath.Join(dir, "late"), "channel-subscribe", address, "-o", filepath.Join(dir, "late out"), "--peer", readerAddr, "--once")
 }
 
 // Its publisher is gone, and its head has expired. A daemon that has nothing but
