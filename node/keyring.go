@@ -135,6 +135,11 @@ func (n *Node) publicationTo(ctx context.Context, id channel.ID, file, topic str
 	if i < 0 {
 		i = slices.IndexFunc(held, func(k heldKey) bool { return founds(owns, id, k.Public()) })
 	}
+	if len(held) == 0 { // nothing of the asking is to stay
+		if err := n.leave(ctx, ""); err != nil {
+			return publication{}, err
+		}
+	}
 	switch {
 	case len(held) == 0 && file != "":
 		return publication{}, fmt.Errorf("publishing to %s: %w: the key of %s is none of its publishers; who has its root key lets it in with channel-delegate, see key-show", address(id), channel.ErrNotAuthorized, file)

@@ -128,6 +128,34 @@ func TestARestoredBackupDoesNotForkItsLog(t *testing.T) {
 	}
 }
 
+// A disk that is put back as a whole carries no trace of it. A publisher asks
+// followers before it signs, and finds out.
+func TestADiskPutBackAsAWholeIsFoundOutByAskingFollowers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	home, later, reader := filepath.Join(dir, "p"), filepath.Join(dir, "later"), filepath.Join(dir, "r")
+	file := func(name string) string { return must(t, filepath.Join(dir, name), name) }
+	address := publish(t, home, "t", file("one"))
+	copyHome(t, home, later) // the disk as it went on; home is the snapshot
+	publish(t, later, "t", file("two"), "--only-holder")
+	daemon := start(t, later, "daemon")
+	follower := start(t, reader, "channel-subscribe", address, "-o", filepath.Join(dir, "out"), "--peer", daemon.addr())
+	readerAddr := follower.addr()
+	follower.wait("file")
+	follower.wait("file")
+	daemon.interrupt()
+
+	again := start(t, home, "channel-publish", "t", file("three"), "--peer", readerAddr)
+	var pub struct{ Seq uint64 }
+	if again.wait("published").decode(t, &pub); pub.Seq != 3 {
+		t.Errorf("published as release %d, want 3", pub.Seq)
+	}
+	follower.wait("file")
+	if got, forks := seqs(t, reader, address); len(got) != 1 || got[0] != 3 || forks != 0 {
+		t.Errorf("the follower has %v releases and %d forks", got, forks)
+	}
+}
+
 // A copied key publishes on two nodes, and signs one number twice. The key is
 // frozen, the channel goes on with another, and everybody is shown why; a
 // revocation ends it.
