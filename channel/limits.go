@@ -47,6 +47,8 @@ const (
 	MaxAddress = 4096
 	MaxJSON    = 16 << 20 // of one JSON input
 
+	MaxRootsBefore = 4096 // roots that a root draft carries
+
 	// MaxHeadLife is the longest time between Issued and Expires of a head.
 	MaxHeadLife = 90 * 24 * time.Hour
 )

@@ -119,7 +119,7 @@ func TestTextNamesEveryLimit(t *testing.T) {
 		"MaxMembers": MaxMembers, "MaxPreviousEpochs": MaxPreviousEpochs, "MaxSecrets": MaxSecrets, "MaxKeyring": MaxKeyring,
 		"MaxName": MaxName, "MaxComponent": MaxComponent, "MaxTopics": MaxTopics, "MaxTopic": MaxTopic,
 		"MaxTopicLevels": MaxTopicLevels, "MaxMirrors": MaxMirrors, "MaxMirror": MaxMirror, "MaxAddress": MaxAddress,
-		"MaxJSON": MaxJSON, "MaxHeadLife": int(MaxHeadLife / time.Second),
+		"MaxJSON": MaxJSON, "MaxRootsBefore": MaxRootsBefore, "MaxHeadLife": int(MaxHeadLife / time.Second),
 	}
 	source, err := os.ReadFile("limits.go")
 	if err != nil {
@@ -151,7 +151,7 @@ func TestTextsExamplesAreTrue(t *testing.T) {
 		form, name, example := m[1], m[2], m[3]
 		seen[form+" "+name] = true
 		switch name {
-		case "file-entries", "draft":
+		case "file-entries", "draft", "root-draft":
 			if err := readInput(name, example); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -166,7 +166,7 @@ func TestTextsExamplesAreTrue(t *testing.T) {
 			t.Errorf("%s as %s is another payload: %x", name, form, got)
 		}
 	}
-	for _, want := range []string{"json file-entries", "json draft", "json root1", "json manifest2", "json head-by-head-key", "hex head-by-head-key"} {
+	for _, want := range []string{"json file-entries", "json draft", "json root-draft", "json root1", "json manifest2", "json head-by-head-key", "hex head-by-head-key"} {
 		if !seen[want] {
 			t.Errorf("no example %q", want)
 		}

@@ -298,6 +298,33 @@ func (out *invalidVectors) inputs(t *testing.T) {
 		out.text("draft", v[0], v[1], v[2])
 	}
 
+	draft := rootDraftText(t, must(testDraft3(t).Sign(testKey("root4")))(t))
+	change := func(name, err, old, with string) {
+		if !strings.Contains(draft, old) {
+			t.Fatalf("the draft has no %s: %s", old, draft)
+		}
+		out.text("root-draft", name, strings.Replace(draft, old, with, 1), err)
+	}
+	change("later version", "ErrVersion", `"version":1`, `"version":2,"x":1`)
+	change("no version", "ErrVersion", `"version":1,`, ``)
+	change("later format of the root", "ErrVersion", `"format":1`, `"format":2`)
+	change("unknown field", "ErrMalformed", `"version":1`, `"version":1,"note":"x"`)
+	change("unknown field of the root", "ErrMalformed", `"format":1`, `"format":1,"owner":"x"`)
+	change("field of the root in upper case", "ErrMalformed", `"title"`, `"Title"`)
+	change("threshold twice", "ErrMalformed", `"threshold":1`, `"threshold":1,"threshold":1`)
+	change("no signatures field", "ErrMalformed", `"signatures"`, `"signature"`)
+	change("root of a skipped version", "ErrChain", `"root":{"format":1,"version":3`, `"root":{"format":1,"version":4`)
+	change("threshold that nobody can meet", "ErrMalformed", `"threshold":1`, `"threshold":2`)
+	change("title changed after it was signed", "ErrSignature", `"title":"Radio Aurora"`, `"title":"Radio Auror4"`)
+	change("of another channel", "ErrChain", testID().String(), testPrivateID().String())
+	change("another predecessor", "ErrChain", `"prev":"`+testDraft3(t).Root.Prev.String(), `"prev":"`+strings.Repeat("1", 64))
+	change("first root left out", "ErrChain", `"`+testDraft3(t).Before[0].String()+`",`, ``)
+	change("roots before it left out", "ErrMalformed", `"before":["`+testDraft3(t).Before[0].String()+`","`+testDraft3(t).Before[1].String()+`"]`, `"before":[]`)
+	change("signature by a stranger", "ErrSignature", testPub("root4").String()+`","sig"`, testPub("stranger").String()+`","sig"`)
+	change("revocation left out", "ErrChain", `,"revoked":[{"key":"`+testPub("publisher1").String()+`","seq":2,"hash":"`+HashPayload(mustEncode(testManifest2())).String()+`"}]`, ``)
+	out.text("root-draft", "array", "[]", "ErrMalformed")
+	out.text("root-draft", "empty", "", "ErrMalformed")
+
 	pem := string(must(EncodeKeyPEM(testKey("root1")))(t))
 	out.text("key-file", "empty", "", "ErrMalformed")
 	out.text("key-file", "no PEM", "ssh-ed25519 AAAA", "ErrMalformed")

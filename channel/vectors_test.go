@@ -67,8 +67,8 @@ type (
 		Path    string   `json:"path,omitempty"`
 		ReadKey HexBytes `json:"readKey,omitempty"`
 	}
-	// inputVector is JSON that a person may write. Kind is "file-entries" or
-	// "draft".
+	// inputVector is JSON that a person may write or pass on. Kind is
+	// "file-entries", "draft" or "root-draft".
 	inputVector struct {
 		Name string `json:"name"`
 		Kind string `json:"kind"`
@@ -343,6 +343,8 @@ func readInput(kind, text string) (err error) {
 		_, err = ParseFileEntries([]byte(text))
 	case "draft":
 		_, err = ParseDraft([]byte(text))
+	case "root-draft":
+		_, err = ParseRootDraft([]byte(text))
 	case "name":
 		err = ValidName(text)
 	case "name-hex": // what JSON cannot carry

@@ -124,6 +124,9 @@ func makeTextVectors(t *testing.T) textVectors {
 		{"everything", "draft", `{"version":1,"title":"t","description":"d\n","metadata":{"k":"v"},` +
 			`"entries":[` + string(entry) + `,{"path":"../x.mkv"},{"path":"C:\\y","name":"y","attrs":{"a":"b"}}],"remove":["z"]}`},
 		{"surrogate pair", "draft", `{"title":"\ud83d\ude80 \\ud800"}`},
+		{"of root2, without signatures", "root-draft", rootDraftText(t, testDraft2(t))},
+		{"of root2, with one of three signatures", "root-draft", rootDraftText(t, must(testDraft2(t).Sign(testKey("root2")))(t))},
+		{"of root3, complete", "root-draft", rootDraftText(t, must(testDraft3(t).Sign(testKeys("recovery1", "root4")...))(t))},
 	}
 	return v
 }
@@ -137,4 +140,9 @@ func (v *textVectors) addAddress(t *testing.T, in string) {
 		out.ReadKey = key[:]
 	}
 	v.Addresses = append(v.Addresses, out)
+}
+
+func rootDraftText(t *testing.T, d RootDraft) string {
+	t.Helper()
+	return string(must(json.Marshal(d))(t))
 }

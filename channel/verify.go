@@ -74,6 +74,18 @@ func (r Root) checkFounding(signers []PublicKey) error {
 }
 
 func (r Root) checkSuccession(signers []PublicKey, prev Root) error {
+	if err := r.checkFollows(prev); err != nil {
+		return err
+	}
+	if !prev.metFor(signers) {
+		return fmt.Errorf("%w: neither a threshold of version %d's root keys nor of its recovery keys signed", ErrNotAuthorized, prev.Version)
+	}
+	return r.checkSigners(signers, r.signersAfter(prev)...)
+}
+
+// checkFollows checks all that r must keep as the root after prev but who
+// signed it.
+func (r Root) checkFollows(prev Root) error {
 	if r.Version != prev.Version+1 {
 		return fmt.Errorf("%w: it does not follow version %d", ErrChain, prev.Version)
 	}
@@ -87,19 +99,22 @@ func (r Root) checkSuccession(signers []PublicKey, prev Root) error {
 	if r.Class != prev.Class {
 		return fmt.Errorf("%w: class %s became %s", ErrChain, prev.Class, r.Class)
 	}
-	if err := r.checkWithdrawals(prev); err != nil {
-		return err
-	}
+	return r.checkWithdrawals(prev)
+}
+
+// metFor reports whether signers may name the root after r: a threshold of its
+// root keys or of its recovery keys.
+func (r Root) metFor(signers []PublicKey) bool {
+	return r.Root.metBy(signers) || r.Recovery != nil && r.Recovery.metBy(signers)
+}
+
+// signersAfter are the sets of which keys may sign r as the root after prev.
+func (r Root) signersAfter(prev Root) []KeySet {
 	sets := []KeySet{r.Root, prev.Root}
-	met := prev.Root.metBy(signers)
 	if prev.Recovery != nil {
 		sets = append(sets, *prev.Recovery)
-		met = met || prev.Recovery.metBy(signers)
 	}
-	if !met {
-		return fmt.Errorf("%w: neither a threshold of version %d's root keys nor of its recovery keys signed", ErrNotAuthorized, prev.Version)
-	}
-	return r.checkSigners(signers, sets...)
+	return sets
 }
 
 // checkSigners checks that a threshold of r's own root keys signed, and nobody

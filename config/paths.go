@@ -17,6 +17,7 @@ type Paths struct {
 	Blobs    string `json:"blobs"`    // the blob store
 	InPlace  string `json:"inPlace"`  // which blobs lie in files of the user, and their keys
 	Roots    string `json:"roots"`    // which files that were ingested or fetched a daemon announces
+	Given    string `json:"given"`    // how far own logs and roots were given out
 	Accounts string `json:"accounts"` // what was moved with whom
 	Files    string `json:"files"`    // what subscriptions without a folder of their own write
 	Identity string `json:"identity"` // the key that names this node to its peers
@@ -60,6 +61,7 @@ func FindPaths(home string) (Paths, error) {
 		Blobs:    filepath.Join(home, "blobs"),
 		InPlace:  filepath.Join(home, "inplace.db"),
 		Roots:    filepath.Join(home, "roots"),
+		Given:    filepath.Join(home, "given"),
 		Accounts: filepath.Join(home, "peers.db"),
 		Files:    filepath.Join(home, "files"),
 		Identity: filepath.Join(home, "keys", "node.key"),

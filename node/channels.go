@@ -27,41 +27,6 @@ func (n *Node) List(ctx context.Context, _ None, _ func(any)) (ListResult, error
 	return res, nil
 }
 
-// Show says all about one known channel.
-func (n *Node) Show(ctx context.Context, req ShowRequest, _ func(any)) (ShowResult, error) {
-	info, err := n.find(ctx, req.Target)
-	if err != nil {
-		return ShowResult{}, err
-	}
-	subscribed, err := n.subscribed(ctx)
-	if err != nil {
-		return ShowResult{}, err
-	}
-	res := ShowResult{ChannelInfo: describe(info, subscribed), Expires: info.Root.Expires, Logs: []LogInfo{}, Files: []channel.FileEntry{}}
-	if err := n.showSubscriptions(ctx, info.ID, &res); err != nil {
-		return ShowResult{}, err
-	}
-	if req.WithReadKey {
-		if res.ReadAddress, err = n.readAddress(ctx, info.ID); err != nil {
-			return ShowResult{}, err
-		}
-	}
-	for _, l := range info.Logs {
-		out := LogInfo{Log: l.Log, Seq: l.Seq, Hash: l.Hash, Fresh: l.Fresh, Frozen: l.Frozen}
-		if l.Head != nil {
-			out.Expires = l.Head.Expires
-		}
-		res.Logs = append(res.Logs, out)
-	}
-	for e, err := range n.catalog.Entries(ctx, info.ID, catalog.EntryFilter{}) {
-		if err != nil {
-			return ShowResult{}, err
-		}
-		res.Files = append(res.Files, e.FileEntry)
-	}
-	return res, nil
-}
-
 func describe(info catalog.Info, subscribed map[channel.ID]bool) ChannelInfo {
 	out := ChannelInfo{
 		Channel: info.ID.String(), Address: address(info.ID),

@@ -37,8 +37,9 @@ type MembersRequest struct {
 	Target      string   `json:"target"` // topic, address or id
 	Add         []string `json:"add"`
 	Remove      []string `json:"remove"`
-	NewEpoch    bool     `json:"newEpoch"` // begin one even if nobody is removed
-	KeyFile     string   `json:"keyFile"`  // of the publishing key; empty: this node's own
+	NewEpoch    bool     `json:"newEpoch"`   // begin one even if nobody is removed
+	KeyFile     string   `json:"keyFile"`    // of the publishing key; empty: this node's own
+	OnlyHolder  bool     `json:"onlyHolder"` // nobody else can have more of the channel than this home
 	WithReadKey bool     `json:"withReadKey"`
 }
 
@@ -101,15 +102,15 @@ func (n *Node) SetMembers(ctx context.Context, req MembersRequest, emit func(any
 			return MembersResult{}, err
 		}
 	}
-	key, _, err := n.publishingKey(req.KeyFile)
-	if err != nil {
-		return MembersResult{}, err
-	}
 	info, err := n.find(ctx, req.Target)
 	if err != nil {
 		return MembersResult{}, err
 	}
-	spec := publisher.MembersSpec{Channel: info.ID, Key: key, NewEpoch: req.NewEpoch}
+	to, err := n.publicationTo(ctx, info.ID, req.KeyFile, "")
+	if err != nil {
+		return MembersResult{}, err
+	}
+	spec := publisher.MembersSpec{Channel: info.ID, Key: to.key, NewEpoch: req.NewEpoch}
 	for _, s := range req.Add {
 		m, err := channel.ParseMember(s)
 		if err != nil {
@@ -123,6 +124,9 @@ func (n *Node) SetMembers(ctx context.Context, req MembersRequest, emit func(any
 			return MembersResult{}, err
 		}
 		spec.Remove = append(spec.Remove, m)
+	}
+	if err := n.current(ctx, info.ID, req.OnlyHolder, false, to.key.Public()); err != nil {
+		return MembersResult{}, fmt.Errorf("changing the members of %w", err)
 	}
 	n.unlock(ctx, info.ID)
 	set, err := n.pub.SetMembers(ctx, spec)

@@ -78,6 +78,11 @@ func (net *network) assemble(n *Node, s settings) (err error) {
 		Announce: func(ctx context.Context, keys ...[32]byte) error {
 			return net.keys.add(ctx, trackerKeys(keys)...)
 		},
+		OnEvent: func(e gossip.Event) {
+			if e.Kind == gossip.EventSynced && !e.Channel.IsZero() && !e.Behind {
+				n.asked.add(e.Channel)
+			}
+		},
 		Unannounce: func(keys ...[32]byte) { net.keys.remove(trackerKeys(keys)...) },
 		Find: func(ctx context.Context, key [32]byte) iter.Seq[peer.AddrInfo] {
 			return net.tracker.Find(ctx, tracker.Key(key))

@@ -59,6 +59,7 @@ type Node struct {
 	bus      bus
 	follows  follows
 	works    works
+	asked    asked
 
 	damaged chan blobnet.ID // to be had again
 	deleted chan struct{}   // holds one: files that are announced may be gone
@@ -116,7 +117,11 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if err := n.warnOfLostCatalogue(ctx); err != nil {
 		return err
 	}
-	n.pub, err = publisher.New(publisher.Config{Blobs: n.blobs, InPlace: n.blobs, Ledger: n.catalog, Broadcast: n.broadcast})
+	memory, err := n.openMemory(ctx)
+	if err != nil {
+		return err
+	}
+	n.pub, err = publisher.New(publisher.Config{Blobs: n.blobs, InPlace: n.blobs, Ledger: n.catalog, Memory: memory, Broadcast: n.broadcast})
 	if err != nil {
 		return fmt.Errorf("opening the publisher: %w", err)
 	}

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
-	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/channel/keyfile"
 	"github.com/anonymous-media-library/aml/publisher"
 )
@@ -103,34 +101,35 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 			return PublishResult{}, err
 		}
 	}
-	key, file, err := n.publishingKey(req.KeyFile)
-	if err != nil {
-		return PublishResult{}, err
-	}
-	t, err := n.target(ctx, req.Topic)
-	if err != nil {
-		return PublishResult{}, err
-	}
 	// The channel is looked up before anything is sealed and founded after, so
 	// that bad input leaves nothing behind.
-	own, found, err := n.ownChannel(ctx, t, key.Public())
+	to, err := n.publication(ctx, req)
 	if err != nil {
 		return PublishResult{}, err
 	}
-	if found {
-		n.unlock(ctx, own.Channel)
+	if to.found {
+		if err := n.current(ctx, to.own.Channel, req.OnlyHolder, len(req.Peers) > 0, to.own.Key); err != nil {
+			return PublishResult{}, fmt.Errorf("publishing to %w", err)
+		}
+		n.unlock(ctx, to.own.Channel)
 	}
-	release, err := n.release(ctx, req, own.Channel, key, emit)
+	release, err := n.release(ctx, req, to.own.Channel, to.key, emit)
 	if err != nil {
 		return PublishResult{}, err
 	}
-	if !found {
-		created, err := n.create(ctx, []string{t.topic}, "", "", channel.Public, key, file)
+	switch {
+	case !to.found:
+		created, err := n.create(ctx, []string{to.topic}, "", "", channel.Public, to.key, to.file)
 		if err != nil {
 			return PublishResult{}, err
 		}
-		own.Channel, release.Channel = created.Channel, created.Channel
+		to.own.Channel, release.Channel = created.Channel, created.Channel
+	case to.join:
+		if err := n.catalog.Found(ctx, to.own); err != nil {
+			return PublishResult{}, fmt.Errorf("publishing to %s: %w", address(to.own.Channel), err)
+		}
 	}
+	own, found := to.own, to.found
 	done, err := n.pub.Publish(ctx, release)
 	if err != nil {
 		return PublishResult{}, fmt.Errorf("publishing to %s: %w", address(own.Channel), err)
@@ -150,28 +149,6 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 		Seq: done.Seq, Hash: done.Hash, Entries: len(release.Entries), Removed: len(release.Remove), Bytes: done.Bytes,
 	}
 	return res, nil
-}
-
-// ownChannel finds the channel that a publication goes to; found is false if a
-// topic has none by that key yet.
-func (n *Node) ownChannel(ctx context.Context, t target, key channel.PublicKey) (own catalog.Own, found bool, err error) {
-	if t.topic != "" {
-		own, err = n.catalog.OwnByTopic(ctx, t.topic, key)
-		if errors.Is(err, fs.ErrNotExist) {
-			return own, false, nil
-		}
-		return own, err == nil, err
-	}
-	owns, err := n.catalog.Owns(ctx)
-	if err != nil {
-		return own, false, err
-	}
-	for _, o := range owns {
-		if o.Channel == t.address.ID && o.Key == key {
-			return o, true, nil
-		}
-	}
-	return own, false, fmt.Errorf("publishing to %s: %w: this key is not one of its publishers here; use -k with the key that is", t.address, channel.ErrNotAuthorized)
 }
 
 // release seals what a request names, once all that can be known to be wrong
@@ -200,9 +177,6 @@ func (n *Node) release(ctx context.Context, req PublishRequest, id channel.ID, k
 	return n.pub.FromDraft(ctx, spec)
 }
 
-// renewInterval is how often the heads of own channels are looked at.
-const renewInterval = time.Minute
-
 // serveOwn keeps own channels on the network until ctx ends: announced, their
 // heads fresh.
 func (n *Node) serveOwn(ctx context.Context) error {
@@ -215,14 +189,7 @@ func (n *Node) serveOwn(ctx context.Context) error {
 			return err
 		}
 	}
-	for {
-		if err := n.pub.RenewHeads(ctx); err != nil && ctx.Err() == nil {
-			n.log.Warn("renewing heads", "error", err)
-		}
-		if pause(ctx, renewInterval) != nil {
-			return nil
-		}
-	}
+	return n.renewHeads(ctx)
 }
 
 // own puts an own channel on the network: its gossip is joined, it and its

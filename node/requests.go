@@ -141,6 +141,7 @@ type PublishRequest struct {
 	InPlace     bool      `json:"inPlace"` // leave the chunks in their files
 	Erasure     string    `json:"erasure"` // DATA+PARITY, such as 10+4; empty: none
 	KeyFile     string    `json:"keyFile"`
+	OnlyHolder  bool      `json:"onlyHolder"` // nobody else can have more of the channel than this home
 	Peers       []string  `json:"peers"`
 }
 
@@ -226,9 +227,14 @@ type ShowResult struct {
 	ChannelInfo
 	ReadAddress string `json:"readAddress,omitempty"` // with the read key of the newest epoch; a secret
 
-	Expires channel.Time        `json:"expires"` // of the root
-	Logs    []LogInfo           `json:"logs"`
-	Files   []channel.FileEntry `json:"files"` // the view, sorted by name
+	Expires      channel.Time        `json:"expires"` // of the root
+	RootKeys     KeySetInfo          `json:"rootKeys"`
+	RecoveryKeys *KeySetInfo         `json:"recoveryKeys,omitempty"`
+	Publishers   []PublisherInfo     `json:"publishers"`
+	Revoked      []RevokedInfo       `json:"revoked"`
+	Logs         []LogInfo           `json:"logs"`
+	Forks        []ForkInfo          `json:"forks"`
+	Files        []channel.FileEntry `json:"files"` // the view, sorted by name
 
 	Subscriptions []SubscriptionInfo `json:"subscriptions"` // to the channel by its address
 }
@@ -241,4 +247,6 @@ type LogInfo struct {
 	Fresh   bool              `json:"fresh"`
 	Expires channel.Time      `json:"expires,omitzero"` // of its head
 	Frozen  bool              `json:"frozen"`           // by a fork: two manifests with one number
+	Revoked bool              `json:"revoked"`
+	Claimed uint64            `json:"claimed,omitempty"` // a head names this release, which is missing here
 }

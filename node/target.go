@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/anonymous-media-library/aml/channel"
@@ -87,7 +88,7 @@ func (n *Node) find(ctx context.Context, s string) (catalog.Info, error) {
 	}
 	var found []channel.ID
 	for _, o := range owns {
-		if o.Topic == t.topic {
+		if o.Topic == t.topic && !slices.Contains(found, o.Channel) { // a rotated one is there twice
 			found = append(found, o.Channel)
 		}
 	}

@@ -54,15 +54,15 @@ func (p *Publisher) mayPublish(ctx context.Context, id channel.ID, key channel.P
 	if err != nil {
 		return info, catalog.LogInfo{}, err
 	}
-	log := catalog.LogInfo{Log: key}
-	if i := slices.IndexFunc(info.Logs, func(l catalog.LogInfo) bool { return l.Log == key }); i >= 0 {
-		log = info.Logs[i]
-	}
+	log := logOf(info, key)
 	now := p.cfg.Now()
 	publisher, ok := info.Root.Publisher(key)
 	switch {
 	case !info.HasRoot:
 		return info, log, fmt.Errorf("its root is not known here: %w", fs.ErrNotExist)
+	case isRevoked(info.Root, key):
+		v, _ := info.Root.RevokedKey(key)
+		return info, log, fmt.Errorf("%w: key %s was revoked after its release %d; publish with the key that took its place, or have a new one let in", channel.ErrNotAuthorized, key.Short(), v.Seq)
 	case !ok || publisher.Role != channel.RolePublish:
 		return info, log, fmt.Errorf("%w: key %s is none of its publishers", channel.ErrNotAuthorized, key.Short())
 	case now.After(info.Root.Expires.Time()):
@@ -71,10 +71,32 @@ func (p *Publisher) mayPublish(ctx context.Context, id channel.ID, key channel.P
 		return info, log, fmt.Errorf("%w: the right of key %s to publish ended %s", channel.ErrExpired, key.Short(), publisher.Expires)
 	case log.Frozen:
 		return info, log, fmt.Errorf("%w: the log of key %s is frozen: it has two manifests with one number; a new root has to say which counts", channel.ErrChain, key.Short())
-	case log.Claimed > log.Seq:
-		return info, log, fmt.Errorf("%w: manifest %d of this log is known elsewhere, here it ends at %d; sync with a follower first, or the log forks", channel.ErrChain, log.Claimed, log.Seq)
 	}
-	return info, log, nil
+	if err := behindClaim(log); err != nil {
+		return info, log, err
+	}
+	return info, log, p.doubt(id, key, log.Seq, log.Hash)
+}
+
+func isRevoked(root channel.Root, key channel.PublicKey) bool {
+	_, ok := root.RevokedKey(key)
+	return ok
+}
+
+// logOf is what is known of a key's log, which may be nothing.
+func logOf(info catalog.Info, key channel.PublicKey) catalog.LogInfo {
+	if i := slices.IndexFunc(info.Logs, func(l catalog.LogInfo) bool { return l.Log == key }); i >= 0 {
+		return info.Logs[i]
+	}
+	return catalog.LogInfo{Log: key}
+}
+
+// behindClaim is an error if a head names a manifest that is missing here.
+func behindClaim(log catalog.LogInfo) error {
+	if log.Claimed <= log.Seq {
+		return nil
+	}
+	return fmt.Errorf("%w: manifest %d of log %s is known elsewhere, here it ends at %d; sync with a follower first, or the log forks (if nobody has it, a head key lies: channel-revoke it)", channel.ErrChain, log.Claimed, log.Log.Short(), log.Seq)
 }
 
 // removable checks that all names are in the channel's view.

@@ -89,6 +89,8 @@ func (p *Publisher) found(ctx context.Context, spec CreateSpec) (Created, error)
 	if err := keyfile.Write(file, rootKey); err != nil {
 		return Created{}, err
 	}
+	p.give(id, spec.Key.Public(), 0, channel.Hash{})
+	p.give(id, theRoot, 1, env.Hash())
 	own := catalog.Own{Channel: id, Topic: spec.Topics[0], Key: spec.Key.Public(), KeyFile: spec.KeyFile, RootKeyFile: file}
 	created := Created{Channel: id, Topics: root.Topics, RootKeyFile: file}
 	if root.Class == channel.Private {

@@ -69,6 +69,9 @@ func (p *Publisher) appendHead(ctx context.Context, own catalog.Own) ([][]byte, 
 		return nil, nil
 	}
 	log := info.Logs[i]
+	if p.doubt(own.Channel, own.Key, log.Seq, log.Hash) != nil {
+		return nil, nil // what is not known to be the newest must not be called it
+	}
 	key, err := keyfile.Load(own.KeyFile)
 	if err != nil {
 		return nil, err
@@ -76,9 +79,14 @@ func (p *Publisher) appendHead(ctx context.Context, own catalog.Own) ([][]byte, 
 	if key.Public() != own.Key {
 		return nil, fmt.Errorf("%w: %s holds key %s, want %s", channel.ErrNotAuthorized, own.KeyFile, key.Public().Short(), own.Key.Short())
 	}
+	return p.signHead(ctx, info, log, key)
+}
+
+// signHead records a new head of a log, by the log's key or a head key.
+func (p *Publisher) signHead(ctx context.Context, info catalog.Info, log catalog.LogInfo, key channel.PrivateKey) ([][]byte, error) {
 	issued := max(channel.TimeOf(p.cfg.Now()), log.Issued)
-	head := p.head(info.Root, own.Key, log.Seq, log.Hash, issued)
-	head.Channel, head.Epoch = own.Channel, log.Epoch
+	head := p.head(info.Root, log.Log, log.Seq, log.Hash, issued)
+	head.Channel, head.Epoch = info.ID, log.Epoch
 	if log.Head != nil {
 		head.Mirrors = log.Head.Mirrors
 	}

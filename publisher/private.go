@@ -239,6 +239,7 @@ func (p *Publisher) setMembers(ctx context.Context, spec MembersSpec) (MembersSe
 		held.drop(ctx)
 		return set, nil, err
 	}
+	p.give(spec.Channel, spec.Key.Public(), published.Seq, published.Hash)
 	set.Published = published
 	return set, envelopes, nil
 }

@@ -92,6 +92,7 @@ func (p *Publisher) append(ctx context.Context, r Release, body channel.Body) (P
 		held.drop(ctx)
 		return Published{}, nil, err
 	}
+	p.give(r.Channel, r.Key.Public(), published.Seq, published.Hash)
 	p.unpin(ctx, outdated)
 	return published, envelopes, nil
 }

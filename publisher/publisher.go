@@ -52,6 +52,14 @@ var (
 	// wraps fs.ErrNotExist.
 	ErrNoEntry error = absent("no such file in the channel")
 
+	// ErrNoRoot: nothing is known of the channel but its name. It wraps
+	// fs.ErrNotExist.
+	ErrNoRoot error = absent("sync with a follower first")
+
+	// ErrNoRelease: a log has no release of that number here. It wraps
+	// fs.ErrNotExist.
+	ErrNoRelease error = absent("no such release here")
+
 	// ErrConflict: one name would be a file and a folder at once.
 	ErrConflict = errors.New("name is both a file and a folder")
 
@@ -96,10 +104,18 @@ type Vault interface {
 	AppendPrivate(ctx context.Context, p catalog.Private, envelopes ...[]byte) error
 }
 
+// Past is what the publisher reads of a channel's past: encoded envelopes, in
+// order. *catalog.Catalog is one.
+type Past interface {
+	Roots(ctx context.Context, id channel.ID, from uint64, maxItems, maxBytes int) ([][]byte, error)
+	Manifests(ctx context.Context, id channel.ID, log channel.PublicKey, from, to uint64, maxItems, maxBytes int) ([][]byte, error)
+}
+
 // Ledger is all that the publisher needs of a catalogue.
 type Ledger interface {
 	View
 	Log
+	Past
 	Owner
 	Vault
 }
@@ -116,6 +132,10 @@ type Config struct {
 	InPlace InPlace
 
 	Ledger Ledger
+
+	// Memory guards logs against being forked from a restored backup. If nil,
+	// the ledger alone is believed.
+	Memory Memory
 
 	// Broadcast tells the network of envelopes that are on disk. If nil, nobody
 	// is told. It is called with no lock held, several at a time.

@@ -28,7 +28,7 @@ type Info struct {
 	Position      int64  // of the newest release, 0 for none
 
 	Fresh       bool // every log that may still publish is fresh, and there is one
-	Forked      bool // a log's or the root's fork has been proven
+	Forked      bool // a log is frozen, or the root's fork has been proven
 	RootExpired bool
 	Behind      bool // a head names manifests that we miss
 }
@@ -43,7 +43,7 @@ type LogInfo struct {
 	Epoch       uint64
 	Head        *channel.Head // the newest that our manifests confirm
 	Claimed     uint64        // what the latest head names beyond our manifests, 0 for nothing
-	Frozen      bool          // by a proven fork
+	Frozen      bool          // by a proven fork that no root has settled
 	feed.Status
 }
 
@@ -121,7 +121,8 @@ func (info *Info) judge(state feed.State, now time.Time) {
 	for _, key := range keys {
 		log := state.Logs[key]
 		l := LogInfo{Log: key, Seq: log.Seq, Hash: log.Hash, Issued: log.Issued, RootVersion: log.Root,
-			Epoch: log.Epoch, Frozen: log.Frozen > 0, Status: state.Status(key, now)}
+			Epoch: log.Epoch, Status: state.Status(key, now)}
+		l.Frozen = log.Frozen > 0 && !l.Revoked // a root that revokes the key has said which history stands
 		if log.Head != nil {
 			l.Head = &log.Head.Head
 		}
@@ -130,7 +131,7 @@ func (info *Info) judge(state feed.State, now time.Time) {
 		}
 		info.Logs = append(info.Logs, l)
 		info.Releases += int64(log.Seq)
-		info.Forked = info.Forked || log.Frozen > 0
+		info.Forked = info.Forked || l.Frozen
 		info.Behind = info.Behind || l.Behind
 		if l.Publishes {
 			live++

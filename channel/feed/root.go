@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 
 	"github.com/anonymous-media-library/aml/channel"
 )
@@ -96,8 +95,28 @@ func (m *Machine) acceptRoot(it *Item, o Outcome, past History) Outcome {
 	}
 	root := it.root
 	m.state.Root, m.state.RootHash = &root, it.Hash
+	m.dropClaims()
 	o.Changed = true
 	return decide(o, Accepted, nil)
+}
+
+// dropClaims forgets what head keys that the newest root does not list any more
+// have claimed: a stolen one could hold up the log for ever with a number that
+// nobody has.
+func (m *Machine) dropClaims() {
+	for key, log := range m.state.Logs {
+		if log.Claim == nil || log.Claim.ByLog {
+			continue
+		}
+		env, err := channel.DecodeEnvelope(log.Claim.Envelope)
+		if err == nil && len(env.Signatures) == 1 {
+			if p, ok := m.state.Root.Publisher(env.Signatures[0].Key); ok && p.Role == channel.RoleHead {
+				continue
+			}
+		}
+		log.Claim = nil
+		m.state.Logs[key] = log
+	}
 }
 
 // revoke ends a log at its last good manifest. Manifests after it are void;
@@ -130,34 +149,11 @@ func revoke(log Log, r channel.Revoked, past History) (cut Log, void, want []Ran
 }
 
 // succession checks what channel.VerifyRoot leaves to us: that a root takes
-// nothing from a publishing key silently. Who joins late judges old manifests
-// by old roots; if a key's rights could shrink without a word on where its log
-// ends, whoever holds it could go on signing under the old root, and two honest
-// nodes would see two channels. So a publishing key keeps its scopes and its
-// life, or it is revoked.
+// nothing from a publishing key silently. So a publishing key keeps its scopes
+// and its life, or it is revoked.
 func succession(prev, next *channel.Root) error {
-	for _, p := range prev.Publishers {
-		if p.Role != channel.RolePublish {
-			continue
-		}
-		n, ok := next.Publisher(p.Key)
-		switch {
-		case !ok: // revoked, as VerifyRoot has seen
-		case !n.Expires.IsZero() && (p.Expires.IsZero() || n.Expires < p.Expires):
-			return fmt.Errorf("root version %d shortens the life of the key %s: %w", next.Version, p.Key, ErrNarrowed)
-		case !wider(n, p):
-			return fmt.Errorf("root version %d narrows the scopes of the key %s: %w", next.Version, p.Key, ErrNarrowed)
-		}
+	if key, what := next.Narrows(*prev); what != "" {
+		return fmt.Errorf("root version %d %s of the key %s: %w", next.Version, what, key, ErrNarrowed)
 	}
 	return nil
-}
-
-// wider reports whether now may name all that old may. A scope may itself be
-// named by whoever holds it, so naming every old scope means naming all that is
-// below.
-func wider(now, old channel.Publisher) bool {
-	if len(old.Scopes) == 0 {
-		return len(now.Scopes) == 0
-	}
-	return !slices.ContainsFunc(old.Scopes, func(s string) bool { return !now.MayName(s) })
 }

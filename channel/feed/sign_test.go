@@ -115,7 +115,7 @@ func (w *world) sign(verb, name string, args []string) {
 }
 
 // root reads publish=KEY[:SCOPE]... head=KEY... root=KEY... threshold=N
-// recovery=KEY... expires=TIME class=private nonce=WORD prev=ROOT
+// recovery=KEY... recovery-threshold=N expires=TIME class=private nonce=WORD prev=ROOT
 // revoke=KEY@MANIFEST (or KEY@none) ends=KEY@TIME sign=KEY...
 func (w *world) root(o options) *channel.Root {
 	nonce := sha256.Sum256([]byte(o.or("nonce", "nonce")))
@@ -125,6 +125,13 @@ func (w *world) root(o options) *channel.Root {
 	r.Root = channel.KeySet{Threshold: w.number(o.or("threshold", "1"))}
 	for _, name := range strings.Split(o.or("root", "owner"), ",") {
 		r.Root.Keys = append(r.Root.Keys, w.pub(name))
+	}
+	if names := o.list("recovery"); len(names) > 0 {
+		r.Recovery = &channel.KeySet{Threshold: w.number(o.or("recovery-threshold", "1"))}
+		for _, name := range names {
+			r.Recovery.Keys = append(r.Recovery.Keys, w.pub(name))
+		}
+		slices.SortFunc(r.Recovery.Keys, channel.PublicKey.Compare)
 	}
 	slices.SortFunc(r.Root.Keys, channel.PublicKey.Compare)
 	for _, name := range strings.Split(o.or("publish", "alice"), ",") {

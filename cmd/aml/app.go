@@ -99,7 +99,9 @@ Those who host the bytes cannot read them.`,
 		a.channelUnsubscribeCommand(), a.channelListCommand(), a.channelShowCommand(),
 		a.channelSetCommand(), a.channelTrustCommand(), a.channelExportCommand(), a.channelImportCommand(),
 		a.channelMemberAddCommand(), a.channelMemberRemoveCommand(), a.channelMemberListCommand(), a.keyMemberCommand(),
-		a.versionCommand(),
+		a.channelRootDraftCommand(), a.channelRootSignCommand(), a.channelRootPublishCommand(),
+		a.channelRotateCommand(), a.channelDelegateCommand(), a.channelRevokeCommand(),
+		a.keyNewCommand(), a.keyShowCommand(), a.versionCommand(),
 	)
 	strict(root)
 	complete(root)

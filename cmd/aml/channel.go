@@ -71,12 +71,15 @@ func (a *app) channelPublishCommand() *cobra.Command {
 	var input, chunk string
 	var once bool
 	cmd := &cobra.Command{
-		Use:   "channel-publish TOPIC [FILE_OR_FOLDER... | -i MANIFEST.JSON]",
+		Use:   "channel-publish TOPIC_OR_ADDRESS [FILE_OR_FOLDER... | -i MANIFEST.JSON]",
 		Short: "publish files as the next release of a channel",
 		Long: `Publish files as the next release of this node's channel on a topic; the first
 publication makes the channel and prints its address. A folder's files are named
 by their paths below it, hidden ones included. Through a running node the command returns when the
 release is stored; otherwise it stays to serve until interrupted, unless --once.
+To a channel that somebody else has founded, one publishes by its address and
+with a key that was let in (channel-delegate): one in this home's folder of keys,
+or -k.
 
 manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
 [FileEntry or {"path": "local file", "name": "name in the channel", "attrs":
@@ -137,6 +140,7 @@ manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
 	cmd.Flags().StringVar(&chunk, "chunk-size", "1MiB", "plaintext bytes per blob: a power of two from 64KiB to 2MiB")
 	sealing(cmd, &req.InPlace, &req.Erasure)
 	cmd.Flags().StringVarP(&req.KeyFile, "key", "k", "", "sign with this key file, PKCS#8 PEM (default this node's own)")
+	cmd.Flags().BoolVar(&req.OnlyHolder, "only-holder", false, onlyHolderHelp)
 	cmd.Flags().BoolVar(&once, "once", false, "end when the release is stored; a running node, or a later one, serves it")
 	return cmd
 }
@@ -385,34 +389,4 @@ func (a *app) channelShowCommand() *cobra.Command {
 	cmd.Flags().StringVar(&png, "qr-png", "", "write the address as a QR code to this PNG file")
 	readKeyFlag(cmd, &with)
 	return cmd
-}
-
-func show(w io.Writer, s api.ShowResult) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "title\t%s\naddress\t%s\ntopics\t%s\nclass\t%s, %s\nroot\tversion %d, until %s\nstate\t%s\n",
-		titled(s.ChannelInfo), orElse(s.ReadAddress, s.Address), strings.Join(s.Topics, " "), s.Class, s.Kind, s.Root, s.Expires, orElse(state(s.ChannelInfo), "fresh"))
-	if s.Epoch > 0 {
-		sealed := "all of it can be read here"
-		if s.Sealed > 0 {
-			sealed = fmt.Sprintf("%d of %d releases cannot be read here", s.Sealed, s.Releases)
-		}
-		fmt.Fprintf(t, "epoch\t%d, %s\n", s.Epoch, sealed)
-	}
-	for _, l := range s.Logs {
-		note := "stale"
-		switch {
-		case l.Frozen:
-			note = "FROZEN by a fork: its key signed two releases with one number"
-		case l.Fresh:
-			note = "fresh until " + l.Expires.String()
-		}
-		fmt.Fprintf(t, "log\t%s: %d releases, %s\n", l.Log, l.Seq, note)
-	}
-	for _, sub := range s.Subscriptions {
-		showSubscription(t, sub)
-	}
-	for _, f := range s.Files {
-		fmt.Fprintf(t, "file\t%s\t%s\t%s\n", f.Name, config.FormatSize(int64(f.Size)), f.SHA256)
-	}
-	t.Flush()
 }

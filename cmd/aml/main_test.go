@@ -4,10 +4,14 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/anonymous-media-library/aml/channel/keyfile"
 )
 
 func TestMain(m *testing.M) {
@@ -22,8 +26,10 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
-		// exitcode N COMMAND... runs it and wants that exit code.
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitcode},
+		// exitcode N COMMAND... runs it and wants that exit code; public NAME FILE
+		// sets NAME to a key's public half; rootkey NAME does it for the root key of
+		// the home's only channel, sets NAMEFILE to its file, and CHANNEL.
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitcode, "public": public, "rootkey": rootKey},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("AML_HOME", env.WorkDir+"/home")
 			env.Setenv("AML_LAN", "false")
@@ -50,5 +56,30 @@ func exitcode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+func public(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: public NAME FILE")
+	}
+	key, err := keyfile.Load(ts.MkAbs(args[1]))
+	ts.Check(err)
+	ts.Setenv(args[0], key.Public().String())
+}
+
+func rootKey(ts *testscript.TestScript, neg bool, args []string) {
+	files, err := filepath.Glob(filepath.Join(ts.Getenv("AML_HOME"), "keys", "root-*.pem"))
+	ts.Check(err)
+	if neg || len(args) != 1 || len(files) != 1 {
+		ts.Fatalf("usage: rootkey NAME, in a home with one root key")
+	}
+	public(ts, false, []string{args[0], files[0]})
+	ts.Setenv(args[0]+"FILE", filepath.Base(files[0]))
+	ts.Check(ts.Exec("aml", "channel-list"))
+	for _, word := range strings.Fields(ts.ReadFile("stdout")) {
+		if strings.HasPrefix(word, "aml://") {
+			ts.Setenv("CHANNEL", word)
+		}
 	}
 }

@@ -95,6 +95,7 @@ alone removes nobody, and shuts out the holders of addresses.`,
 func (a *app) memberFlags(cmd *cobra.Command, req *api.MembersRequest) {
 	cmd.Flags().StringVarP(&req.KeyFile, "key", "k", "", "sign with this key file, PKCS#8 PEM (default this node's own)")
 	readKeyFlag(cmd, &req.WithReadKey)
+	cmd.Flags().BoolVar(&req.OnlyHolder, "only-holder", false, onlyHolderHelp)
 }
 
 func readKeyFlag(cmd *cobra.Command, with *bool) {

@@ -40,6 +40,7 @@ var floors = map[string]int{
 	"channel/feed":        3,
 	"channel/catalog":     3,
 	"publisher":           3,
+	"publisher/given":     4,
 	"subscriber":          3,
 	"subscriber/policy":   3,
 	"subscriber/transfer": 3,

@@ -52,6 +52,8 @@ func NewServer(n *node.Node, log *slog.Logger) *Server {
 	handle(mux, "channel-publish", n.Publish)
 	handle(mux, "channel-subscribe", n.Subscribe)
 	handle(mux, "channel-unsubscribe", n.Unsubscribe)
+	handle(mux, "channel-root-change", n.ChangeRoot)
+	handle(mux, "channel-root-publish", n.PublishRoot)
 	handle(mux, "channel-list", n.List)
 	handle(mux, "channel-show", n.Show)
 	handle(mux, "channel-set", n.Set)

@@ -59,6 +59,21 @@ type (
 	UnsubscribeRequest = node.UnsubscribeRequest
 	UnsubscribeResult  = node.UnsubscribeResult
 
+	PublicKey          = channel.PublicKey
+	KeySet             = channel.KeySet
+	Role               = channel.Role
+	RootDraft          = channel.RootDraft
+	RootRequest        = node.RootRequest
+	DelegateRequest    = node.DelegateRequest
+	RevokeRequest      = node.RevokeRequest
+	RotateRequest      = node.RotateRequest
+	PublishRootRequest = node.PublishRootRequest
+	RootResult         = node.RootResult
+
+	PublisherInfo = node.PublisherInfo
+	ForkInfo      = node.ForkInfo
+	KeySetInfo    = node.KeySetInfo
+
 	ChannelInfo = node.ChannelInfo
 	ListResult  = node.ListResult
 	ShowRequest = node.ShowRequest
@@ -258,4 +273,15 @@ func (c *Client) Members(ctx context.Context, req ShowRequest) (MemberListResult
 // MemberKey returns this node's member key, but for its secret half.
 func (c *Client) MemberKey(ctx context.Context) (MemberKeyResult, error) {
 	return call[MemberKeyResult](ctx, c, "key-member", None{}, nil)
+}
+
+// ChangeRoot makes the next root of a channel, and publishes it or hands back
+// its draft.
+func (c *Client) ChangeRoot(ctx context.Context, req RootRequest, on func(Event)) (RootResult, error) {
+	return call[RootResult](ctx, c, "channel-root-change", req, on)
+}
+
+// PublishRoot puts a root draft that enough have signed into force.
+func (c *Client) PublishRoot(ctx context.Context, req PublishRootRequest, on func(Event)) (RootResult, error) {
+	return call[RootResult](ctx, c, "channel-root-publish", req, on)
 }

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/anonymous-media-library/aml/node/api"
+)
+
+func (a *app) keyNewCommand() *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use:   "key-new [NAME | -o FILE]",
+		Short: "make a key, and tell its public half",
+		Long: `Make a private key that signs for channels: to publish with, to renew heads
+with, or to rule a channel with. With a name it lies in this home's folder of
+keys, where publishing and the daemon find it; with -o in a file of its own,
+without a home: make root keys that way, on a machine that stays offline.
+Only the public half, which is printed, is told to others.`,
+		Example: "  aml key-new studio\n  aml key-new -o /media/usb/root.pem",
+		Args:    args(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			if (len(given) == 1) == (out != "") {
+				return usage(cmd, fmt.Errorf("give either a name or a file with -o"))
+			}
+			var info api.KeyInfo
+			var err error
+			if out != "" {
+				info, err = api.NewKey(out)
+			} else {
+				cfg, cerr := a.config()
+				if cerr != nil {
+					return cerr
+				}
+				info, err = api.NewNamedKey(cfg, given[0])
+			}
+			if err != nil {
+				return err
+			}
+			return a.result(info, func(w io.Writer) { fmt.Fprintf(w, "%s\nprivate half  %s\n", info.Key, info.File) })
+		},
+	}
+	cmd.Flags().StringVarP(&out, "output", "o", "", "file for the private key, which must not be there")
+	return cmd
+}
+
+func (a *app) keyShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "key-show [FILE...]",
+		Short:   "tell the public halves of keys",
+		Long:    "Tell the public halves of key files; without files, of all keys of this home.",
+		Example: "  aml key-show\n  aml key-show /media/usb/root.pem --json",
+		RunE: func(cmd *cobra.Command, files []string) error {
+			keys := []api.KeyInfo{}
+			for _, file := range files {
+				if strings.HasPrefix(file, "aml://") {
+					return usage(cmd, fmt.Errorf("%s is a channel; its keys are shown by channel-show", file))
+				}
+				info, err := api.ShowKey(file)
+				if err != nil {
+					return err
+				}
+				keys = append(keys, info)
+			}
+			if len(files) == 0 {
+				cfg, err := a.config()
+				if err != nil {
+					return err
+				}
+				all, problems, err := api.ShowKeys(cfg)
+				if err != nil {
+					return err
+				}
+				for _, problem := range problems {
+					a.warn(problem.Error())
+				}
+				keys = all
+			}
+			return a.result(keys, func(w io.Writer) {
+				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+				for _, k := range keys {
+					fmt.Fprintf(t, "%s\t%s\n", k.Key, k.File)
+				}
+				t.Flush()
+			})
+		},
+	}
+}

@@ -1,0 +1,212 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/publisher"
+	"github.com/anonymous-media-library/aml/publisher/given"
+)
+
+// The node's side of the fork guard: see publisher.Memory. Before something is
+// signed for a channel, others are asked once what they have of it, so that a
+// home whose disk was put back as a whole is found out too; where the memory is
+// in doubt, nothing is signed unless somebody answered.
+
+const (
+	// askPatience bounds the first question where there is no doubt, and a round
+	// of what is asked again later; namedPatience where the user named peers, which
+	// can be expected to answer. Without peers all of it may pass.
+	askPatience   = time.Second
+	namedPatience = 3 * time.Second
+	// doubtPatience bounds the asking where there is.
+	doubtPatience = 20 * time.Second
+)
+
+// theRoot stands for a key where the channel's root is meant.
+var theRoot channel.PublicKey
+
+// asked are the channels of which others have told what they have since the
+// node started.
+type asked struct {
+	mu       sync.Mutex // guards channels
+	channels map[channel.ID]bool
+}
+
+func (a *asked) has(id channel.ID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.channels[id]
+}
+
+func (a *asked) add(id channel.ID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.channels == nil {
+		a.channels = map[channel.ID]bool{}
+	}
+	a.channels[id] = true
+}
+
+// openMemory reads what was given out. A home of before there was such a memory
+// is believed to be what it was.
+func (n *Node) openMemory(ctx context.Context) (*given.Book, error) {
+	book, made, err := given.Open(n.cfg.Paths.Given)
+	if errors.Is(err, given.ErrUnusable) {
+		n.log.Warn("followers are asked what they have before this home publishes again", "error", err)
+		return book, nil
+	}
+	if err != nil || made {
+		return book, err
+	}
+	owns, err := n.catalog.Owns(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, own := range owns {
+		info, err := n.catalog.Channel(ctx, own.Channel)
+		if err != nil {
+			return nil, err
+		}
+		payload, err := info.Root.Encode()
+		if err != nil {
+			return nil, fmt.Errorf("root of %s: %w", address(own.Channel), err)
+		}
+		err = book.Give(own.Channel, theRoot, info.Root.Version, channel.HashPayload(payload))
+		for _, log := range info.Logs {
+			if log.Log == own.Key && err == nil {
+				err = book.Give(own.Channel, own.Key, log.Seq, log.Hash)
+			}
+		}
+		if err != nil {
+			n.log.Warn("remembering what was published", "error", err)
+		}
+	}
+	return book, nil
+}
+
+// current makes sure that what this home knows of logs, or with a zero key of
+// the root, is all that was given out, as far as others can say. With alone the
+// user vouches for it where nobody answers; named says that the request names
+// peers.
+func (n *Node) current(ctx context.Context, id channel.ID, alone, named bool, keys ...channel.PublicKey) error {
+	doubt, err := n.doubts(ctx, id, keys)
+	if err != nil {
+		return err
+	}
+	answered := false
+	if n.cfg.Network && (doubt != nil || !n.asked.has(id)) {
+		patience := askPatience
+		switch {
+		case doubt != nil && !alone:
+			patience = doubtPatience
+		case named || len(n.cfg.Peers) > 0:
+			patience = namedPatience
+		}
+		if answered, err = n.ask(ctx, id, patience); err != nil {
+			return err
+		}
+	}
+	if !answered && !alone {
+		return n.remedy(id, doubt)
+	}
+	for _, key := range keys {
+		if err := n.pub.Confirm(ctx, id, key, alone); err != nil {
+			return n.remedy(id, err)
+		}
+	}
+	return nil
+}
+
+// doubts returns the first doubt about any of the keys.
+func (n *Node) doubts(ctx context.Context, id channel.ID, keys []channel.PublicKey) (doubt, err error) {
+	for _, key := range keys {
+		switch err := n.pub.Doubt(ctx, id, key); {
+		case errors.Is(err, publisher.ErrBehind), errors.Is(err, channel.ErrChain):
+			return err, nil
+		case err != nil:
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+// ask asks every follower that can be found what it has of a channel, again and
+// again until one has answered or patience is over. It reports whether one has.
+func (n *Node) ask(ctx context.Context, id channel.ID, patience time.Duration) (bool, error) {
+	net, err := n.online(ctx)
+	if err != nil {
+		return false, err
+	}
+	if err := net.gossip.Follow(id); err != nil {
+		return false, fmt.Errorf("asking followers of %s: %w", address(id), err)
+	}
+	short, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		answered, err := net.gossip.SyncAll(short, id)
+		if answered > 0 {
+			n.asked.add(id)
+			return true, nil
+		}
+		if err != nil {
+			n.log.Debug("asking followers", "channel", address(id), "error", err)
+		}
+		if patience < doubtPatience || pause(short, syncRetry) != nil {
+			return false, context.Cause(ctx)
+		}
+	}
+}
+
+// remedy says what to do about a doubt; nil stays nil.
+func (n *Node) remedy(id channel.ID, doubt error) error {
+	if doubt == nil {
+		return nil
+	}
+	how := "nobody who has the channel answered; name one with --peer"
+	if !n.cfg.Network {
+		how = "run `aml daemon --peer FOLLOWER`, which lets it catch up, and try again"
+	}
+	return fmt.Errorf("%s: %w; signing on might fork the channel. To be safe, %s. If nobody else can have more than is here, say so with --only-holder", address(id), doubt, how)
+}
+
+// settle ends doubts about own logs where somebody answers: what a daemon does
+// after its home was restored. It reports whether doubts are left.
+func (n *Node) settle(ctx context.Context) (left bool) {
+	owns, err := n.catalog.Owns(ctx)
+	if err != nil {
+		n.log.Warn("listing own channels", "error", err)
+		return false
+	}
+	for _, own := range owns {
+		info, err := n.catalog.Channel(ctx, own.Channel)
+		if err != nil {
+			continue
+		}
+		keys := []channel.PublicKey{theRoot}
+		if mayPublish(info.Root, own.Key) {
+			keys = append(keys, own.Key)
+		}
+		doubt, err := n.doubts(ctx, own.Channel, keys)
+		if err != nil || doubt == nil {
+			continue
+		}
+		answered, err := n.ask(ctx, own.Channel, namedPatience)
+		for _, key := range keys {
+			if answered && err == nil {
+				err = n.pub.Confirm(ctx, own.Channel, key, false)
+			}
+		}
+		if !answered || err != nil {
+			n.log.Debug("catching up with an own channel", "channel", address(own.Channel), "error", err)
+			left = true
+		} else {
+			n.log.Warn("this home was copied or restored from a backup, and has caught up with what followers have", "channel", address(own.Channel))
+		}
+	}
+	return left
+}

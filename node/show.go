@@ -1,0 +1,156 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
+)
+
+// KeySetInfo is who may sign the next root.
+type KeySetInfo struct {
+	Keys      []channel.PublicKey `json:"keys"`
+	Threshold uint64              `json:"threshold"`
+}
+
+// PublisherInfo is a key and what it may do.
+type PublisherInfo struct {
+	Key     channel.PublicKey `json:"key"`
+	Role    channel.Role      `json:"role"`
+	Scopes  []string          `json:"scopes,omitempty"`
+	Expires channel.Time      `json:"expires,omitzero"`
+	Expired bool              `json:"expired,omitempty"`
+	Here    string            `json:"here,omitempty"` // the key's file, if this home has it
+}
+
+// RevokedInfo is a key that was withdrawn.
+type RevokedInfo struct {
+	Key channel.PublicKey `json:"key"`
+	Seq uint64            `json:"seq"` // its last good release
+}
+
+// ForkInfo is a proof that a key has signed two histories, or that root keys
+// have: the hashes of two releases, or roots, with one number.
+type ForkInfo struct {
+	Log    *channel.PublicKey `json:"log,omitempty"` // none: the root
+	Seq    uint64             `json:"seq"`           // for the root, its version
+	Hashes [2]channel.Hash    `json:"hashes"`        // the one known first, and the other
+	Over   bool               `json:"over"`          // a root has said since where the log ends
+}
+
+// Show says all about one known channel.
+func (n *Node) Show(ctx context.Context, req ShowRequest, _ func(any)) (ShowResult, error) {
+	info, err := n.find(ctx, req.Target)
+	if err != nil {
+		return ShowResult{}, err
+	}
+	subscribed, err := n.subscribed(ctx)
+	if err != nil {
+		return ShowResult{}, err
+	}
+	res := ShowResult{ChannelInfo: describe(info, subscribed), Expires: info.Root.Expires, Logs: []LogInfo{}, Files: []channel.FileEntry{}}
+	res.RootKeys = KeySetInfo(info.Root.Root)
+	if r := info.Root.Recovery; r != nil {
+		res.RecoveryKeys = (*KeySetInfo)(r)
+	}
+	n.showKeys(&res, info)
+	if err := n.showSubscriptions(ctx, info.ID, &res); err != nil {
+		return ShowResult{}, err
+	}
+	if req.WithReadKey {
+		if res.ReadAddress, err = n.readAddress(ctx, info.ID); err != nil {
+			return ShowResult{}, err
+		}
+	}
+	for _, l := range info.Logs {
+		out := LogInfo{Log: l.Log, Seq: l.Seq, Hash: l.Hash, Fresh: l.Fresh, Frozen: l.Frozen, Revoked: l.Revoked}
+		if l.Claimed > l.Seq {
+			out.Claimed = l.Claimed
+		}
+		if l.Head != nil {
+			out.Expires = l.Head.Expires
+		}
+		res.Logs = append(res.Logs, out)
+	}
+	if res.Forks, err = n.forks(ctx, info); err != nil {
+		return ShowResult{}, err
+	}
+	for e, err := range n.catalog.Entries(ctx, info.ID, catalog.EntryFilter{}) {
+		if err != nil {
+			return ShowResult{}, err
+		}
+		res.Files = append(res.Files, e.FileEntry)
+	}
+	return res, nil
+}
+
+// showKeys fills in who may do what.
+func (n *Node) showKeys(res *ShowResult, info catalog.Info) {
+	held := n.keys()
+	res.Publishers, res.Revoked = []PublisherInfo{}, []RevokedInfo{}
+	now := channel.TimeOf(time.Now())
+	for _, p := range info.Root.Publishers {
+		out := PublisherInfo{Key: p.Key, Role: p.Role, Scopes: p.Scopes, Expires: p.Expires, Expired: !p.Expires.IsZero() && now > p.Expires}
+		if i := slices.IndexFunc(held, func(k heldKey) bool { return k.Public() == p.Key }); i >= 0 {
+			out.Here = held[i].file
+		}
+		res.Publishers = append(res.Publishers, out)
+	}
+	for _, v := range info.Root.Revoked {
+		res.Revoked = append(res.Revoked, RevokedInfo{Key: v.Key, Seq: v.Seq})
+	}
+}
+
+// forks reads the proofs of forks.
+func (n *Node) forks(ctx context.Context, info catalog.Info) ([]ForkInfo, error) {
+	proofs, err := n.catalog.Forks(ctx, info.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := []ForkInfo{}
+	for _, proof := range proofs {
+		var f ForkInfo
+		for i, data := range [2][]byte{proof.A, proof.B} {
+			if err := f.read(i, data); err != nil {
+				return nil, fmt.Errorf("proof of a fork of %s: %w", address(info.ID), err)
+			}
+		}
+		if f.Log != nil {
+			_, f.Over = info.Root.RevokedKey(*f.Log)
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+// read takes in one of the two envelopes of a proof.
+func (f *ForkInfo) read(i int, data []byte) error {
+	env, err := channel.DecodeEnvelope(data)
+	if err != nil {
+		return err
+	}
+	switch env.Type {
+	case channel.TypeRoot:
+		r, err := channel.OpenRoot(env)
+		if err != nil {
+			return err
+		}
+		f.Seq, f.Hashes[i] = r.Version, env.Hash()
+	case channel.TypeManifest:
+		m, err := channel.OpenManifest(env)
+		if err != nil {
+			return err
+		}
+		f.Log, f.Seq, f.Hashes[i] = &m.Log, m.Seq, env.Hash()
+	case channel.TypeHead:
+		h, err := channel.OpenHead(env)
+		if err != nil {
+			return err
+		}
+		f.Log, f.Seq, f.Hashes[i] = &h.Log, h.Seq, h.Hash
+	}
+	return nil
+}

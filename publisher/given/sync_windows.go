@@ -1,0 +1,3 @@
+package given
+
+func syncDir(string) error { return nil }
