@@ -123,6 +123,10 @@ func TestTheSecondImplementationSeesATamperedVector(t *testing.T) {
 		{"invalid.json", "name: climbing", `"name": "name: climbing"`, `"text": "a/../../b"`, `"text": "a/b"`},
 		{"invalid.json", "mirror: /ip4", `"name": "mirror: /ip4"`, `"kind": "mirror"`, `"kind": "mirage"`},
 		{"invalid.json", "hash: too long", `"name": "hash: too long"`, `"kind": "hash"`, `"kind": "hash", "more": ""`},
+		{"private.json", "members ada", `"name": "ada"`, `"short": "6nos`, `"short": "6noa`},
+		{"private.json", "keyrings keyring-epoch1", `"name": "keyring-epoch1"`, `"eve"`, `"bob"`},
+		{"private.json", "sealed nothing", `"name": "nothing"`, `"plain": "a0"`, `"plain": "a1"`},
+		{"private.json", "refused flipped bit in the tag", `"name": "flipped bit in the tag"`, `"ErrMalformed"`, `"ErrReadKey"`},
 		{"wire.json", "message: one envelope", `"what": "one envelope"`, `"hex": "814101"`, `"hex": "81410102"`},
 		{"wire.json", "message: nine envelopes", `"what": "nine envelopes"`, `"ErrLimit"`, `"ErrMalformed"`},
 	}

@@ -9,6 +9,7 @@ NOT_AUTHORIZED = "ErrNotAuthorized"
 EXPIRED = "ErrExpired"
 CHAIN = "ErrChain"
 VERSION = "ErrVersion"
+READ_KEY = "ErrReadKey"
 
 
 class Refused(Exception):

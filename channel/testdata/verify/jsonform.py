@@ -148,18 +148,24 @@ def _once(put, removed=()):
 
 # PKCS#8 of an Ed25519 key (RFC 8410): version 0, the algorithm 1.3.101.112, an OCTET STRING in an OCTET STRING.
 PKCS8 = bytes.fromhex("302e020100300506032b657004220420")
-PEM = re.compile(r"(?:\s*\n)?-----BEGIN PRIVATE KEY-----\s*\n([A-Za-z0-9+/=\s]+)-----END PRIVATE KEY-----\s*", re.ASCII)
+PEM = r"(?:\s*\n)?-----BEGIN %s-----\s*\n([A-Za-z0-9+/=\s]+)-----END %s-----\s*"
+
+
+def pem(s, label):
+    """The bytes of a file that is one PEM block."""
+    block = re.fullmatch(PEM % (label, label), s, re.ASCII)
+    need(block, MALFORMED, "not one PEM block " + label)
+    try:
+        written = "".join(block.group(1).split())
+        raw = base64.b64decode(written, validate=True)
+    except binascii.Error:
+        raise Refused(MALFORMED, "not base64")
+    need(base64.b64encode(raw).decode("ascii") == written, MALFORMED, "not base64")
+    return raw
 
 
 def key_file(s):
     """The seed in a key file."""
-    block = PEM.fullmatch(s)
-    need(block, MALFORMED, "not one PEM block PRIVATE KEY")
-    try:
-        written = "".join(block.group(1).split())
-        der = base64.b64decode(written, validate=True)
-    except binascii.Error:
-        raise Refused(MALFORMED, "not base64")
-    need(base64.b64encode(der).decode("ascii") == written, MALFORMED, "not base64")
+    der = pem(s, "PRIVATE KEY")
     need(len(der) == len(PKCS8) + 32 and der.startswith(PKCS8), MALFORMED, "not PKCS#8 of an Ed25519 key")
     return der[len(PKCS8):]

@@ -61,16 +61,27 @@ def verify_root(new, before=None):
         need(new.signers <= own, NOT_AUTHORIZED, "signed by who is no root key")
         need(_reached(n["root"], new.signers), NOT_AUTHORIZED, "too few root keys signed")
         return
+    follows(n, before)
+    old = before.found
+    need(new.signers <= may_sign(n, old), NOT_AUTHORIZED, "signed by a stranger too")
+    need(_reached(n["root"], new.signers), NOT_AUTHORIZED, "too few of its own keys signed")
+    recovery = old.get("recovery")
+    need(_reached(old["root"], new.signers) or recovery and _reached(recovery, new.signers), NOT_AUTHORIZED,
+         "too few of the keys before signed")
+
+
+def may_sign(n, old):
+    """The keys whose signatures count for n, the next after old."""
+    recovery = old.get("recovery")
+    return set(n["root"]["keys"]) | set(old["root"]["keys"]) | set(recovery["keys"] if recovery else ())
+
+
+def follows(n, before):
+    """What n must be as the next root, whoever signs it."""
     old = before.found
     need(n["version"] == old["version"] + 1, CHAIN, "not the next version")
     need(n["prev"] == before.hash, CHAIN, "names another predecessor")
     need(n["class"] == old["class"], CHAIN, "of another class")
-    recovery = old.get("recovery")
-    mine = own | set(old["root"]["keys"]) | set(recovery["keys"] if recovery else ())
-    need(new.signers <= mine, NOT_AUTHORIZED, "signed by a stranger too")
-    need(_reached(n["root"], new.signers), NOT_AUTHORIZED, "too few of its own keys signed")
-    need(_reached(old["root"], new.signers) or recovery and _reached(recovery, new.signers), NOT_AUTHORIZED,
-         "too few of the keys before signed")
     _revocations(n, old)
     _publishers(n, old)
 

@@ -1,7 +1,6 @@
 """The tables of CHANNELS.md: Root, Manifest, Head and what is in them, with the rules that need nothing but the structure.
 
-Private channels (the inside of `sealed`, key grants): when the text defines them, their tables go here, what reads them into
-verify.py (FILES, KINDS).
+What private channels have beside them is in private.py.
 """
 
 import re
@@ -147,8 +146,16 @@ def _manifest(m):
     need((m["seq"] == 1) == ("prev" not in m), CHAIN, "a predecessor belongs to every number but 1")
     need(sum(x in m for x in ("body", "bodyRef", "sealed")) == 1, MALFORMED, "not exactly one of body, bodyRef and sealed")
     need((m["epoch"] > 0) == ("sealed" in m), MALFORMED, "an epoch belongs to what is sealed, and to nothing else")
+    check_body(m)
+    check_body_ref(m)
+
+
+def check_body(m):
     if "body" in m:
         need(len(cbor.encode(BODY.build(m["body"]))) <= MAX_INLINE_BODY, TOO_LARGE, "a body of over 32 KiB in the manifest")
+
+
+def check_body_ref(m):
     if "bodyRef" in m:
         need(any(m["bodyRef"]["id"]), MALFORMED, "a reference to no blob")
         need(m["bodyRef"]["size"] > 0, MALFORMED, "a reference to an empty body")

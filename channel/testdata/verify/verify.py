@@ -15,7 +15,10 @@ import sys
 sys.dont_write_bytecode = True  # the repository stays as it is
 
 import ed25519
+import hpke
 import jsonform
+import private
+import rootdraft
 import signed
 import structures
 import text
@@ -106,7 +109,7 @@ def bodies(data):
         yield v["name"], lambda v=v: check(v)
 
 
-INPUTS = {"file-entries": jsonform.file_entries, "draft": jsonform.draft}
+INPUTS = {"file-entries": jsonform.file_entries, "draft": jsonform.draft, "root-draft": rootdraft.root_draft}
 
 
 def texts(data):
@@ -160,6 +163,11 @@ KINDS = {
     "key-file": lambda v, roots: jsonform.key_file(v.get("text", "")),
     "file-entries": lambda v, roots: jsonform.file_entries(v.get("text", "").encode()),
     "draft": lambda v, roots: jsonform.draft(v.get("text", "").encode()),
+    "root-draft": lambda v, roots: rootdraft.root_draft(v.get("text", "").encode()),
+    "sealed": lambda v, roots: private.decode_sealed(raw(v)),
+    "keyring": lambda v, roots: private.decode_keyring(raw(v)),
+    "member": lambda v, roots: private.member(v.get("text", "")),
+    "member-file": lambda v, roots: private.member_file(v.get("text", "")),
 }
 
 
@@ -213,12 +221,76 @@ def wire_json(data):
         yield "%s: %s" % (v["kind"], v["what"]), lambda v=v: check(v)
 
 
-# What reads each file. New formats (private channels) add theirs here, and in KINDS.
+def private_json(data):
+    seeds = {}
+
+    def person(v):
+        members(v, "name seed public text short")
+        seed = hashlib.sha256(b"aml test key member " + v["name"].encode()).digest()
+        same("seed", seed.hex(), v["seed"])
+        public = hpke.key_pair(seed)[1]
+        same("public", public.hex(), v["public"])
+        same("public, from text", private.member(v["text"]).hex(), v["public"])
+        same("text", private.format_member(public), v["text"])
+        same("short", private.short(public), v["short"])
+
+    def keyring(v):
+        members(v, "name channel epoch readKey members not blob id info key plain secrets")
+        blob, channel, epoch = bytes.fromhex(v["blob"]), text.channel_id(v["channel"]), v["epoch"]
+        read_key = bytes.fromhex(v["readKey"])
+        ring = private.decode_keyring(blob)
+        same("id", hashlib.sha256(blob).hexdigest(), v["id"])
+        same("blob, encoded again", structures.encode(private.KEYRING, ring).hex(), v["blob"])
+        same("info", private.keyring_info(channel, epoch).hex(), v["info"])
+        same("key", private.keys(read_key, ring["salt"], private.keyring_info(channel, epoch))[0].hex(), v["key"])
+        plain, secrets = private.open_keyring(ring, channel, epoch, read_key)
+        same("plain", plain.hex(), v["plain"])
+        same("plain, encoded again", structures.encode(private.SECRETS, secrets).hex(), v["plain"])
+        same("secrets", private.SECRETS.show(secrets), v["secrets"])
+        for name in v["members"]:
+            same("found by " + name, private.find(ring, channel, epoch, seeds[name]).hex(), v["readKey"])
+        for name in v["not"]:
+            refused(lambda: private.find(ring, channel, epoch, seeds[name]), "ErrReadKey")
+
+    def sealed(v):
+        members(v, "name manifest readKey info key plain json")
+        m = structures.decode_payload("manifest", bytes.fromhex(v["manifest"]))
+        s, read_key = private.decode_sealed(m["sealed"]), bytes.fromhex(v["readKey"])
+        same("sealed, encoded again", structures.encode(private.SEALED, s).hex(), m["sealed"].hex())
+        same("info", private.body_info(m).hex(), v["info"])
+        same("key", private.keys(read_key, s["salt"], private.body_info(m))[0].hex(), v["key"])
+        plain, body = private.unseal(m, read_key)
+        same("plain", plain.hex(), v["plain"])
+        same("plain, encoded again", structures.encode(private.SEALED_BODY, body).hex(), v["plain"])
+        same("json", private.SEALED_BODY.show(body), v["json"])
+
+    def refuse(v):
+        members(v, "name readKey error", "manifest keyring channel epoch")
+        read_key = bytes.fromhex(v["readKey"])
+        if "manifest" in v:
+            refused(lambda: private.unseal(structures.decode_payload("manifest", bytes.fromhex(v["manifest"])), read_key), v["error"])
+            return
+        ring = private.decode_keyring(bytes.fromhex(v["keyring"]))
+        refused(lambda: private.open_keyring(ring, text.channel_id(v["channel"]), v["epoch"], read_key), v["error"])
+
+    checks = {"members": person, "keyrings": keyring, "sealed": sealed, "refused": refuse}
+    for v in data.get("members", []):
+        seeds[v["name"]] = bytes.fromhex(v["seed"])
+    for group in data:
+        if group not in checks:
+            yield group, lambda group=group: members({group: 0}, "", " ".join(checks))
+            continue
+        for v in data[group]:
+            yield "%s %s" % (group, v["name"]), lambda v=v, check=checks[group]: check(v)
+
+
+# What reads each file. New formats add theirs here, and in KINDS.
 FILES = {
     "keys.json": keys,
     "structures.json": structures_json,
     "bodies.json": bodies,
     "texts.json": texts,
+    "private.json": private_json,
     "invalid.json": invalid,
     "wire.json": wire_json,
 }
