@@ -129,6 +129,7 @@ type Catalog struct {
 	reading chan *session // the idle reading sessions
 	closed  chan struct{} // closed by Close
 	cache   *cache        // owned by whoever holds the writing session
+	words   seenWords     // the same
 
 	mu       sync.Mutex // guards what follows
 	closing  bool
@@ -154,7 +155,7 @@ func Open(ctx context.Context, cfg Config) (*Catalog, error) {
 	c := &Catalog{
 		cfg: cfg, db: db,
 		writer: make(chan *session, 1), reading: make(chan *session, readers), closed: make(chan struct{}),
-		cache: newCache(cfg.CacheChannels), watchers: make(map[int]func(channel.ID, feed.Kind)),
+		cache: newCache(cfg.CacheChannels), words: make(seenWords), watchers: make(map[int]func(channel.ID, feed.Kind)),
 	}
 	if err := c.start(ctx); err != nil {
 		err = diagnose(cfg.Path, fmt.Errorf("opening catalogue: %w", err))
@@ -171,6 +172,9 @@ func (c *Catalog) start(ctx context.Context) error {
 	}
 	c.writer <- w
 	if err := migrate(ctx, w, c.cfg.Path); err != nil {
+		return err
+	}
+	if err := c.fill(ctx); err != nil {
 		return err
 	}
 	for range readers {

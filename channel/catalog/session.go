@@ -140,6 +140,7 @@ func (c *Catalog) commit(ctx context.Context, t *tx, fn func(*tx) error) (err er
 			for k := range t.touched {
 				c.cache.drop(k)
 			}
+			clear(c.words)
 			if _, rerr := t.conn.ExecContext(context.Background(), "ROLLBACK"); rerr != nil && err == nil {
 				err = rerr
 			}
