@@ -38,17 +38,13 @@ func channelDocument(root *channel.Root) document {
 	return document{name: words.Indexed(root.Title), text: words.Indexed(strings.Join(root.Topics, " "))}
 }
 
-func releaseDocument(body *channel.Body) document {
-	return document{name: words.Indexed(body.Title), text: words.Indexed(releaseText(body))}
-}
-
 func entryDocument(e *channel.FileEntry) document {
 	return document{name: words.Indexed(e.Name), text: words.Indexed(pairsText(e.Attrs)), scope: typeScope(e.MediaType)}
 }
 
 // releaseText is what a release says beside its title.
 func releaseText(body *channel.Body) string {
-	return body.Description + "\n" + pairsText(body.Metadata)
+	return strings.TrimSpace(body.Description + "\n" + pairsText(body.Metadata))
 }
 
 // pairsText is what attributes or metadata say: the values by order of their
@@ -128,12 +124,17 @@ func skeleton(root *channel.Root) any {
 }
 
 // indexRelease makes a release found by what it says of itself.
-func (t *tx) indexRelease(channelNo, position int64, body *channel.Body) error {
-	d := releaseDocument(body)
-	if len(d.name)+len(d.text) == 0 {
+func (t *tx) indexRelease(channelNo, position int64, m *channel.Manifest, body *channel.Body) error {
+	text := releaseText(body)
+	if body.Title == "" && text == "" {
 		return nil
 	}
-	return t.index(putFoundRelease, channelNo, position, d)
+	if _, err := t.exec(`INSERT INTO releases (position, channel, issued, log, seq, title, text) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (position) DO UPDATE SET title = excluded.title, text = excluded.text`,
+		position, channelNo, int64(m.Issued), m.Log[:], int64(m.Seq), body.Title, text); err != nil {
+		return err
+	}
+	return t.index(putFoundRelease, channelNo, position, document{name: words.Indexed(body.Title), text: words.Indexed(text)})
 }
 
 func (t *tx) indexEntry(channelNo, no int64, e *channel.FileEntry) error {
@@ -260,31 +261,30 @@ func (t *tx) fillChannels(next, last int64, most int) (at int64, err error) {
 
 func (t *tx) fillReleases(next, last int64, most int) (at int64, err error) {
 	type row struct {
-		position, channel int64
-		body              *channel.Body
+		channel int64
+		Release
 	}
 	var rows []row
 	size := 0
 	err = t.each(func(scan func(...any) error) (bool, error) {
 		var r row
-		var release Release
 		var envelope, body []byte
-		err := scan(&r.position, &r.channel, (*bytes32)(&release.Hash), &envelope, &body)
+		err := scan(&r.Position, &r.channel, (*bytes32)(&r.Hash), &envelope, &body)
 		if err == nil {
-			err = release.decode(envelope, body)
+			err = r.decode(envelope, body)
 		}
-		r.body = release.Body
 		rows = append(rows, r)
 		size += len(envelope) + len(body)
 		return size < releaseBytes, err
 	}, `SELECT position, channel, hash, envelope, body FROM manifests
 		WHERE position BETWEEN ? AND ? AND state <> 2 ORDER BY position LIMIT ?`, next, last, most)
-	for _, r := range rows {
+	for i := range rows {
 		if err != nil {
 			break
 		}
-		if at = r.position; r.body != nil {
-			err = t.indexRelease(r.channel, r.position, r.body)
+		r := &rows[i]
+		if at = r.Position; r.Body != nil {
+			err = t.indexRelease(r.channel, r.Position, &r.Manifest, r.Body)
 		}
 	}
 	return at, err

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -73,13 +74,9 @@ func (r *ranking) weigh(s *session, q words.Query) error {
 		}
 		text = "{name text} : " + text
 		df := 0
-		for _, count := range []string{
-			"SELECT count(*) FROM (SELECT 1 FROM found_channels WHERE found_channels MATCH ? LIMIT ?)",
-			"SELECT count(*) FROM (SELECT 1 FROM found_releases WHERE found_releases MATCH ? LIMIT ?)",
-			"SELECT count(*) FROM (SELECT 1 FROM found_entries WHERE found_entries MATCH ? LIMIT ?)",
-		} {
+		for _, count := range countings {
 			var n int
-			if err := s.get([]any{&n}, count, text, counted); err != nil {
+			if err := s.get([]any{&n}, count, text); err != nil {
 				return err
 			}
 			df += n
@@ -88,6 +85,14 @@ func (r *ranking) weigh(s *session, q words.Query) error {
 	}
 	return nil
 }
+
+// countings count the rows that match, as far as that says something.
+var countings = func() (all [3]string) {
+	for i, table := range []string{"found_channels", "found_releases", "found_entries"} {
+		all[i] = fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM %[1]s WHERE %[1]s MATCH ? LIMIT %[2]d)", table, counted)
+	}
+	return all
+}()
 
 // complete returns the prefix, and words that begin with it, the shortest first.
 func complete(s *session, prefix string) ([]string, error) {

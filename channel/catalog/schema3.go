@@ -13,8 +13,17 @@ CREATE VIRTUAL TABLE found_channels USING fts5(name, text, scope, content='', co
 CREATE VIRTUAL TABLE found_releases USING fts5(name, text, scope, content='', contentless_delete=1, tokenize='ascii');
 CREATE VIRTUAL TABLE found_entries USING fts5(name, text, scope, content='', contentless_delete=1, tokenize='ascii');
 CREATE TRIGGER channels_lost AFTER DELETE ON channels BEGIN DELETE FROM found_channels WHERE rowid = old.no; END;
-CREATE TRIGGER releases_lost AFTER DELETE ON manifests BEGIN DELETE FROM found_releases WHERE rowid = old.position; END;
 CREATE TRIGGER entries_lost AFTER DELETE ON entries WHEN NOT old.removed BEGIN DELETE FROM found_entries WHERE rowid = old.no; END;
+CREATE TABLE releases ( -- what they say of themselves, so that no body, which may be large, need be read
+	position INTEGER PRIMARY KEY REFERENCES manifests ON DELETE CASCADE,
+	channel  INTEGER NOT NULL,
+	issued   INTEGER NOT NULL,
+	log      BLOB NOT NULL,
+	seq      INTEGER NOT NULL,
+	title    TEXT NOT NULL,
+	text     TEXT NOT NULL
+);
+CREATE TRIGGER releases_lost AFTER DELETE ON releases BEGIN DELETE FROM found_releases WHERE rowid = old.position; END;
 CREATE TABLE words (
 	word TEXT PRIMARY KEY
 ) WITHOUT ROWID;

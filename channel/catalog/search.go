@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -26,23 +27,22 @@ const (
 	// MaxHits is how many hits one search gives at most.
 	MaxHits = 500
 
-	// candidates is how many rows of each kind are ranked: those where the name
-	// says it all, and others, the newest first. FTS5's own bm25() would read
-	// every place where a word stands before it ranks the first row: seconds,
-	// for a word that is in every name.
-	nameCandidates  = 256
-	otherCandidates = 128
+	// candidates is how many rows of each kind are ranked, the newest first, and
+	// as many again of those where the name says it all, should there be more.
+	// FTS5's own bm25() would read every place where a word stands before it
+	// ranks the first row: seconds, for a word that is in every name.
+	candidates = 200
 
 	// scanned is how many matches are looked at for those that pass the filters.
-	scanned = 20_000
+	scanned = 10_000
 
 	// completions is how many words the last word of a query may stand for: the
 	// shortest of those that begin with it, among the first completed.
-	completions = 48
+	completions = 24
 	completed   = 4096
 
 	// counted is how far the rows are counted in which a word stands.
-	counted = 2000
+	counted = 1000
 
 	// scopes is how many channels the index itself tells apart.
 	scopes = 64
@@ -163,7 +163,7 @@ func (r *search) run(q words.Query) error {
 		return err
 	}
 	type kind struct {
-		find  func(match string, most int) (int, error)
+		find  func(match string) (more bool, err error)
 		scope string
 	}
 	kinds := []kind{{r.entries, r.scope}}
@@ -172,15 +172,13 @@ func (r *search) run(q words.Query) error {
 	}
 	for _, k := range kinds {
 		r.seen = make(map[int64]bool)
-		for _, part := range []struct {
-			columns string
-			most    int
-		}{{"name", nameCandidates}, {"name text", otherCandidates}} {
-			n, err := k.find(r.match(part.columns, k.scope), part.most+len(r.seen))
-			if err != nil {
-				return err
-			}
-			r.found.More = r.found.More || n == part.most+len(r.seen)
+		more, err := k.find(r.match("name text", k.scope))
+		if err == nil && more {
+			_, err = k.find(r.match("name", k.scope))
+			r.found.More = true
+		}
+		if err != nil {
+			return err
 		}
 	}
 	slices.SortFunc(r.found.Hits, func(a, b Hit) int {
@@ -267,11 +265,9 @@ func (r *search) match(columns, scope string) string {
 	return text
 }
 
-func (r *search) looked(most int) int {
-	if r.within != "" || r.f.MinSize > 0 || r.f.MaxSize < math.MaxInt64 || r.f.Type != "" || !r.f.Since.IsZero() {
-		return scanned
-	}
-	return most
+// filtered reports whether there is a filter that the index knows nothing of.
+func (r *search) filtered() bool {
+	return r.within != "" || r.f.MinSize > 0 || r.f.MaxSize < math.MaxInt64 || r.f.Type != "" || !r.f.Since.IsZero()
 }
 
 func (r *search) since() int64 {
@@ -281,54 +277,77 @@ func (r *search) since() int64 {
 	return r.f.Since.Unix()
 }
 
-const withinChannels = " AND (?3 = '' OR %s IN (SELECT value FROM json_each(?3)))"
+// finding is a query for candidates: without and with filters. How many rows are
+// looked at stands in the text, since SQLite compiles a query again for every
+// other limit that is bound to it.
+type finding [2]string
+
+func newFinding(text, channel string) finding {
+	text = strings.ReplaceAll(text, "$within", "(?2 = '' OR "+channel+" IN (SELECT value FROM json_each(?2)))")
+	return finding{
+		strings.ReplaceAll(text, "$looked", strconv.Itoa(candidates)),
+		strings.ReplaceAll(text, "$looked", strconv.Itoa(scanned)),
+	}
+}
+
+// all gives the rows of a finding to take, which says whether a row is new, until
+// there are enough. It reports whether there may be more.
+func (r *search) all(f finding, match string, take func(scan func(...any) error) (fresh bool, err error), args ...any) (more bool, err error) {
+	text, looked := f[0], candidates
+	if r.filtered() {
+		text, looked = f[1], scanned
+	}
+	rows, fresh := 0, 0
+	err = r.each(func(scan func(...any) error) (bool, error) {
+		rows++
+		ok, err := take(scan)
+		if ok {
+			fresh++
+		}
+		return fresh < candidates, err
+	}, text, append([]any{match, r.within}, args...)...)
+	return fresh == candidates || rows == looked, err
+}
 
 var (
-	findEntries = fmt.Sprintf(`SELECT e.no, e.channel, e.name, e.issued, e.log, e.seq, e.position, e.entry
-		FROM (SELECT rowid AS no FROM found_entries WHERE found_entries MATCH ?1 ORDER BY rowid DESC LIMIT ?2) f
+	findEntries = newFinding(`SELECT e.no, e.channel, e.name, e.issued, e.log, e.seq, e.position, e.entry
+		FROM (SELECT rowid AS no FROM found_entries WHERE found_entries MATCH ?1 ORDER BY rowid DESC LIMIT $looked) f
 		CROSS JOIN entries e ON e.no = f.no
-		WHERE e.issued >= ?4 AND e.size BETWEEN ?5 AND ?6`+withinChannels+` ORDER BY f.no DESC`, "e.channel")
-	findReleases = fmt.Sprintf(`SELECT m.position, m.channel, m.hash, m.envelope, m.body
-		FROM (SELECT rowid AS no FROM found_releases WHERE found_releases MATCH ?1 ORDER BY rowid DESC LIMIT ?2) f
-		CROSS JOIN manifests m ON m.position = f.no WHERE 1`+withinChannels+` ORDER BY f.no DESC`, "m.channel")
-	findChannels = fmt.Sprintf(`SELECT c.no, c.title, (SELECT max(issued) FROM logs l WHERE l.channel = c.no),
+		WHERE e.issued >= ?3 AND e.size BETWEEN ?4 AND ?5 AND $within ORDER BY f.no DESC`, "e.channel")
+	findReleases = newFinding(`SELECT m.position, m.channel, m.issued, m.log, m.seq, m.title, m.text
+		FROM (SELECT rowid AS no FROM found_releases WHERE found_releases MATCH ?1 ORDER BY rowid DESC LIMIT $looked) f
+		CROSS JOIN releases m ON m.position = f.no
+		WHERE m.issued >= ?3 AND $within ORDER BY f.no DESC`, "m.channel")
+	findChannels = newFinding(`SELECT c.no, c.title, (SELECT max(issued) FROM logs l WHERE l.channel = c.no),
 			(SELECT group_concat(topic, ' ') FROM topics t WHERE t.channel = c.no)
-		FROM (SELECT rowid AS no FROM found_channels WHERE found_channels MATCH ?1 ORDER BY rowid DESC LIMIT ?2) f
-		CROSS JOIN channels c ON c.no = f.no WHERE 1`+withinChannels+` ORDER BY f.no DESC`, "c.no")
+		FROM (SELECT rowid AS no FROM found_channels WHERE found_channels MATCH ?1 ORDER BY rowid DESC LIMIT $looked) f
+		CROSS JOIN channels c ON c.no = f.no WHERE $within ORDER BY f.no DESC`, "c.no")
 )
 
-func (r *search) entries(match string, most int) (int, error) {
-	n := 0
-	err := r.each(func(scan func(...any) error) (bool, error) {
+func (r *search) entries(match string) (bool, error) {
+	return r.all(findEntries, match, func(scan func(...any) error) (bool, error) {
 		h := Hit{Kind: HitFile}
 		var no int64
 		var data []byte
-		if err := scan(&no, &h.no, &h.Name, &h.Issued, (*bytes32)(&h.Log), &h.Seq, &h.Position, &data); err != nil {
+		if err := scan(&no, &h.no, &h.Name, &h.Issued, (*bytes32)(&h.Log), &h.Seq, &h.Position, &data); err != nil || r.seen[no] {
 			return false, err
-		}
-		n++
-		if r.seen[no] {
-			return n < most, nil
 		}
 		if err := dcbor.Unmarshal(data, &h.Entry); err != nil {
 			return false, fmt.Errorf("%w: entry %q: %w", errDamaged, h.Name, err)
 		}
 		if r.f.Type != "" && !ofType(h.Entry.MediaType, r.f.Type) {
-			n--
-			return true, nil
+			return false, nil
 		}
 		r.seen[no] = true
 		folder, base := "", h.Name
 		if i := strings.LastIndexByte(h.Name, '/'); i >= 0 {
 			folder, base = h.Name[:i], h.Name[i+1:]
 		}
-		text := pairsText(h.Entry.Attrs)
-		h.score = r.score(field{words.Indexed(base), 6}, field{words.Indexed(folder), 3}, field{words.Indexed(text), 1})
-		h.Snippet = text
+		h.Snippet = pairsText(h.Entry.Attrs)
+		h.score = r.score(field{words.Indexed(base), 6}, field{words.Indexed(folder), 3}, field{words.Indexed(h.Snippet), 1})
 		r.found.Hits = append(r.found.Hits, h)
-		return n < most, nil
-	}, findEntries, match, r.looked(most), r.within, r.since(), clamp(r.f.MinSize), clamp(r.f.MaxSize))
-	return n, err
+		return true, nil
+	}, r.since(), clamp(r.f.MinSize), clamp(r.f.MaxSize))
 }
 
 // ofType reports whether a media type is the one that is wanted, or of its kind.
@@ -339,54 +358,34 @@ func ofType(mediaType, want string) bool {
 	return strings.EqualFold(whole, want) || strings.EqualFold(first, want)
 }
 
-func (r *search) releases(match string, most int) (int, error) {
-	n := 0
-	err := r.each(func(scan func(...any) error) (bool, error) {
+func (r *search) releases(match string) (bool, error) {
+	return r.all(findReleases, match, func(scan func(...any) error) (bool, error) {
 		h := Hit{Kind: HitRelease}
-		var release Release
-		var envelope, body []byte
-		if err := scan(&h.Position, &h.no, (*bytes32)(&release.Hash), &envelope, &body); err != nil {
+		if err := scan(&h.Position, &h.no, &h.Issued, (*bytes32)(&h.Log), &h.Seq, &h.Name, &h.Snippet); err != nil || r.seen[h.Position] {
 			return false, err
 		}
-		if err := release.decode(envelope, body); err != nil {
-			return false, err
-		}
-		h.Log, h.Seq, h.Issued = release.Log, release.Seq, release.Manifest.Issued
-		if r.seen[h.Position] || int64(h.Issued) < r.since() || release.Body == nil {
-			return true, nil
-		}
-		n++
 		r.seen[h.Position] = true
-		h.Name = release.Body.Title
-		h.Snippet = releaseText(release.Body)
 		h.score = r.score(field{words.Indexed(h.Name), 6}, field{words.Indexed(h.Snippet), 1})
 		r.found.Hits = append(r.found.Hits, h)
-		return n < most, nil
-	}, findReleases, match, r.looked(most), r.within)
-	return n, err
+		return true, nil
+	}, r.since())
 }
 
-func (r *search) channels(match string, most int) (int, error) {
-	n := 0
-	err := r.each(func(scan func(...any) error) (bool, error) {
+func (r *search) channels(match string) (bool, error) {
+	return r.all(findChannels, match, func(scan func(...any) error) (bool, error) {
 		h := Hit{Kind: HitChannel}
 		var issued sql.NullInt64
 		var title, topics sql.NullString
-		if err := scan(&h.no, &title, &issued, &topics); err != nil {
+		if err := scan(&h.no, &title, &issued, &topics); err != nil || r.seen[h.no] || issued.Int64 < r.since() {
 			return false, err
 		}
-		if r.seen[h.no] || issued.Int64 < r.since() {
-			return true, nil
-		}
-		n++
 		r.seen[h.no] = true
 		h.Issued = channel.Time(issued.Int64)
 		h.Snippet = topics.String
 		h.score = r.score(field{words.Indexed(title.String), 8}, field{words.Indexed(topics.String), 4})
 		r.found.Hits = append(r.found.Hits, h)
-		return n < most, nil
-	}, findChannels, match, r.looked(most), r.within)
-	return n, err
+		return true, nil
+	})
 }
 
 // complete adds to a hit what is said about its channel, and cuts its snippet.

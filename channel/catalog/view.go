@@ -23,7 +23,7 @@ const putEntry = `INSERT INTO entries (channel, name, issued, log, seq, position
 
 // apply puts a release into the view, and into the index of search.
 func (t *tx) apply(channelNo, position int64, m *channel.Manifest, body *channel.Body) error {
-	if err := t.indexRelease(channelNo, position, body); err != nil {
+	if err := t.indexRelease(channelNo, position, m, body); err != nil {
 		return err
 	}
 	for i := range body.Entries {
