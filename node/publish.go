@@ -147,8 +147,11 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 func (n *Node) ownChannel(ctx context.Context, t target, key channel.PublicKey) (own catalog.Own, found bool, err error) {
 	if t.topic != "" {
 		own, err = n.catalog.OwnByTopic(ctx, t.topic, key)
-		if errors.Is(err, fs.ErrNotExist) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
 			return own, false, nil
+		case errors.Is(err, catalog.ErrSeveral):
+			err = badRequest("publishing %w; name one by its address", err)
 		}
 		return own, err == nil, err
 	}
