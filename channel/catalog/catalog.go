@@ -91,6 +91,10 @@ type Config struct {
 	// topic; if zero, 10,000.
 	MaxListed int
 
+	// MaxPlaces bounds how many of them have a place on one topic; if zero,
+	// MaxPlaces of this package.
+	MaxPlaces int
+
 	// CacheChannels is how many channels' machines are kept in memory; if
 	// zero, 1,024.
 	CacheChannels int
@@ -100,7 +104,7 @@ func (c *Config) validate() error {
 	if c.Path == "" {
 		return errors.New("catalogue has no path")
 	}
-	if c.MaxListed < 0 || c.CacheChannels < 0 {
+	if c.MaxListed < 0 || c.MaxPlaces < 0 || c.CacheChannels < 0 {
 		return errors.New("catalogue limits must not be negative")
 	}
 	if c.Now == nil {
@@ -108,6 +112,9 @@ func (c *Config) validate() error {
 	}
 	if c.MaxListed == 0 {
 		c.MaxListed = 10_000
+	}
+	if c.MaxPlaces == 0 {
+		c.MaxPlaces = MaxPlaces
 	}
 	if c.CacheChannels == 0 {
 		c.CacheChannels = 1024

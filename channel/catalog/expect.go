@@ -23,6 +23,11 @@ func (t *tx) expect(id channel.ID, why Reason) error {
 		return err
 	}
 	if n == 1 {
+		if why > Listed { // what matters by itself takes nobody's place
+			if _, err := t.exec("DELETE FROM places WHERE channel = (SELECT no FROM channels WHERE id = ?)", id[:]); err != nil {
+				return err
+			}
+		}
 		if k := t.c.cache.get(id); k != nil {
 			t.c.cache.drop(k) // what is read again is what the file says
 			delete(t.touched, k)
@@ -44,10 +49,15 @@ func (t *tx) expect(id channel.ID, why Reason) error {
 }
 
 // Unfollow makes a followed channel a listed one: what is known stays, nothing
-// new is taken in. One's own channels stay one's own.
+// new is taken in. One's own channels stay one's own. It has a place on each of its
+// topics from then on, as if it had always been there.
 func (c *Catalog) Unfollow(ctx context.Context, id channel.ID) error {
 	return c.update(ctx, "unfollowing channel", func(t *tx) error {
-		_, err := t.exec("UPDATE channels SET reason = ? WHERE id = ? AND reason = ?", Listed, id[:], Followed)
+		n, err := t.exec("UPDATE channels SET reason = ? WHERE id = ? AND reason = ?", Listed, id[:], Followed)
+		if err == nil && n == 1 {
+			_, err = t.exec(`INSERT INTO places (topic, channel, source, found) SELECT topic, channel, '', 0 FROM topics
+				WHERE channel = (SELECT no FROM channels WHERE id = ?) ON CONFLICT DO NOTHING`, id[:])
+		}
 		if k := t.c.cache.get(id); k != nil {
 			t.c.cache.drop(k)
 		}
