@@ -17,9 +17,15 @@ func (n *Node) List(ctx context.Context, _ None, _ func(any)) (ListResult, error
 	if err != nil {
 		return ListResult{}, err
 	}
+	looks, err := n.catalog.LooksLike(ctx)
+	if err != nil {
+		return ListResult{}, err
+	}
 	res := ListResult{Channels: []ChannelInfo{}}
 	for _, info := range infos {
-		res.Channels = append(res.Channels, describe(info, subscribed))
+		described := describe(info, subscribed)
+		described.LookAlike = lookAlike(looks[info.ID])
+		res.Channels = append(res.Channels, described)
 	}
 	return res, nil
 }
@@ -35,6 +41,11 @@ func (n *Node) Show(ctx context.Context, req ShowRequest, _ func(any)) (ShowResu
 		return ShowResult{}, err
 	}
 	res := ShowResult{ChannelInfo: describe(info, subscribed), Expires: info.Root.Expires, Logs: []LogInfo{}, Files: []channel.FileEntry{}}
+	looks, err := n.catalog.LooksLike(ctx)
+	if err != nil {
+		return ShowResult{}, err
+	}
+	res.LookAlike = lookAlike(looks[info.ID])
 	for _, l := range info.Logs {
 		out := LogInfo{Log: l.Log, Seq: l.Seq, Hash: l.Hash, Fresh: l.Fresh, Frozen: l.Frozen}
 		if l.Head != nil {

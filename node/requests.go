@@ -203,6 +203,7 @@ type ChannelInfo struct {
 	Forked     bool         `json:"forked"` // a log is frozen, see channel-show
 	Own        bool         `json:"own"`
 	Subscribed bool         `json:"subscribed"`
+	LookAlike  string       `json:"lookAlike,omitempty"` // address of a channel whose title looks the same, and that matters more here or was known before
 }
 
 // ShowRequest names a channel by address, id, or the topic of an own one.

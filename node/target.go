@@ -85,7 +85,7 @@ func (n *Node) find(ctx context.Context, s string) (catalog.Info, error) {
 		}
 	}
 	found = slices.Compact(found) // several keys may publish to one
-	if len(found) > 1 { // that of this node's own key is meant
+	if len(found) > 1 {           // that of this node's own key is meant
 		if key, err := keyfile.Load(filepath.Join(n.cfg.Paths.Keys, publishKey)); err == nil {
 			if own, err := n.catalog.OwnByTopic(ctx, t.topic, key.Public()); err == nil {
 				found = []channel.ID{own.Channel}

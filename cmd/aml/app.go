@@ -96,6 +96,7 @@ Those who host the bytes cannot read them.`,
 		a.blobExportCommand(), a.blobImportCommand(), a.blobPushHTTPCommand(),
 		a.channelCreateCommand(), a.channelPublishCommand(), a.channelSubscribeCommand(),
 		a.channelUnsubscribeCommand(), a.channelListCommand(), a.channelShowCommand(),
+		a.channelBrowseCommand(), a.searchCommand(),
 		a.versionCommand(),
 	)
 	strict(root)

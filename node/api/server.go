@@ -54,6 +54,8 @@ func NewServer(n *node.Node, log *slog.Logger) *Server {
 	handle(mux, "channel-unsubscribe", n.Unsubscribe)
 	handle(mux, "channel-list", n.List)
 	handle(mux, "channel-show", n.Show)
+	handle(mux, "channel-browse", n.Browse)
+	handle(mux, "search", n.Search)
 	return &Server{mux: mux, log: log}
 }
 
