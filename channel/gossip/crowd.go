@@ -101,33 +101,32 @@ func (g *Gossip) sightings(ids []channel.ID) []catalog.Sighting {
 	for _, id := range ids {
 		byRoom[channelRoomName(id)] = id
 	}
-	seen := make(map[channel.ID]*catalog.Sighting)
-	votes := make(map[channel.ID]map[string]float64) // of each hand the greatest
+	followers := make(map[string]int)             // of a room
+	hands := make(map[string]map[string]struct{}) // the rooms that each hand is in
 	for p, rooms := range g.filter.all() {
 		if !g.connected(p) {
 			continue
 		}
 		hand := g.source(p)
+		if hands[hand] == nil {
+			hands[hand] = make(map[string]struct{})
+		}
 		for _, room := range rooms {
-			id, ok := byRoom[room]
-			if !ok {
-				continue
-			}
-			if seen[id] == nil {
-				seen[id], votes[id] = &catalog.Sighting{Channel: id}, make(map[string]float64)
-			}
-			seen[id].Followers++
-			votes[id][hand] = max(votes[id][hand], vote/float64(len(rooms)))
+			hands[hand][room] = struct{}{}
+			followers[room]++
+		}
+	}
+	votes := make(map[string]float64)
+	for _, rooms := range hands {
+		for room := range rooms {
+			votes[room] += vote / float64(len(rooms))
 		}
 	}
 	var out []catalog.Sighting
-	for id, s := range seen {
-		sum := 0.0
-		for _, v := range votes[id] {
-			sum += v
+	for room, n := range followers {
+		if id, ok := byRoom[room]; ok {
+			out = append(out, catalog.Sighting{Channel: id, Followers: n, Weight: int(votes[room])})
 		}
-		s.Weight = int(sum)
-		out = append(out, *s)
 	}
 	return out
 }
