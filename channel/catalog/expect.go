@@ -23,11 +23,6 @@ func (t *tx) expect(id channel.ID, why Reason) error {
 		return err
 	}
 	if n == 1 {
-		if why > Listed { // what matters by itself takes nobody's place
-			if _, err := t.exec("DELETE FROM places WHERE channel = (SELECT no FROM channels WHERE id = ?)", id[:]); err != nil {
-				return err
-			}
-		}
 		if k := t.c.cache.get(id); k != nil {
 			t.c.cache.drop(k) // what is read again is what the file says
 			delete(t.touched, k)
@@ -56,7 +51,7 @@ func (c *Catalog) Unfollow(ctx context.Context, id channel.ID) error {
 		n, err := t.exec("UPDATE channels SET reason = ? WHERE id = ? AND reason = ?", Listed, id[:], Followed)
 		if err == nil && n == 1 {
 			_, err = t.exec(`INSERT INTO places (topic, channel, source, found) SELECT topic, channel, '', 0 FROM topics
-				WHERE channel = (SELECT no FROM channels WHERE id = ?) ON CONFLICT DO NOTHING`, id[:])
+				WHERE channel = (SELECT no FROM channels WHERE id = ?) ON CONFLICT DO UPDATE SET found = 0`, id[:])
 		}
 		if k := t.c.cache.get(id); k != nil {
 			t.c.cache.drop(k)

@@ -34,7 +34,8 @@ var ErrCrowded = errors.New("no place on the topic for one more channel")
 
 // List takes in a channel that was found on a topic, as Listed. source names who
 // said so: those that one hand may hold should be one source. What is known for
-// a stronger reason needs no place.
+// a stronger reason needs no place, and keeps the one it has: who follows all that
+// is listed shall not follow without end.
 func (c *Catalog) List(ctx context.Context, id channel.ID, topic, source string) error {
 	if id.IsZero() || topic == "" {
 		return errors.New("listing a channel: no id, or no topic")
@@ -138,7 +139,7 @@ func (t *tx) makeRoom(p place) error {
 func (t *tx) giveWay(p place) error {
 	since := p.now.Add(-newFor).Unix()
 	var young int
-	if err := t.get([]any{&young}, "SELECT count(*) FROM places WHERE topic = ? AND found > ?", p.topic, since); err != nil {
+	if err := t.get([]any{&young}, "SELECT count(*) FROM places JOIN channels ON no = channel WHERE reason = 1 AND topic = ? AND found > ?", p.topic, since); err != nil {
 		return err
 	}
 	if young < max(1, t.c.cfg.MaxPlaces/newcomers) {
@@ -153,11 +154,11 @@ func (t *tx) newcomerGivesWay(p place) error {
 	since := p.now.Add(-newFor).Unix()
 	var most, own int
 	var source string
-	if err := t.get([]any{&source, &most}, `SELECT source, count(*) FROM places WHERE topic = ? AND found > ?
+	if err := t.get([]any{&source, &most}, `SELECT source, count(*) FROM places JOIN channels ON no = channel WHERE reason = 1 AND topic = ? AND found > ?
 		GROUP BY source ORDER BY count(*) DESC, source LIMIT 1`, p.topic, since); err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	if err := t.get([]any{&own}, "SELECT count(*) FROM places WHERE topic = ? AND found > ? AND source = ?", p.topic, since, p.source); err != nil {
+	if err := t.get([]any{&own}, "SELECT count(*) FROM places JOIN channels ON no = channel WHERE reason = 1 AND topic = ? AND found > ? AND source = ?", p.topic, since, p.source); err != nil {
 		return err
 	}
 	if own+1 >= most { // one more would only change places
