@@ -152,6 +152,7 @@ type search struct {
 
 	within string // JSON array of the channels' numbers; empty for all
 	scope  string // what the index has to say about them, and the media type
+	scoped bool   // it says all about the channels
 	seen   map[int64]bool
 }
 
@@ -163,15 +164,19 @@ func (r *search) run(q words.Query) error {
 		return err
 	}
 	type kind struct {
-		find  func(match string) (more bool, err error)
-		scope string
+		find          func(match string) (more bool, err error)
+		scope, within string
 	}
-	kinds := []kind{{r.entries, r.scope}}
+	inside := r.within
+	if r.scoped {
+		inside = ""
+	}
+	kinds := []kind{{r.entries, r.scope, inside}}
 	if !r.f.files() {
-		kinds = append(kinds, kind{r.releases, r.scope}, kind{r.channels, ""})
+		kinds = append(kinds, kind{r.releases, r.scope, inside}, kind{r.channels, "", r.within})
 	}
 	for _, k := range kinds {
-		r.seen = make(map[int64]bool)
+		r.seen, r.within = make(map[int64]bool), k.within
 		more, err := k.find(r.match("name text", k.scope))
 		if err == nil && more {
 			_, err = k.find(r.match("name", k.scope))
@@ -213,6 +218,7 @@ func (r *search) limit() (bool, error) {
 				tokens = append(tokens, quote(channelScope(no)))
 			}
 			parts = append(parts, "scope : ("+strings.Join(tokens, " OR ")+")")
+			r.scoped = true
 		}
 		list, err := json.Marshal(all)
 		if err != nil {
@@ -267,7 +273,7 @@ func (r *search) match(columns, scope string) string {
 
 // filtered reports whether there is a filter that the index knows nothing of.
 func (r *search) filtered() bool {
-	return r.within != "" || r.f.MinSize > 0 || r.f.MaxSize < math.MaxInt64 || r.f.Type != "" || !r.f.Since.IsZero()
+	return r.within != "" || r.f.MinSize > 0 || r.f.MaxSize < math.MaxInt64 || !r.f.Since.IsZero()
 }
 
 func (r *search) since() int64 {
