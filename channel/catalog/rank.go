@@ -134,6 +134,16 @@ func (r *ranking) score(fields ...field) float64 {
 	return sum
 }
 
+// allIn reports whether all that is asked for is among words.
+func (r *ranking) allIn(all []string) bool {
+	for _, t := range r.terms {
+		if !slices.ContainsFunc(all, func(w string) bool { return w == t.word || t.prefix && strings.HasPrefix(w, t.word) }) {
+			return false
+		}
+	}
+	return true
+}
+
 // asked reports whether the query asks for a word.
 func (r *ranking) asked(word string) bool {
 	return slices.ContainsFunc(r.terms, func(t term) bool {

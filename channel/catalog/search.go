@@ -28,17 +28,18 @@ const (
 	MaxHits = 500
 
 	// candidates is how many rows of each kind are ranked, the newest first, and
-	// as many again of those where the name says it all, should there be more.
+	// as many again of those where the name says it all, should there be more and
+	// few such among the first.
 	// FTS5's own bm25() would read every place where a word stands before it
 	// ranks the first row: seconds, for a word that is in every name.
 	candidates = 200
 
 	// scanned is how many matches are looked at for those that pass the filters.
-	scanned = 10_000
+	scanned = 5_000
 
 	// completions is how many words the last word of a query may stand for: the
 	// shortest of those that begin with it, among the first completed.
-	completions = 24
+	completions = 12
 	completed   = 4096
 
 	// counted is how far the rows are counted in which a word stands.
@@ -177,10 +178,11 @@ func (r *search) run(q words.Query) error {
 	}
 	for _, k := range kinds {
 		r.seen, r.within = make(map[int64]bool), k.within
+		before := len(r.found.Hits)
 		more, err := k.find(r.match("name text", k.scope))
-		if err == nil && more {
+		r.found.More = r.found.More || more
+		if err == nil && more && !r.enoughNames(r.found.Hits[before:]) {
 			_, err = k.find(r.match("name", k.scope))
-			r.found.More = true
 		}
 		if err != nil {
 			return err
@@ -198,6 +200,22 @@ func (r *search) run(q words.Query) error {
 		}
 	}
 	return nil
+}
+
+// enoughNames reports whether most hits have all words in their names: then there
+// is no need to look for such.
+func (r *search) enoughNames(hits []Hit) bool {
+	n := 0
+	for i := range hits {
+		name := hits[i].Name
+		if hits[i].Kind == HitChannel {
+			return true // a title and topics are both names
+		}
+		if r.allIn(words.Indexed(name)) {
+			n++
+		}
+	}
+	return n >= len(hits)/2
 }
 
 // limit works out the filters on channels. It reports false where nothing can
