@@ -17,9 +17,15 @@ func (n *Node) List(ctx context.Context, _ None, _ func(any)) (ListResult, error
 	if err != nil {
 		return ListResult{}, err
 	}
+	looks, err := n.catalog.LooksLike(ctx)
+	if err != nil {
+		return ListResult{}, err
+	}
 	res := ListResult{Channels: []ChannelInfo{}}
 	for _, info := range infos {
-		res.Channels = append(res.Channels, describe(info, subscribed))
+		described := describe(info, subscribed)
+		described.LookAlike = lookAlike(looks[info.ID])
+		res.Channels = append(res.Channels, described)
 	}
 	if err := n.withPetnames(ctx, res.Channels); err != nil {
 		return ListResult{}, err

@@ -86,6 +86,9 @@ func (n *Node) publication(ctx context.Context, req PublishRequest) (publication
 	if errors.Is(err, fs.ErrNotExist) {
 		return p, nil
 	}
+	if errors.Is(err, catalog.ErrSeveral) {
+		return p, badRequest("publishing %w; name one by its address", err)
+	}
 	if err != nil {
 		return p, err
 	}

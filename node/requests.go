@@ -211,9 +211,10 @@ type ChannelInfo struct {
 	Forked     bool         `json:"forked"` // a log is frozen, see channel-show
 	Own        bool         `json:"own"`
 	Subscribed bool         `json:"subscribed"`
-	Petnames   []string     `json:"petnames,omitempty"` // what this node's user calls it
-	Epoch      uint64       `json:"epoch,omitempty"`    // of a private channel, the newest known
-	Sealed     int64        `json:"sealed,omitempty"`   // releases that this node cannot read
+	Petnames   []string     `json:"petnames,omitempty"`  // what this node's user calls it
+	Epoch      uint64       `json:"epoch,omitempty"`     // of a private channel, the newest known
+	Sealed     int64        `json:"sealed,omitempty"`    // releases that this node cannot read
+	LookAlike  string       `json:"lookAlike,omitempty"` // address of a channel whose title looks the same, and that matters more here or was known before
 }
 
 // ShowRequest names a channel by address, id, or the topic of an own one.

@@ -56,6 +56,11 @@ func (n *Node) Show(ctx context.Context, req ShowRequest, _ func(any)) (ShowResu
 	if r := info.Root.Recovery; r != nil {
 		res.RecoveryKeys = (*KeySetInfo)(r)
 	}
+	looks, err := n.catalog.LooksLike(ctx)
+	if err != nil {
+		return ShowResult{}, err
+	}
+	res.LookAlike = lookAlike(looks[info.ID])
 	n.showKeys(&res, info)
 	if err := n.showSubscriptions(ctx, info.ID, &res); err != nil {
 		return ShowResult{}, err

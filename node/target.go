@@ -82,17 +82,18 @@ func (n *Node) find(ctx context.Context, s string) (catalog.Info, error) {
 		}
 		return info, nil
 	}
-	owns, err := n.catalog.Owns(ctx)
+	owns, err := n.catalog.OwnsOn(ctx, t.topic)
 	if err != nil {
 		return catalog.Info{}, err
 	}
 	var found []channel.ID
 	for _, o := range owns {
-		if o.Topic == t.topic && !slices.Contains(found, o.Channel) { // a rotated one is there twice
+		if o.Topic == t.topic || owns[0].Topic != t.topic { // made under it, if one was
 			found = append(found, o.Channel)
 		}
 	}
-	if len(found) > 1 { // that of this node's own key is meant
+	found = slices.Compact(found) // several keys may publish to one
+	if len(found) > 1 {           // that of this node's own key is meant
 		if key, err := keyfile.Load(filepath.Join(n.cfg.Paths.Keys, publishKey)); err == nil {
 			if own, err := n.catalog.OwnByTopic(ctx, t.topic, key.Public()); err == nil {
 				found = []channel.ID{own.Channel}

@@ -38,7 +38,7 @@ type Created struct {
 
 // Create founds a channel: a root key of its own is made and written,
 // version 1 of the root signed and recorded as one's own. If the key publishes
-// a channel under the first topic already, ErrExists names it. The root key is
+// a channel that is listed on the first topic already, ErrExists names it. The root key is
 // on disk before the channel is: there is never a channel that nobody can
 // rule.
 func (p *Publisher) Create(ctx context.Context, spec CreateSpec) (Created, error) {
@@ -54,6 +54,8 @@ func (p *Publisher) Create(ctx context.Context, spec CreateSpec) (Created, error
 	switch own, err := p.cfg.Ledger.OwnByTopic(ctx, topic, spec.Key.Public()); {
 	case err == nil:
 		return Created{}, fmt.Errorf("creating a channel under %q: %w: %s", topic, ErrExists, channel.Address{ID: own.Channel})
+	case errors.Is(err, catalog.ErrSeveral):
+		return Created{}, fmt.Errorf("creating a channel: %w: %w", ErrExists, err)
 	case !errors.Is(err, fs.ErrNotExist):
 		return Created{}, fmt.Errorf("creating a channel under %q: %w", topic, err)
 	}

@@ -129,25 +129,27 @@ func loadState(s *session, no int64, id channel.ID) (feed.State, map[channel.Pub
 		state.Root, state.RootHash = &root, hash
 	}
 	err = s.each(func(scan func(...any) error) (bool, error) {
-		var n, epoch, frozen int64
-		var key channel.PublicKey
-		var head, claim []byte
-		var log feed.Log
-		if err := scan(&n, (*bytes32)(&key), &log.Seq, (*bytes32)(&log.Hash), &log.Issued, &log.Root, &epoch, &frozen, &head, &claim); err != nil {
-			return false, err
-		}
-		log.Epoch, log.Frozen = uint64(epoch), uint64(frozen)
-		var err error
-		if log.Head, err = storedHead(head, key); err != nil {
-			return false, err
-		}
-		if log.Claim, err = storedHead(claim, key); err != nil {
-			return false, err
-		}
+		n, key, log, err := scanLog(scan)
 		state.Logs[key], numbers[key] = log, n
-		return true, nil
-	}, "SELECT no, key, seq, hash, issued, root, epoch, frozen, head, claim FROM logs WHERE channel = ?", no)
+		return true, err
+	}, "SELECT "+logColumns+" FROM logs WHERE channel = ?", no)
 	return state, numbers, err
+}
+
+const logColumns = "no, key, seq, hash, issued, root, epoch, frozen, head, claim"
+
+// scanLog reads logColumns, and what stands before them into first.
+func scanLog(scan func(...any) error, first ...any) (no int64, key channel.PublicKey, log feed.Log, err error) {
+	var epoch, frozen int64
+	var head, claim []byte
+	if err = scan(append(first, &no, (*bytes32)(&key), &log.Seq, (*bytes32)(&log.Hash), &log.Issued, &log.Root, &epoch, &frozen, &head, &claim)...); err != nil {
+		return
+	}
+	log.Epoch, log.Frozen = uint64(epoch), uint64(frozen)
+	if log.Head, err = storedHead(head, key); err == nil {
+		log.Claim, err = storedHead(claim, key)
+	}
+	return
 }
 
 func storedRoot(envelope []byte) (channel.Root, channel.Hash, error) {

@@ -92,6 +92,10 @@ type Config struct {
 	// topic; if zero, 10,000.
 	MaxListed int
 
+	// MaxPlaces bounds how many of them have a place on one topic; if zero,
+	// MaxPlaces of this package.
+	MaxPlaces int
+
 	// CacheChannels is how many channels' machines are kept in memory; if
 	// zero, 1,024.
 	CacheChannels int
@@ -101,7 +105,7 @@ func (c *Config) validate() error {
 	if c.Path == "" {
 		return errors.New("catalogue has no path")
 	}
-	if c.MaxListed < 0 || c.CacheChannels < 0 {
+	if c.MaxListed < 0 || c.MaxPlaces < 0 || c.CacheChannels < 0 {
 		return errors.New("catalogue limits must not be negative")
 	}
 	if c.Now == nil {
@@ -109,6 +113,9 @@ func (c *Config) validate() error {
 	}
 	if c.MaxListed == 0 {
 		c.MaxListed = 10_000
+	}
+	if c.MaxPlaces == 0 {
+		c.MaxPlaces = MaxPlaces
 	}
 	if c.CacheChannels == 0 {
 		c.CacheChannels = 1024
@@ -130,6 +137,7 @@ type Catalog struct {
 	reading chan *session // the idle reading sessions
 	closed  chan struct{} // closed by Close
 	cache   *cache        // owned by whoever holds the writing session
+	words   seenWords     // the same
 
 	mu       sync.Mutex // guards what follows
 	closing  bool
@@ -155,7 +163,7 @@ func Open(ctx context.Context, cfg Config) (*Catalog, error) {
 	c := &Catalog{
 		cfg: cfg, db: db,
 		writer: make(chan *session, 1), reading: make(chan *session, readers), closed: make(chan struct{}),
-		cache: newCache(cfg.CacheChannels), watchers: make(map[int]func(channel.ID, feed.Kind)),
+		cache: newCache(cfg.CacheChannels), words: make(seenWords), watchers: make(map[int]func(channel.ID, feed.Kind)),
 	}
 	if err := c.start(ctx); err != nil {
 		err = diagnose(cfg.Path, fmt.Errorf("opening catalogue: %w", err))
@@ -172,6 +180,9 @@ func (c *Catalog) start(ctx context.Context) error {
 	}
 	c.writer <- w
 	if err := migrate(ctx, w, c.cfg.Path); err != nil {
+		return err
+	}
+	if err := c.fill(ctx); err != nil {
 		return err
 	}
 	for range readers {

@@ -45,11 +45,16 @@ func (t *tx) expect(id channel.ID, why Reason) error {
 
 // Unfollow makes a followed channel a listed one: what is known stays, nothing
 // new is taken in. Its read keys are forgotten. One's own channels stay one's own.
+// It has a place on each of its topics from then on, as if it had always been there.
 func (c *Catalog) Unfollow(ctx context.Context, id channel.ID) error {
 	return c.update(ctx, "unfollowing channel", func(t *tx) error {
 		n, err := t.exec("UPDATE channels SET reason = ? WHERE id = ? AND reason = ?", Listed, id[:], Followed)
 		if err == nil && n > 0 {
 			_, err = t.exec("DELETE FROM read_keys WHERE channel = ?", id[:])
+		}
+		if err == nil && n > 0 {
+			_, err = t.exec(`INSERT INTO places (topic, channel, source, found) SELECT topic, channel, '', 0 FROM topics
+				WHERE channel = (SELECT no FROM channels WHERE id = ?) ON CONFLICT DO UPDATE SET found = 0`, id[:])
 		}
 		if k := t.c.cache.get(id); k != nil {
 			t.c.cache.drop(k)

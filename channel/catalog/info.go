@@ -64,26 +64,61 @@ func (c *Catalog) Channel(ctx context.Context, id channel.ID) (Info, error) {
 // were found.
 func (c *Catalog) Channels(ctx context.Context) ([]Info, error) {
 	var out []Info
-	err := c.view(ctx, "reading channels", func(s *session) error {
-		var numbers []int64
-		err := s.each(func(scan func(...any) error) (bool, error) {
-			var no int64
-			err := scan(&no)
-			numbers = append(numbers, no)
-			return true, err
-		}, "SELECT no FROM channels ORDER BY reason DESC, no")
-		if err != nil {
-			return err
-		}
-		for _, no := range numbers {
-			info, err := readInfo(s, no, c.cfg.Now())
-			if err != nil {
-				return err
-			}
-			out = append(out, info)
-		}
-		return nil
+	err := c.view(ctx, "reading channels", func(s *session) (err error) {
+		out, err = readInfos(s, c.cfg.Now())
+		return err
 	})
+	return out, err
+}
+
+// readInfos reads all channels in a few queries: one for each would take most of
+// the time where there are thousands.
+func readInfos(s *session, now time.Time) ([]Info, error) {
+	var out []Info
+	var states []feed.State
+	at := make(map[int64]int) // of a channel's number in out
+	err := s.each(func(scan func(...any) error) (bool, error) {
+		var no int64
+		var info Info
+		var state feed.State
+		var envelope []byte
+		if err := scan(&no, (*bytes32)(&info.ID), &info.Reason, &info.Entries, &info.Bytes, &info.MissingBodies, &info.Sealed, &info.SealedTitle, &info.Position, &state.RootFork, &envelope); err != nil {
+			return false, err
+		}
+		if envelope != nil {
+			root, hash, err := storedRoot(envelope)
+			if err != nil {
+				return false, fmt.Errorf("channel %s: %w", info.ID, err)
+			}
+			state.Root, state.RootHash = &root, hash
+		} else {
+			state.RootFork = false // as loadState says it
+		}
+		info.Discovery, state.Channel, state.Logs = info.ID.Discovery(), info.ID, make(map[channel.PublicKey]feed.Log)
+		at[no] = len(out)
+		out, states = append(out, info), append(states, state)
+		return true, nil
+	}, `SELECT no, id, reason, entries, bytes,
+			(SELECT count(*) FROM manifests WHERE channel = no AND state = 1),
+			(SELECT count(*) FROM manifests WHERE channel = no AND state = 3),
+			coalesce((SELECT title FROM read_keys WHERE channel = id AND title <> '' ORDER BY epoch DESC LIMIT 1), ''),
+			coalesce((SELECT position FROM manifests WHERE channel = no ORDER BY position DESC LIMIT 1), 0),
+			root_fork, (SELECT envelope FROM roots r WHERE r.channel = c.no AND r.version = c.version)
+		FROM channels c ORDER BY reason DESC, no`)
+	if err != nil {
+		return nil, err
+	}
+	err = s.each(func(scan func(...any) error) (bool, error) {
+		var no int64
+		_, key, log, err := scanLog(scan, &no)
+		if i, ok := at[no]; ok && err == nil {
+			states[i].Logs[key] = log
+		}
+		return true, err
+	}, "SELECT channel, "+logColumns+" FROM logs")
+	for i := range out {
+		out[i].judge(states[i], now)
+	}
 	return out, err
 }
 

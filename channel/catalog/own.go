@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/anonymous-media-library/aml/channel"
 )
@@ -43,20 +45,47 @@ func (c *Catalog) Owns(ctx context.Context) ([]Own, error) {
 	return out, err
 }
 
-// OwnByTopic finds the channel that was made under a topic with a key.
+// ErrSeveral: more than one own channel is meant.
+var ErrSeveral = errors.New("several channels of one's own")
+
+// OwnByTopic finds the own channel that is listed on a topic and that a key
+// publishes to: whichever of its topics that is. If there are several, that which
+// was made under the topic; ErrSeveral names them if that does not tell.
 func (c *Catalog) OwnByTopic(ctx context.Context, topic string, key channel.PublicKey) (Own, error) {
-	var out []Own
-	err := c.view(ctx, "reading own channel", func(s *session) error {
-		err := s.each(scanOwns(&out), "SELECT "+ownColumns+" FROM owns WHERE topic = ? AND key = ? ORDER BY channel LIMIT 1", topic, key[:])
-		if err == nil && len(out) == 0 {
-			err = fmt.Errorf("own channel under %q: %w", topic, ErrUnknown)
-		}
-		return err
-	})
+	all, err := c.OwnsOn(ctx, topic)
 	if err != nil {
 		return Own{}, err
 	}
-	return out[0], nil
+	all = slices.DeleteFunc(all, func(o Own) bool { return o.Key != key })
+	if made := madeUnder(all, topic); len(made) > 0 {
+		all = made
+	}
+	switch len(all) {
+	case 0:
+		return Own{}, fmt.Errorf("own channel under %q: %w", topic, ErrUnknown)
+	case 1:
+		return all[0], nil
+	}
+	var names []string
+	for _, o := range all {
+		names = append(names, channel.Address{ID: o.Channel}.String())
+	}
+	return Own{}, fmt.Errorf("under %q: %w: %s", topic, ErrSeveral, strings.Join(names, ", "))
+}
+
+func madeUnder(all []Own, topic string) []Own {
+	return slices.DeleteFunc(slices.Clone(all), func(o Own) bool { return o.Topic != topic })
+}
+
+// OwnsOn returns the own channels whose newest root names the topic, those that
+// were made under it first.
+func (c *Catalog) OwnsOn(ctx context.Context, topic string) ([]Own, error) {
+	var out []Own
+	err := c.view(ctx, "reading own channels", func(s *session) error {
+		return s.each(scanOwns(&out), "SELECT "+ownColumns+` FROM owns WHERE channel IN (SELECT id FROM channels
+			WHERE no IN (SELECT channel FROM topics WHERE topic = ?1)) ORDER BY topic <> ?1, channel, key`, topic)
+	})
+	return out, err
 }
 
 func scanOwns(out *[]Own) scanFunc {

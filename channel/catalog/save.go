@@ -81,7 +81,7 @@ func (t *tx) saveRoot(k *known, it *feed.Item, o feed.Outcome) error {
 			return err
 		}
 	}
-	return nil
+	return t.indexChannel(k.no, o.Root)
 }
 
 // saveLog moves a log's row from where we believe it is to where it is now.

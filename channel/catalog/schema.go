@@ -157,10 +157,6 @@ ALTER TABLE channels ADD COLUMN title TEXT; -- of the newest root; absent in row
 DROP TABLE seeds;
 `
 
-// schema3 is where search comes in.
-const schema3 = `-- nothing yet
-`
-
 // schema4: what subscriptions have written and left out, and petnames.
 const schema4 = `
 CREATE TABLE written (

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/feed"
@@ -126,19 +127,30 @@ func (c *Catalog) ListedOn(ctx context.Context, topic string) ([]Listing, error)
 	return out, err
 }
 
-// SomeOn returns channels whose newest root names the topic: at most most, and
-// if there are more, a random choice of them. The order is random as well, and
-// says nothing about what they are to this node.
+// SomeOn returns channels whose newest root names the topic, or one below it: at
+// most most, and if there are more, a random choice of them; a quarter of that are
+// such from below, if there are so many. The order is random as well, and says
+// nothing about what they are to this node.
 func (c *Catalog) SomeOn(ctx context.Context, topic string, most int) ([]channel.ID, error) {
-	var out []channel.ID
+	var on, below []channel.ID
 	err := c.view(ctx, "reading topic", func(s *session) error {
-		return s.each(func(scan func(...any) error) (bool, error) {
-			var id channel.ID
-			err := scan((*bytes32)(&id))
-			out = append(out, id)
-			return true, err
-		}, "SELECT id FROM channels WHERE no IN (SELECT channel FROM topics WHERE topic = ?) ORDER BY random() LIMIT ?", topic, most)
+		into := func(out *[]channel.ID) scanFunc {
+			return func(scan func(...any) error) (bool, error) {
+				var id channel.ID
+				err := scan((*bytes32)(&id))
+				*out = append(*out, id)
+				return true, err
+			}
+		}
+		if err := s.each(into(&on), "SELECT id FROM channels WHERE no IN (SELECT channel FROM topics WHERE topic = ?) ORDER BY random() LIMIT ?", topic, most); err != nil {
+			return err
+		}
+		return s.each(into(&below), `SELECT id FROM channels WHERE no IN (SELECT channel FROM topics WHERE topic >= ?1 AND topic < ?2)
+			AND no NOT IN (SELECT channel FROM topics WHERE topic = ?3) ORDER BY random() LIMIT ?4`, topic+"/", after(topic+"/"), topic, most)
 	})
+	on = on[:min(len(on), max(most-len(below), most-most/4))]
+	out := append(on, below[:min(len(below), most-len(on))]...)
+	rand.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
 	return out, err
 }
 

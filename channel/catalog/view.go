@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/anonymous-media-library/aml/channel"
@@ -16,26 +18,47 @@ const putEntry = `INSERT INTO entries (channel, name, issued, log, seq, position
 	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 	ON CONFLICT (channel, name) DO UPDATE SET issued = excluded.issued, log = excluded.log, seq = excluded.seq,
 		position = excluded.position, removed = excluded.removed, size = excluded.size, entry = excluded.entry, reason = excluded.reason
-	WHERE (excluded.issued, excluded.log, excluded.seq) > (entries.issued, entries.log, entries.seq)`
+	WHERE (excluded.issued, excluded.log, excluded.seq) > (entries.issued, entries.log, entries.seq)
+	RETURNING no`
 
-// apply puts a release into the view.
+// apply puts a release into the view, and into the index of search.
 func (t *tx) apply(channelNo, position int64, m *channel.Manifest, body *channel.Body) error {
+	if err := t.indexRelease(channelNo, position, m, body); err != nil {
+		return err
+	}
 	for i := range body.Entries {
 		e := &body.Entries[i]
 		data, err := dcbor.Marshal(e)
 		if err != nil {
 			return fmt.Errorf("encoding entry %q: %w", e.Name, err)
 		}
-		if _, err := t.exec(putEntry, channelNo, e.Name, int64(m.Issued), m.Log[:], int64(m.Seq), position, false, int64(e.Size), data, nil); err != nil {
+		no, err := t.putEntry(channelNo, e.Name, int64(m.Issued), m.Log[:], int64(m.Seq), position, false, int64(e.Size), data, nil)
+		if err == nil && no > 0 {
+			err = t.indexEntry(channelNo, no, e)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	for _, r := range body.Removals {
-		if _, err := t.exec(putEntry, channelNo, r.Name, int64(m.Issued), m.Log[:], int64(m.Seq), position, true, 0, nil, r.Reason); err != nil {
+		no, err := t.putEntry(channelNo, r.Name, int64(m.Issued), m.Log[:], int64(m.Seq), position, true, 0, nil, r.Reason)
+		if err == nil && no > 0 {
+			err = t.unindexEntry(no)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// putEntry returns the number of the row that it put or changed, 0 if what was
+// there counts for more.
+func (t *tx) putEntry(args ...any) (no int64, err error) {
+	if err = t.get([]any{&no}, putEntry, args...); errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return no, err
 }
 
 // rebuild works out a channel's view from its releases.

@@ -27,8 +27,8 @@ func (g *Gossip) SyncAll(ctx context.Context, id channel.ID) (answered int, err 
 
 // SyncTopic asks every peer that is known or can be found now which channels
 // are listed on the topic, and returns how many answered. When one has, the
-// others have 2 s more. Listen must have been called. The error is as
-// SyncAll's.
+// others have 2 s more. What is listed is taken into the Ledger, also where Listen
+// was not called. The error is as SyncAll's.
 func (g *Gossip) SyncTopic(ctx context.Context, topic string) (answered int, err error) {
 	t := target{topic: topic}
 	return g.all(ctx, t, func(ctx context.Context, p peer.ID) error {

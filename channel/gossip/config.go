@@ -21,12 +21,16 @@ import (
 // OfferGossip is for what came unasked, OfferAll for what was asked for; the
 // outcomes are in the order of the envelopes. OfferFork is for two envelopes
 // that are said to contradict each other. Expect makes a channel known, so
-// that envelopes of it are accepted at all.
+// that envelopes of it are accepted at all; List makes one known that was found
+// on a topic, if the topic has a place for it, where source is who said so. Seen
+// takes notice of who was seen to follow what.
 type Judge interface {
 	OfferGossip(ctx context.Context, envelope []byte) (feed.Outcome, error)
 	OfferAll(ctx context.Context, envelopes [][]byte) ([]feed.Outcome, error)
 	OfferFork(ctx context.Context, id channel.ID, proof feed.Fork) (feed.Outcome, error)
 	Expect(ctx context.Context, id channel.ID, reason catalog.Reason) error
+	List(ctx context.Context, id channel.ID, topic, source string) error
+	Seen(ctx context.Context, all []catalog.Sighting) error
 }
 
 // Past is what was accepted, as encoded envelopes in ascending order without
@@ -41,8 +45,8 @@ type Past interface {
 
 // Index finds channels. What is not known gives an error that wraps
 // fs.ErrNotExist. Topics are those that the newest roots name; SomeOn is at
-// most most of the channels whose newest roots name the topic, a random choice
-// in random order.
+// most most of the channels whose newest roots name the topic, or one below it, a
+// random choice in random order.
 type Index interface {
 	Channel(ctx context.Context, id channel.ID) (catalog.Info, error)
 	ByDiscovery(ctx context.Context, key channel.Hash) (channel.ID, error)

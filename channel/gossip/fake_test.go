@@ -61,6 +61,18 @@ func (l *fakeLedger) Expect(_ context.Context, id channel.ID, reason catalog.Rea
 	return nil
 }
 
+func (l *fakeLedger) List(ctx context.Context, id channel.ID, _, _ string) error {
+	l.mu.Lock()
+	full := l.channels[id] == nil && len(l.channels) >= MaxListed
+	l.mu.Unlock()
+	if full {
+		return catalog.ErrCrowded
+	}
+	return l.Expect(ctx, id, catalog.Listed)
+}
+
+func (l *fakeLedger) Seen(context.Context, []catalog.Sighting) error { return nil }
+
 func (l *fakeLedger) OfferGossip(_ context.Context, e []byte) (feed.Outcome, error) {
 	return l.offer(e, true), nil
 }
@@ -159,7 +171,7 @@ func (l *fakeLedger) SomeOn(_ context.Context, topic string, most int) ([]channe
 	defer l.mu.Unlock()
 	var out []channel.ID
 	for id, c := range l.channels {
-		if root := c.machine.State().Root; root != nil && len(out) < most && slices.Contains(root.Topics, topic) {
+		if root := c.machine.State().Root; root != nil && len(out) < most && onTopic(root.Topics, topic) {
 			out = append(out, id)
 		}
 	}

@@ -19,8 +19,6 @@ type interest struct {
 	key  channel.Hash // by which others are found
 	room string
 
-	listed *idSet // channels on the topic; nil for a channel
-
 	mu        sync.Mutex
 	hints     []peer.AddrInfo
 	answered  map[peer.ID]struct{} // peers that answered for it
@@ -45,7 +43,7 @@ func newInterest(t target) *interest {
 	}
 	in.room = t.room()
 	if t.topic != "" {
-		in.key, in.listed = channel.TopicKey(t.topic), newIDSet(MaxListed)
+		in.key = channel.TopicKey(t.topic)
 	} else {
 		in.key = t.channel.Discovery()
 	}
@@ -211,6 +209,9 @@ func (g *Gossip) agenda(ctx context.Context) {
 				}
 			}
 		}
+		if n%60 == 10 {
+			g.start(g.survey)
+		}
 		if n%60 == 59 {
 			g.filter.prune(g.connected)
 			g.served.prune()
@@ -229,8 +230,8 @@ func vary(d time.Duration) time.Duration {
 	return d - d/5 + rand.N(2*d/5+1)
 }
 
-// announce makes the interest's key, and the keys of the channel's topics,
-// findable; each once, since Announce keeps at it.
+// announce makes the interest's key, and the keys of the channel's topics and of
+// those above them, findable; each once, since Announce keeps at it.
 func (g *Gossip) announce(in *interest) {
 	if g.cfg.Announce == nil {
 		return
@@ -240,7 +241,7 @@ func (g *Gossip) announce(in *interest) {
 		if in.topic == "" {
 			info, err := g.cfg.Ledger.Channel(g.ctx, in.channel)
 			if err == nil && info.HasRoot {
-				for _, t := range info.Root.Topics {
+				for _, t := range announcedTopics(info.Root.Topics) {
 					keys = append(keys, channel.TopicKey(t))
 				}
 			}
@@ -287,30 +288,4 @@ func (g *Gossip) unannounce(in *interest) {
 	if len(keys) > 0 {
 		g.cfg.Unannounce(keys...)
 	}
-}
-
-// idSet is a bounded set of channels. It is safe for concurrent use.
-type idSet struct {
-	most int
-	mu   sync.Mutex
-	ids  map[channel.ID]struct{}
-}
-
-func newIDSet(most int) *idSet { return &idSet{most: most, ids: make(map[channel.ID]struct{})} }
-
-// add adds id, and reports false where there is no room for it.
-func (s *idSet) add(id channel.ID) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.ids[id]; !ok && len(s.ids) >= s.most {
-		return false
-	}
-	s.ids[id] = struct{}{}
-	return true
-}
-
-func (s *idSet) remove(id channel.ID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.ids, id)
 }

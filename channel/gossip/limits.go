@@ -27,9 +27,9 @@ const (
 	// MaxRange is how many roots or manifests one request may ask for.
 	MaxRange = 4096
 
-	// MaxListed is how many channels are taken into a topic's listing, and
-	// how many one answer about a topic may hold.
-	MaxListed = 1024
+	// MaxListed is how many channels have a place on a topic, and how many one
+	// answer about a topic may hold.
+	MaxListed = catalog.MaxPlaces
 
 	// MaxStreams is how many sync streams one peer may have open to us.
 	MaxStreams = 8
@@ -60,6 +60,7 @@ const (
 	maxWaiting  = 64  // messages of one channel that wait for their predecessor
 	maxFollower = 256 // followers of one channel that are remembered
 	maxHints    = 64  // addresses given for one channel
+	maxParents  = 16  // topics above its own by whose keys a channel is announced
 
 	minRate   = 16 << 10               // a peer that sends slower than this, in bytes per second, is cut off
 	gapGrace  = 150 * time.Millisecond // a gap is often only a message that overtook another

@@ -2,28 +2,21 @@ package gossip
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 
 	"github.com/anonymous-media-library/aml/channel"
-	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/channel/feed"
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// errFull: the topic's listing has no room for one more channel.
-var errFull = errors.New("listing is full")
-
 // checkListing checks that envelopes list one channel on the topic: at most
-// maxRoots roots from version 1 on, the last of them naming the topic, and then
-// heads. It returns
-// the channel. The signatures of version 1 are verified, those of the others
+// maxRoots roots from version 1 on, the last of them naming the topic, or with
+// below one that is below it, and then heads. It returns the channel. The signatures of version 1 are verified, those of the others
 // by the Ledger. Whatever it refuses, every honest node refuses, except for
 // what wraps channel.ErrVersion.
-func checkListing(topic string, envelopes [][]byte) (channel.ID, error) {
+func checkListing(topic string, envelopes [][]byte, below bool) (channel.ID, error) {
 	var id channel.ID
 	var last channel.Root
 	heads := 0
@@ -56,26 +49,23 @@ func checkListing(topic string, envelopes [][]byte) (channel.ID, error) {
 			return id, fmt.Errorf("listing is not roots and then heads of one channel: %w", channel.ErrMalformed)
 		}
 	}
-	if id.IsZero() || !slices.Contains(last.Topics, topic) {
+	if id.IsZero() || !slices.Contains(last.Topics, topic) && !(below && onTopic(last.Topics, topic)) {
 		return id, fmt.Errorf("channel %s does not name topic %s: %w", id.Short(), topic, channel.ErrMalformed)
 	}
 	return id, nil
 }
 
-// takeListing offers a checked listing to the Ledger, making the channel
-// expected where there is room. The outcomes are in order. What came by gossip
-// is bound by the rate of its signers.
-func (g *Gossip) takeListing(ctx context.Context, in *interest, id channel.ID, envelopes [][]byte, gossiped bool) ([]feed.Outcome, error) {
-	_, err := g.cfg.Ledger.Channel(ctx, id)
-	if errors.Is(err, fs.ErrNotExist) {
-		if !in.listed.add(id) {
-			return nil, errFull
-		}
-		if err := g.cfg.Ledger.Expect(ctx, id, catalog.Listed); err != nil {
-			in.listed.remove(id)
-			return nil, fmt.Errorf("listing channel %s: %w", id.Short(), err)
-		}
-	} else if err != nil {
+// onTopic reports whether one of a root's topics is the topic, or below it.
+func onTopic(topics []string, topic string) bool {
+	return slices.ContainsFunc(topics, func(t string) bool { return channel.OnTopic(t, topic) })
+}
+
+// takeListing offers to the Ledger a checked listing that src sent, where there is
+// room. The outcomes are in order. What came by gossip is bound by the rate of its
+// signers.
+func (g *Gossip) takeListing(ctx context.Context, topic string, src peer.ID, id channel.ID, envelopes [][]byte, gossiped bool) ([]feed.Outcome, error) {
+	err := g.cfg.Ledger.List(ctx, id, topic, g.source(src))
+	if err != nil {
 		return nil, err
 	}
 	var outcomes []feed.Outcome
@@ -92,7 +82,7 @@ func (g *Gossip) takeListing(ctx context.Context, in *interest, id channel.ID, e
 	}
 	for _, o := range outcomes {
 		if o.Verdict == feed.Accepted && o.Kind == feed.KindRoot && o.Seq == 1 {
-			g.event(Event{Kind: EventListed, Channel: id, Topic: in.topic})
+			g.event(Event{Kind: EventListed, Channel: id, Topic: topic})
 		}
 	}
 	return outcomes, nil
@@ -105,11 +95,11 @@ func (g *Gossip) judgeTopic(ctx context.Context, in *interest, src peer.ID, data
 	if err != nil {
 		return pubsub.ValidationReject
 	}
-	id, err := checkListing(in.topic, envelopes)
+	id, err := checkListing(in.topic, envelopes, false)
 	if err != nil {
 		return verdict(feed.Refuse(err))
 	}
-	outcomes, err := g.takeListing(ctx, in, id, envelopes, true)
+	outcomes, err := g.takeListing(ctx, in.topic, src, id, envelopes, true)
 	if err != nil {
 		return pubsub.ValidationIgnore
 	}
@@ -151,8 +141,8 @@ func listing(ctx context.Context, l Past, id channel.ID, topic string) (section,
 		return section{}, false, err
 	}
 	s := section{Key: id.Discovery(), Items: roots}
-	if more || !slices.Contains(last.Topics, topic) {
-		return s, slices.Contains(last.Topics, topic), nil
+	if more || !onTopic(last.Topics, topic) {
+		return s, onTopic(last.Topics, topic), nil
 	}
 	heads, err := l.Heads(ctx, id)
 	if err != nil {

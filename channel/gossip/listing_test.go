@@ -17,10 +17,10 @@ func onTest(int) string { return "test" }
 func TestSybilChannelsMayNotFillAListingWithRoots(t *testing.T) {
 	a := newAuthor(t, "many roots")
 	roots := a.roots(maxRoots+1, onTest)
-	if id, err := checkListing("test", roots[:maxRoots]); err != nil || id != a.id {
+	if id, err := checkListing("test", roots[:maxRoots], false); err != nil || id != a.id {
 		t.Errorf("as many roots as are allowed: %v", err)
 	}
-	if _, err := checkListing("test", roots); !errors.Is(err, channel.ErrLimit) {
+	if _, err := checkListing("test", roots, true); !errors.Is(err, channel.ErrLimit) {
 		t.Errorf("one root more: %v", err)
 	}
 
@@ -80,7 +80,7 @@ func TestListingOfAChannelWithManyRootsHoldsTheFirst(t *testing.T) {
 		if !ok {
 			continue
 		}
-		if id, err := checkListing(c.topic, s.Items); err != nil || id != a.id {
+		if id, err := checkListing(c.topic, s.Items, false); err != nil || id != a.id {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
@@ -138,45 +138,4 @@ type recorder struct {
 func (r recorder) Write(p []byte) (int, error) {
 	r.l.since = 0
 	return r.Conn.Write(p)
-}
-
-// slowLedger answers SomeOn when it is let.
-type slowLedger struct {
-	Ledger
-	asked, answer chan struct{}
-}
-
-func (l *slowLedger) SomeOn(ctx context.Context, topic string, most int) ([]channel.ID, error) {
-	l.asked <- struct{}{}
-	<-l.answer
-	return l.Ledger.SomeOn(ctx, topic, most)
-}
-
-// A disk that is slow for one topic holds up no other room.
-func TestNoLockIsHeldWhileTheLedgerIsRead(t *testing.T) {
-	slow := &slowLedger{asked: make(chan struct{}), answer: make(chan struct{})}
-	n := newNode(t, "", func(c *Config) { slow.Ledger, c.Ledger = c.Ledger, slow })
-	if _, err := n.gossip.up(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	listening := make(chan error, 1)
-	go func() { listening <- n.gossip.Listen("test") }()
-	<-slow.asked
-	others := make(chan error, 1)
-	go func() {
-		_, err := n.gossip.speak(target{topic: "other"})
-		others <- err
-	}()
-	select {
-	case err := <-others:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(waitLimit):
-		t.Error("another room waited for the disk")
-	}
-	close(slow.answer)
-	if err := <-listening; err != nil {
-		t.Error(err)
-	}
 }

@@ -55,8 +55,12 @@ func (g *Gossip) hidden(info catalog.Info) bool {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	open := slices.ContainsFunc(info.Root.Topics, func(topic string) bool { return g.interests[target{topic: topic}] != nil })
-	return !open && slices.ContainsFunc(info.Root.Topics, func(topic string) bool { return g.lookups[target{topic: topic}] != nil })
+	var topics []string // who asks for one above is told of it too
+	for _, t := range info.Root.Topics {
+		topics = append(append(topics, t), channel.ParentTopics(t)...)
+	}
+	open := slices.ContainsFunc(topics, func(topic string) bool { return g.interests[target{topic: topic}] != nil })
+	return !open && slices.ContainsFunc(topics, func(topic string) bool { return g.lookups[target{topic: topic}] != nil })
 }
 
 // shows reports whether a channel may be told of to who asks for a listing.

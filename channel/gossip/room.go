@@ -68,9 +68,6 @@ func (g *Gossip) open(t target) (*room, error) {
 // enter joins the room of the interest for hearing and relaying, and wants a
 // session with everybody who is or comes in. Entering twice is entering once.
 func (g *Gossip) enter(in *interest) error {
-	if in.listed != nil {
-		g.countListed(in) // reads the Ledger, and so before the lock
-	}
 	g.opening.Lock()
 	defer g.opening.Unlock()
 	if g.interest(in.target) != in {
@@ -154,21 +151,8 @@ func (g *Gossip) judgeFor(t target) judge {
 	}
 }
 
-// countListed takes what the Ledger lists on the topic already into account.
-func (g *Gossip) countListed(in *interest) {
-	ctx, cancel := g.short()
-	defer cancel()
-	known, err := g.cfg.Ledger.SomeOn(ctx, in.topic, MaxListed)
-	if err != nil {
-		return
-	}
-	for _, id := range known {
-		in.listed.add(id)
-	}
-}
-
 // topicOf returns the topic with the key, if this node has to do with it:
-// listens to it, or knows a channel that is listed on it.
+// listens to it, or knows a channel that is listed on it or below it.
 func (g *Gossip) topicOf(ctx context.Context, key channel.Hash) (string, bool) {
 	g.mu.Lock()
 	topic, ok := g.byKey[key]
@@ -202,8 +186,10 @@ func (g *Gossip) learnTopics(topics []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, t := range topics {
-		if len(g.byKey) < maxTopicKeys {
-			g.byKey[channel.TopicKey(t)] = t
+		for _, t := range append(channel.ParentTopics(t), t) {
+			if len(g.byKey) < maxTopicKeys {
+				g.byKey[channel.TopicKey(t)] = t
+			}
 		}
 	}
 }

@@ -16,7 +16,8 @@ import (
 
 // session compares notes with one peer about targets, for the plan.
 func (g *Gossip) session(ctx context.Context, p peer.ID, targets []want) {
-	if !g.connected(p) {
+	targets = slices.DeleteFunc(targets, func(w want) bool { return w.topic != "" && g.interest(w.target) == nil })
+	if len(targets) == 0 || !g.connected(p) {
 		return // it is wanted again when it comes back
 	}
 	_, _ = g.talk(ctx, p, targets) // talk has told of any error
@@ -165,23 +166,19 @@ func (g *Gossip) synced(o feed.Outcome) {
 
 // browse takes over what the peer lists on a topic.
 func (g *Gossip) browse(ctx context.Context, p peer.ID, pull *puller, t target) error {
-	in := g.browsed(t)
-	if in == nil {
-		return nil
-	}
 	accepted := 0
 	err := pull.listing(t.topic, func(s section) error {
 		if len(s.Items) == 0 {
 			return lied("listing of topic %s: nothing about a channel", t.topic)
 		}
-		id, err := checkListing(t.topic, s.Items)
+		id, err := checkListing(t.topic, s.Items, true)
 		if errors.Is(err, channel.ErrVersion) {
 			return nil
 		}
 		if err != nil || id.Discovery() != s.Key {
 			return lied("listing of topic %s: %w", t.topic, errors.Join(err, channel.ErrMalformed))
 		}
-		outcomes, err := g.takeListing(ctx, in, id, s.Items, false)
+		outcomes, err := g.takeListing(ctx, t.topic, p, id, s.Items, false)
 		if err != nil {
 			return ctx.Err() // it is our own want of room or luck
 		}
@@ -199,7 +196,9 @@ func (g *Gossip) browse(ctx context.Context, p peer.ID, pull *puller, t target) 
 	if err != nil {
 		return err
 	}
-	in.answers(p)
+	if in := g.browsed(t); in != nil {
+		in.answers(p)
+	}
 	g.event(Event{Kind: EventSynced, Peer: p, Topic: t.topic, Accepted: accepted})
 	return nil
 }

@@ -85,6 +85,21 @@ func (f *subFilter) FilterIncomingSubscriptions(p peer.ID, subs []*pb.RPC_SubOpt
 	return kept, nil
 }
 
+// all returns the channels' rooms that each peer is in.
+func (f *subFilter) all() map[peer.ID][]string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make(map[peer.ID][]string, len(f.rooms))
+	for p, rooms := range f.rooms {
+		for room := range rooms {
+			if strings.HasPrefix(room, channelRoom) {
+				out[p] = append(out[p], room)
+			}
+		}
+	}
+	return out
+}
+
 // prune forgets the peers that are not connected.
 func (f *subFilter) prune(connected func(peer.ID) bool) {
 	f.mu.Lock()

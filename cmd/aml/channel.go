@@ -23,12 +23,14 @@ func (a *app) channelCreateCommand() *cobra.Command {
 		Short: "found a channel listed on the given topics",
 		Long: `Found a channel: a root key is made apart, which can be taken offline, and signs
 who may publish; the publishing key stays. channel-publish does this by itself
-for the first release under a topic.
+for the first release under a topic. A channel may be listed on up to 8 topics;
+channel-publish finds it under each of them. Who looks at a topic above, as at
+software for software/linux, is shown what lies below.
 
 With --private only who has a read key reads the channel: it stands in the
 address that is printed on a terminal, or with --read-key, and is sealed to the
 members of channel-member-add. Topics stay in clear; the title does not.`,
-		Example: "  aml channel-create software/linux --title 'Example OS' --kind update\n  aml channel-create music/live -k band.pem --json\n  aml channel-create firmware --private",
+		Example: "  aml channel-create software/linux --title 'Example OS' --kind update\n  aml channel-create music/live radio/jazz --title 'Radio Aurora'\n  aml channel-create music/live -k band.pem --json\n  aml channel-create firmware --private",
 		Args:    args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, topics []string) (err error) {
 			req.Topics = topics
@@ -348,7 +350,7 @@ func state(ch api.ChannelInfo) string {
 	for _, s := range []struct {
 		is   bool
 		word string
-	}{{ch.Own, "own"}, {ch.Subscribed, "followed"}, {ch.Forked, "FORKED"}, {!ch.Fresh, "stale"}} {
+	}{{ch.Own, "own"}, {ch.Subscribed, "followed"}, {ch.Forked, "FORKED"}, {!ch.Fresh, "stale"}, {ch.LookAlike != "", "looks like " + ch.LookAlike}} {
 		if s.is {
 			words = append(words, s.word)
 		}

@@ -63,6 +63,8 @@ func NewServer(n *node.Node, log *slog.Logger) *Server {
 	handle(mux, "channel-members", n.SetMembers)
 	handle(mux, "channel-member-list", n.Members)
 	handle(mux, "key-member", n.MemberKey)
+	handle(mux, "channel-browse", n.Browse)
+	handle(mux, "search", n.Search)
 	return &Server{mux: mux, log: log}
 }
 

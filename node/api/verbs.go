@@ -95,6 +95,13 @@ type (
 	MembersResult    = node.MembersResult
 	MemberListResult = node.MemberListResult
 	MemberKeyResult  = node.MemberKeyResult
+
+	SearchRequest = node.SearchRequest
+	SearchResult  = node.SearchResult
+	SearchHit     = node.SearchHit
+	BrowseRequest = node.BrowseRequest
+	BrowseResult  = node.BrowseResult
+	BrowseChannel = node.BrowseChannel
 )
 
 // What the events carry.
@@ -233,6 +240,16 @@ func (c *Client) Unsubscribe(ctx context.Context, req UnsubscribeRequest) (Unsub
 // List names the known channels.
 func (c *Client) List(ctx context.Context) (ListResult, error) {
 	return call[ListResult](ctx, c, "channel-list", None{}, nil)
+}
+
+// Search finds what the node knows.
+func (c *Client) Search(ctx context.Context, req SearchRequest) (SearchResult, error) {
+	return call[SearchResult](ctx, c, "search", req, nil)
+}
+
+// Browse looks at a topic.
+func (c *Client) Browse(ctx context.Context, req BrowseRequest) (BrowseResult, error) {
+	return call[BrowseResult](ctx, c, "channel-browse", req, nil)
 }
 
 // Show says all about one channel.

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/anonymous-media-library/aml/node/api"
+)
+
+func (a *app) channelBrowseCommand() *cobra.Command {
+	var req api.BrowseRequest
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use:   "channel-browse [TOPIC]",
+		Short: "look at a topic: what lies below it, and its channels",
+		Long: `Show the topics right below TOPIC and the channels listed on it: title, newest
+release, and how many were seen to follow it. Without TOPIC the known topics of the
+highest level are shown, and nobody is asked.
+
+Others are asked for a moment what they know of the topic, and so learn that
+somebody here looks at it; with --offline nobody is. Nothing is followed or fetched.
+
+Followers are the peers connected to this node that took part in the channel's
+gossip when it last saw any: a lower bound, and one that many nodes in one hand can
+raise. Anybody may found a channel on any topic, under any title; one whose title
+looks like that of a channel that you follow, or that was known before, is marked.`,
+		Example: "  aml channel-browse\n  aml channel-browse software\n  aml channel-browse music/live --json --wait 10s",
+		Args:    args(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			req.Peers, req.Wait = a.peers, api.Duration(wait)
+			need := api.NeedNetwork
+			if len(given) == 1 {
+				req.Topic = given[0]
+			}
+			if req.Offline || req.Topic == "" {
+				need = api.NeedStore
+			}
+			c, err := a.connect(cmd.Context(), need)
+			if err != nil {
+				return err
+			}
+			res, err := c.Browse(cmd.Context(), req)
+			if err = closing(c, err); err != nil {
+				return err
+			}
+			if !a.json && need == api.NeedNetwork && res.Asked == 0 {
+				a.warn("nobody who knows of the topic answered; this is what was known here")
+			}
+			return a.result(res, func(w io.Writer) { printTopic(w, res) })
+		},
+	}
+	cmd.Flags().BoolVar(&req.Offline, "offline", false, "ask nobody: show what is known here")
+	cmd.Flags().DurationVar(&wait, "wait", 0, "wait so long for somebody to answer (default 5s)")
+	return cmd
+}
+
+func printTopic(w io.Writer, res api.BrowseResult) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, s := range res.Topics {
+		fmt.Fprintf(t, "%s/\t%d channels\n", s.Topic, s.Channels)
+	}
+	t.Flush()
+	for _, c := range res.Channels {
+		line := orElse(c.Title, "(no title)")
+		if c.State != "listed" {
+			line += ", " + c.State
+		}
+		if c.Seq > 0 {
+			line += fmt.Sprintf(", release %d of %s", c.Seq, c.Updated.Time().Format(time.DateOnly))
+			if c.Release != "" {
+				line += ": " + c.Release
+			}
+		}
+		if c.Followers > 0 {
+			line += fmt.Sprintf(", %d followers seen", c.Followers)
+		}
+		fmt.Fprintf(w, "%s\n  %s\n", line, c.Address)
+		if c.LookAlike != "" {
+			fmt.Fprintf(w, "  CAREFUL: its title looks like that of %s\n", c.LookAlike)
+		}
+	}
+	if res.More {
+		fmt.Fprintln(w, "... and others")
+	}
+}
