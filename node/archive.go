@@ -107,21 +107,32 @@ func (n *Node) Import(ctx context.Context, req ImportRequest, _ func(any)) (Arch
 	res, err := archive.Import(ctx, in, kept)
 	_ = in.Close() // it was only read
 	out := ArchiveResult{Blobs: res.Blobs, Bytes: res.Bytes, Bad: res.Bad, Skipped: res.Skipped}
+	if ctx.Err() == nil { // an archive that is cut short may have been too large before that
+		err = errors.Join(err, kept.check(ctx))
+	}
 	if err != nil {
 		return out, fmt.Errorf("reading %s: %w", req.Path, err)
 	}
-	return out, kept.check(ctx)
+	return out, nil
 }
 
 // remembering notes what is put, since a store with a quota makes room for the
 // last blobs of an archive by dropping the first.
 type remembering struct {
 	*inplace.Store
-	ids []blobnet.ID
+	ids []blobnet.ID // at most maxNamed: the first, which go first
 }
 
 func (r *remembering) Put(ctx context.Context, id blobnet.ID, blob []byte) error {
-	err := r.Store.Put(ctx, id, blob)
+	return r.note(id, r.Store.Put(ctx, id, blob))
+}
+
+// PutVerified is here because the Store has it: an import prefers it to Put.
+func (r *remembering) PutVerified(ctx context.Context, id blobnet.ID, blob []byte) error {
+	return r.note(id, r.Store.PutVerified(ctx, id, blob))
+}
+
+func (r *remembering) note(id blobnet.ID, err error) error {
 	if err == nil && len(r.ids) < maxNamed {
 		r.ids = append(r.ids, id)
 	}
@@ -143,7 +154,7 @@ func (r *remembering) check(ctx context.Context) error {
 		}
 	}
 	if gone > 0 {
-		return fmt.Errorf("%w: %d of the archive's blobs were dropped again to make room for others of it; raise the quota", blobnet.ErrFull, gone)
+		return fmt.Errorf("%w: %d of the archive's %d blobs were dropped again to make room for others of it; raise the quota", blobnet.ErrFull, gone, len(r.ids))
 	}
 	return nil
 }
