@@ -47,7 +47,8 @@ type HandlerConfig struct {
 	// StallTimeout has passed. If zero, 8 KiB.
 	LeastRate int
 	// MaxMemory bounds the bytes of blobs that are in memory to be sent. If
-	// zero, 64 MiB. At least 4 MiB.
+	// zero, 64 MiB. At least 8 MiB. One visitor holds at most half of what
+	// is free of it.
 	MaxMemory int
 }
 
@@ -58,8 +59,8 @@ func (c *HandlerConfig) validate() error {
 	if c.MaxMemory == 0 {
 		c.MaxMemory = 64 << 20
 	}
-	if c.MaxMemory < 4<<20 {
-		return fmt.Errorf("httpmirror: MaxMemory is %d bytes, at least 4 MiB", c.MaxMemory)
+	if c.MaxMemory < 8<<20 {
+		return fmt.Errorf("httpmirror: MaxMemory is %d bytes, at least 8 MiB", c.MaxMemory)
 	}
 	return bounds(&c.StallTimeout, &c.LeastRate)
 }
