@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
@@ -121,12 +122,17 @@ type Link struct {
 	// DialContext opens connections. If nil, a net.Dialer does, by the proxy
 	// that the environment names.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Proxy says by which proxy a request goes, nil for none. If nil, the one
+	// that the environment names; a DialContext is asked for no proxy. An
+	// address that has to be public cannot be told behind a proxy, and is
+	// refused where there is one.
+	Proxy func(*http.Request) (*url.URL, error)
 	// TLS, if not nil, says whom to trust.
 	TLS *tls.Config
 	// PublicOnly refuses to connect to private, loopback and link-local
 	// addresses: set it for URLs that were not given by the user. Where the
-	// server redirects to another host, port or scheme that is refused in any case. It does
-	// not look behind a proxy, nor through a DialContext.
+	// server redirects to another host, port or scheme that is refused in any
+	// case. It does not look through a DialContext.
 	PublicOnly bool
 	// StallTimeout is how long the server may send or take nothing. If zero,
 	// 30 seconds.
