@@ -14,6 +14,7 @@ import (
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/codec"
 	"github.com/anonymous-media-library/aml/codec/inplace"
+	"github.com/anonymous-media-library/aml/internal/disk"
 )
 
 // ids yields the blobs that a request names, by ascending id.
@@ -57,6 +58,10 @@ func sorted(ids []blobnet.ID) iter.Seq2[blobnet.ID, error] {
 	}
 }
 
+// exportPrefix begins the names of archives that are not whole yet. One that is
+// being written is younger than what is swept.
+const exportPrefix = ".aml-export-"
+
 // Export writes blobs to a tar archive. A file appears under its name when it
 // is whole; what is there already and is no regular file, such as a pipe, is
 // written to as it is.
@@ -75,12 +80,16 @@ func (n *Node) Export(ctx context.Context, req ExportRequest, _ func(any)) (Arch
 			return ArchiveResult{}, fmt.Errorf("writing the archive: %w", err)
 		}
 	} else {
-		if out, err = os.CreateTemp(filepath.Dir(req.Path), ".aml-export-*"); err != nil {
+		disk.Sweep(filepath.Dir(req.Path), exportPrefix)
+		if out, err = os.CreateTemp(filepath.Dir(req.Path), exportPrefix+"*"); err != nil {
 			return ArchiveResult{}, fmt.Errorf("writing the archive: %w", err)
 		}
 		defer os.Remove(out.Name()) // it has its name by then, or is of no use
 		done = func() error {
-			return errors.Join(out.Sync(), os.Rename(out.Name(), req.Path))
+			if err := out.Sync(); err != nil {
+				return err // not under its name
+			}
+			return os.Rename(out.Name(), req.Path)
 		}
 	}
 	stop := context.AfterFunc(ctx, func() { out.Close() }) // a pipe may have no reader
