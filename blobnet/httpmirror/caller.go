@@ -8,10 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -85,24 +83,6 @@ func (c *caller) noProxy(r *http.Request) (*url.URL, error) {
 }
 
 var errPrivate = fmt.Errorf("%w: it is, or leads to, an address that is not public", ErrRefused)
-
-// onlyPublic looks at the address that is about to be connected to, after names
-// were looked up.
-func onlyPublic(_, address string, _ syscall.RawConn) error {
-	ap, err := netip.ParseAddrPort(address)
-	if err != nil || !public(ap.Addr()) {
-		return errPrivate
-	}
-	return nil
-}
-
-// sharedSpace is for providers' own networks (RFC 6598).
-var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
-
-func public(a netip.Addr) bool {
-	a = a.Unmap()
-	return a.IsGlobalUnicast() && !a.IsPrivate() && !a.IsLoopback() && !sharedSpace.Contains(a)
-}
 
 // name is the URL without what may be secret.
 func (c *caller) name() string { return c.base.String() }
