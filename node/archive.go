@@ -14,6 +14,7 @@ import (
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/codec"
 	"github.com/anonymous-media-library/aml/codec/inplace"
+	"github.com/anonymous-media-library/aml/internal/disk"
 )
 
 // ids yields the blobs that a request names, by ascending id.
@@ -57,6 +58,10 @@ func sorted(ids []blobnet.ID) iter.Seq2[blobnet.ID, error] {
 	}
 }
 
+// exportPrefix begins the names of archives that are not whole yet. One that is
+// being written is younger than what is swept.
+const exportPrefix = ".aml-export-"
+
 // Export writes blobs to a tar archive. A file appears under its name when it
 // is whole; what is there already and is no regular file, such as a pipe, is
 // written to as it is.
@@ -75,12 +80,16 @@ func (n *Node) Export(ctx context.Context, req ExportRequest, _ func(any)) (Arch
 			return ArchiveResult{}, fmt.Errorf("writing the archive: %w", err)
 		}
 	} else {
-		if out, err = os.CreateTemp(filepath.Dir(req.Path), ".aml-export-*"); err != nil {
+		disk.Sweep(filepath.Dir(req.Path), exportPrefix)
+		if out, err = os.CreateTemp(filepath.Dir(req.Path), exportPrefix+"*"); err != nil {
 			return ArchiveResult{}, fmt.Errorf("writing the archive: %w", err)
 		}
 		defer os.Remove(out.Name()) // it has its name by then, or is of no use
 		done = func() error {
-			return errors.Join(out.Sync(), os.Rename(out.Name(), req.Path))
+			if err := out.Sync(); err != nil {
+				return err // not under its name
+			}
+			return os.Rename(out.Name(), req.Path)
 		}
 	}
 	stop := context.AfterFunc(ctx, func() { out.Close() }) // a pipe may have no reader
@@ -107,21 +116,32 @@ func (n *Node) Import(ctx context.Context, req ImportRequest, _ func(any)) (Arch
 	res, err := archive.Import(ctx, in, kept)
 	_ = in.Close() // it was only read
 	out := ArchiveResult{Blobs: res.Blobs, Bytes: res.Bytes, Bad: res.Bad, Skipped: res.Skipped}
+	if ctx.Err() == nil { // an archive that is cut short may have been too large before that
+		err = errors.Join(err, kept.check(ctx))
+	}
 	if err != nil {
 		return out, fmt.Errorf("reading %s: %w", req.Path, err)
 	}
-	return out, kept.check(ctx)
+	return out, nil
 }
 
 // remembering notes what is put, since a store with a quota makes room for the
 // last blobs of an archive by dropping the first.
 type remembering struct {
 	*inplace.Store
-	ids []blobnet.ID
+	ids []blobnet.ID // at most maxNamed: the first, which go first
 }
 
 func (r *remembering) Put(ctx context.Context, id blobnet.ID, blob []byte) error {
-	err := r.Store.Put(ctx, id, blob)
+	return r.note(id, r.Store.Put(ctx, id, blob))
+}
+
+// PutVerified is here because the Store has it: an import prefers it to Put.
+func (r *remembering) PutVerified(ctx context.Context, id blobnet.ID, blob []byte) error {
+	return r.note(id, r.Store.PutVerified(ctx, id, blob))
+}
+
+func (r *remembering) note(id blobnet.ID, err error) error {
 	if err == nil && len(r.ids) < maxNamed {
 		r.ids = append(r.ids, id)
 	}
@@ -143,7 +163,7 @@ func (r *remembering) check(ctx context.Context) error {
 		}
 	}
 	if gone > 0 {
-		return fmt.Errorf("%w: %d of the archive's blobs were dropped again to make room for others of it; raise the quota", blobnet.ErrFull, gone)
+		return fmt.Errorf("%w: %d of the archive's %d blobs were dropped again to make room for others of it; raise the quota", blobnet.ErrFull, gone, len(r.ids))
 	}
 	return nil
 }

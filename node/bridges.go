@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/url"
-	"slices"
 	"strings"
 	"sync"
 
@@ -164,22 +162,6 @@ func (b *bridges) close() {
 			_ = c.Close() // it only lets go of a connection
 		}
 	}
-}
-
-// checkURL refuses what is no WebSocket or HTTP URL. It shows nothing of what
-// may be a secret: user, password, query.
-func checkURL(s string) error {
-	const want = "want a multiaddr, ws://HOST:PORT/ or https://HOST/PATH"
-	u, err := url.Parse(s)
-	if err != nil {
-		scheme, _, _ := strings.Cut(s, "://")
-		return fmt.Errorf("%q... is not a URL: %s", scheme+"://", want)
-	}
-	if !slices.Contains([]string{"ws", "wss", "http", "https"}, u.Scheme) || u.Host == "" {
-		u.User, u.RawQuery = nil, ""
-		return fmt.Errorf("%q is not a peer: %s", u, want)
-	}
-	return nil
 }
 
 // onWS takes note of what was moved by WebSocket.

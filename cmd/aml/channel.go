@@ -227,7 +227,13 @@ its id.`,
 			}
 			a.serving = !req.Once
 			p := a.stream()
-			res, err := c.Subscribe(cmd.Context(), req, p.event)
+			ctx := cmd.Context()
+			if req.Once {
+				var end func()
+				ctx, end = p.finite(ctx)
+				defer end()
+			}
+			res, err := c.Subscribe(ctx, req, p.event)
 			if err = closing(c, p.done(err)); err != nil {
 				return err
 			}

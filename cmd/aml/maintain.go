@@ -27,7 +27,9 @@ func (a *app) blobListCommand() *cobra.Command {
 				return err
 			}
 			p := a.stream()
-			_, err = c.BlobList(cmd.Context(), api.BlobListRequest{Pinned: pinned}, p.event)
+			ctx, end := p.finite(cmd.Context())
+			defer end()
+			_, err = c.BlobList(ctx, api.BlobListRequest{Pinned: pinned}, p.event)
 			return closing(c, p.done(err))
 		},
 	}

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/anonymous-media-library/aml/internal/disk"
 )
 
 // document is v as JSON: for people, or with --json on one line.
@@ -31,22 +34,40 @@ type output struct {
 	temp *os.File // nil: standard output, or it is over
 }
 
+// outputPrefix begins the names of documents that are not whole yet.
+const outputPrefix = ".aml-output-"
+
 // output opens the file path for a document, "" or "-" being standard output.
 func (a *app) output(path string) (*output, error) {
 	if path == "" || path == "-" {
 		return &output{app: a}, nil
 	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".aml-*")
+	disk.Sweep(filepath.Dir(path), outputPrefix)
+	o := &output{app: a, path: path}
+	return o, o.begin()
+}
+
+// begin makes the file that is going to be the document.
+func (o *output) begin() error {
+	temp, err := os.CreateTemp(filepath.Dir(o.path), outputPrefix+"*")
 	if err != nil {
-		return nil, fmt.Errorf("writing output %s: %w", path, errors.Unwrap(err))
+		return fmt.Errorf("writing output %s: %w", o.path, errors.Unwrap(err))
 	}
-	return &output{app: a, path: path, temp: temp}, nil
+	o.temp = temp
+	return nil
 }
 
 // commit writes the document.
 func (o *output) commit(text []byte) error {
 	if o.temp == nil {
 		return o.app.write(text)
+	}
+	// The work may have taken long enough for another command to sweep it.
+	if _, err := os.Lstat(o.temp.Name()); errors.Is(err, fs.ErrNotExist) {
+		o.abort()
+		if err := o.begin(); err != nil {
+			return err
+		}
 	}
 	_, err := o.temp.Write(text)
 	if err == nil {
