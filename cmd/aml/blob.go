@@ -43,7 +43,7 @@ are asked for, so the files must stay where and what they are. With --erasure
 			if err != nil {
 				return err
 			}
-			out, err := a.output(output) // before the work, so that it is not done in vain
+			out, err := a.output(cmd.Context(), output) // before the work, so that it is not done in vain
 			if err != nil {
 				return err
 			}

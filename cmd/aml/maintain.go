@@ -199,7 +199,7 @@ server it is a mirror.`,
 			if err = finish(err); err != nil {
 				return err
 			}
-			if output != "-" {
+			if !standardOutput(output) {
 				err = a.result(res, func(w io.Writer) {
 					fmt.Fprintf(w, "%d blobs, %s -> %s\n", res.Blobs, config.FormatSize(res.Bytes), output)
 				})
@@ -285,7 +285,7 @@ are sent to that server alone.`,
 	}
 	names := a.named(cmd)
 	cmd.RunE = func(cmd *cobra.Command, given []string) error {
-		if len(given) == 0 {
+		if len(given) == 0 || given[0] == "" {
 			return usage(cmd, fmt.Errorf("where to? give a folder or a URL"))
 		}
 		named, err := names(given[1:])

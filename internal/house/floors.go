@@ -13,6 +13,7 @@ var floors = map[string]int{
 	"internal/crowd":      0,
 	"internal/disk":       0,
 	"internal/flock":      0,
+	"internal/outfile":    0,
 	"internal/secretfile": 0,
 	"internal/seq":        0,
 	"internal/sqlite":     0,
