@@ -49,10 +49,11 @@ func (a *app) run(ctx context.Context, args []string) int {
 	a.json = slices.Contains(args, "--json") // also for errors of parsing
 	root.SetArgs(args)
 	root.SetIn(a.in)
-	root.SetOut(a.out)
+	help := &noting{w: a.out} // cobra does not look whether its words got out
+	root.SetOut(help)
 	root.SetErr(a.err)
-	stop := a.profiled(root)
-	err := errors.Join(root.ExecuteContext(ctx), stop())
+	stop := a.begins(root)
+	err := errors.Join(root.ExecuteContext(ctx), stop(), help.err)
 	stopped := err != nil && ctx.Err() != nil && onlyStop(ctx, err)
 	if err == nil || stopped && a.serving && context.Cause(ctx) == errTerminated {
 		return 0
@@ -192,13 +193,13 @@ func (a *app) warn(message string) {
 	fmt.Fprintf(a.err, "aml: %s\n", message)
 }
 
-// profiled starts a CPU profile when the command begins, if one was asked for;
-// the function it returns ends the profile.
-func (a *app) profiled(root *cobra.Command) (stop func() error) {
+// begins sets what comes before each command: its flags are looked at, and a CPU
+// profile starts if one was asked for; the function it returns ends that.
+func (a *app) begins(root *cobra.Command) (stop func() error) {
 	var file *os.File
-	root.PersistentPreRunE = func(*cobra.Command, []string) (err error) {
-		if a.profile == "" {
-			return nil
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if err := notEmpty(cmd); err != nil || a.profile == "" {
+			return err
 		}
 		if file, err = os.Create(a.profile); err != nil {
 			return fmt.Errorf("writing a CPU profile: %w", err)
@@ -212,6 +213,39 @@ func (a *app) profiled(root *cobra.Command) (stop func() error) {
 		pprof.StopCPUProfile()
 		return file.Close()
 	}
+}
+
+// notEmpty refuses flags whose value is empty and means nothing then: a variable
+// of a script was not set, and the folder one happens to be in is not what was
+// meant.
+func notEmpty(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		many, _ := f.Value.(pflag.SliceValue)
+		switch f.Name {
+		case "input", "output", "key", "home", "peer", "listen", "target", "erasure":
+			if f.Value.String() == "" || many != nil && slices.Contains(many.GetSlice(), "") {
+				err = usage(cmd, fmt.Errorf("--%s is empty", f.Name))
+			}
+		}
+	})
+	return err
+}
+
+// noting is a writer that remembers that it failed.
+type noting struct {
+	w   io.Writer
+	err error
+}
+
+func (n *noting) Write(p []byte) (int, error) {
+	if n.err != nil {
+		return 0, n.err
+	}
+	written, err := n.w.Write(p)
+	if err != nil {
+		n.err = fmt.Errorf("writing output: %w", err)
+	}
+	return written, err
 }
 
 // exitCodes are the ones that the README names.
