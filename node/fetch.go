@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,6 +75,8 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 	if err != nil {
 		return FetchResult{}, err
 	}
+	ctx, patient := impatient(ctx, swarm, cmp.Or(time.Duration(req.Timeout), defaultPatience))
+	defer patient()
 	defer n.bus.forward(emit, func(about string) bool { return about == aboutPeers })()
 	keys := make([]tracker.Key, len(entries))
 	for i, e := range entries {
@@ -92,7 +95,7 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 	defer net.keys.remove(keys...)
 	fetched, err := download(ctx, d, entries, req.Output)
 	if err != nil {
-		return FetchResult{}, err
+		return FetchResult{}, blame(err)
 	}
 	if err := net.keys.hold(ctx, keys...); err != nil {
 		return FetchResult{}, fmt.Errorf("announcing: %w", err)

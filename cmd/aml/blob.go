@@ -164,7 +164,7 @@ for as long as it stays what it is. --keep-blobs keeps a copy in the store too.`
 	cmd.Flags().StringVarP(&input, "input", "i", "", "FileEntry document, - for standard input")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "file to write; a folder for several entries")
 	cmd.Flags().BoolVar(&keep, "keep-blobs", false, "keep the blobs in the store, beside the file")
-	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "give up after so long without a byte")
+	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "give up after so long without a byte of a blob, connecting included")
 	return cmd
 }
 

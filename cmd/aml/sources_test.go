@@ -1,0 +1,83 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// entryOf ingests a new file into a home and returns its FileEntry's path.
+func entryOf(t *testing.T, home string) string {
+	t.Helper()
+	file, entry := filepath.Join(home, "file"), filepath.Join(home, "entry.json")
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	noise(t, file, 200_000, 1)
+	ok(t, home, "ingest", "-i", file, "-o", entry, "--chunk-size", "64KiB")
+	return entry
+}
+
+func TestAFetchFromASilentServerEndsWithItsTimeout(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0") // connections wait in its queue
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	dir := t.TempDir()
+	entry := entryOf(t, filepath.Join(dir, "p"))
+	addr := l.Addr().(*net.TCPAddr)
+	_, port, _ := net.SplitHostPort(addr.String())
+	for name, peer := range map[string]string{
+		"http":   "http://" + addr.String(),
+		"ws":     "ws://" + addr.String() + "/",
+		"libp2p": "/ip4/127.0.0.1/tcp/" + port + "/p2p/12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			home := filepath.Join(dir, name)
+			fails(t, 4, home, []string{"blob-fetch", "-i", entry, "-o", filepath.Join(dir, name+".out"), "--timeout", "1s", "--peer", peer}, "no answer yet")
+		})
+	}
+}
+
+func TestAMirrorThatSendsSomethingElseIsNamed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	entry := entryOf(t, filepath.Join(dir, "p"))
+	www := filepath.Join(dir, "www")
+	ok(t, filepath.Join(dir, "p"), "blob-push-http", www, "-i", entry)
+	for name, test := range map[string]struct {
+		code  int
+		words []string
+		serve http.HandlerFunc
+	}{
+		"a web page": {5, []string{"it is a web page"}, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.Write([]byte("<html>welcome</html>"))
+		}},
+		"a byte is wrong": {5, []string{"does not hash to its id"}, func(w http.ResponseWriter, r *http.Request) {
+			blob, err := os.ReadFile(filepath.Join(www, filepath.FromSlash(r.URL.Path)))
+			if err != nil {
+				http.NotFound(w, r)
+				return
+			}
+			blob[len(blob)-1] ^= 1
+			w.Write(blob)
+		}},
+		"nothing":   {4, []string{"blob not found"}, http.NotFound},
+		"forbidden": {4, []string{"HTTP 401"}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := httptest.NewServer(test.serve)
+			defer srv.Close()
+			home := filepath.Join(dir, filepath.Base(name))
+			fails(t, test.code, home, []string{"blob-fetch", "-i", entry, "-o", home + ".out", "--timeout", "1s", "--peer", srv.URL}, append(test.words, srv.URL)...)
+		})
+	}
+}
