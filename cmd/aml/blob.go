@@ -154,6 +154,9 @@ for as long as it stays what it is. --keep-blobs keeps a copy in the store too.`
 			if err = closing(c, p.done(err)); err != nil {
 				return err
 			}
+			if res.Unkept > 0 {
+				a.warn(fmt.Sprintf("%d of %d blobs are not kept for others beside the file: the store has no room for all; raise the quota and fetch the file to another place", res.Unkept, res.Blobs))
+			}
 			return a.result(res, func(w io.Writer) {
 				for _, f := range res.Files {
 					fmt.Fprintf(w, "%s (%s; %s from peers) sha256 %s\n", f.Path, config.FormatSize(int64(f.Size)), config.FormatSize(int64(f.FromPeers)), f.SHA256)

@@ -1,12 +1,17 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/anonymous-media-library/aml/node/api"
 )
 
 // entryOf ingests a new file into a home and returns its FileEntry's path.
@@ -79,5 +84,34 @@ func TestAMirrorThatSendsSomethingElseIsNamed(t *testing.T) {
 			home := filepath.Join(dir, filepath.Base(name))
 			fails(t, test.code, home, []string{"blob-fetch", "-i", entry, "-o", home + ".out", "--timeout", "1s", "--peer", srv.URL}, append(test.words, srv.URL)...)
 		})
+	}
+}
+
+func TestAFetchThatKeepsMoreThanTheQuotaHoldsSaysSo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	entry := entryOf(t, filepath.Join(dir, "p"))
+	www, home, out := filepath.Join(dir, "www"), filepath.Join(dir, "f"), filepath.Join(dir, "out")
+	ok(t, filepath.Join(dir, "p"), "blob-push-http", www, "-i", entry)
+	srv := httptest.NewServer(http.FileServer(http.Dir(www)))
+	defer srv.Close()
+	fetch := func(quota string) (errs string, res api.FetchResult) {
+		t.Helper()
+		text, errs, code := amlRun(t, home, "blob-fetch", "-i", entry, "-o", out, "--keep-blobs", "--json", "--peer", srv.URL, "--set", "minfree=0", "--set", "quota="+quota)
+		if code != 0 {
+			t.Fatalf("exit code %d: %s", code, errs)
+		}
+		if err := json.Unmarshal([]byte(text), &res); err != nil {
+			t.Fatal(err)
+		}
+		return errs, res
+	}
+	errs, res := fetch("140KiB") // two chunks of four and the index
+	if res.Blobs != 5 || res.Unkept < 1 || res.Unkept > 4 || !strings.Contains(errs, fmt.Sprintf("%d of 5 blobs are not kept", res.Unkept)) {
+		t.Errorf("%+v, %s", res, errs)
+	}
+	out += "-again"
+	if errs, res = fetch("10GiB"); res.Unkept != 0 || res.Blobs != 5 || errs != "" {
+		t.Errorf("with room: %+v, %s", res, errs)
 	}
 }
