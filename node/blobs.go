@@ -62,9 +62,35 @@ func (n *Node) Pin(ctx context.Context, req PinRequest, _ func(any)) (PinResult,
 	})
 }
 
-// Unpin takes one pin off each of the named blobs.
+// Unpin takes one pin off each of the named blobs and counts those that had one.
+// A blob that is named by its id must be here, or pinned.
 func (n *Node) Unpin(ctx context.Context, req PinRequest, _ func(any)) (PinResult, error) {
-	return n.eachNamed(ctx, req, func(ids []blobnet.ID) error { return n.blobs.Unpin(ctx, ids...) })
+	count := 0
+	res, err := n.eachNamed(ctx, req, func(ids []blobnet.ID) error {
+		pinned, err := n.disk.Pinned(ctx, ids...)
+		if err != nil {
+			return err
+		}
+		has, err := n.blobs.Has(ctx, req.IDs...) // they come first in ids
+		if err != nil {
+			return err
+		}
+		for i, ok := range has {
+			if !ok && !pinned[i] {
+				return fmt.Errorf("unpinning %s: %w in this store", ids[i], blobnet.ErrNotFound)
+			}
+		}
+		for _, ok := range pinned {
+			if ok {
+				count++
+			}
+		}
+		return n.blobs.Unpin(ctx, ids...)
+	})
+	if err == nil {
+		res.Blobs = count
+	}
+	return res, err
 }
 
 // eachNamed collects what req names before it acts, so that a bad entry changes

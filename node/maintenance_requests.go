@@ -48,7 +48,9 @@ type GCResult struct {
 	Blobs    int64 `json:"blobs"`
 	Bytes    int64 `json:"bytes"`
 	Leftover int64 `json:"leftover"` // unfinished and quarantined files
-	DryRun   bool  `json:"dryRun"`
+
+	Forgotten int64 `json:"forgotten"` // files in place that are gone
+	DryRun    bool  `json:"dryRun"`
 }
 
 // ScrubRequest reads every stored blob and checks it. It emits ProgressEvents,

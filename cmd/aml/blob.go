@@ -198,7 +198,7 @@ func (a *app) blobPinCommand() *cobra.Command {
 
 func (a *app) blobUnpinCommand() *cobra.Command {
 	return a.pinCommand("blob-unpin", "let blobs be evicted again",
-		"Take one pin off blobs. Without any, the least recently used are evicted when the\nstore is full.", (*api.Client).Unpin)
+		"Take one pin off blobs, and say how many had one. Without any, the least recently\nused are evicted when the store is full, and blob-gc forgets what is gone.", (*api.Client).Unpin)
 }
 
 func (a *app) pinCommand(verb, short, long string, do func(*api.Client, context.Context, api.PinRequest) (api.PinResult, error)) *cobra.Command {
@@ -235,7 +235,7 @@ func (a *app) pinCommand(verb, short, long string, do func(*api.Client, context.
 			if err = closing(c, err); err != nil {
 				return err
 			}
-			return a.result(res, func(w io.Writer) { fmt.Fprintf(w, "%d blobs\n", res.Blobs) })
+			return a.result(res, func(w io.Writer) { fmt.Fprintf(w, "%s\n", blobs(int64(res.Blobs))) })
 		},
 	}
 	cmd.Flags().StringVarP(&input, "input", "i", "", "FileEntry document, - for standard input")

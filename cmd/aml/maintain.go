@@ -44,7 +44,8 @@ func (a *app) blobGCCommand() *cobra.Command {
 		Long: `Delete blobs that are not pinned, those whose last use is longest ago first, until
 no more than --target is left, and what interrupted runs left behind. Pinned
 blobs stay, whatever the target. Files that were published or fetched in place
-are not touched.`,
+are not touched; those that are gone, and of which nothing is pinned, are
+forgotten.`,
 		Example: "  aml blob-gc --dry-run\n  aml blob-gc --target 5GiB",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -65,7 +66,13 @@ are not touched.`,
 				if res.DryRun {
 					verb = "would delete"
 				}
-				fmt.Fprintf(w, "%s %d blobs, %s, and %d files and folders left over\n", verb, res.Blobs, config.FormatSize(res.Bytes), res.Leftover)
+				fmt.Fprintf(w, "%s %s, %s, and %d files and folders left over\n", verb, blobs(res.Blobs), config.FormatSize(res.Bytes), res.Leftover)
+				if verb = "forgot"; res.DryRun {
+					verb = "would forget"
+				}
+				if res.Forgotten > 0 {
+					fmt.Fprintf(w, "%s %d files in place that are gone\n", verb, res.Forgotten)
+				}
 			})
 		},
 	}
@@ -84,7 +91,10 @@ func (a *app) blobScrubCommand() *cobra.Command {
 files that were published or fetched in place are still what they were. What is
 damaged is moved aside and served no longer. With --repair it is had again from
 peers or, where files were ingested with --erasure, rebuilt from what is left:
-those of own channels, and those that -i names.`,
+those of own channels, and those that -i names.
+
+What nobody has any more is named by every scrub until it is let go of:
+blob-unpin takes the pins off, and blob-gc forgets it.`,
 		Example: "  aml blob-scrub\n  aml blob-scrub --rate 20MiB --repair -i file_entry.json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -117,13 +127,13 @@ those of own channels, and those that -i names.`,
 				return err
 			}
 			err = a.result(res, func(w io.Writer) {
-				fmt.Fprintf(w, "%d blobs, %s checked: %d rotten, %d missing, %d repaired\n", res.Blobs, config.FormatSize(res.Bytes), res.Rotten, res.Missing, res.Repaired)
+				fmt.Fprintf(w, "%s, %s checked: %d rotten, %d missing, %d repaired\n", blobs(res.Blobs), config.FormatSize(res.Bytes), res.Rotten, res.Missing, res.Repaired)
 			})
 			remedy := "blob-scrub --repair gets them again, with -i FILE_ENTRY.JSON it also rebuilds them"
 			if repair {
 				remedy = "nobody that was found has them, and there is too little parity; name who may have them with --peer, or their file with -i FILE_ENTRY.JSON"
 			}
-			return unlessAll(err, res.Left, api.CodeVerify, "are damaged or missing; "+remedy)
+			return unlessAll(err, res.Left, api.CodeVerify, "damaged or missing; "+remedy+"; blob-unpin and then blob-gc let go of what nobody needs")
 		},
 	}
 	cmd.Flags().StringVar(&rate, "rate", "0", "bytes to read per second, such as 20MiB; 0: as fast as it goes")
@@ -201,10 +211,10 @@ server it is a mirror.`,
 			}
 			if !standardOutput(output) {
 				err = a.result(res, func(w io.Writer) {
-					fmt.Fprintf(w, "%d blobs, %s -> %s\n", res.Blobs, config.FormatSize(res.Bytes), output)
+					fmt.Fprintf(w, "%s, %s -> %s\n", blobs(res.Blobs), config.FormatSize(res.Bytes), output)
 				})
 			}
-			return unlessAll(err, res.Bad, api.CodeNotFound, "are not in the store and so not in the archive")
+			return unlessAll(err, res.Bad, api.CodeNotFound, "not in the store and so not in the archive")
 		})
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "archive to write, - for standard output")
@@ -233,9 +243,9 @@ func (a *app) blobImportCommand() *cobra.Command {
 					return err
 				}
 				err = a.result(res, func(w io.Writer) {
-					fmt.Fprintf(w, "%d blobs, %s%s\n", res.Blobs, config.FormatSize(res.Bytes), besides(res.Skipped, "other files"))
+					fmt.Fprintf(w, "%s, %s%s\n", blobs(res.Blobs), config.FormatSize(res.Bytes), besides(res.Skipped, "other files"))
 				})
-				return unlessAll(err, res.Bad, api.CodeVerify, "are not what they are called, and were not stored")
+				return unlessAll(err, res.Bad, api.CodeVerify, "not what they are called, and not stored")
 			})
 		},
 	}
@@ -256,7 +266,15 @@ func unlessAll(err error, n int64, code api.Code, why string) error {
 	if err != nil || n <= 0 {
 		return err
 	}
-	return &api.Error{Code: code, Message: fmt.Sprintf("%d blobs %s", n, why)}
+	return &api.Error{Code: code, Message: blobs(n) + " " + why}
+}
+
+// blobs counts them in words.
+func blobs(n int64) string {
+	if n == 1 {
+		return "1 blob"
+	}
+	return fmt.Sprintf("%d blobs", n)
 }
 
 // archive runs do with a node that has a store.
@@ -304,7 +322,7 @@ are sent to that server alone.`,
 				return err
 			}
 			return a.result(res, func(w io.Writer) {
-				fmt.Fprintf(w, "%d blobs, %s copied; %d were there already\n", res.Pushed, config.FormatSize(res.Bytes), res.There)
+				fmt.Fprintf(w, "%s, %s copied; %d were there already\n", blobs(res.Pushed), config.FormatSize(res.Bytes), res.There)
 			})
 		})
 	}
