@@ -30,7 +30,7 @@ func (n *Node) ids(ctx context.Context, req Named) (iter.Seq2[blobnet.ID, error]
 		for _, e := range entries {
 			for id, err := range codec.Blobs(ctx, n.blobs, e.File()) {
 				if err != nil {
-					return nil, fmt.Errorf("listing the blobs of %q: %w", e.Name, err)
+					return nil, listing(e, err)
 				}
 				if ids = append(ids, id); len(ids) > maxNamed {
 					return nil, fmt.Errorf("%w: more than %d blobs named at once", channel.ErrLimit, maxNamed)

@@ -98,7 +98,7 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 	defer net.keys.remove(keys...)
 	fetched, err := download(ctx, d, entries, req.Output)
 	if err != nil {
-		return FetchResult{}, blame(err)
+		return FetchResult{}, blame(entries, err)
 	}
 	if err := net.keys.hold(ctx, keys...); err != nil {
 		return FetchResult{}, fmt.Errorf("announcing: %w", err)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/fetch"
+	"github.com/anonymous-media-library/aml/channel"
 )
 
 // impatient is ctx that ends, with the error that says who was asked, when those
@@ -47,13 +49,16 @@ func impatient(ctx context.Context, swarm *fetch.Swarm, patience time.Duration) 
 
 // blame is err, which is also blobnet.ErrCorrupt if nobody gave a blob and one of
 // those who were asked sent wrong bytes; with nobody to ask it says what to do.
-func blame(err error) error {
+func blame(entries []channel.FileEntry, err error) error {
 	var nobody *fetch.NotFoundError
 	if !errors.As(err, &nobody) {
 		return err
 	}
 	if len(nobody.Tried) == 0 {
 		return fmt.Errorf("%w; name one that has it with --peer", err)
+	}
+	if slices.ContainsFunc(entries, func(e channel.FileEntry) bool { return e.Root.ID == nobody.ID && e.Depth > 0 }) {
+		err = fmt.Errorf("%w; without this blob nothing of the file is found: if it has parity, who has the others makes it again with blob-scrub --repair -i", err)
 	}
 	for _, t := range nobody.Tried {
 		if errors.Is(t.Err, blobnet.ErrCorrupt) {

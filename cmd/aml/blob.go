@@ -86,7 +86,7 @@ func (a *app) blobSeedCommand() *cobra.Command {
 		Short: "serve an ingested file until interrupted",
 		Long: `Announce the blobs of the file, or files, of a FileEntry document and serve them
 until interrupted, with a line a second for each peer that gets some. All of the
-blobs must be in the store.`,
+blobs must be in the store or, of a file with parity, enough of them.`,
 		Example: "  aml blob-seed -i file_entry.json\n  aml blob-seed -i file_entry.json --listen /ip4/127.0.0.1/tcp/4001 --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
