@@ -116,4 +116,6 @@ type PushResult struct {
 	Bytes  int64 `json:"bytes"`
 	There  int64 `json:"there"` // were there already
 	Failed int64 `json:"failed"`
+
+	Why string `json:"why,omitempty"` // not all were copied
 }

@@ -156,9 +156,23 @@ func (a *app) connect(ctx context.Context, need api.Need) (*api.Client, error) {
 	}
 	c, err := api.Open(ctx, cfg, need)
 	if err == nil && c.Remote() {
+		if err := a.unserved(); err != nil {
+			return nil, closing(c, err)
+		}
 		a.warnOfUnheard()
 	}
 	return c, err
+}
+
+// unserved is an error if this command was to serve otherwise than the node does
+// that runs already: whoever relied on it would wait in vain.
+func (a *app) unserved() error {
+	for _, key := range slices.Sorted(maps.Keys(a.bridges)) {
+		if *a.bridges[key] != "" {
+			return usageError("a node runs on this home already, and --%s is for that: start it with `aml daemon --%s`, or leave it out here", key, key)
+		}
+	}
+	return nil
 }
 
 // warnOfUnheard says which flags a node that runs already does not hear.
@@ -172,11 +186,6 @@ func (a *app) warnOfUnheard() {
 	}
 	if a.punch {
 		flags = append(flags, "--punch")
-	}
-	for _, key := range slices.Sorted(maps.Keys(a.bridges)) {
-		if *a.bridges[key] != "" {
-			flags = append(flags, "--"+key)
-		}
 	}
 	if len(flags) > 0 {
 		a.warn(fmt.Sprintf("a node runs on this home already and does not hear of %s; restart it with that", strings.Join(flags, ", ")))

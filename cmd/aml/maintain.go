@@ -294,7 +294,8 @@ func (a *app) blobPushHTTPCommand() *cobra.Command {
 		Use:   "blob-push-http DIR|URL (--all | -i FILE_ENTRY.JSON | ID...)",
 		Short: "copy blobs to where a plain web server serves them",
 		Long: `Copy blobs to a folder that a web server serves, or by PUT to a URL, as
-blobs/<id>. What is there already is left alone. Peers use such a server with
+blobs/<id>; a folder is made with those above it. What is there already is left
+alone. Peers use such a server with
 --peer https://HOST/PATH; it learns nothing of what the blobs hold.
 
 A user and password in the URL, or the environment variable AML_HTTP_AUTHORIZATION,
@@ -310,6 +311,9 @@ are sent to that server alone.`,
 		if err != nil {
 			return err
 		}
+		if scheme, _, ok := strings.Cut(given[0], "://"); ok && !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
+			return usage(cmd, fmt.Errorf("%s:// is none to copy to: want a folder, http:// or https://", scheme))
+		}
 		req := api.PushRequest{Named: named, Target: given[0], Verify: verify, Authorization: os.Getenv("AML_HTTP_AUTHORIZATION")}
 		if !strings.Contains(req.Target, "://") {
 			if req.Target, err = absolute(req.Target); err != nil {
@@ -321,9 +325,13 @@ are sent to that server alone.`,
 			if err != nil {
 				return err
 			}
-			return a.result(res, func(w io.Writer) {
-				fmt.Fprintf(w, "%s, %s copied; %d were there already\n", blobs(res.Pushed), config.FormatSize(res.Bytes), res.There)
+			err = a.result(res, func(w io.Writer) {
+				fmt.Fprintf(w, "%s, %s copied; %d were there already%s\n", blobs(res.Pushed), config.FormatSize(res.Bytes), res.There, besides(res.Failed, "failed"))
 			})
+			if err == nil && res.Why != "" {
+				err = &api.Error{Code: api.CodeFailure, Message: res.Why}
+			}
+			return err
 		})
 	}
 	cmd.Flags().BoolVar(&verify, "verify", false, "read and check what is there already")

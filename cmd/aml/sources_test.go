@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/anonymous-media-library/aml/node/api"
@@ -113,5 +114,31 @@ func TestAFetchThatKeepsMoreThanTheQuotaHoldsSaysSo(t *testing.T) {
 	out += "-again"
 	if errs, res = fetch("10GiB"); res.Unkept != 0 || res.Blobs != 5 || errs != "" {
 		t.Errorf("with room: %+v, %s", res, errs)
+	}
+}
+
+func TestAPushThatIsNotCompleteSaysWhatWasCopied(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	entry := entryOf(t, filepath.Join(dir, "p"))
+	var puts atomic.Int32
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method != http.MethodPut:
+			http.NotFound(w, r)
+		case puts.Add(1) == 1:
+			w.WriteHeader(http.StatusCreated)
+		default:
+			w.WriteHeader(http.StatusForbidden)
+		}
+	}))
+	defer srv.Close()
+	out, errs, code := amlRun(t, filepath.Join(dir, "p"), "blob-push-http", srv.URL, "-i", entry, "--json")
+	var res api.PushResult
+	if err := json.Unmarshal([]byte(out), &res); err != nil || code != 1 {
+		t.Fatalf("exit code %d, %v: %s%s", code, err, out, errs)
+	}
+	if res.Pushed != 1 || res.Failed != 4 || !strings.Contains(errs, "HTTP 403") || !strings.Contains(errs, "AML_HTTP_AUTHORIZATION") {
+		t.Errorf("%+v\n%s", res, errs)
 	}
 }
