@@ -82,7 +82,7 @@ func (n *Node) Export(ctx context.Context, req ExportRequest, _ func(any)) (Arch
 	if err != nil {
 		return ArchiveResult{}, fmt.Errorf("writing %s: %w", req.Path, err)
 	}
-	return ArchiveResult{Blobs: res.Blobs, Bytes: res.Bytes, Bad: res.Left}, nil
+	return ArchiveResult{Blobs: res.Blobs, Bytes: res.Bytes, Missing: res.Left, Without: res.Missing}, nil
 }
 
 // Import stores the blobs of a tar archive.
@@ -96,7 +96,7 @@ func (n *Node) Import(ctx context.Context, req ImportRequest, _ func(any)) (Arch
 	kept := &remembering{Store: n.blobs}
 	res, err := archive.Import(ctx, in, kept)
 	_ = in.Close() // it was only read
-	out := ArchiveResult{Blobs: res.Blobs, Bytes: res.Bytes, Bad: res.Bad, Skipped: res.Skipped}
+	out := ArchiveResult{Blobs: res.Blobs, Bytes: res.Bytes, Bad: res.Bad, Skipped: res.Skipped, Without: res.Corrupt}
 	if err != nil {
 		return out, fmt.Errorf("reading %s: %w", req.Path, err)
 	}

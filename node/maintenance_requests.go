@@ -97,8 +97,11 @@ type ImportRequest struct {
 type ArchiveResult struct {
 	Blobs   int64 `json:"blobs"`
 	Bytes   int64 `json:"bytes"`
-	Bad     int64 `json:"bad"`     // of an export: named, but not in the store; of an import: not what they are called
+	Missing int64 `json:"missing"` // of an export: named, but not in the store
+	Bad     int64 `json:"bad"`     // of an import: not what they are called
 	Skipped int64 `json:"skipped"` // of an import: files that are no blobs
+
+	Without []blobnet.ID `json:"without,omitempty"` // those missing or bad, the first 1,000
 }
 
 // PushRequest copies blobs to a folder or to an HTTP server that takes PUT.

@@ -164,6 +164,17 @@ func (a *app) connect(ctx context.Context, need api.Need) (*api.Client, error) {
 	return c, err
 }
 
+// existing is connect for a command that makes no sense without a home: one that
+// was named and is not there is not made.
+func (a *app) existing(ctx context.Context) (*api.Client, error) {
+	if a.home != "" {
+		if _, err := os.Stat(a.home); errors.Is(err, os.ErrNotExist) {
+			return nil, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("there is no home %s; aml init makes one", a.home)}
+		}
+	}
+	return a.connect(ctx, api.NeedStore)
+}
+
 // unserved is an error if this command was to serve otherwise than the node does
 // that runs already: whoever relied on it would wait in vain.
 func (a *app) unserved() error {

@@ -141,6 +141,9 @@ for as long as it stays what it is. --keep-blobs keeps a copy in the store too.`
 			if output == "" {
 				return usage(cmd, fmt.Errorf("where to? give -o"))
 			}
+			if err := notNegative(timeout); err != nil {
+				return usage(cmd, err)
+			}
 			path, err := absolute(output)
 			if err != nil {
 				return err
@@ -178,7 +181,7 @@ func (a *app) blobStatusCommand() *cobra.Command {
 		Example: "  aml blob-status\n  aml blob-status --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.connect(cmd.Context(), api.NeedStore)
+			c, err := a.existing(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -227,7 +230,7 @@ func (a *app) pinCommand(verb, short, long string, do func(*api.Client, context.
 			if len(req.IDs) == 0 && input == "" {
 				return usage(cmd, fmt.Errorf("which blobs? give ids or -i"))
 			}
-			c, err := a.connect(cmd.Context(), api.NeedStore)
+			c, err := a.existing(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -240,6 +243,14 @@ func (a *app) pinCommand(verb, short, long string, do func(*api.Client, context.
 	}
 	cmd.Flags().StringVarP(&input, "input", "i", "", "FileEntry document, - for standard input")
 	return cmd
+}
+
+// notNegative checks --timeout.
+func notNegative(timeout time.Duration) error {
+	if timeout < 0 {
+		return fmt.Errorf("--timeout %v: want a time such as 30s", timeout)
+	}
+	return nil
 }
 
 // sealing adds the flags of commands that seal files.

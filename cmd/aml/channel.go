@@ -212,6 +212,9 @@ its id.`,
 					return err
 				}
 			}
+			if err := notNegative(timeout); err != nil {
+				return usage(cmd, err)
+			}
 			if timeout > 0 && !req.Once {
 				return usage(cmd, fmt.Errorf("--timeout goes with --once"))
 			}
@@ -256,7 +259,7 @@ func (a *app) channelUnsubscribeCommand() *cobra.Command {
 		Example: "  aml channel-unsubscribe aml://...\n  aml channel-unsubscribe music/live",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			c, err := a.connect(cmd.Context(), api.NeedStore)
+			c, err := a.existing(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -276,7 +279,7 @@ func (a *app) channelListCommand() *cobra.Command {
 		Example: "  aml channel-list\n  aml channel-list --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.connect(cmd.Context(), api.NeedStore)
+			c, err := a.existing(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -317,7 +320,7 @@ func (a *app) channelShowCommand() *cobra.Command {
 		Example: "  aml channel-show aml://...\n  aml channel-show music/live --json",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			c, err := a.connect(cmd.Context(), api.NeedStore)
+			c, err := a.existing(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -22,7 +22,7 @@ func (a *app) blobListCommand() *cobra.Command {
 		Example: "  aml blob-list\n  aml blob-list --pinned --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.connect(cmd.Context(), api.NeedStore)
+			c, err := a.existing(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -53,7 +53,7 @@ forgotten.`,
 			if err != nil {
 				return usageError("--target: %v", err)
 			}
-			c, err := a.connect(cmd.Context(), api.NeedStore)
+			c, err := a.existing(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -200,7 +200,7 @@ server it is a mirror.`,
 		if output == "" {
 			return usage(cmd, fmt.Errorf("where to? give -o, - for standard output"))
 		}
-		return a.archive(cmd, func(ctx context.Context, c *api.Client, on func(api.Event)) error {
+		return a.archive(cmd, a.existing, func(ctx context.Context, c *api.Client, on func(api.Event)) error {
 			path, finish, err := a.outputPath(output)
 			if err != nil {
 				return err
@@ -214,7 +214,7 @@ server it is a mirror.`,
 					fmt.Fprintf(w, "%s, %s -> %s\n", blobs(res.Blobs), config.FormatSize(res.Bytes), output)
 				})
 			}
-			return unlessAll(err, res.Bad, api.CodeNotFound, "not in the store and so not in the archive")
+			return unlessAll(err, res.Missing, api.CodeNotFound, fmt.Sprintf("not in the store and so not in %s, which has the others only: %s; have them with blob-fetch or blob-scrub --repair -i first", output, some(res.Without)))
 		})
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "archive to write, - for standard output")
@@ -233,7 +233,7 @@ func (a *app) blobImportCommand() *cobra.Command {
 			if input == "" {
 				return usage(cmd, fmt.Errorf("which archive? give -i, - for standard input"))
 			}
-			return a.archive(cmd, func(ctx context.Context, c *api.Client, on func(api.Event)) error {
+			return a.archive(cmd, func(ctx context.Context) (*api.Client, error) { return a.connect(ctx, api.NeedStore) }, func(ctx context.Context, c *api.Client, on func(api.Event)) error {
 				path, finish, err := a.inputPath(input)
 				if err != nil {
 					return err
@@ -245,7 +245,7 @@ func (a *app) blobImportCommand() *cobra.Command {
 				err = a.result(res, func(w io.Writer) {
 					fmt.Fprintf(w, "%s, %s%s\n", blobs(res.Blobs), config.FormatSize(res.Bytes), besides(res.Skipped, "other files"))
 				})
-				return unlessAll(err, res.Bad, api.CodeVerify, "not what they are called, and not stored")
+				return unlessAll(err, res.Bad, api.CodeVerify, "not what they are called, and not stored: "+some(res.Without))
 			})
 		},
 	}
@@ -269,6 +269,21 @@ func unlessAll(err error, n int64, code api.Code, why string) error {
 	return &api.Error{Code: code, Message: blobs(n) + " " + why}
 }
 
+// maxSome is how many ids a sentence names.
+const maxSome = 5
+
+// some names the first of ids.
+func some(ids []api.BlobID) string {
+	var words []string
+	for _, id := range ids[:min(len(ids), maxSome)] {
+		words = append(words, id.String())
+	}
+	if len(ids) > maxSome {
+		words = append(words, "...")
+	}
+	return strings.Join(words, ", ")
+}
+
 // blobs counts them in words.
 func blobs(n int64) string {
 	if n == 1 {
@@ -277,9 +292,9 @@ func blobs(n int64) string {
 	return fmt.Sprintf("%d blobs", n)
 }
 
-// archive runs do with a node that has a store.
-func (a *app) archive(cmd *cobra.Command, do func(context.Context, *api.Client, func(api.Event)) error) error {
-	c, err := a.connect(cmd.Context(), api.NeedStore)
+// archive runs do with a node that has a store, which open connects to.
+func (a *app) archive(cmd *cobra.Command, open func(context.Context) (*api.Client, error), do func(context.Context, *api.Client, func(api.Event)) error) error {
+	c, err := open(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -320,7 +335,7 @@ are sent to that server alone.`,
 				return err
 			}
 		}
-		return a.archive(cmd, func(ctx context.Context, c *api.Client, on func(api.Event)) error {
+		return a.archive(cmd, a.existing, func(ctx context.Context, c *api.Client, on func(api.Event)) error {
 			res, err := c.PushHTTP(ctx, req, on)
 			if err != nil {
 				return err
