@@ -360,6 +360,7 @@ func strict(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
 		switch cmd.Name() {
 		case "help":
+			cmd.Example = "  aml help ingest"
 			cmd.Args = func(cmd *cobra.Command, given []string) error {
 				if found, rest, err := root.Find(given); err != nil || found == root && len(rest) > 0 {
 					return usage(root, fmt.Errorf("no command %q", strings.Join(given, " ")))
@@ -368,6 +369,9 @@ func strict(root *cobra.Command) {
 			}
 		case "completion":
 			cmd.Example = "  aml completion bash > /etc/bash_completion.d/aml"
+			for _, shell := range cmd.Commands() {
+				shell.Example = "  aml completion " + shell.Name()
+			}
 			cmd.RunE = func(cmd *cobra.Command, given []string) error {
 				return usage(cmd, fmt.Errorf("for which shell? bash, zsh, fish or powershell"))
 			}

@@ -92,7 +92,7 @@ func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "status",
 		Short:   "say who the running node is, and what it holds",
-		Long:    "Say who the node that runs on this home is, where it listens, and what it holds.\nWithout a running node the exit code is 3.",
+		Long:    "Say who the node that runs on this home is, where it listens, and what it holds.\nWithout a running node the exit code is 3.\n\nThe line \"announced\" counts the files and channels that this node tells others it\nhas: those that no other node has taken note of yet (all of them, as long as nobody\nis connected), those whose turn it is, and those an hour or more behind their time.",
 		Example: "  aml status\n  aml status --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
