@@ -37,7 +37,7 @@ func (a *app) output(ctx context.Context, path string) (*output, error) {
 	if path == "" || standardOutput(path) {
 		return &output{app: a}, nil
 	}
-	file, err := outfile.Create(ctx, path, ".aml-*")
+	file, err := outfile.Create(ctx, path, ".aml-output-*")
 	if errors.Is(err, outfile.ErrFolder) {
 		return nil, usageError("-o %v", err)
 	}
@@ -62,7 +62,10 @@ func (o *output) commit(text []byte) error {
 	if o.file == nil {
 		return o.app.write(text)
 	}
-	_, err := o.file.Write(text)
+	err := o.file.Renew() // the work may have taken long
+	if err == nil {
+		_, err = o.file.Write(text)
+	}
 	if err == nil {
 		err = o.file.Commit()
 	}

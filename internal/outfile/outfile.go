@@ -25,6 +25,7 @@ const maxLinks = 40
 type File struct {
 	*os.File        // the unfinished file, or what is no regular file
 	path     string // that it gets; empty for what is no regular file
+	pattern  string
 	over     bool
 }
 
@@ -40,15 +41,41 @@ func Create(ctx context.Context, path, pattern string) (*File, error) {
 		f, err := Open(ctx, target, os.O_WRONLY)
 		return &File{File: f}, err
 	}
-	f, err := os.CreateTemp(filepath.Dir(target), pattern)
+	f := &File{path: target, pattern: pattern}
+	if err := f.begin(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *File) begin() error {
+	temp, err := os.CreateTemp(filepath.Dir(f.path), f.pattern)
 	if err != nil {
 		var p *fs.PathError
 		if errors.As(err, &p) {
 			err = p.Err // the unfinished file's name helps nobody
 		}
-		return nil, fmt.Errorf("writing to folder %s: %w", filepath.Dir(target), err)
+		return fmt.Errorf("writing to folder %s: %w", filepath.Dir(f.path), err)
 	}
-	return &File{File: f, path: target}, nil
+	f.File = temp
+	return nil
+}
+
+// Renew begins anew if the unfinished file was deleted since, as by somebody who
+// tidies up while it was not written to. What was written is lost then.
+func (f *File) Renew() error {
+	if f.path == "" || f.over {
+		return nil
+	}
+	if _, err := os.Lstat(f.Name()); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	_ = f.File.Close()
+	if err := f.begin(); err != nil {
+		f.over = true
+		return err
+	}
+	return nil
 }
 
 // resolve follows the links at path to the file that is to be written, there or

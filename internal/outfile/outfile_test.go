@@ -46,6 +46,17 @@ func TestAFileAppearsWholeOrNotAtAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	holds(t, path, "two")
+	if f, err = Create(t.Context(), path, ".aml-*"); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(f.Name()), f.Renew()); err != nil {
+		t.Fatal(err)
+	}
+	f.WriteString("two")
+	if err := f.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, path, "two")
 	if left, _ := os.ReadDir(dir); len(left) != 1 {
 		t.Errorf("%v are left", left)
 	}
