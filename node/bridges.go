@@ -181,7 +181,7 @@ func (n *Node) onWS(e wsbridge.Event) {
 func (n *Node) onHTTP(e httpmirror.Event) {
 	switch e.Kind {
 	case httpmirror.KindUpload:
-		n.uploaded(e.Peer, e.Bytes, e.Err)
+		n.uploaded(host(e.Peer), e.Bytes, e.Err) // a visitor comes by many connections
 	case httpmirror.KindDownload:
 		n.book.Add(host(e.Peer), account.Counts{Useful: e.Bytes}, account.Counts{})
 	case httpmirror.KindMisbehaviour:

@@ -1,9 +1,11 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -11,6 +13,8 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet/fetch"
 	"github.com/anonymous-media-library/aml/blobnet/tracker"
 	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/codec"
+	"github.com/anonymous-media-library/aml/internal/seq"
 	"github.com/anonymous-media-library/aml/subscriber"
 )
 
@@ -79,6 +83,8 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 	if err != nil {
 		return FetchResult{}, err
 	}
+	ctx, patient := impatient(ctx, swarm, cmp.Or(time.Duration(req.Timeout), defaultPatience))
+	defer patient()
 	defer n.bus.forward(emit, func(about string) bool { return about == aboutPeers })()
 	keys := make([]tracker.Key, len(entries))
 	for i, e := range entries {
@@ -97,7 +103,7 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 	defer net.keys.remove(keys...)
 	fetched, err := download(ctx, d, entries, req.Output)
 	if err != nil {
-		return FetchResult{}, err
+		return FetchResult{}, blame(entries, err)
 	}
 	if err := net.keys.hold(ctx, keys...); err != nil {
 		return FetchResult{}, fmt.Errorf("announcing: %w", err)
@@ -114,7 +120,40 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 			FromStore: f.FromStore, FromPeers: f.FromPeers,
 		}
 	}
+	if keep {
+		for _, e := range entries {
+			if err := n.countKept(ctx, e, &res); err != nil {
+				return res, err
+			}
+		}
+	}
 	return res, n.recordFetched(ctx, emit)
+}
+
+// countKept counts the blobs of a file, and those of them that the store had no
+// room for, or has dropped to make room for others of them. Where the index is
+// among these, what it lists is not counted.
+func (n *Node) countKept(ctx context.Context, e channel.FileEntry, res *FetchResult) error {
+	for ids, err := range seq.Batches(codec.Blobs(ctx, n.blobs, e.File()), batch) {
+		if errors.Is(err, blobnet.ErrNotFound) {
+			res.Blobs++
+			res.Unkept++
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("looking what was kept of %q: %w", e.Name, err)
+		}
+		has, err := n.disk.Has(ctx, ids...)
+		if err != nil {
+			return err
+		}
+		for _, ok := range has {
+			if res.Blobs++; !ok {
+				res.Unkept++
+			}
+		}
+	}
+	return nil
 }
 
 // recordFetched writes down what can be served now that files are whole and in
@@ -159,7 +198,11 @@ func checkOutput(path string, file bool) (special bool, err error) {
 func (n *Node) onFetch(e fetch.Event) {
 	switch e.Kind {
 	case fetch.KindUnstored:
-		n.log.Warn("not kept for others", "blob", e.ID.Short(), "error", e.Err)
+		level := slog.LevelWarn
+		if !n.cfg.Resume { // the command says how many in the end
+			level = slog.LevelDebug
+		}
+		n.log.Log(context.Background(), level, "not kept for others", "blob", e.ID.Short(), "error", e.Err)
 	case fetch.KindDropped:
 		n.bus.send(aboutPeers, PeerEvent{Event: "peer", Peer: e.Peer, State: "misbehaved", Message: e.Err.Error()})
 	}

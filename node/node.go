@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -60,6 +61,7 @@ type Node struct {
 	follows  follows
 
 	damaged chan blobnet.ID // to be had again
+	mending atomic.Int32    // scrubs with repair that run
 	deleted chan struct{}   // holds one: files that are announced may be gone
 
 	ready chan struct{} // closed when net is set, or Run needs no network

@@ -121,7 +121,7 @@ func (t *target) finish(ctx context.Context) error {
 		if _, err := t.intact(ctx); err != nil {
 			return err
 		}
-		t.refuse(fmt.Errorf("%w: got %s, signed is %s", codec.ErrHash, got, t.entry.SHA256))
+		t.refuse(fmt.Errorf("%w: got %s, the entry says %s", codec.ErrHash, got, t.entry.SHA256))
 		return nil
 	}
 	if err := t.temp.Sync(); err != nil {

@@ -39,6 +39,7 @@ type link struct {
 	written chan struct{}      // has a token when out has something
 	done    chan struct{}      // closed when the link has ended and err is final
 	sent    atomic.Int64       // bytes written since the last report
+	came    *atomic.Int64      // bytes of blobs and proofs that came, wanted or not
 
 	mu    sync.Mutex // guards what follows; never held across I/O
 	err   error      // why the link ends; nil while it lives
@@ -80,6 +81,7 @@ func newLink(s stream, name string, cfg *Config, proofs *sync.Pool, have func([]
 		flood:   rate.NewLimiter(idleFrameRate, idleFrameBurst),
 		written: make(chan struct{}, 1),
 		done:    make(chan struct{}),
+		came:    new(atomic.Int64),
 		calls:   make(map[uint32]*call),
 		limit:   firstRequests,
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -29,6 +30,7 @@ type client struct {
 	id   peer.ID
 	name string
 	refs int // Peers not closed; guarded by e.mu
+	came atomic.Int64
 
 	mu      sync.Mutex // guards what follows; never held across I/O
 	closed  bool
@@ -54,6 +56,9 @@ func (p *Peer) ID() peer.ID { return p.c.id }
 
 // Name returns the peer's id as text.
 func (p *Peer) Name() string { return p.c.name }
+
+// Came is how many bytes of blobs the peer has sent, as they come, wanted or not.
+func (p *Peer) Came() int64 { return p.c.came.Load() }
 
 // Close ends the streams to the peer if this was the last Peer that uses them.
 // Gets under way then return blobnet.ErrClosed.
@@ -263,6 +268,7 @@ func (c *client) dial(ctx context.Context) (*link, error) {
 		return nil, fmt.Errorf("opening stream: %w", err)
 	}
 	l := newLink(s, c.name, &e.cfg, &e.proofs, func(ids []blobnet.ID) { e.event(Event{Kind: KindHave, Peer: c.id, IDs: ids}) })
+	l.came = &c.came
 	e.running.Go(func() { c.run(l) }) // counted while this goroutine still is
 	return l, nil
 }

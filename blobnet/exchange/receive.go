@@ -237,6 +237,9 @@ func (l *link) response(f frame) error {
 	} else {
 		err = l.fr.discard()
 	}
+	if err == nil {
+		l.came.Add(int64(f.size))
+	}
 
 	l.mu.Lock()
 	defer l.mu.Unlock()

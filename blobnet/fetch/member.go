@@ -44,6 +44,7 @@ type member struct {
 	lied     map[blobnet.ID]bool        // it sent wrong bytes for these
 	pause    time.Time                  // not to be asked for anything before then
 	held     [blobnet.Classes]time.Time // not to be asked for this class before then: the limiter
+	last     error                      // the last that it gave in a blob's stead
 	failures int                        // in a row
 	failed   time.Time                  // when the last one was
 	struck   time.Time                  // when it last sent wrong bytes

@@ -57,6 +57,7 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 			}
 			liar.lies(f.id)
 			if s.cfg.Bans.strike(liar.name) {
+				s.lied(liar.name, f.tried[liar.name])
 				s.part(liar)
 				events = append(events, Event{Kind: KindDropped, Peer: liar.name, ID: f.id, Err: f.tried[liar.name]})
 			}
@@ -135,7 +136,7 @@ func (f *flight) try(m *member, err error) {
 	if f.tried == nil {
 		f.tried = make(map[string]error)
 	}
-	f.tried[m.name] = err
+	f.tried[m.name], m.last = err, err
 	f.triedBy.set(m.slot)
 }
 
@@ -162,6 +163,7 @@ func (s *Swarm) rangeFailed(m *member, now time.Time) {
 func (s *Swarm) offended(a *ask, err error, now time.Time) (banned bool) {
 	f, m := a.f, a.m
 	wrong := errors.Is(err, blobnet.ErrCorrupt)
+	s.lied(m.name, err)
 	if m.struck.IsZero() || !a.begun.Before(m.struck) {
 		if !wrong {
 			s.cfg.Bans.Ban(m.name)

@@ -39,7 +39,8 @@ type Swarm struct {
 	raced   time.Time // when race was last gone through
 	counts  map[string]*Counts
 	waste   budget
-	landing recent // stored a moment ago
+	landing recent           // stored a moment ago
+	liars   map[string]error // by name, what peers did that misbehaved
 }
 
 var _ interface {
@@ -79,11 +80,13 @@ func New(cfg Config) (*Swarm, error) {
 // be, after Remove.
 func (s *Swarm) Add(p Peer) {
 	name := p.Name()
-	if s.cfg.Bans.Banned(name) {
-		return
-	}
+	banned := s.cfg.Bans.Banned(name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if banned {
+		s.lied(name, errBanned)
+		return
+	}
 	if s.members[name] != nil {
 		return
 	}

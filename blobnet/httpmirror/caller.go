@@ -3,12 +3,12 @@ package httpmirror
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -27,11 +27,29 @@ type caller struct {
 // maxHops is how many redirects are followed.
 const maxHops = 5
 
-// newCaller reads the URL of a server. Errors do not tell it.
+// shown is as much of what should be a URL as may be told: no user, query or
+// fragment.
+func shown(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		scheme, _, _ := strings.Cut(raw, "://")
+		return scheme + "://..."
+	}
+	u.User, u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment = nil, "", false, "", ""
+	return u.String()
+}
+
+// newCaller reads the URL of a server. Errors do not tell what of it may be
+// secret.
 func newCaller(raw string, link Link, parallel int) (*caller, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, errors.New("httpmirror: the URL is not http://HOST/PATH or https://HOST/PATH")
+		return nil, fmt.Errorf("httpmirror: %q is not http://HOST/PATH or https://HOST/PATH", shown(raw))
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, fmt.Errorf("httpmirror: %q: there is no port %s", shown(raw), port)
+		}
 	}
 	if err := bounds(&link.StallTimeout, &link.LeastRate); err != nil {
 		return nil, err

@@ -212,6 +212,9 @@ its id.`,
 					return err
 				}
 			}
+			if err := notNegative(timeout); err != nil {
+				return usage(cmd, err)
+			}
 			if timeout > 0 && !req.Once {
 				return usage(cmd, fmt.Errorf("--timeout goes with --once"))
 			}
@@ -262,7 +265,7 @@ func (a *app) channelUnsubscribeCommand() *cobra.Command {
 		Example: "  aml channel-unsubscribe aml://...\n  aml channel-unsubscribe music/live",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			c, err := a.connect(cmd.Context(), api.NeedStore)
+			c, err := a.existing(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -282,7 +285,7 @@ func (a *app) channelListCommand() *cobra.Command {
 		Example: "  aml channel-list\n  aml channel-list --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.connect(cmd.Context(), api.NeedStore)
+			c, err := a.existing(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -323,7 +326,7 @@ func (a *app) channelShowCommand() *cobra.Command {
 		Example: "  aml channel-show aml://...\n  aml channel-show music/live --json",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			c, err := a.connect(cmd.Context(), api.NeedStore)
+			c, err := a.existing(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -128,7 +128,7 @@ func TestAFetchWhoseDiskFillsUpGoesOnWhenThereIsRoom(t *testing.T) {
 				t.Fatalf("exit code %d\n%s", code, fetch.stderr)
 			}
 			noFile(t, out)
-			fails(t, 1, home, args, "full") // still
+			fails(t, 1, home, args, "space") // still
 
 			if err := os.Remove(ballast); err != nil {
 				t.Fatal(err)

@@ -48,12 +48,12 @@ func TestWhatAKilledRunLeftBesideItsOutputIsSweptByTheNext(t *testing.T) {
 // TestAnOutputThatWasSweptIsWrittenAllTheSame: the work before it may take long.
 func TestAnOutputThatWasSweptIsWrittenAllTheSame(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "entry.json")
-	o, err := newApp(nil, io.Discard, io.Discard).output(path)
+	o, err := newApp(nil, io.Discard, io.Discard).output(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer o.abort()
-	if err := os.Remove(o.temp.Name()); err != nil {
+	if err := os.Remove(o.file.Name()); err != nil {
 		t.Skip("open files cannot be deleted here:", err)
 	}
 	if err := o.commit([]byte("whole")); err != nil {

@@ -142,7 +142,7 @@ func words(e api.Event) string {
 	case "upload":
 		var v api.UploadEvent
 		if e.Decode(&v) == nil {
-			return fmt.Sprintf("uploaded %d blobs, %s, to %s", v.Blobs, config.FormatSize(v.Size), v.Peer)
+			return fmt.Sprintf("uploaded %s, %s, to %s", blobs(v.Blobs), config.FormatSize(v.Size), v.Peer)
 		}
 	case "peer":
 		var v api.PeerEvent
