@@ -74,7 +74,7 @@ func newSession(e *Exchange, s stream, from peer.ID, load *served, cancel contex
 		drained: make(chan struct{}, 1),
 		sent:    make(chan struct{}, 1),
 		spare:   make(chan []answer, 2),
-		pace:    pace{limit: e.cfg.Upload, name: from.String(), crowd: &e.crowd, fair: e.cfg.LeastRate / 4},
+		pace:    pace{limit: e.cfg.Upload, name: from.String(), crowd: &e.crowd, fair: e.cfg.LeastRate / 4, held: true},
 	}
 	x.fr = newFrameReader(x.s, x.frameStarted)
 	return x
