@@ -49,6 +49,9 @@ func (e *NotFoundError) Error() string {
 // Unwrap returns blobnet.ErrNotFound.
 func (e *NotFoundError) Unwrap() error { return blobnet.ErrNotFound }
 
+// errBanned is why a peer is not asked that another fetch has banned.
+var errBanned = errors.New("it misbehaved and is banned for an hour")
+
 // misbehaved reports whether err is what no honest peer causes.
 func misbehaved(err error) bool {
 	var m interface{ Misbehaviour() bool }

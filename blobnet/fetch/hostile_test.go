@@ -325,7 +325,14 @@ func TestUrgentGoesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		blobs, ids := randomBlobs(9, 1000)
 		p := peerWith("p", blobs...)
-		p.get = later(time.Second, p.get)
+		inner := p.get
+		p.get = func(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
+			d := time.Second
+			if id == ids[0] {
+				d /= 2 // no two end at the same time, or chance would order the next two
+			}
+			return later(d, inner)(ctx, id, dst)
+		}
 		s := newSwarm(t, Config{}, p)
 		names := make(map[blobnet.ID]string)
 		var wg sync.WaitGroup

@@ -125,7 +125,7 @@ func (s *Swarm) serve(class blobnet.Class, able, free mask, now time.Time, guess
 // bytes from the limiter. s.mu is held.
 func (s *Swarm) may(m *member, f *flight, now time.Time) bool {
 	if s.cfg.Bans.Banned(m.name) { // by another swarm
-		m.pause = now.Add(maxPause)
+		m.pause, m.busy, m.why = now.Add(maxPause), false, errBanned
 		return false
 	}
 	if s.cfg.Download == nil {

@@ -99,9 +99,8 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 		f.try(m, err)
 		tell(KindNotFound, 0)
 	case errors.Is(err, blobnet.ErrBusy):
-		m.pause = now.Add(retryAfter(err))
+		m.occupied(now.Add(retryAfter(err)), err)
 		s.wake(m.pause, now)
-		m.shrink()
 		f.try(m, err)
 	default:
 		s.count(m.name).Wasted += sent
@@ -114,7 +113,7 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 		if f.length > 0 && a.begun.After(m.failed) { // those that fail together count once
 			s.rangeFailed(m, now)
 		}
-		m.failure(a.begun, now)
+		m.failure(a.begun, now, err)
 		s.wake(m.pause, now)
 		if m.good.After(f.lost) && f.excused < maxExcused {
 			f.excused++
