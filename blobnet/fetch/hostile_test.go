@@ -325,15 +325,8 @@ func TestUrgentGoesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		blobs, ids := randomBlobs(9, 1000)
 		p := peerWith("p", blobs...)
-		inner := p.get
-		p.get = func(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
-			d := time.Second
-			if id == ids[0] {
-				d /= 2 // no two end at the same time, or chance would order the next two
-			}
-			return later(d, inner)(ctx, id, dst)
-		}
-		s := newSwarm(t, Config{}, p)
+		p.get = later(time.Second, p.get)
+		s := newSwarm(t, Config{Window: 1}, p) // or chance would order those asked for at the same time
 		names := make(map[blobnet.ID]string)
 		var wg sync.WaitGroup
 		get := func(name string, w Want) {
