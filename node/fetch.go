@@ -19,7 +19,7 @@ import (
 // 0 if that is not known.
 func (n *Node) newSwarm(store blobnet.Store, patience time.Duration, size uint64) (*fetch.Swarm, error) {
 	s, err := fetch.New(fetch.Config{
-		Store: store, StallTimeout: patience, Download: n.net.download, Bans: n.net.bans, OnEvent: n.onFetch,
+		Store: store, StallTimeout: patience, Download: n.net.download, Bans: n.net.bans, Budget: n.net.budget, OnEvent: n.onFetch,
 		Name: n.net.host.ID().String(), MaxOutstanding: outstanding(size),
 	})
 	if err != nil {

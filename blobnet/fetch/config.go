@@ -32,11 +32,14 @@ type Config struct {
 	// there yet. How many are follows the peer's rate and round trip. If zero,
 	// 64 MiB.
 	Window int
-	// MaxOutstanding is how many bytes all Eaches of the Swarm together hold:
-	// asked for, or there and not delivered. Sizes are estimated from those
+	// MaxOutstanding is how many bytes the Eaches of the Swarm together hold:
+	// asked for, or there and not delivered, those that others wait for included. Sizes are estimated from those
 	// of earlier blobs where Want does not tell; were every estimate wrong,
 	// it would be eight times as much. If zero, 32 MiB.
 	MaxOutstanding int
+	// Budget bounds the bytes that this Swarm and others hold together, those
+	// of Gets and readers included. If nil, this Swarm's own.
+	Budget *Budget
 	// StallTimeout is how long a blob that no peer has, or that none that has
 	// it gives, is waited for before it is an error; peers that are added
 	// meanwhile are asked. If zero, 60 seconds.
@@ -90,6 +93,9 @@ func (c *Config) validate() error {
 	}
 	if c.MaxOutstanding == 0 {
 		c.MaxOutstanding = 32 << 20
+	}
+	if c.Budget == nil {
+		c.Budget = NewBudget(max(defaultBudget, 2*int64(c.MaxOutstanding)))
 	}
 	if c.Bans == nil {
 		c.Bans = new(Bans)

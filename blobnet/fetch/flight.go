@@ -227,9 +227,8 @@ func (s *Swarm) stopped(f *flight) {
 func (s *Swarm) release(f *flight) {
 	s.putBuffer(f.blob)
 	f.blob = nil
-	s.held -= int64(f.charged)
 	if f.charged > 0 {
-		f.charged = 0
+		s.uncharge(f)
 		s.pump(time.Now())
 	}
 	close(f.ended)
@@ -240,8 +239,9 @@ func (s *Swarm) finish(f *flight, blob []byte, local bool, err error) {
 	f.blob, f.local, f.err, f.over = blob, local, err, true
 	s.forgetFlight(f)
 	s.dequeue(f)
-	if f.charged > 0 && len(blob) > 0 {
-		s.held += int64(len(blob) - f.charged)
+	if more := len(blob) - f.charged; f.charged > 0 && len(blob) > 0 {
+		s.held += int64(more)
+		s.cfg.Budget.correct(s, int64(more))
 		f.charged = len(blob)
 	}
 	f.enough()

@@ -22,7 +22,7 @@ func quiet(t *testing.T, s *Swarm) {
 	for i := range s.queues {
 		waits += s.queues[i].len
 	}
-	if s.held != 0 || len(s.flights)+len(s.asking)+len(s.checks)+len(s.local)+waits != 0 || s.waste.reserved != 0 || s.reading != 0 {
+	if s.held != 0 || s.cfg.Budget.Held() != 0 || len(s.flights)+len(s.asking)+len(s.checks)+len(s.local)+waits != 0 || s.waste.reserved != 0 || s.reading != 0 {
 		t.Errorf("%d bytes held, %d flights, %d asked for, %d waiting, %d bytes reserved", s.held, len(s.flights), len(s.asking), waits, s.waste.reserved)
 	}
 	for _, m := range s.members {

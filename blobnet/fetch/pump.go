@@ -103,7 +103,14 @@ func (s *Swarm) serve(class blobnet.Class, able, free mask, now time.Time, guess
 			s.wake(now.Add(tailCheck), now)
 			continue
 		}
+		counted := f.charged > 0
+		if !s.charge(f) {
+			return free
+		}
 		if !s.may(m, f, now) {
+			if !counted {
+				s.uncharge(f)
+			}
 			open.clear(m.slot)
 			held.set(m.slot)
 			if !m.ready(now) {
@@ -140,17 +147,33 @@ func (s *Swarm) may(m *member, f *flight, now time.Time) bool {
 	return false
 }
 
-// admits reports whether there is memory for f, which does not count if
-// somebody waits for it. s.mu is held.
+// admits reports whether this Swarm may hold f's bytes beside what it holds, which
+// is no question where somebody waits for them. s.mu is held.
 func (s *Swarm) admits(f *flight) bool {
 	return !f.patient() || f.charged > 0 || s.held == 0 || s.held+int64(f.size) <= int64(s.cfg.MaxOutstanding)
 }
 
-// charge counts f's bytes as held if an Each wants them. s.mu is held.
-func (s *Swarm) charge(f *flight) {
-	if f.patient() && f.charged == 0 {
-		f.charged = f.size
-		s.held += int64(f.size)
+// charge counts f's bytes as held, if they are not, and the Budget has room for
+// them. s.mu is held.
+func (s *Swarm) charge(f *flight) bool {
+	if f.charged > 0 {
+		return true
+	}
+	n := max(f.size, 1)
+	if !s.cfg.Budget.take(s, int64(n), f.patient()) {
+		return false
+	}
+	f.charged = n
+	s.held += int64(n)
+	return true
+}
+
+// uncharge gives back what f holds. s.mu is held.
+func (s *Swarm) uncharge(f *flight) {
+	if f.charged > 0 {
+		s.held -= int64(f.charged)
+		s.cfg.Budget.correct(s, -int64(f.charged))
+		f.charged = 0
 	}
 }
 
@@ -208,7 +231,6 @@ func (s *Swarm) ask(f *flight, m *member, now time.Time, guess float64) {
 		f.lost = time.Time{} // somebody new to ask
 	}
 	s.dequeue(f)
-	s.charge(f)
 	a := &ask{request: m.pace.ask(f.size, now, guess), f: f, m: m}
 	f.asks = append(f.asks, a)
 	f.busy.set(m.slot)

@@ -101,6 +101,7 @@ func (s *Swarm) assemble(f *flight, parts []*flight) {
 	}
 	f.unsplit = true
 	if !late && len(f.asks) == 0 {
+		s.uncharge(f)
 		s.enqueue(f, now)
 	}
 	s.pump(now)

@@ -123,6 +123,7 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 		tell(KindFailed, 0)
 	}
 	if !won && !late && len(f.asks) == 0 && !f.split {
+		s.uncharge(f) // nothing of it is under way
 		s.enqueue(f, now)
 	}
 	s.pump(now)

@@ -27,7 +27,7 @@ type Swarm struct {
 	asking  []*flight // that a member is asked for
 	number  uint64    // flights ever begun
 	size    int       // bytes that the next blob probably has
-	held    int64     // bytes that all Eaches hold
+	held    int64     // bytes that flights hold: of these, what the Budget counts
 	shuffle bool      // wants are ordered as the seed says, not as they came
 	rivalry uint64    // tells which sets of rivals differ
 	walks   map[*poller]struct{}
