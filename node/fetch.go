@@ -79,16 +79,18 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 	for i, e := range entries {
 		keys[i] = tracker.Key(e.Root.ID)
 	}
+	// From its first blob on this node has something that others want. That is
+	// announced before others are looked for: of two who begin at the same time at
+	// least one finds the other.
+	if err := net.keys.add(ctx, keys...); err != nil {
+		return FetchResult{}, fmt.Errorf("announcing: %w", err)
+	}
 	defer net.gather(ctx, swarm, nil, keys...)()
 
 	onProgress := func(p subscriber.Progress) {
 		emit(ProgressEvent{Event: "progress", Name: p.Name, Done: p.Done, Total: p.Total, Local: p.Local})
 	}
 	d := subscriber.Download{Swarm: swarm, Place: sieve, KeepBlobs: keep, OnProgress: onProgress}
-	// From its first blob on this node has something that others want.
-	if err := net.keys.add(ctx, keys...); err != nil {
-		return FetchResult{}, fmt.Errorf("announcing: %w", err)
-	}
 	fetched, err := download(ctx, d, entries, req.Output)
 	if err != nil {
 		net.keys.remove(keys...)
