@@ -61,6 +61,7 @@ type call struct {
 	have     []blobnet.ID // the answer to it
 	dst      []byte       // the blob is appended here; a proof has memory of its own
 	got      int          // bytes of the blob or the proof that came
+	came     *atomic.Int64 // the same for who asked, if not nil
 	total    int          // their number in all; -1 until the first frame
 	finished chan struct{}
 	err      error // set before finished is closed

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -79,16 +80,22 @@ func (p *Peer) Close() error {
 // BusyError, ErrStalled, ErrLost, ErrRefused, MisbehaviourError or what
 // opening a stream gave. A cancelled ctx stops the transfer at the peer, too.
 func (p *Peer) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
-	out, err := p.c.get(ctx, id, dst)
+	return p.GetMetered(ctx, id, dst, nil)
+}
+
+// GetMetered is Get, and adds to came, if that is not nil, the bytes as they
+// come: also those that turn out to be in vain.
+func (p *Peer) GetMetered(ctx context.Context, id blobnet.ID, dst []byte, came *atomic.Int64) ([]byte, error) {
+	out, err := p.c.get(ctx, id, dst, came)
 	if err != nil {
 		return dst, fmt.Errorf("getting blob %s from peer %s: %w", id.Short(), p.c.id, err)
 	}
 	return out, nil
 }
 
-func (c *client) get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
+func (c *client) get(ctx context.Context, id blobnet.ID, dst []byte, came *atomic.Int64) ([]byte, error) {
 	base := len(dst)
-	l, call, err := c.call(ctx, call{dst: dst}, frame{typ: typeRequest, id: id})
+	l, call, err := c.call(ctx, call{dst: dst, came: came}, frame{typ: typeRequest, id: id})
 	if err != nil {
 		return nil, err
 	}

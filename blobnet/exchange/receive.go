@@ -248,6 +248,9 @@ func (l *link) response(f frame) error {
 	if err != nil {
 		return err
 	}
+	if c.came != nil {
+		c.came.Add(int64(f.size))
+	}
 	if c.got += f.size; c.got == c.total {
 		l.finish(c, nil)
 	}

@@ -27,10 +27,10 @@ type gauged struct {
 	g *gauge
 }
 
-func (p gauged) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
+func (p gauged) GetMetered(ctx context.Context, id blobnet.ID, dst []byte, came *atomic.Int64) ([]byte, error) {
 	p.g.add(1 << 20)
 	defer p.g.add(-1 << 20)
-	return p.simPeer.Get(ctx, id, dst)
+	return p.simPeer.GetMetered(ctx, id, dst, came)
 }
 
 func TestSwarmsThatShareABudgetHoldNoMoreThanItTogether(t *testing.T) {

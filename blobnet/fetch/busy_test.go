@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,12 +19,12 @@ type crowded struct {
 	one sync.Mutex
 }
 
-func (p *crowded) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
+func (p *crowded) GetMetered(ctx context.Context, id blobnet.ID, dst []byte, came *atomic.Int64) ([]byte, error) {
 	if !p.one.TryLock() {
 		return dst, busy(30 * time.Second)
 	}
 	defer p.one.Unlock()
-	return p.simPeer.Get(ctx, id, dst)
+	return p.simPeer.GetMetered(ctx, id, dst, came)
 }
 
 func TestBusyPeerIsAskedAgainWhenItHasGivenWhatItOwes(t *testing.T) {

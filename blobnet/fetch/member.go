@@ -32,6 +32,7 @@ type member struct {
 	name   string
 	ranger blobnet.Ranger // nil if it gives no parts
 	haver  Haver          // nil if it cannot be asked what it has
+	meter  Metered        // nil if it does not say how much has come
 	ctx    context.Context
 	leave  context.CancelFunc // ends ctx when it leaves the swarm
 	hash   uint64             // of name
@@ -65,6 +66,7 @@ func newMember(p Peer, name string, window int) *member {
 	m := &member{peer: p, name: name, hash: nameHash(name), missing: make(map[blobnet.ID]time.Time)}
 	m.ranger, _ = p.(blobnet.Ranger)
 	m.haver, _ = p.(Haver)
+	m.meter, _ = p.(Metered)
 	m.limit, m.window = window, min(window, firstWindow)
 	m.ctx, m.leave = context.WithCancel(context.Background())
 	return m

@@ -37,6 +37,10 @@ func (s *Swarm) divide(f *flight, peers mask, l late, now time.Time, guess float
 	if n < 2 || 2*slowest+raceSlack > l.remaining {
 		return false
 	}
+	risk := f.risk(slowest, now, guess)
+	if !l.stalled && !s.mayWaste(risk, f.want.Class) {
+		return false
+	}
 	length := (size/n + blobnet.RangeAlign - 1) / blobnet.RangeAlign * blobnet.RangeAlign
 	var parts []*flight
 	for at := 0; at < size; at += length {
@@ -47,8 +51,8 @@ func (s *Swarm) divide(f *flight, peers mask, l late, now time.Time, guess float
 	}
 	f.split = true
 	f.running++
-	s.waste.reserved += int64(size)
-	go s.assemble(f, parts)
+	s.waste.reserved += risk
+	go s.assemble(f, parts, risk)
 	for class := range s.queues { // the parts go first in theirs
 		if blobnet.Class(class) == f.want.Class {
 			s.serve(f.want.Class, peers, peers, now, guess)
@@ -58,7 +62,7 @@ func (s *Swarm) divide(f *flight, peers mask, l late, now time.Time, guess float
 }
 
 // assemble puts f together from parts.
-func (s *Swarm) assemble(f *flight, parts []*flight) {
+func (s *Swarm) assemble(f *flight, parts []*flight, risk int64) {
 	defer s.stopped(f)
 	buf := s.getBuffer()
 	var err error
@@ -87,7 +91,7 @@ func (s *Swarm) assemble(f *flight, parts []*flight) {
 	now := time.Now()
 	s.mu.Lock()
 	f.split = false
-	s.waste.reserved -= int64(f.want.size())
+	s.waste.reserved -= risk
 	late := f.won || f.over || f.refs == 0
 	if err == nil && !late {
 		f.won = true

@@ -25,10 +25,7 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 		events = append(events, Event{Kind: kind, Peer: m.name, ID: f.id, Bytes: bytes, Err: err})
 	}
 	late := f.won || f.over || f.refs == 0
-	sent := int64(min(float64(f.size), m.speed(now, 0)*now.Sub(a.begun).Seconds()))
-	if !m.measured() {
-		sent = 0
-	}
+	sent := a.vain(now)
 	s.answered(a)
 	gone := s.slots[m.slot] != m
 	switch {

@@ -38,7 +38,7 @@ type Swarm struct {
 	alarm   time.Time // when timer fires; zero if it does not
 	raced   time.Time // when race was last gone through
 	counts  map[string]*Counts
-	waste   budget
+	waste   waste
 	landing recent // stored a moment ago
 }
 
