@@ -148,9 +148,13 @@ func checkOutput(path string, file bool) error {
 }
 
 // onFetch tells whoever watches of peers that sent wrong bytes, and of blobs
-// that could not be kept.
+// that could not be kept, and counts what came twice.
 func (n *Node) onFetch(e fetch.Event) {
 	switch e.Kind {
+	case fetch.KindDuplicate:
+		if e.Err == nil { // else who brought it knows
+			n.book.Twice(host(e.Peer), e.Bytes)
+		}
 	case fetch.KindUnstored:
 		n.log.Warn("not kept for others", "blob", e.ID.Short(), "error", e.Err)
 	case fetch.KindDropped:

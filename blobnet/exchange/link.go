@@ -56,18 +56,19 @@ type link struct {
 // call is one REQUEST or WANT that has not had its last frame.
 type call struct {
 	req      uint32
-	want     []blobnet.ID // of a WANT
-	proof    int          // of a range: the size of the proof that has to come
-	have     []blobnet.ID // the answer to it
-	dst      []byte       // the blob is appended here; a proof has memory of its own
-	got      int          // bytes of the blob or the proof that came
+	want     []blobnet.ID  // of a WANT
+	proof    int           // of a range: the size of the proof that has to come
+	have     []blobnet.ID  // the answer to it
+	dst      []byte        // the blob is appended here; a proof has memory of its own
+	got      int           // bytes of the blob or the proof that came
 	came     *atomic.Int64 // the same for who asked, if not nil
-	total    int          // their number in all; -1 until the first frame
+	total    int           // their number in all; -1 until the first frame
 	finished chan struct{}
 	err      error // set before finished is closed
 
 	// The rest is guarded by link.mu.
 	over    bool          // finished is closed; what still comes is discarded
+	twice   bool          // because another peer gave the blob
 	reading bool          // the reading goroutine writes to dst
 	waiter  chan struct{} // if not nil, closed when reading ends
 	touched time.Time     // when its last frame came in time, or it became the oldest
@@ -154,6 +155,7 @@ func (l *link) wait(ctx context.Context, c *call) error {
 	case <-ctx.Done():
 	}
 	l.mu.Lock()
+	c.twice = !c.over && errors.Is(context.Cause(ctx), blobnet.ErrGiven)
 	l.giveUp(c, ctx.Err())
 	var reading chan struct{}
 	if c.reading {
@@ -196,7 +198,7 @@ func (l *link) finish(c *call, err error) {
 		front.Value.(*call).touched = time.Now()
 	}
 	switch {
-	case c.over && (errors.Is(c.err, context.Canceled) || errors.Is(c.err, context.DeadlineExceeded)):
+	case c.over && c.twice:
 		l.lost.Duplicate += int64(c.got)
 	case c.over || err != nil:
 		l.lost.Wasted += int64(c.got)

@@ -128,7 +128,7 @@ const (
 	KindCorrupt                   // the store's copy of ID was damaged and is fetched again: Err
 	KindUnstored                  // the store had no room for ID: Err
 	KindWrong                     // Peer sent wrong bytes for the blob ID, for which it is not asked again: Err, Bytes
-	KindDuplicate                 // Bytes of ID came from Peer, or are thought to have come, that another gave sooner
+	KindDuplicate                 // Bytes of ID came from Peer, or are thought to have come, that another gave sooner. Without Err it came whole, and the peer may count it as useful
 )
 
 var kindNames = [...]string{"", "fetched", "not found", "failed", "dropped", "corrupt", "unstored",

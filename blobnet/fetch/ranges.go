@@ -80,6 +80,16 @@ func (s *Swarm) assemble(f *flight, parts []*flight, risk int64) {
 		}
 		buf = append(buf, p.blob...)
 	}
+	var twice []Event // if f came otherwise meanwhile
+	for _, p := range parts {
+		select {
+		case <-p.done:
+			if p.err == nil && !p.local {
+				twice = append(twice, Event{Kind: KindDuplicate, Peer: p.from, ID: f.id, Bytes: int64(len(p.blob))})
+			}
+		default:
+		}
+	}
 	for _, p := range parts {
 		if ended := s.leave(p, true); ended != nil {
 			<-ended
@@ -100,8 +110,12 @@ func (s *Swarm) assemble(f *flight, parts []*flight, risk int64) {
 		s.landed(f, buf)
 		return
 	}
-	if err == nil {
-		s.waste.spent += int64(len(buf))
+	if late && f.won {
+		for _, ev := range twice {
+			s.useful(ev.Peer, -ev.Bytes)
+			s.duplicate(ev.Peer, ev.Bytes)
+			defer s.event(ev)
+		}
 	}
 	f.unsplit = true
 	if !late && len(f.asks) == 0 {

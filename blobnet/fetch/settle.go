@@ -39,12 +39,16 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 		} else {
 			m.noRanges = 0
 		}
-		if late {
+		if late && f.won {
 			s.duplicate(m.name, int64(len(blob)))
 			tell(KindDuplicate, int64(len(blob)))
 			break
 		}
-		won, f.won = true, true
+		if late {
+			s.count(m.name).Wasted += int64(len(blob)) // nobody wants it any more
+			break
+		}
+		won, f.won, f.from = true, true, m.name
 		f.enough()
 		s.useful(m.name, int64(len(blob)))
 		tell(KindFetched, int64(len(blob)))
@@ -82,8 +86,12 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 		}
 	case late:
 		m.lost(a.request, now)
+		if !f.won {
+			s.count(m.name).Wasted += sent
+			break
+		}
 		s.duplicate(m.name, sent)
-		if sent > 0 && f.won {
+		if sent > 0 {
 			tell(KindDuplicate, sent)
 		}
 	case gone:
@@ -180,8 +188,8 @@ func (s *Swarm) offended(a *ask, err error, now time.Time) (banned bool) {
 // Counts is what came from one peer, in bytes of blobs.
 type Counts struct {
 	Useful    int64 // delivered
-	Duplicate int64 // given by another sooner; in part an estimate
-	Wasted    int64 // wrong, or of requests that failed; an estimate
+	Duplicate int64 // given by another sooner; an estimate of peers that are not Metered
+	Wasted    int64 // wrong, not wanted any more, or of requests that failed; the same
 }
 
 // maxCounts is how many peers are counted.
