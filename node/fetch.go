@@ -20,7 +20,7 @@ import (
 func (n *Node) newSwarm(store blobnet.Store, patience time.Duration, size uint64) (*fetch.Swarm, error) {
 	s, err := fetch.New(fetch.Config{
 		Store: store, StallTimeout: patience, Download: n.net.download, Bans: n.net.bans, Budget: n.net.budget, OnEvent: n.onFetch,
-		Name: n.net.host.ID().String(), MaxOutstanding: outstanding(size),
+		Name: n.net.host.ID().String(), LeastOutstanding: leastOutstanding(size),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("preparing to fetch: %w", err)
@@ -40,11 +40,16 @@ func (n *Node) sieve(keep bool) interface {
 	return n.blobs.Sieve()
 }
 
-// outstanding is how many bytes may be on their way at once: what a killed fetch
-// has to ask for again. That is less than 1 % of what is fetched, but no less
-// than keeps 80 MB/s busy over 100 ms.
-func outstanding(size uint64) int {
-	return int(min(max(size/128, 8<<20), 32<<20))
+// leastOutstanding is how many bytes of a fetch are under way at once where the
+// round trip is short: what has to be asked for again after a kill. That is less
+// than 1 % of size, but two blobs at least, so that one comes while another is
+// written; 8 MiB where the size is not known.
+func leastOutstanding(size uint64) int {
+	if size == 0 {
+		return 8 << 20
+	}
+	const blobs = 2 * (1<<20 + 64)
+	return int(min(max(size/1000*9, blobs), 32<<20))
 }
 
 // Fetch gets the files of a request from whoever has them: one into the file

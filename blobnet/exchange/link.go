@@ -39,6 +39,9 @@ type link struct {
 	written chan struct{}      // has a token when out has something
 	done    chan struct{}      // closed when the link has ended and err is final
 	sent    atomic.Int64       // bytes written since the last report
+	opened  time.Time
+
+	answered func(time.Duration) // told of times to answers that waited behind none; may be nil
 
 	mu    sync.Mutex // guards what follows; never held across I/O
 	err   error      // why the link ends; nil while it lives
@@ -74,6 +77,7 @@ type call struct {
 	touched time.Time     // when its last frame came in time, or it became the oldest
 	begun   time.Time     // when its first RESPONSE came
 	elem    *list.Element
+	asked   time.Time // if no other was open then
 }
 
 func newLink(s stream, name string, cfg *Config, proofs *sync.Pool, have func([]blobnet.ID)) *link {
@@ -82,6 +86,7 @@ func newLink(s stream, name string, cfg *Config, proofs *sync.Pool, have func([]
 		flood:   rate.NewLimiter(idleFrameRate, idleFrameBurst),
 		written: make(chan struct{}, 1),
 		done:    make(chan struct{}),
+		opened:  time.Now(),
 		calls:   make(map[uint32]*call),
 		limit:   firstRequests,
 	}
@@ -118,6 +123,7 @@ func (l *link) begin(c *call, f frame) (full <-chan struct{}, err error) {
 	l.calls[c.req] = c
 	l.out = appendFrame(l.out, f)
 	if len(l.calls) == 1 {
+		c.asked = c.touched
 		l.s.readWithin(l.cfg.StallTimeout) // the link was idle
 	}
 	notify(l.written)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -30,6 +31,8 @@ type client struct {
 	id   peer.ID
 	name string
 	refs int // Peers not closed; guarded by e.mu
+
+	rtt atomic.Int64 // the least round trip seen, in nanoseconds; 0: none
 
 	mu      sync.Mutex // guards what follows; never held across I/O
 	closed  bool
@@ -55,6 +58,15 @@ func (p *Peer) ID() peer.ID { return p.c.id }
 
 // Name returns the peer's id as text.
 func (p *Peer) Name() string { return p.c.name }
+
+// RTT is the least time in which the peer has answered anything, 0 if it has not.
+func (p *Peer) RTT() time.Duration { return time.Duration(p.c.rtt.Load()) }
+
+// answered takes note of how long an answer took that waited behind no other.
+func (c *client) answered(took time.Duration) {
+	for old := c.rtt.Load(); (old == 0 || int64(took) < old) && !c.rtt.CompareAndSwap(old, max(int64(took), 1)); old = c.rtt.Load() {
+	}
+}
 
 // Close ends the streams to the peer if this was the last Peer that uses them.
 // Gets under way then return blobnet.ErrClosed.
@@ -270,6 +282,7 @@ func (c *client) dial(ctx context.Context) (*link, error) {
 		return nil, fmt.Errorf("opening stream: %w", err)
 	}
 	l := newLink(s, c.name, &e.cfg, &e.proofs, func(ids []blobnet.ID) { e.event(Event{Kind: KindHave, Peer: c.id, IDs: ids}) })
+	l.answered = c.answered
 	e.running.Go(func() { c.run(l) }) // counted while this goroutine still is
 	return l, nil
 }

@@ -53,6 +53,7 @@ func (l *link) frames() error {
 	if f.version != version || f.requests == 0 {
 		return fmt.Errorf("%w: HANDSHAKE_ACK of version %d for %d requests", ErrProtocol, f.version, f.requests)
 	}
+	l.trip(l.opened)
 	l.mu.Lock()
 	l.limit = int(f.requests)
 	l.plain = f.features&featureRanges == 0
@@ -82,6 +83,13 @@ func (l *link) frames() error {
 		if err := l.overdue(); err != nil {
 			return err
 		}
+	}
+}
+
+// trip tells of an answer to what was asked then, if that is not zero.
+func (l *link) trip(asked time.Time) {
+	if !asked.IsZero() && l.answered != nil {
+		l.answered(time.Since(asked))
 	}
 }
 
@@ -158,6 +166,7 @@ func (l *link) handle(f frame) error {
 			return fmt.Errorf("%w: HAVE that answers no WANT", ErrProtocol)
 		}
 		c.have = f.ids
+		l.trip(c.asked)
 	case typeNotFound:
 		err = blobnet.ErrNotFound
 	case typeBusy:
@@ -206,6 +215,7 @@ func (l *link) response(f frame) error {
 	}
 	if c.total < 0 {
 		c.begun = time.Now()
+		l.trip(c.asked)
 	}
 	slow := l.cfg.slow(c.begun, c.got+f.size, l.cfg.leastSent())
 	if slow && !c.over {

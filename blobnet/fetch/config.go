@@ -37,6 +37,11 @@ type Config struct {
 	// of earlier blobs where Want does not tell; were every estimate wrong,
 	// it would be eight times as much. If zero, 32 MiB.
 	MaxOutstanding int
+	// LeastOutstanding is how many of these where that is enough: they become
+	// more, up to MaxOutstanding, as twice the rate by the round trip of all
+	// peers calls for. What is outstanding when a process is killed has to be
+	// asked for again. If zero, MaxOutstanding.
+	LeastOutstanding int
 	// Budget bounds the bytes that this Swarm and others hold together, those
 	// of Gets and readers included. If nil, this Swarm's own.
 	Budget *Budget
@@ -78,7 +83,7 @@ type Config struct {
 }
 
 func (c *Config) validate() error {
-	for _, n := range []int{c.Window, c.MaxOutstanding} {
+	for _, n := range []int{c.Window, c.MaxOutstanding, c.LeastOutstanding} {
 		if n < 0 {
 			return errors.New("fetch: config has a negative limit")
 		}
@@ -93,6 +98,9 @@ func (c *Config) validate() error {
 	}
 	if c.MaxOutstanding == 0 {
 		c.MaxOutstanding = 32 << 20
+	}
+	if c.LeastOutstanding == 0 || c.LeastOutstanding > c.MaxOutstanding {
+		c.LeastOutstanding = c.MaxOutstanding
 	}
 	if c.Budget == nil {
 		c.Budget = NewBudget(max(defaultBudget, 2*int64(c.MaxOutstanding)))

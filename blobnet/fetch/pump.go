@@ -72,8 +72,15 @@ func (a *ask) vain(now time.Time) int64 {
 // pump gives members that can be asked to the flights that wait, and then what
 // is slow to members that have nothing to do. s.mu is held.
 func (s *Swarm) pump(now time.Time) {
-	s.readLocal()
 	var able, free mask
+	most := 0.0
+	for _, m := range s.members {
+		if m.measured() && m.rtt > 0 {
+			most += 2 * m.rate * m.rtt.Seconds()
+		}
+	}
+	s.most = int64(min(max(most, float64(s.cfg.LeastOutstanding)), float64(s.cfg.MaxOutstanding)))
+	s.readLocal()
 	for _, m := range s.members {
 		if !m.ready(now) {
 			continue
@@ -194,7 +201,7 @@ func (s *Swarm) may(m *member, f *flight, now time.Time) bool {
 // admits reports whether this Swarm may hold f's bytes beside what it holds, which
 // is no question where somebody waits for them. s.mu is held.
 func (s *Swarm) admits(f *flight) bool {
-	return !f.patient() || f.charged > 0 || s.held == 0 || s.held+int64(f.size) <= int64(s.cfg.MaxOutstanding)
+	return !f.patient() || f.charged > 0 || s.held == 0 || s.held+int64(f.size) <= s.most
 }
 
 // charge counts f's bytes as held, if they are not, and the Budget has room for

@@ -30,6 +30,11 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 	gone := s.slots[m.slot] != m
 	switch {
 	case err == nil:
+		if m.pinged != nil {
+			if rtt := m.pinged.RTT(); rtt > 0 {
+				m.answered(rtt)
+			}
+		}
 		m.came(a.request, len(blob), now, s.rivals(m, now))
 		m.later = now.Add(now.Sub(a.begun) * 3 / 2)
 		m.success(now)

@@ -68,6 +68,8 @@ func newSimPeer(name string, store *blobMap, up *pipe, rtt time.Duration) *simPe
 
 func (p *simPeer) Name() string { return p.name }
 
+func (p *simPeer) RTT() time.Duration { return p.rtt }
+
 // delay waits, on the test's clock.
 func delay(ctx context.Context, d time.Duration) error {
 	select {

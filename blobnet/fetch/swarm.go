@@ -28,6 +28,7 @@ type Swarm struct {
 	number  uint64    // flights ever begun
 	size    int       // bytes that the next blob probably has
 	held    int64     // bytes that flights hold: of these, what the Budget counts
+	most    int64     // bytes that they may hold, as far as Eaches want them
 	shuffle bool      // wants are ordered as the seed says, not as they came
 	rivalry uint64    // tells which sets of rivals differ
 	walks   map[*poller]struct{}
@@ -68,6 +69,7 @@ func New(cfg Config) (*Swarm, error) {
 		walks:   make(map[*poller]struct{}),
 		counts:  make(map[string]*Counts),
 		size:    firstSize,
+		most:    int64(cfg.LeastOutstanding),
 	}, nil
 }
 

@@ -54,6 +54,12 @@ type Metered interface {
 	GetMetered(ctx context.Context, id blobnet.ID, dst []byte, came *atomic.Int64) ([]byte, error)
 }
 
+// Pinged is a Peer that knows its round trip: the least time in which it has
+// answered anything, 0 if it has not.
+type Pinged interface {
+	RTT() time.Duration
+}
+
 // Limiter bounds the rate at which peers are asked for bytes.
 //
 // Take takes n bytes for the peer of that name and class if they may be asked
