@@ -10,9 +10,13 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/time/rate"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 )
+
+// How often a peer is told by Announce, per second and at once.
+const tellRate, tellBurst = 16, 64
 
 // Peer is what one remote peer has, as a blobnet.Source. All Peers of one
 // exchange and id share their streams, which are opened when needed (the host
@@ -32,7 +36,8 @@ type client struct {
 	name string
 	refs int // Peers not closed; guarded by e.mu
 
-	rtt atomic.Int64 // the least round trip seen, in nanoseconds; 0: none
+	tells *rate.Limiter // of HAVE unasked
+	rtt   atomic.Int64  // the least round trip seen, in nanoseconds; 0: none
 
 	mu      sync.Mutex // guards what follows; never held across I/O
 	closed  bool
@@ -46,7 +51,7 @@ func (e *Exchange) Peer(id peer.ID) *Peer {
 	defer e.mu.Unlock()
 	c := e.clients[id]
 	if c == nil {
-		c = &client{e: e, id: id, name: id.String()}
+		c = &client{e: e, id: id, name: id.String(), tells: rate.NewLimiter(tellRate, tellBurst)}
 		e.clients[id] = c
 	}
 	c.refs++
@@ -147,10 +152,16 @@ func (p *Peer) Have(ctx context.Context, ids []blobnet.ID) ([]bool, error) {
 	return has, nil
 }
 
-// Announce tells the peer, which may not care, that ids can be had here.
+// Announce tells the peer, which may not care, that ids can be had here. A peer is
+// told so 16 times a second, and 64 times at once: more gives a BusyError, since
+// the peer would take it for a flood.
 func (p *Peer) Announce(ctx context.Context, ids []blobnet.ID) error {
 	for batch := range slices.Chunk(ids, maxIDs) {
-		l, _, err := p.c.link(ctx)
+		var l *link
+		err := error(&BusyError{After: time.Second})
+		if p.c.tells.Allow() {
+			l, _, err = p.c.link(ctx)
+		}
 		if err == nil {
 			err = l.tell(frame{typ: typeHave, ids: batch})
 		}

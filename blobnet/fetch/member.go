@@ -33,6 +33,7 @@ type member struct {
 	ranger blobnet.Ranger // nil if it gives no parts
 	haver  Haver          // nil if it cannot be asked what it has
 	meter  Metered        // nil if it does not say how much has come
+	teller Announcer      // nil if it cannot be told what is here
 	pinged Pinged         // nil if it does not know its round trip
 	ctx    context.Context
 	leave  context.CancelFunc // ends ctx when it leaves the swarm
@@ -69,6 +70,7 @@ func newMember(p Peer, name string, window int) *member {
 	m.haver, _ = p.(Haver)
 	m.meter, _ = p.(Metered)
 	m.pinged, _ = p.(Pinged)
+	m.teller, _ = p.(Announcer)
 	m.limit, m.window = window, min(window, firstWindow)
 	m.ctx, m.leave = context.WithCancel(context.Background())
 	return m

@@ -357,6 +357,7 @@ func (s *Swarm) landed(f *flight, blob []byte) {
 	defer s.mu.Unlock()
 	if s.cfg.Store != nil && err == nil && f.length == 0 {
 		s.landing.add(f.id)
+		s.kept(f.id, time.Now())
 	}
 	s.finish(f, blob, false, err)
 }

@@ -32,7 +32,9 @@ type Swarm struct {
 	shuffle bool      // wants are ordered as the seed says, not as they came
 	rivalry uint64    // tells which sets of rivals differ
 	walks   map[*poller]struct{}
-	grace   time.Time // walks began a moment before
+	grace   time.Time    // walks began a moment before
+	news    []blobnet.ID // that were stored and not told yet
+	tell    time.Time    // when they are to be
 
 	checks  checks // flights by when it is time to give up
 	timer   *time.Timer
