@@ -61,7 +61,7 @@ type call struct {
 	req      uint32
 	want     []blobnet.ID  // of a WANT
 	proof    int           // of a range: the size of the proof that has to come
-	have     []blobnet.ID  // the answer to it
+	has      []byte        // the answer to it
 	dst      []byte        // the blob is appended here; a proof has memory of its own
 	got      int           // bytes of the blob or the proof that came
 	came     *atomic.Int64 // the same for who asked, if not nil

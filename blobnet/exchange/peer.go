@@ -140,13 +140,8 @@ func (p *Peer) Have(ctx context.Context, ids []blobnet.ID) ([]bool, error) {
 		if err != nil {
 			return nil, fmt.Errorf("asking peer %s for %d blobs: %w", p.c.id, len(batch), err)
 		}
-		rest := call.have
-		for _, id := range batch {
-			ok := len(rest) > 0 && rest[0] == id
-			if ok {
-				rest = rest[1:]
-			}
-			has = append(has, ok)
+		for i := range batch {
+			has = append(has, call.has[i/8]&(0x80>>(i%8)) != 0)
 		}
 	}
 	return has, nil

@@ -138,13 +138,12 @@ func (l *link) handle(f frame) error {
 	case typeResponse:
 		return l.response(f)
 	case typeHave:
-		if f.req == 0 {
-			if !l.flood.Allow() {
-				return fmt.Errorf("%w: flood of %v frames", ErrProtocol, f.typ)
-			}
-			l.have(f.ids)
-			return nil
+		if !l.flood.Allow() {
+			return fmt.Errorf("%w: flood of %v frames", ErrProtocol, f.typ)
 		}
+		l.have(f.ids)
+		return nil
+	case typeHas:
 	case typeNotFound, typeError, typeBusy:
 		if f.req == 0 {
 			return fmt.Errorf("%w: %s", ErrRefused, describe(f))
@@ -161,11 +160,11 @@ func (l *link) handle(f frame) error {
 	}
 	var err error
 	switch f.typ {
-	case typeHave:
-		if !within32(f.ids, c.want) {
-			return fmt.Errorf("%w: HAVE that answers no WANT", ErrProtocol)
+	case typeHas:
+		if c.want == nil || !fits(f.has, len(c.want)) {
+			return fmt.Errorf("%w: HAS that answers no WANT", ErrProtocol)
 		}
-		c.have = f.ids
+		c.has = f.has
 		l.trip(c.asked)
 	case typeNotFound:
 		err = blobnet.ErrNotFound
@@ -191,16 +190,9 @@ func refusedFor(c *call, f frame) error {
 
 func describe(f frame) string { return fmt.Sprintf("code %d %q", f.code, f.text) }
 
-// within32 reports whether part is some of whole's ids in whole's order.
-func within32(part, whole []blobnet.ID) bool {
-	for _, id := range part {
-		i := slices.Index(whole, id)
-		if i < 0 {
-			return false
-		}
-		whole = whole[i+1:]
-	}
-	return true
+// fits reports whether bits are an answer about n ids: those beyond are 0.
+func fits(bits []byte, n int) bool {
+	return len(bits) == (n+7)/8 && (n%8 == 0 || bits[len(bits)-1]<<(n%8) == 0)
 }
 
 // response takes one RESPONSE and its data. A call whose blob comes slower than

@@ -169,9 +169,6 @@ func (x *session) handle(ctx context.Context, f frame) error {
 	case typeWant:
 		return x.want(ctx, f)
 	case typeHave:
-		if f.req != 0 {
-			return fmt.Errorf("%w: HAVE that answers nothing", ErrProtocol)
-		}
 		if err := x.useless(f.typ); err != nil {
 			return err
 		}

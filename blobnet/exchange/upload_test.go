@@ -150,7 +150,7 @@ func TestSmallFramesPassWhileTheUploadLimitHoldsABlob(t *testing.T) {
 		begun := time.Now()
 		for req := uint32(10); req < 20; req++ {
 			f.send(frame{typ: typeWant, req: req, ids: []blobnet.ID{blobnet.Sum(blob)}})
-			if got := f.next(); got.typ != typeHave || got.req != req || time.Since(begun) != 0 {
+			if got := f.next(); got.typ != typeHas || got.req != req || time.Since(begun) != 0 {
 				t.Errorf("after %v: %+v", time.Since(begun), got)
 			}
 		}
