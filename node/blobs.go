@@ -281,16 +281,21 @@ func (n *Node) onExchange(e exchange.Event) {
 	case exchange.KindUpload:
 		n.bus.send(aboutUploads, UploadEvent{Event: "upload", Peer: e.Peer.String(), Blobs: 1, Size: e.Bytes})
 	case exchange.KindHave:
-		select {
-		case <-n.ready:
-			n.net.swarms.Range(func(s, _ any) bool {
-				s.(*fetch.Swarm).Told(e.Peer.String(), e.IDs)
-				return true
-			})
-		default: // nothing is fetched yet
-		}
+		n.told(e.Peer.String(), e.IDs)
 	case exchange.KindMisbehaviour:
 		n.bus.send(aboutPeers, PeerEvent{Event: "peer", Peer: e.Peer.String(), State: "misbehaved", Message: "sent bytes that break the protocol or do not hash to their id"})
+	}
+}
+
+// told lets the fetches that run know what a peer says, unasked, that it has.
+func (n *Node) told(peer string, ids []blobnet.ID) {
+	select {
+	case <-n.ready:
+		n.net.swarms.Range(func(s, _ any) bool {
+			s.(*fetch.Swarm).Told(peer, ids)
+			return true
+		})
+	default: // nothing is fetched yet
 	}
 }
 

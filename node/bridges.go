@@ -171,6 +171,8 @@ func (n *Node) onWS(e wsbridge.Event) {
 		n.uploaded(e.Peer, e.Bytes, e.Err)
 	case wsbridge.KindDownload:
 		n.book.Add(host(e.Peer), account.Counts{Useful: e.Bytes}, account.Counts{})
+	case wsbridge.KindHave:
+		n.told(e.Peer, e.IDs)
 	case wsbridge.KindMisbehaviour:
 		n.book.Add(host(e.Peer), account.Counts{Wasted: e.Bytes}, account.Counts{})
 		n.bus.send(aboutPeers, PeerEvent{Event: "peer", Peer: e.Peer, State: "misbehaved", Message: "sent what breaks the WebSocket protocol, or does not hash to its id"})

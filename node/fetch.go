@@ -23,8 +23,8 @@ import (
 // 0 if that is not known.
 func (n *Node) newSwarm(store blobnet.Store, patience time.Duration, size uint64) (*fetch.Swarm, error) {
 	s, err := fetch.New(fetch.Config{
-		Store: store, StallTimeout: patience, Download: n.net.download, Bans: n.net.bans, OnEvent: n.onFetch,
-		Name: n.net.host.ID().String(), MaxOutstanding: outstanding(size),
+		Store: store, StallTimeout: patience, Download: n.net.download, Bans: n.net.bans, Budget: n.net.budget, OnEvent: n.onFetch,
+		Name: n.net.host.ID().String(), LeastOutstanding: leastOutstanding(size),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("preparing to fetch: %w", err)
@@ -44,11 +44,16 @@ func (n *Node) sieve(keep bool) interface {
 	return n.blobs.Sieve()
 }
 
-// outstanding is how many bytes may be on their way at once: what a killed fetch
-// has to ask for again. That is less than 1 % of what is fetched, but no less
-// than keeps 80 MB/s busy over 100 ms.
-func outstanding(size uint64) int {
-	return int(min(max(size/128, 8<<20), 32<<20))
+// leastOutstanding is how many bytes of a fetch are under way at once where the
+// round trip is short: what has to be asked for again after a kill. That is less
+// than 1 % of size, but two blobs at least, so that one comes while another is
+// written; 8 MiB where the size is not known.
+func leastOutstanding(size uint64) int {
+	if size == 0 {
+		return 8 << 20
+	}
+	const blobs = 2 * (1<<20 + 64)
+	return int(min(max(size/1000*9, blobs), 32<<20))
 }
 
 // Fetch gets the files of a request from whoever has them: one into the file
@@ -90,17 +95,19 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 	for i, e := range entries {
 		keys[i] = tracker.Key(e.Root.ID)
 	}
+	// From its first blob on this node has something that others want. That is
+	// announced before others are looked for: of two who begin at the same time at
+	// least one finds the other.
+	if err := net.keys.add(ctx, keys...); err != nil {
+		return FetchResult{}, fmt.Errorf("announcing: %w", err)
+	}
+	defer net.keys.remove(keys...)
 	defer net.gather(ctx, swarm, nil, keys...)()
 
 	onProgress := func(p subscriber.Progress) {
 		emit(ProgressEvent{Event: "progress", Name: p.Name, Done: p.Done, Total: p.Total, Local: p.Local})
 	}
 	d := subscriber.Download{Swarm: swarm, Place: sieve, KeepBlobs: keep, OnProgress: onProgress}
-	// From its first blob on this node has something that others want.
-	if err := net.keys.add(ctx, keys...); err != nil {
-		return FetchResult{}, fmt.Errorf("announcing: %w", err)
-	}
-	defer net.keys.remove(keys...)
 	fetched, err := download(ctx, d, entries, req.Output)
 	if err != nil {
 		return FetchResult{}, blame(entries, err)
@@ -194,9 +201,13 @@ func checkOutput(path string, file bool) (special bool, err error) {
 }
 
 // onFetch tells whoever watches of peers that sent wrong bytes, and of blobs
-// that could not be kept.
+// that could not be kept, and counts what came twice.
 func (n *Node) onFetch(e fetch.Event) {
 	switch e.Kind {
+	case fetch.KindDuplicate:
+		if e.Err == nil { // else who brought it knows
+			n.book.Twice(host(e.Peer), e.Bytes)
+		}
 	case fetch.KindUnstored:
 		level := slog.LevelWarn
 		if !n.cfg.Resume { // the command says how many in the end

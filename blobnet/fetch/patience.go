@@ -65,7 +65,7 @@ const leastCheck = 250 * time.Millisecond
 func (s *Swarm) patience(f *flight, now time.Time) (waits bool) {
 	able := mask{}
 	s.taken.each(func(slot int) bool {
-		if s.slots[slot].ready(now) {
+		if m := s.slots[slot]; m.ready(now) || m.willGive(now, s.cfg.StallTimeout) {
 			able.set(slot)
 		}
 		return true
@@ -126,7 +126,8 @@ func (s *Swarm) refused(f *flight, now time.Time) bool {
 	return some && all
 }
 
-// gaveUp is the error of a flight for which there is nobody left. s.mu is held.
+// gaveUp is the error of a flight for which there is nobody left. It names also
+// who could not be asked for it, and why. s.mu is held.
 func (s *Swarm) gaveUp(f *flight, now time.Time) error {
 	err := &NotFoundError{ID: f.id, After: now.Sub(f.lost)}
 	err.tell(s.tried(f))

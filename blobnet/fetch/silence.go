@@ -84,8 +84,8 @@ func (s *Swarm) tried(f *flight) map[string]error {
 		case out[name] != nil:
 		case m.missing[f.id].After(now):
 			out[name] = blobnet.ErrNotFound
-		case !m.ready(now) && m.last != nil:
-			out[name] = m.last
+		case !m.ready(now) && m.why != nil:
+			out[name] = m.why
 		}
 	}
 	maps.Copy(out, f.tried)
