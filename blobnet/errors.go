@@ -37,6 +37,10 @@ var (
 	// ErrBusy: the source has no capacity now; ask again later.
 	ErrBusy = errors.New("source is busy")
 
+	// ErrGiven is the cause (context.Cause) of the end of a Get's context if
+	// another source gave the blob sooner: what came of it came twice.
+	ErrGiven = errors.New("another source gave the blob")
+
 	// ErrClosed: the store or connection has been closed.
 	ErrClosed = errors.New("closed")
 )

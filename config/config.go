@@ -95,6 +95,9 @@ func Load(flags Flags) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
+	if info, err := os.Stat(paths.Home); err == nil && !info.IsDir() {
+		return Config{}, fmt.Errorf("home %s is a file; name a folder, which is made if it is not there", paths.Home)
+	}
 	v := viper.New()
 	v.SetConfigFile(paths.Config)
 	v.SetConfigType("yaml")
@@ -120,11 +123,19 @@ func Load(flags Flags) (Config, error) {
 		}
 		v.Set(name, value)
 	}
-	return fill(v, paths)
+	return fill(v, paths, func(key string) string {
+		if _, set := flags.Values[key]; set {
+			return "--set or --" + key
+		}
+		if name := "AML_" + strings.ToUpper(key); os.Getenv(name) != "" {
+			return "environment variable " + name
+		}
+		return "configuration " + paths.Config
+	})
 }
 
-func fill(v *viper.Viper, paths Paths) (Config, error) {
-	r := reader{v: v}
+func fill(v *viper.Viper, paths Paths, from func(key string) string) (Config, error) {
+	r := reader{v: v, from: from}
 	cfg := Config{
 		Paths:      paths,
 		Log:        v.GetString("log"),
@@ -151,7 +162,7 @@ func fill(v *viper.Viper, paths Paths) (Config, error) {
 	switch cfg.Log {
 	case "debug", "info", "warn", "error":
 	default:
-		r.fail("log is %q: want debug, info, warn or error", cfg.Log)
+		r.fail("log", "log is %q: want debug, info, warn or error", cfg.Log)
 	}
 	return cfg, r.err
 }

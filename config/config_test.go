@@ -65,6 +65,9 @@ func TestWhatIsWrongInTheConfigurationIsNamed(t *testing.T) {
 		"maxin: many\n":     "maxin",
 		"maxout: 0\n":       "maxout",
 		"reannounce: -1s\n": "reannounce",
+		"maxin: [1]\n":      "config.yaml: maxin is \"[1]\"",
+		"maxout: 9999999\n": "from 1 to 1048576",
+		"quota: 9e30GiB\n":  "too large",
 	} {
 		if _, err := load(t, file, nil); err == nil || !strings.Contains(err.Error(), word) {
 			t.Errorf("%q: %v, want an error that names %s", file, err, word)

@@ -14,6 +14,8 @@ import (
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/codec"
 	"github.com/anonymous-media-library/aml/codec/inplace"
+	"github.com/anonymous-media-library/aml/internal/disk"
+	"github.com/anonymous-media-library/aml/internal/outfile"
 )
 
 // ids yields the blobs that a request names, by ascending id.
@@ -30,7 +32,7 @@ func (n *Node) ids(ctx context.Context, req Named) (iter.Seq2[blobnet.ID, error]
 		for _, e := range entries {
 			for id, err := range codec.Blobs(ctx, n.blobs, e.File()) {
 				if err != nil {
-					return nil, fmt.Errorf("listing the blobs of %q: %w", e.Name, err)
+					return nil, listing(e, err)
 				}
 				if ids = append(ids, id); len(ids) > maxNamed {
 					return nil, fmt.Errorf("%w: more than %d blobs named at once", channel.ErrLimit, maxNamed)
@@ -57,6 +59,10 @@ func sorted(ids []blobnet.ID) iter.Seq2[blobnet.ID, error] {
 	}
 }
 
+// exportPrefix begins the names of archives that are not whole yet. One that is
+// being written is younger than what is swept.
+const exportPrefix = ".aml-export-"
+
 // Export writes blobs to a tar archive. A file appears under its name when it
 // is whole; what is there already and is no regular file, such as a pipe, is
 // written to as it is.
@@ -65,39 +71,30 @@ func (n *Node) Export(ctx context.Context, req ExportRequest, _ func(any)) (Arch
 	if err != nil {
 		return ArchiveResult{}, err
 	}
-	var out *os.File
-	done := func() error { return nil }
-	if info, err := os.Stat(req.Path); err == nil && !info.Mode().IsRegular() {
-		if info.IsDir() {
-			return ArchiveResult{}, badRequest("%s is a folder; name the archive to write", req.Path)
-		}
-		if out, err = openSpecial(ctx, req.Path, os.O_WRONLY); err != nil {
-			return ArchiveResult{}, fmt.Errorf("writing the archive: %w", err)
-		}
-	} else {
-		if out, err = os.CreateTemp(filepath.Dir(req.Path), ".aml-export-*"); err != nil {
-			return ArchiveResult{}, fmt.Errorf("writing the archive: %w", err)
-		}
-		defer os.Remove(out.Name()) // it has its name by then, or is of no use
-		done = func() error {
-			return errors.Join(out.Sync(), os.Rename(out.Name(), req.Path))
-		}
+	disk.Sweep(filepath.Dir(req.Path), exportPrefix)
+	out, err := outfile.Create(ctx, req.Path, exportPrefix+"*")
+	if errors.Is(err, outfile.ErrFolder) {
+		return ArchiveResult{}, badRequest("%w", err)
 	}
+	if err != nil {
+		return ArchiveResult{}, fmt.Errorf("writing the archive %s: %w", req.Path, err)
+	}
+	defer out.Abort()
 	stop := context.AfterFunc(ctx, func() { out.Close() }) // a pipe may have no reader
 	defer stop()
 	res, err := archive.Export(ctx, out, n.blobs, ids)
 	if err == nil {
-		err = done()
+		err = out.Commit()
 	}
-	if err = errors.Join(err, out.Close()); err != nil {
+	if err != nil {
 		return ArchiveResult{}, fmt.Errorf("writing %s: %w", req.Path, err)
 	}
-	return ArchiveResult{Blobs: res.Blobs, Bytes: res.Bytes, Bad: res.Left}, nil
+	return ArchiveResult{Blobs: res.Blobs, Bytes: res.Bytes, Missing: res.Left, Without: res.Missing}, nil
 }
 
 // Import stores the blobs of a tar archive.
 func (n *Node) Import(ctx context.Context, req ImportRequest, _ func(any)) (ArchiveResult, error) {
-	in, err := openSpecial(ctx, req.Path, os.O_RDONLY)
+	in, err := outfile.Open(ctx, req.Path, os.O_RDONLY)
 	if err != nil {
 		return ArchiveResult{}, fmt.Errorf("reading the archive: %w", err)
 	}
@@ -106,22 +103,33 @@ func (n *Node) Import(ctx context.Context, req ImportRequest, _ func(any)) (Arch
 	kept := &remembering{Store: n.blobs}
 	res, err := archive.Import(ctx, in, kept)
 	_ = in.Close() // it was only read
-	out := ArchiveResult{Blobs: res.Blobs, Bytes: res.Bytes, Bad: res.Bad, Skipped: res.Skipped}
+	out := ArchiveResult{Blobs: res.Blobs, Bytes: res.Bytes, Bad: res.Bad, Skipped: res.Skipped, Without: res.Corrupt}
+	if ctx.Err() == nil { // an archive that is cut short may have been too large before that
+		err = errors.Join(err, kept.check(ctx))
+	}
 	if err != nil {
 		return out, fmt.Errorf("reading %s: %w", req.Path, err)
 	}
-	return out, kept.check(ctx)
+	return out, nil
 }
 
 // remembering notes what is put, since a store with a quota makes room for the
 // last blobs of an archive by dropping the first.
 type remembering struct {
 	*inplace.Store
-	ids []blobnet.ID
+	ids []blobnet.ID // at most maxNamed: the first, which go first
 }
 
 func (r *remembering) Put(ctx context.Context, id blobnet.ID, blob []byte) error {
-	err := r.Store.Put(ctx, id, blob)
+	return r.note(id, r.Store.Put(ctx, id, blob))
+}
+
+// PutVerified is here because the Store has it: an import prefers it to Put.
+func (r *remembering) PutVerified(ctx context.Context, id blobnet.ID, blob []byte) error {
+	return r.note(id, r.Store.PutVerified(ctx, id, blob))
+}
+
+func (r *remembering) note(id blobnet.ID, err error) error {
 	if err == nil && len(r.ids) < maxNamed {
 		r.ids = append(r.ids, id)
 	}
@@ -143,35 +151,7 @@ func (r *remembering) check(ctx context.Context) error {
 		}
 	}
 	if gone > 0 {
-		return fmt.Errorf("%w: %d of the archive's blobs were dropped again to make room for others of it; raise the quota", blobnet.ErrFull, gone)
+		return fmt.Errorf("%w: %d of the archive's %d blobs were dropped again to make room for others of it; raise the quota", blobnet.ErrFull, gone, len(r.ids))
 	}
 	return nil
-}
-
-// openSpecial opens what may be a pipe that nobody else has open, and gives up
-// when ctx ends. What then is opened after all is closed.
-func openSpecial(ctx context.Context, path string, flag int) (*os.File, error) {
-	type opened struct {
-		f   *os.File
-		err error
-	}
-	done := make(chan opened, 1)
-	go func() {
-		f, err := os.OpenFile(path, flag, 0)
-		done <- opened{f, err}
-	}()
-	select {
-	case o := <-done:
-		return o.f, o.err
-	case <-ctx.Done():
-	}
-	// Both ends, so that the waiting open returns.
-	if f, err := os.OpenFile(path, os.O_RDWR, 0); err == nil {
-		defer f.Close()
-	}
-	o := <-done
-	if o.err == nil {
-		o.f.Close()
-	}
-	return nil, context.Cause(ctx)
 }

@@ -62,9 +62,35 @@ func (n *Node) Pin(ctx context.Context, req PinRequest, _ func(any)) (PinResult,
 	})
 }
 
-// Unpin takes one pin off each of the named blobs.
+// Unpin takes one pin off each of the named blobs and counts those that had one.
+// A blob that is named by its id must be here, or pinned.
 func (n *Node) Unpin(ctx context.Context, req PinRequest, _ func(any)) (PinResult, error) {
-	return n.eachNamed(ctx, req, func(ids []blobnet.ID) error { return n.blobs.Unpin(ctx, ids...) })
+	count := 0
+	res, err := n.eachNamed(ctx, req, func(ids []blobnet.ID) error {
+		pinned, err := n.disk.Pinned(ctx, ids...)
+		if err != nil {
+			return err
+		}
+		has, err := n.blobs.Has(ctx, req.IDs...) // they come first in ids
+		if err != nil {
+			return err
+		}
+		for i, ok := range has {
+			if !ok && !pinned[i] {
+				return fmt.Errorf("unpinning %s: %w in this store", ids[i], blobnet.ErrNotFound)
+			}
+		}
+		for _, ok := range pinned {
+			if ok {
+				count++
+			}
+		}
+		return n.blobs.Unpin(ctx, ids...)
+	})
+	if err == nil {
+		res.Blobs = count
+	}
+	return res, err
 }
 
 // eachNamed collects what req names before it acts, so that a bad entry changes
@@ -79,7 +105,7 @@ func (n *Node) eachNamed(ctx context.Context, req PinRequest, do func([]blobnet.
 		for _, e := range entries {
 			for id, err := range codec.Blobs(ctx, n.blobs, e.File()) {
 				if err != nil {
-					return PinResult{}, fmt.Errorf("listing the blobs of %q: %w", e.Name, err)
+					return PinResult{}, listing(e, err)
 				}
 				if ids = append(ids, id); len(ids) > maxNamed {
 					return PinResult{}, fmt.Errorf("%w: more than %d blobs named at once", channel.ErrLimit, maxNamed)
@@ -96,6 +122,15 @@ func (n *Node) eachNamed(ctx context.Context, req PinRequest, do func([]blobnet.
 	return PinResult{Blobs: len(ids)}, n.blobs.Sync(ctx)
 }
 
+// listing is why the blobs of a file cannot be listed.
+func listing(e channel.FileEntry, err error) error {
+	err = fmt.Errorf("listing the blobs of %q: %w", e.Name, misfit(err))
+	if errors.Is(err, blobnet.ErrNotFound) {
+		err = fmt.Errorf("%w in this store; fetch the file first", err)
+	}
+	return err
+}
+
 // Seed announces the files' root blobs and serves all of their blobs until ctx
 // ends. It emits a ListeningEvent first, and UploadEvents.
 func (n *Node) Seed(ctx context.Context, req SeedRequest, emit func(any)) (SeedResult, error) {
@@ -110,16 +145,23 @@ func (n *Node) Seed(ctx context.Context, req SeedRequest, emit func(any)) (SeedR
 	if err := net.know(req.Peers); err != nil {
 		return SeedResult{}, err
 	}
-	emit(net.listening())
 	res := SeedResult{Files: len(entries)}
 	keys := make([]tracker.Key, len(entries))
+	var lacks []any
 	for i, e := range entries {
-		blobs, err := n.holds(ctx, e)
+		blobs, missing, err := n.holds(ctx, e)
 		if err != nil {
 			return SeedResult{}, err
 		}
 		res.Blobs += blobs
 		keys[i] = tracker.Key(e.Root.ID)
+		if missing > 0 {
+			lacks = append(lacks, ErrorEvent{Event: "error", Message: fmt.Sprintf("%q: %d of %d blobs are not here; readers make them of the others, and blob-scrub --repair -i puts them back", e.Name, missing, blobs+missing)})
+		}
+	}
+	emit(net.listening())
+	for _, e := range lacks {
+		emit(e)
 	}
 	events, stop := n.bus.lookOn(func(about string) bool { return about == aboutUploads || about == aboutStore })
 	defer stop()
@@ -165,18 +207,23 @@ func (n *Node) Seed(ctx context.Context, req SeedRequest, emit func(any)) (SeedR
 // peer which asks for one small blob without end does not write the log.
 const uploadInterval = time.Second
 
+// remedyLost is what to do about blobs that are not in the store.
+const remedyLost = "have what is missing with blob-fetch, or blob-scrub --repair -i, first"
+
 // holds checks that the blobs of e are in the store, and counts them. Of a file
 // with parity some may be missing: who fetches it makes them out of the others.
-func (n *Node) holds(ctx context.Context, e channel.FileEntry) (int, error) {
-	count, missing := 0, 0
+func (n *Node) holds(ctx context.Context, e channel.FileEntry) (count, missing int, err error) {
 	var first blobnet.ID
 	for ids, err := range seq.Batches(codec.Blobs(ctx, n.blobs, e.File()), batch) {
+		if errors.Is(err, blobnet.ErrNotFound) {
+			return 0, 0, fmt.Errorf("reading %q from the store: %w; %s", e.Name, err, remedyLost)
+		}
 		if err != nil {
-			return 0, fmt.Errorf("reading %q from the store: %w; ingest or fetch it first", e.Name, err)
+			return 0, 0, fmt.Errorf("reading %q from the store: %w", e.Name, misfit(err))
 		}
 		has, err := n.blobs.Has(ctx, ids...)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		for i, ok := range has {
 			switch {
@@ -190,13 +237,24 @@ func (n *Node) holds(ctx context.Context, e channel.FileEntry) (int, error) {
 			}
 		}
 		if count+missing > maxNamed {
-			return 0, fmt.Errorf("%q: %w: more than %d blobs", e.Name, channel.ErrLimit, maxNamed)
+			return 0, 0, fmt.Errorf("%q: %w: more than %d blobs", e.Name, channel.ErrLimit, maxNamed)
 		}
 	}
 	if missing > 0 && (count == 0 || !n.coded(ctx, e)) {
-		return 0, fmt.Errorf("%q: blob %s: %w in this store; have what is missing with blob-fetch, or blob-scrub --repair -i, first", e.Name, first, blobnet.ErrNotFound)
+		return 0, 0, fmt.Errorf("%q: blob %s: %w in this store; %s", e.Name, first, blobnet.ErrNotFound, remedyLost)
 	}
-	return count, nil
+	return count, missing, nil
+}
+
+// misfit says of an index that does not open where the fault may lie: the blob is
+// the one that its id names.
+func misfit(err error) error {
+	for _, is := range []error{codec.ErrSealed, codec.ErrPadding, codec.ErrIndex} {
+		if errors.Is(err, is) {
+			return fmt.Errorf("%w; is the size or the key in the FileEntry another than that of this file?", err)
+		}
+	}
+	return err
 }
 
 // coded reports whether a file has parity.
@@ -223,16 +281,21 @@ func (n *Node) onExchange(e exchange.Event) {
 	case exchange.KindUpload:
 		n.bus.send(aboutUploads, UploadEvent{Event: "upload", Peer: e.Peer.String(), Blobs: 1, Size: e.Bytes})
 	case exchange.KindHave:
-		select {
-		case <-n.ready:
-			n.net.swarms.Range(func(s, _ any) bool {
-				s.(*fetch.Swarm).Told(e.Peer.String(), e.IDs)
-				return true
-			})
-		default: // nothing is fetched yet
-		}
+		n.told(e.Peer.String(), e.IDs)
 	case exchange.KindMisbehaviour:
 		n.bus.send(aboutPeers, PeerEvent{Event: "peer", Peer: e.Peer.String(), State: "misbehaved", Message: "sent bytes that break the protocol or do not hash to their id"})
+	}
+}
+
+// told lets the fetches that run know what a peer says, unasked, that it has.
+func (n *Node) told(peer string, ids []blobnet.ID) {
+	select {
+	case <-n.ready:
+		n.net.swarms.Range(func(s, _ any) bool {
+			s.(*fetch.Swarm).Told(peer, ids)
+			return true
+		})
+	default: // nothing is fetched yet
 	}
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/url"
-	"slices"
 	"strings"
 	"sync"
 
@@ -166,22 +164,6 @@ func (b *bridges) close() {
 	}
 }
 
-// checkURL refuses what is no WebSocket or HTTP URL. It shows nothing of what
-// may be a secret: user, password, query.
-func checkURL(s string) error {
-	const want = "want a multiaddr, ws://HOST:PORT/ or https://HOST/PATH"
-	u, err := url.Parse(s)
-	if err != nil {
-		scheme, _, _ := strings.Cut(s, "://")
-		return fmt.Errorf("%q... is not a URL: %s", scheme+"://", want)
-	}
-	if !slices.Contains([]string{"ws", "wss", "http", "https"}, u.Scheme) || u.Host == "" {
-		u.User, u.RawQuery = nil, ""
-		return fmt.Errorf("%q is not a peer: %s", u, want)
-	}
-	return nil
-}
-
 // onWS takes note of what was moved by WebSocket.
 func (n *Node) onWS(e wsbridge.Event) {
 	switch e.Kind {
@@ -189,6 +171,8 @@ func (n *Node) onWS(e wsbridge.Event) {
 		n.uploaded(e.Peer, e.Bytes, e.Err)
 	case wsbridge.KindDownload:
 		n.book.Add(host(e.Peer), account.Counts{Useful: e.Bytes}, account.Counts{})
+	case wsbridge.KindHave:
+		n.told(e.Peer, e.IDs)
 	case wsbridge.KindMisbehaviour:
 		n.book.Add(host(e.Peer), account.Counts{Wasted: e.Bytes}, account.Counts{})
 		n.bus.send(aboutPeers, PeerEvent{Event: "peer", Peer: e.Peer, State: "misbehaved", Message: "sent what breaks the WebSocket protocol, or does not hash to its id"})
@@ -199,7 +183,7 @@ func (n *Node) onWS(e wsbridge.Event) {
 func (n *Node) onHTTP(e httpmirror.Event) {
 	switch e.Kind {
 	case httpmirror.KindUpload:
-		n.uploaded(e.Peer, e.Bytes, e.Err)
+		n.uploaded(host(e.Peer), e.Bytes, e.Err) // a visitor comes by many connections
 	case httpmirror.KindDownload:
 		n.book.Add(host(e.Peer), account.Counts{Useful: e.Bytes}, account.Counts{})
 	case httpmirror.KindMisbehaviour:

@@ -140,9 +140,13 @@ func (n *Node) makeWhole(ctx context.Context, mend *mender, e channel.FileEntry)
 // src.
 func (n *Node) missing(ctx context.Context, src blobnet.Source, e channel.FileEntry) ([]blobnet.ID, error) {
 	var out []blobnet.ID
+	looked := 0
 	for ids, err := range seq.Batches(codec.Blobs(ctx, src, e.File()), batch) {
 		if err != nil {
 			return nil, fmt.Errorf("listing blobs: %w", err)
+		}
+		if looked += len(ids); looked > maxNamed { // three index blobs can claim 2^30
+			return nil, fmt.Errorf("%w: more than %d blobs", channel.ErrLimit, maxNamed)
 		}
 		has, err := n.blobs.Has(ctx, ids...)
 		if err != nil {
@@ -152,9 +156,6 @@ func (n *Node) missing(ctx context.Context, src blobnet.Source, e channel.FileEn
 			if !ok {
 				out = append(out, ids[i])
 			}
-		}
-		if len(out) > maxNamed {
-			return nil, fmt.Errorf("%w: more than %d blobs", channel.ErrLimit, maxNamed)
 		}
 	}
 	return out, nil

@@ -1,9 +1,11 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -11,6 +13,8 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet/fetch"
 	"github.com/anonymous-media-library/aml/blobnet/tracker"
 	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/codec"
+	"github.com/anonymous-media-library/aml/internal/seq"
 	"github.com/anonymous-media-library/aml/subscriber"
 )
 
@@ -24,8 +28,8 @@ func (n *Node) newSwarm(store blobnet.Store, patience time.Duration, size uint64
 // newSwarmWithin is newSwarm with a limit of its own.
 func (n *Node) newSwarmWithin(down fetch.Limiter, store blobnet.Store, patience time.Duration, size uint64) (*fetch.Swarm, error) {
 	s, err := fetch.New(fetch.Config{
-		Store: store, StallTimeout: patience, Download: down, Bans: n.net.bans, OnEvent: n.onFetch,
-		Name: n.net.host.ID().String(), MaxOutstanding: outstanding(size),
+		Store: store, StallTimeout: patience, Download: down, Bans: n.net.bans, Budget: n.net.budget, OnEvent: n.onFetch,
+		Name: n.net.host.ID().String(), LeastOutstanding: leastOutstanding(size),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("preparing to fetch: %w", err)
@@ -45,11 +49,16 @@ func (n *Node) sieve(keep bool) interface {
 	return n.blobs.Sieve()
 }
 
-// outstanding is how many bytes may be on their way at once: what a killed fetch
-// has to ask for again. That is less than 1 % of what is fetched, but no less
-// than keeps 80 MB/s busy over 100 ms.
-func outstanding(size uint64) int {
-	return int(min(max(size/128, 8<<20), 32<<20))
+// leastOutstanding is how many bytes of a fetch are under way at once where the
+// round trip is short: what has to be asked for again after a kill. That is less
+// than 1 % of size, but two blobs at least, so that one comes while another is
+// written; 8 MiB where the size is not known.
+func leastOutstanding(size uint64) int {
+	if size == 0 {
+		return 8 << 20
+	}
+	const blobs = 2 * (1<<20 + 64)
+	return int(min(max(size/1000*9, blobs), 32<<20))
 }
 
 // Fetch gets the files of a request from whoever has them: one into the file
@@ -84,25 +93,29 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 	if err != nil {
 		return FetchResult{}, err
 	}
+	ctx, patient := impatient(ctx, swarm, cmp.Or(time.Duration(req.Timeout), defaultPatience))
+	defer patient()
 	defer n.bus.forward(emit, func(about string) bool { return about == aboutPeers })()
 	keys := make([]tracker.Key, len(entries))
 	for i, e := range entries {
 		keys[i] = tracker.Key(e.Root.ID)
 	}
+	// From its first blob on this node has something that others want. That is
+	// announced before others are looked for: of two who begin at the same time at
+	// least one finds the other.
+	if err := net.keys.add(ctx, keys...); err != nil {
+		return FetchResult{}, fmt.Errorf("announcing: %w", err)
+	}
+	defer net.keys.remove(keys...)
 	defer net.gather(ctx, swarm, nil, keys...)()
 
 	onProgress := func(p subscriber.Progress) {
 		emit(ProgressEvent{Event: "progress", Name: p.Name, Done: p.Done, Total: p.Total, Local: p.Local})
 	}
 	d := subscriber.Download{Swarm: swarm, Place: sieve, KeepBlobs: keep, OnProgress: onProgress}
-	// From its first blob on this node has something that others want.
-	if err := net.keys.add(ctx, keys...); err != nil {
-		return FetchResult{}, fmt.Errorf("announcing: %w", err)
-	}
-	defer net.keys.remove(keys...)
 	fetched, err := download(ctx, d, entries, req.Output)
 	if err != nil {
-		return FetchResult{}, err
+		return FetchResult{}, blame(entries, err)
 	}
 	if err := net.keys.hold(ctx, keys...); err != nil {
 		return FetchResult{}, fmt.Errorf("announcing: %w", err)
@@ -119,7 +132,40 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 			FromStore: f.FromStore, FromPeers: f.FromPeers,
 		}
 	}
+	if keep {
+		for _, e := range entries {
+			if err := n.countKept(ctx, e, &res); err != nil {
+				return res, err
+			}
+		}
+	}
 	return res, n.recordFetched(ctx, emit)
+}
+
+// countKept counts the blobs of a file, and those of them that the store had no
+// room for, or has dropped to make room for others of them. Where the index is
+// among these, what it lists is not counted.
+func (n *Node) countKept(ctx context.Context, e channel.FileEntry, res *FetchResult) error {
+	for ids, err := range seq.Batches(codec.Blobs(ctx, n.blobs, e.File()), batch) {
+		if errors.Is(err, blobnet.ErrNotFound) {
+			res.Blobs++
+			res.Unkept++
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("looking what was kept of %q: %w", e.Name, err)
+		}
+		has, err := n.disk.Has(ctx, ids...)
+		if err != nil {
+			return err
+		}
+		for _, ok := range has {
+			if res.Blobs++; !ok {
+				res.Unkept++
+			}
+		}
+	}
+	return nil
 }
 
 // recordFetched writes down what can be served now that files are whole and in
@@ -160,11 +206,19 @@ func checkOutput(path string, file bool) (special bool, err error) {
 }
 
 // onFetch tells whoever watches of peers that sent wrong bytes, and of blobs
-// that could not be kept.
+// that could not be kept, and counts what came twice.
 func (n *Node) onFetch(e fetch.Event) {
 	switch e.Kind {
+	case fetch.KindDuplicate:
+		if e.Err == nil { // else who brought it knows
+			n.book.Twice(host(e.Peer), e.Bytes)
+		}
 	case fetch.KindUnstored:
-		n.log.Warn("not kept for others", "blob", e.ID.Short(), "error", e.Err)
+		level := slog.LevelWarn
+		if !n.cfg.Resume { // the command says how many in the end
+			level = slog.LevelDebug
+		}
+		n.log.Log(context.Background(), level, "not kept for others", "blob", e.ID.Short(), "error", e.Err)
 	case fetch.KindDropped:
 		n.bus.send(aboutPeers, PeerEvent{Event: "peer", Peer: e.Peer, State: "misbehaved", Message: e.Err.Error()})
 	}

@@ -20,13 +20,18 @@ func (n *Node) BlobList(ctx context.Context, req BlobListRequest, emit func(any)
 		if req.Pinned && !b.Pinned {
 			return nil
 		}
-		res.Blobs++
-		res.Bytes += b.Size
 		stored, err := n.disk.Has(ctx, b.ID)
 		if err != nil {
 			return err
 		}
+		if !stored[0] {
+			if here, err := n.blobs.Has(ctx, b.ID); err != nil || !here[0] {
+				return err // its file is gone
+			}
+		}
 		e := BlobEvent{Event: "blob", ID: b.ID, Size: b.Size, Pinned: b.Pinned, InPlace: !stored[0]}
+		res.Blobs++
+		res.Bytes += b.Size
 		if !b.Used.IsZero() {
 			e.Used = channel.Time(b.Used.Unix())
 		}
@@ -36,10 +41,15 @@ func (n *Node) BlobList(ctx context.Context, req BlobListRequest, emit func(any)
 	return res, err
 }
 
-// GC deletes blobs that are not pinned, and what interrupted runs left.
+// GC deletes blobs that are not pinned, and what interrupted runs left, and
+// forgets files in place that are gone and of which nothing is pinned.
 func (n *Node) GC(ctx context.Context, req GCRequest, _ func(any)) (GCResult, error) {
 	if req.Target < 0 {
 		return GCResult{}, badRequest("a target of %d bytes: want 0 or more", req.Target)
+	}
+	files, err := n.blobs.ForgetGone(ctx, req.DryRun, n.disk.Pinned) // first: their index blobs are then let go
+	if err != nil {
+		return GCResult{}, err
 	}
 	res, err := n.disk.GC(ctx, diskstore.GCConfig{Target: req.Target, DryRun: req.DryRun})
 	if err == nil && n.cfg.Network && !req.DryRun {
@@ -47,7 +57,7 @@ func (n *Node) GC(ctx context.Context, req GCRequest, _ func(any)) (GCResult, er
 			err = n.letGoOfGone(ctx)
 		}
 	}
-	return GCResult{Blobs: res.Blobs, Bytes: res.Bytes, Leftover: res.Leftovers + res.Quarantined, DryRun: req.DryRun}, err
+	return GCResult{Blobs: res.Blobs, Bytes: res.Bytes, Leftover: res.Leftovers + res.Quarantined, Forgotten: files, DryRun: req.DryRun}, err
 }
 
 // Scrub reads and checks what is stored and what lies in files. It emits
@@ -72,7 +82,12 @@ func (n *Node) Scrub(ctx context.Context, req ScrubRequest, emit func(any)) (Scr
 			return ScrubResult{}, err
 		}
 	}
-	defer n.bus.forward(emit, func(about string) bool { return about == aboutStore })()
+	if req.Repair {
+		n.mending.Add(1)
+		defer n.mending.Add(-1)
+	}
+	tell := newRotTeller(emit)
+	defer n.bus.forward(tell.event, func(about string) bool { return about == aboutStore })()
 	var res ScrubResult
 	var lost []blobnet.ID
 	note := func(id blobnet.ID) {
@@ -96,10 +111,13 @@ func (n *Node) Scrub(ctx context.Context, req ScrubRequest, emit func(any)) (Scr
 	})
 	res = ScrubResult{Blobs: done.Blobs, Bytes: done.Bytes, Rotten: done.Corrupt, Missing: done.Missing}
 	if err == nil {
-		err = n.scrubFiles(ctx, req.Rate, &res, note)
+		err = n.scrubFiles(ctx, req.Rate, &res, note, tell)
 	}
 	if err == nil {
-		err = n.lostEarlier(ctx, lost, &res, note)
+		err = n.lostEarlier(ctx, lost, &res, func(id blobnet.ID) {
+			tell.lost(id)
+			note(id)
+		})
 	}
 	if err != nil || !req.Repair {
 		res.Left = res.Rotten + res.Missing
@@ -110,7 +128,9 @@ func (n *Node) Scrub(ctx context.Context, req ScrubRequest, emit func(any)) (Scr
 			return res, err
 		}
 	}
-	mend := newMender(n.blobs)
+	mend := newMender(n.blobs, func(id blobnet.ID) {
+		n.bus.send(aboutStore, RottenEvent{Event: "rotten", ID: id, Message: "here again, from a peer or rebuilt", Repaired: true})
+	})
 	if err := n.repairAll(ctx, mend, lost, entries); err != nil {
 		return res, errors.Join(err, mend.count(ctx, lost, &res))
 	}
@@ -120,8 +140,8 @@ func (n *Node) Scrub(ctx context.Context, req ScrubRequest, emit func(any)) (Scr
 	return res, n.blobs.Sync(ctx)
 }
 
-// scrubFiles reads every blob that lies in a file.
-func (n *Node) scrubFiles(ctx context.Context, speed int64, res *ScrubResult, lost func(blobnet.ID)) error {
+// scrubFiles reads every blob that lies in a file. tell may be nil.
+func (n *Node) scrubFiles(ctx context.Context, speed int64, res *ScrubResult, lost func(blobnet.ID), tell *rotTeller) error {
 	pace := rate.NewLimiter(rate.Inf, 0)
 	if speed > 0 {
 		pace = rate.NewLimiter(rate.Limit(speed), blobnet.MaxBlobSize)
@@ -139,6 +159,10 @@ func (n *Node) scrubFiles(ctx context.Context, speed int64, res *ScrubResult, lo
 			if stored[i] {
 				continue // the store's own scrub has read it
 			}
+			var paths []string
+			if tell != nil {
+				paths = n.paths(ctx, id) // a chunk that changed is forgotten when it is read
+			}
 			blob, err := n.blobs.Get(ctx, id, buf[:0])
 			switch {
 			case err == nil:
@@ -151,6 +175,9 @@ func (n *Node) scrubFiles(ctx context.Context, speed int64, res *ScrubResult, lo
 			case errors.Is(err, blobnet.ErrNotFound), errors.Is(err, blobnet.ErrCorrupt):
 				res.Missing++
 				lost(id)
+				if tell != nil {
+					tell.files(paths)
+				}
 			default:
 				return err
 			}
@@ -195,7 +222,7 @@ func (n *Node) scrubAll(ctx context.Context) error {
 		return err
 	}
 	var res ScrubResult
-	if err := n.scrubFiles(ctx, n.cfg.Scrub, &res, func(blobnet.ID) {}); err != nil {
+	if err := n.scrubFiles(ctx, n.cfg.Scrub, &res, func(blobnet.ID) {}, nil); err != nil {
 		return err
 	}
 	n.lookAgain()

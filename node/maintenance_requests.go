@@ -48,7 +48,9 @@ type GCResult struct {
 	Blobs    int64 `json:"blobs"`
 	Bytes    int64 `json:"bytes"`
 	Leftover int64 `json:"leftover"` // unfinished and quarantined files
-	DryRun   bool  `json:"dryRun"`
+
+	Forgotten int64 `json:"forgotten"` // files in place that are gone
+	DryRun    bool  `json:"dryRun"`
 }
 
 // ScrubRequest reads every stored blob and checks it. It emits ProgressEvents,
@@ -95,8 +97,11 @@ type ImportRequest struct {
 type ArchiveResult struct {
 	Blobs   int64 `json:"blobs"`
 	Bytes   int64 `json:"bytes"`
-	Bad     int64 `json:"bad"`     // of an export: named, but not in the store; of an import: not what they are called
+	Missing int64 `json:"missing"` // of an export: named, but not in the store
+	Bad     int64 `json:"bad"`     // of an import: not what they are called
 	Skipped int64 `json:"skipped"` // of an import: files that are no blobs
+
+	Without []blobnet.ID `json:"without,omitempty"` // those missing or bad, the first 1,000
 }
 
 // PushRequest copies blobs to a folder or to an HTTP server that takes PUT.
@@ -114,4 +119,6 @@ type PushResult struct {
 	Bytes  int64 `json:"bytes"`
 	There  int64 `json:"there"` // were there already
 	Failed int64 `json:"failed"`
+
+	Why string `json:"why,omitempty"` // not all were copied
 }

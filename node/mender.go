@@ -12,12 +12,13 @@ import (
 // It may be used by many goroutines at once.
 type mender struct {
 	*inplace.Store
+	tell func(blobnet.ID) // of each blob that it puts back
 	mu   sync.Mutex
 	back map[blobnet.ID]struct{} // guarded by mu: were not here, and are
 }
 
-func newMender(s *inplace.Store) *mender {
-	return &mender{Store: s, back: make(map[blobnet.ID]struct{})}
+func newMender(s *inplace.Store, tell func(blobnet.ID)) *mender {
+	return &mender{Store: s, tell: tell, back: make(map[blobnet.ID]struct{})}
 }
 
 // Put puts a blob, and notes it if it was not here.
@@ -39,6 +40,7 @@ func (m *mender) put(ctx context.Context, id blobnet.ID, blob []byte, put func(c
 		return err
 	}
 	m.note(id)
+	m.tell(id)
 	return nil
 }
 

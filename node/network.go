@@ -30,8 +30,9 @@ type network struct {
 	bridges  *bridges
 	upload   *limit.Upload
 	download *limit.Download
-	bans     *fetch.Bans // of all fetches
-	swarms   sync.Map    // of *fetch.Swarm: the fetches that run
+	bans     *fetch.Bans   // of all fetches
+	budget   *fetch.Budget // of all fetches
+	swarms   sync.Map      // of *fetch.Swarm: the fetches that run
 }
 
 func (n *Node) newNetwork() (*network, error) {
@@ -50,7 +51,7 @@ func (n *Node) newNetwork() (*network, error) {
 	}
 	net := &network{
 		host: h, reach: reach, upload: limit.NewUpload(s.upload), download: limit.NewDownload(s.download),
-		bans: new(fetch.Bans),
+		bans: new(fetch.Bans), budget: new(fetch.Budget),
 	}
 	if err := net.assemble(n, s); err != nil {
 		return nil, errors.Join(err, h.Close())

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -62,6 +63,7 @@ type Node struct {
 	asked    asked
 
 	damaged chan blobnet.ID // to be had again
+	mending atomic.Int32    // scrubs with repair that run
 	deleted chan struct{}   // holds one: files that are announced may be gone
 
 	ready chan struct{} // closed when net is set, or Run needs no network

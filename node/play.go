@@ -12,6 +12,7 @@ import (
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/codec/erasure"
 	"github.com/anonymous-media-library/aml/codec/stream"
+	"github.com/anonymous-media-library/aml/internal/outfile"
 )
 
 // play writes a file to a pipe or device in order, some seconds ahead of whoever
@@ -37,7 +38,7 @@ func (n *Node) play(ctx context.Context, req FetchRequest, e channel.FileEntry) 
 	if err != nil {
 		return FetchResult{}, err
 	}
-	out, err := openSpecial(ctx, req.Output, os.O_WRONLY)
+	out, err := outfile.Open(ctx, req.Output, os.O_WRONLY)
 	if err != nil {
 		return FetchResult{}, errors.Join(fmt.Errorf("writing %s: %w", req.Output, err), r.Close())
 	}

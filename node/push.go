@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -40,5 +41,16 @@ func (n *Node) PushHTTP(ctx context.Context, req PushRequest, emit func(any)) (P
 		}
 		emit(ErrorEvent{Event: "error", Message: fmt.Sprintf("blob %s: %v", f.ID.Short(), f.Err)})
 	}
-	return PushResult{Pushed: int64(done.Sent), Bytes: done.SentBytes, There: int64(done.Skipped), Failed: int64(done.Failed)}, err
+	res := PushResult{Pushed: int64(done.Sent), Bytes: done.SentBytes, There: int64(done.Skipped), Failed: int64(done.Failed)}
+	switch {
+	case errors.Is(err, httpmirror.ErrTarget):
+		return res, badRequest("%w", err)
+	case errors.Is(err, httpmirror.ErrIncomplete): // what was copied is a result, too
+		res.Why = err.Error()
+		if errors.Is(err, httpmirror.ErrWho) {
+			res.Why += "; give USER:PASSWORD@ in the URL, or AML_HTTP_AUTHORIZATION in the environment"
+		}
+		return res, nil
+	}
+	return res, err
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -104,7 +105,11 @@ func (n *Node) repair(ctx context.Context) error {
 		}
 		got, err := n.refetch(ctx, n.blobs, ids)
 		if err != nil && ctx.Err() == nil {
-			n.log.Warn("damaged blobs could not be had again", "blobs", len(ids)-got, "error", err)
+			level := slog.LevelWarn
+			if n.mending.Load() > 0 { // a scrub tries more, and says what came of it
+				level = slog.LevelDebug
+			}
+			n.log.Log(ctx, level, "damaged blobs could not be had again", "blobs", len(ids)-got, "error", err)
 		}
 	}
 }
@@ -142,6 +147,8 @@ func (n *Node) refetch(ctx context.Context, store blobnet.Store, ids []blobnet.I
 			}
 			if err == nil {
 				came.Add(1)
+			}
+			if _, tells := store.(*mender); err == nil && !tells {
 				n.bus.send(aboutStore, RottenEvent{Event: "rotten", ID: id, Message: "had again from a peer", Repaired: true})
 			}
 			return err

@@ -81,7 +81,9 @@ type FetchRequest struct {
 
 // FetchResult describes what was fetched.
 type FetchResult struct {
-	Files []FetchedFile `json:"files"`
+	Files  []FetchedFile `json:"files"`
+	Unkept int           `json:"unkept"` // blobs for which, with KeepBlobs, the store had no room
+	Blobs  int           `json:"blobs"`  // of the files, with KeepBlobs
 }
 
 // FetchedFile is one file, whole and verified on disk.

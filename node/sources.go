@@ -14,10 +14,12 @@ import (
 )
 
 // A running fetch looks for more peers: among those that are connected anyway,
-// which is cheap, and by the tracker.
-const (
-	pollInterval = time.Second
-	findInterval = 15 * time.Second
+// which is cheap, and by the tracker: soon again at first, since those who begin
+// at the same time have not been announced yet when each looks for the others. Never
+// changed.
+var (
+	pollPauses = []time.Duration{time.Second}
+	findPauses = []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 15 * time.Second}
 )
 
 // sources are the peers of one swarm.
@@ -43,7 +45,7 @@ func (net *network) feedSwarm(ctx context.Context, s *fetch.Swarm, more func() [
 	var both sync.WaitGroup
 	if more != nil {
 		both.Go(func() {
-			every(ctx, pollInterval, func() {
+			every(ctx, pollPauses, func() {
 				for _, id := range more() {
 					src.add(peer.AddrInfo{ID: id})
 				}
@@ -51,7 +53,7 @@ func (net *network) feedSwarm(ctx context.Context, s *fetch.Swarm, more func() [
 		})
 	}
 	both.Go(func() {
-		every(ctx, findInterval, func() {
+		every(ctx, findPauses, func() {
 			for _, key := range keys {
 				for info := range net.tracker.Find(ctx, key) {
 					src.add(info)
@@ -74,9 +76,13 @@ func (net *network) gather(ctx context.Context, s *fetch.Swarm, more func() []pe
 	}
 }
 
-// every calls do at once and then after each pause of d, until ctx ends.
-func every(ctx context.Context, d time.Duration, do func()) {
-	for do(); pause(ctx, d) == nil; do() {
+// every calls do at once and then after each of pauses, the last of which is
+// repeated, until ctx ends.
+func every(ctx context.Context, pauses []time.Duration, do func()) {
+	for do(); pause(ctx, pauses[0]) == nil; do() {
+		if len(pauses) > 1 {
+			pauses = pauses[1:]
+		}
 	}
 }
 

@@ -74,7 +74,7 @@ type InPlaceStatus struct {
 // Counts are bytes that were moved one way since this home was made.
 type Counts struct {
 	Useful    int64 `json:"useful"`
-	Duplicate int64 `json:"duplicate"` // were here, or there, when they came
+	Duplicate int64 `json:"duplicate"` // another peer gave them sooner
 	Wasted    int64 `json:"wasted"`    // wrong, cancelled or broken off
 	Overhead  int64 `json:"overhead"`  // messages, frames, proofs
 }

@@ -89,7 +89,7 @@ func (p *Publisher) keep(ctx context.Context, entries []channel.FileEntry) error
 // made room for the last ones by dropping the first.
 func evicted(err error) error {
 	if errors.Is(err, ErrMissing) {
-		return fmt.Errorf("%w: it cannot hold all of this at once; raise the quota (%v)", blobnet.ErrFull, err)
+		return fmt.Errorf("%w: it cannot hold all of this at once; raise the quota", blobnet.ErrFull)
 	}
 	return err
 }

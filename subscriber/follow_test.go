@@ -275,6 +275,38 @@ func TestWhatIsInTheWayIsNamedAndSkipped(t *testing.T) {
 	w.wantTold("manifest 2 two", "file next")
 }
 
+// TestAFileOfALongNameIsKeptAndTheNextReleaseComes: there is no room behind its
+// name for what a kept file is called.
+func TestAFileOfALongNameIsKeptAndTheNextReleaseComes(t *testing.T) {
+	for _, long := range []string{strings.Repeat("n", 251), "folder/" + strings.Repeat("n", 255), strings.Repeat("é", 127)} {
+		w := newWorld(t)
+		w.publish("one", files{long: "one", "other": "a"})
+		w.update()
+		w.take()
+		mine := filepath.Join(w.out, filepath.FromSlash(long))
+		if err := os.WriteFile(mine, []byte("mine"), 0o644); err != nil {
+			t.Skip("no such names here:", err)
+		}
+		w.publish("two", files{long: "two"})
+		w.update()
+		kept := ""
+		for _, e := range w.take() {
+			if e, ok := e.(subscriber.KeptEvent); ok {
+				kept = e.Path
+			}
+		}
+		if got, err := os.ReadFile(kept); string(got) != "mine" || filepath.Dir(kept) != filepath.Dir(mine) {
+			t.Errorf("kept as %q: %q, %v", kept, got, err)
+		}
+		if got, err := os.ReadFile(mine); string(got) != "two" {
+			t.Errorf("%q, %v", got, err)
+		}
+		w.publish("three", files{"next": "n"})
+		w.update()
+		w.wantTold("manifest 3 three", "file next")
+	}
+}
+
 // TestALinkToAFolderInsideIsTheUsersLayout: what stays inside is followed.
 func TestALinkToAFolderInsideIsTheUsersLayout(t *testing.T) {
 	w := newWorld(t)

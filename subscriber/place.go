@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"syscall"
 
 	"github.com/anonymous-media-library/aml/codec"
@@ -34,8 +32,8 @@ func (o *output) room(size uint64) error {
 
 // inspect looks at what is at a name of a channel: its local path, and the
 // regular file that is there, nil for nothing. If anything but a regular file
-// is there, or anything but folders on the way to it, or if this system has no
-// such names, the error wraps ErrConflict and names both.
+// is there, or anything but folders on the way to it, or if this system or file
+// system has no such names, the error wraps ErrConflict and names both.
 func (o *output) inspect(name string) (local string, info fs.FileInfo, err error) {
 	local, err = filepath.Localize(name)
 	if err != nil {
@@ -48,6 +46,8 @@ func (o *output) inspect(name string) (local string, info fs.FileInfo, err error
 		switch there, err := o.folder(local[:i]); {
 		case err != nil && errors.Is(err, fs.ErrPermission):
 			return local, nil, fmt.Errorf("looking at %s: %w", o.full(local[:i]), err)
+		case errors.Is(unholdable(name, err), ErrConflict):
+			return local, nil, unholdable(name, err)
 		case err != nil:
 			return local, nil, fmt.Errorf("%q: %w: where a folder has to be, %w", name, ErrConflict, err)
 		case !there:
@@ -58,6 +58,8 @@ func (o *output) inspect(name string) (local string, info fs.FileInfo, err error
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return local, nil, nil
+	case errors.Is(unholdable(name, err), ErrConflict):
+		return local, nil, unholdable(name, err)
 	case err != nil:
 		return local, nil, fmt.Errorf("looking at %s: %w", o.full(local), err)
 	case info.IsDir():
@@ -146,35 +148,6 @@ func (o *output) place(temp, local string) error {
 	}
 	o.touch(dir)
 	return nil
-}
-
-// keep gives a file that is not ours, and whose info is given, another name
-// beside its own, and returns that. The file stays in place as well if the file
-// system has hard links, so that there is no moment without it.
-func (o *output) keep(local string, info fs.FileInfo) (string, error) {
-	for i := 1; i < 1000; i++ {
-		other := local + ".kept"
-		if i > 1 {
-			other += "-" + strconv.Itoa(i)
-		}
-		err := o.root.Link(local, other)
-		if err == nil {
-			o.touch(filepath.Dir(local))
-			return other, nil
-		}
-		if there, err := o.root.Lstat(other); err == nil {
-			if os.SameFile(there, info) {
-				return other, nil // a run that was killed has kept it
-			}
-			continue
-		}
-		if err := o.root.Rename(local, other); err != nil {
-			return "", err
-		}
-		o.touch(filepath.Dir(local))
-		return other, nil
-	}
-	return "", fmt.Errorf("%s: too many kept files beside it", o.full(local))
 }
 
 // remove deletes a file, and the folders above it that are then empty.

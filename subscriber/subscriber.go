@@ -28,7 +28,8 @@ import (
 // signed one of codec's errors.
 var (
 	// ErrConflict: something else stands in the output folder where a file or
-	// folder of the channel has to be. Move it away.
+	// folder of the channel has to be: move it away. Or this system, or file
+	// system, has no such names.
 	ErrConflict = errors.New("something else is in the way")
 
 	// ErrSealed: the release's body is sealed, and there is no read key of its

@@ -121,7 +121,7 @@ func (t *target) finish(ctx context.Context) error {
 		if _, err := t.intact(ctx); err != nil {
 			return err
 		}
-		t.refuse(fmt.Errorf("%w: got %s, signed is %s", codec.ErrHash, got, t.entry.SHA256))
+		t.refuse(fmt.Errorf("%w: got %s, the entry says %s", codec.ErrHash, got, t.entry.SHA256))
 		return nil
 	}
 	if err := t.temp.Sync(); err != nil {
@@ -145,7 +145,7 @@ func (t *target) finish(ctx context.Context) error {
 	}
 	if !ours {
 		if t.kept, err = t.out.keep(local, info); err != nil {
-			return err
+			return t.placing(err)
 		}
 	}
 	if !t.entry.Modified.IsZero() {
@@ -158,7 +158,7 @@ func (t *target) finish(ctx context.Context) error {
 		return err
 	}
 	if err := t.out.place(t.tempName, local); err != nil {
-		return err
+		return t.placing(err)
 	}
 	if err := t.arrived(local, held); err != nil {
 		return err
@@ -169,6 +169,16 @@ func (t *target) finish(ctx context.Context) error {
 	t.local = local
 	t.settle(nil, false)
 	return nil
+}
+
+// placing ends the target if its name is what is wrong, which is no trouble of
+// other files; any other error is one of the disk.
+func (t *target) placing(err error) error {
+	if conflict := unholdable(t.name, err); errors.Is(conflict, ErrConflict) {
+		t.settle(conflict, false)
+		return nil
+	}
+	return err
 }
 
 // register lets the file be served under its name. made: there was none of that name.

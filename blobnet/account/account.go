@@ -34,7 +34,7 @@ var ErrClosed = errors.New("account: closed")
 // Counts are bytes that went one way. Each byte is counted once.
 type Counts struct {
 	Useful    int64 // of blobs, or parts, that were wanted and right
-	Duplicate int64 // of blobs that were already there when they came
+	Duplicate int64 // of blobs, or parts, that another peer gave sooner
 	Wasted    int64 // of blobs that were wrong, cancelled or broken off
 	Overhead  int64 // of everything else: messages, frames, proofs
 }
@@ -126,7 +126,19 @@ type Book struct {
 }
 
 // sums is what was counted since the last write.
-type sums struct{ received, sent Counts }
+type sums struct {
+	received, sent Counts
+	twice          int64 // of what was received as useful, or is about to be, came twice
+}
+
+// move makes duplicate of useful what came twice. The rest waits for the useful
+// bytes to be counted.
+func (s *sums) move() {
+	n := min(s.twice, s.received.Useful)
+	s.received.Useful -= n
+	s.received.Duplicate = plus(s.received.Duplicate, n)
+	s.twice -= n
+}
 
 // Open opens the Book at cfg.Path, and makes it if it is missing. A file that is
 // damaged, or something else, is moved aside, and an empty one made. One of
@@ -160,7 +172,7 @@ func (b *Book) Add(peer string, received, sent Counts) {
 		peer = Others
 	}
 	b.mu.Lock()
-	b.add(peer, sums{received, sent})
+	b.add(peer, sums{received: received, sent: sent})
 	full := len(b.pending) >= b.cfg.Batch
 	b.mu.Unlock()
 	if full {
@@ -169,6 +181,18 @@ func (b *Book) Add(peer string, received, sent Counts) {
 		default:
 		}
 	}
+}
+
+// Twice counts n bytes from peer, which Add has counted as useful or is about to,
+// as duplicate instead: who counts bytes as they come does not know what others gave
+// meanwhile.
+func (b *Book) Twice(peer string, n int64) {
+	if peer == "" || len(peer) > MaxName {
+		peer = Others
+	}
+	b.mu.Lock()
+	b.add(peer, sums{twice: max(n, 0)})
+	b.mu.Unlock()
 }
 
 // add counts; b.mu is held.
@@ -184,6 +208,8 @@ func (b *Book) add(peer string, more sums) {
 		b.pending[peer] = s
 	}
 	s.received, s.sent = s.received.Plus(more.received), s.sent.Plus(more.sent)
+	s.twice = plus(s.twice, more.twice)
+	s.move()
 }
 
 // Run writes what is counted, every Interval and by the Batch, until ctx ends;

@@ -51,6 +51,35 @@ func list(t testing.TB, b *Book) map[string]Row {
 	return out
 }
 
+func TestWhatCameTwiceIsCountedOnceAsDuplicateWheneverThatIsTold(t *testing.T) {
+	b := open(t, Config{Path: bookPath(t)})
+	flush := func() {
+		if err := b.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.Add("before", Counts{Useful: 100}, Counts{})
+	b.Twice("before", 30)
+	b.Twice("after", 30)
+	if _, ok := list(t, b)["after"]; ok {
+		t.Error("a peer is listed of which nothing was counted")
+	}
+	flush()
+	b.Add("after", Counts{Useful: 10}, Counts{})
+	flush()
+	b.Add("after", Counts{Useful: 90}, Counts{})
+	b.Twice("after", -1)
+	for range 2 {
+		rows := list(t, b)
+		for _, peer := range []string{"before", "after"} {
+			if got := rows[peer].Received; got != (Counts{Useful: 70, Duplicate: 30}) {
+				t.Errorf("%s: %+v", peer, got)
+			}
+		}
+		flush()
+	}
+}
+
 var one = Counts{Useful: 1, Duplicate: 20, Wasted: 300, Overhead: 4000}
 
 func TestCountsAreKeptFromOneRunToTheNext(t *testing.T) {

@@ -29,6 +29,15 @@ func (b *Book) flush(ctx context.Context, f *file) (*file, error) {
 	b.mu.Lock()
 	batch := b.pending
 	b.pending = make(map[string]*sums)
+	for peer, s := range batch {
+		if s.twice > 0 { // what it was is not counted yet
+			b.pending[peer] = &sums{twice: s.twice}
+			s.twice = 0
+		}
+		if *s == (sums{}) {
+			delete(batch, peer)
+		}
+	}
 	b.mu.Unlock()
 	if len(batch) == 0 {
 		return f, nil
@@ -136,7 +145,9 @@ func (b *Book) rows(ctx context.Context) ([]Row, error) {
 	pending := make(map[string]sums)
 	b.mu.Lock()
 	for peer, s := range b.pending {
-		pending[peer] = *s
+		if s.received != (Counts{}) || s.sent != (Counts{}) {
+			pending[peer] = *s
+		}
 	}
 	b.mu.Unlock()
 	var rows []Row

@@ -24,6 +24,8 @@ type Client struct {
 	cfg      Config
 	exchange *exchange.Exchange
 	losses   losses
+	budget   *fetch.Budget // of all that is fetched at once
+	swarms   sync.Map      // of *fetch.Swarm: what is fetched now
 
 	mu     sync.Mutex // guards what follows; held for memory work alone
 	peers  []fetch.Peer
@@ -37,7 +39,7 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, losses: usualLosses, seeds: map[tracker.Key]int{}, opened: map[blobnet.ID]*openFile{}}
+	c := &Client{cfg: cfg, losses: usualLosses, budget: fetch.NewBudget(0), seeds: map[tracker.Key]int{}, opened: map[blobnet.ID]*openFile{}}
 	var err error
 	c.exchange, err = exchange.New(exchange.Config{
 		Host: cfg.Host, Store: cfg.Store, Upload: cfg.Upload, OnEvent: c.onExchange,
@@ -153,19 +155,20 @@ func (c *Client) Fetch(ctx context.Context, f codec.File, dst io.Writer, onProgr
 // which waits for the search to end.
 func (c *Client) swarm(ctx context.Context, f codec.File) (s *fetch.Swarm, stop func(), err error) {
 	s, err = fetch.New(fetch.Config{
-		Store: c.cfg.Store, StallTimeout: c.cfg.Patience, Download: c.cfg.Download, Bans: c.cfg.Bans,
+		Store: c.cfg.Store, StallTimeout: c.cfg.Patience, Download: c.cfg.Download, Bans: c.cfg.Bans, Budget: c.budget,
 		Name: c.cfg.Host.ID().String(), OnEvent: c.onFetch,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
+	c.swarms.Store(s, nil)
 	c.mu.Lock()
 	for _, p := range c.peers {
 		s.Add(p)
 	}
 	c.mu.Unlock()
 	if c.cfg.Tracker == nil {
-		return s, func() {}, nil
+		return s, func() { c.swarms.Delete(s) }, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -173,11 +176,18 @@ func (c *Client) swarm(ctx context.Context, f codec.File) (s *fetch.Swarm, stop 
 		defer close(done)
 		c.search(ctx, s, tracker.Key(f.Root.ID))
 	}()
-	return s, func() { cancel(); <-done }, nil
+	return s, func() {
+		c.swarms.Delete(s)
+		cancel()
+		<-done
+	}, nil
 }
 
-// findInterval is how often a running fetch looks for more peers.
-const findInterval = 15 * time.Second
+// findPause is how long to wait after a look for more peers: soon again at
+// first, since who begins at the same time may not be announced yet.
+func findPause(look int) time.Duration {
+	return min(time.Second<<min(look, 4), 15*time.Second)
+}
 
 // search adds to s whoever is found under key until ctx ends.
 func (c *Client) search(ctx context.Context, s *fetch.Swarm, key tracker.Key) {
@@ -190,7 +200,7 @@ func (c *Client) search(ctx context.Context, s *fetch.Swarm, key tracker.Key) {
 	}()
 	next := time.NewTimer(0)
 	defer next.Stop()
-	for {
+	for look := 0; ; look++ {
 		select {
 		case <-next.C:
 		case <-ctx.Done():
@@ -203,7 +213,7 @@ func (c *Client) search(ctx context.Context, s *fetch.Swarm, key tracker.Key) {
 				s.Add(found[info.ID])
 			}
 		}
-		next.Reset(findInterval)
+		next.Reset(findPause(look))
 	}
 }
 
@@ -232,6 +242,10 @@ func (c *Client) onExchange(e exchange.Event) {
 		out.Kind = KindUpload
 	case e.Kind == exchange.KindHave:
 		out.Kind = KindHave
+		c.swarms.Range(func(s, _ any) bool {
+			s.(*fetch.Swarm).Told(e.Peer.String(), e.IDs)
+			return true
+		})
 	case e.Kind == exchange.KindMisbehaviour && e.ID.IsZero():
 		out.Kind = KindDropped
 	default:

@@ -49,6 +49,21 @@ func (s *Store) Unpin(ctx context.Context, ids ...blobnet.ID) error {
 	})
 }
 
+// Pinned reports which of ids are pinned, stored or not.
+func (s *Store) Pinned(ctx context.Context, ids ...blobnet.ID) ([]bool, error) {
+	pinned := make([]bool, len(ids))
+	return pinned, s.withIndex(ctx, "looking for pins", func(idx *index) error {
+		for i, id := range ids {
+			e, err := idx.find(id)
+			if err != nil {
+				return err
+			}
+			pinned[i] = e.pins > 0
+		}
+		return nil
+	})
+}
+
 func each(ids []blobnet.ID, fn func(blobnet.ID) error) error {
 	for _, id := range ids {
 		if err := fn(id); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -94,6 +95,28 @@ func peakMemory() (peak int64) {
 	return peak
 }
 
+// The floor is a program that writes each blob into a file of its own, in as
+// many folders, and has no index, no quota, no order of use, and syncs nothing.
+func floorPath(dir string, id blobnet.ID) string {
+	hex := id.String()
+	return filepath.Join(dir, hex[:2], hex)
+}
+
+func floorMillion(dir string, count int) error {
+	for n := range 256 {
+		if err := os.MkdirAll(filepath.Join(dir, fmt.Sprintf("%02x", n)), 0o777); err != nil {
+			return err
+		}
+	}
+	return millionBlobs(0, count, func(id blobnet.ID, blob []byte) error {
+		path := floorPath(dir, id)
+		if err := os.WriteFile(path+".part", blob, 0o666); err != nil {
+			return err
+		}
+		return os.Rename(path+".part", path)
+	})
+}
+
 func BenchmarkMillion(b *testing.B) {
 	for range b.N {
 		benchmarkMillion(b)
@@ -107,8 +130,10 @@ func benchmarkMillion(b *testing.B) {
 	defer os.RemoveAll(dir) // as well as it goes
 	ctx := b.Context()
 	clock := time.Now()
+	rates := map[string]float64{}
 	lap := func(name string, ops int) {
 		d := time.Since(clock)
+		rates[name] = float64(ops) / d.Seconds()
 		if ops > 0 {
 			b.ReportMetric(float64(ops)/d.Seconds(), name+"/s")
 		} else {
@@ -185,6 +210,25 @@ func benchmarkMillion(b *testing.B) {
 	_, err = s.Scrub(ctx, ScrubConfig{BytesPerSecond: -1})
 	must(b, err)
 	lap("scrub", count*8/10)
+	floor := filepath.Join(dir, "floor")
+	clock = time.Now()
+	must(b, floorMillion(floor, count/10))
+	lap("floor-put", count/10)
+	must(b, millionBlobs(0, count/10, func(id blobnet.ID, _ []byte) error { _, err := os.Stat(floorPath(floor, id)); return err }))
+	lap("floor-has", count/10)
+	must(b, millionBlobs(0, count/10, func(id blobnet.ID, _ []byte) error {
+		data, err := os.ReadFile(floorPath(floor, id))
+		if err == nil && blobnet.Sum(data) != id {
+			err = blobnet.ErrCorrupt
+		}
+		return err
+	}))
+	lap("floor-get", count/10)
+	must(b, millionBlobs(0, count/10, func(id blobnet.ID, _ []byte) error { return os.Remove(floorPath(floor, id)) }))
+	lap("floor-evict", count/10)
+	for ours, least := range map[string]string{"put": "floor-put", "has": "floor-has", "get": "floor-get", "gc-evict": "floor-evict"} {
+		b.ReportMetric(rates[least]/rates[ours], ours+"-x-floor")
+	}
 	fi, err := os.Stat(s.tree.index())
 	must(b, err)
 	b.ReportMetric(float64(fi.Size())/(1<<20), "MiB-index")

@@ -119,8 +119,8 @@ type Limiter interface {
 // Counts are bytes that went one way, as frames. Each byte is counted once.
 type Counts struct {
 	Useful    int64 // of blobs or parts that came, or went, whole and right
-	Duplicate int64 // received for a Get that had been cancelled, as when another peer was sooner
-	Wasted    int64 // of blobs that were wrong, too slow or broken off
+	Duplicate int64 // received for a Get whose context ended with blobnet.ErrGiven: another peer was sooner
+	Wasted    int64 // of blobs that were wrong, too slow, cancelled or broken off
 	Overhead  int64 // heads of frames, small frames, what proofs have beside the data
 }
 

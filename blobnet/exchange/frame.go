@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -24,10 +25,11 @@ const (
 	typeError        frameType = 7
 	typeCancel       frameType = 8
 	typeBusy         frameType = 9
+	typeHas          frameType = 10
 )
 
 var typeNames = [...]string{"HANDSHAKE", "HANDSHAKE_ACK", "REQUEST", "RESPONSE", "HAVE",
-	"WANT", "NOT_FOUND", "ERROR", "CANCEL", "BUSY"}
+	"WANT", "NOT_FOUND", "ERROR", "CANCEL", "BUSY", "HAS"}
 
 func (t frameType) String() string {
 	if int(t) < len(typeNames) {
@@ -85,7 +87,7 @@ const (
 // frame is one decoded message. Which fields mean something depends on typ.
 type frame struct {
 	typ      frameType
-	req      uint32       // all but the handshakes; 0 in HAVE: unasked; 0 in ERROR: the whole stream
+	req      uint32       // all but the handshakes; 0 in HAVE, which nobody asked for; 0 in ERROR: the whole stream
 	flags    uint8        // REQUEST, RESPONSE
 	version  uint8        // handshakes
 	features uint32       // handshakes: a set of bits; unknown ones mean nothing
@@ -96,6 +98,7 @@ type frame struct {
 	data     []byte       // RESPONSE, when the frame was decoded as a whole
 	size     int          // RESPONSE: bytes of data
 	ids      []blobnet.ID // HAVE, WANT
+	has      []byte       // HAS: a bit for each id of the WANT
 	code     uint16       // ERROR
 	text     string       // ERROR
 	retry    uint32       // BUSY: milliseconds
@@ -120,10 +123,10 @@ func bodySize(length uint32, typ frameType) (int, error) {
 		low, high = requestFixed, requestFixed
 	case typeResponse:
 		low, high = responseFixed, responseFixed+maxPayload
-	case typeHave:
-		low, high, step = 4, 4+maxIDs*uint64(idSize), uint64(idSize)
-	case typeWant:
+	case typeHave, typeWant:
 		low, high, step = 4+uint64(idSize), 4+maxIDs*uint64(idSize), uint64(idSize)
+	case typeHas:
+		low, high = 5, 4+maxIDs/8
 	case typeNotFound, typeCancel:
 		low, high = 4, 4
 	case typeError:
@@ -185,6 +188,8 @@ func parseBody(typ frameType, body []byte) (frame, error) {
 		for i := range f.ids {
 			copy(f.ids[i][:], rest[i*idSize:])
 		}
+	case typeHas:
+		f.has = bytes.Clone(rest)
 	case typeError:
 		f.code = be.Uint16(rest)
 		if !utf8.Valid(rest[2:]) {
@@ -196,6 +201,9 @@ func parseBody(typ frameType, body []byte) (frame, error) {
 	}
 	if f.req == 0 && typ != typeHave && typ != typeError {
 		return frame{}, errNoRequest(typ)
+	}
+	if f.req != 0 && typ == typeHave {
+		return frame{}, fmt.Errorf("%w: HAVE with a request id", ErrProtocol)
 	}
 	return f, nil
 }
@@ -248,6 +256,9 @@ func appendFrame(dst []byte, f frame) []byte {
 		for i := range f.ids {
 			dst = append(dst, f.ids[i][:]...)
 		}
+	case typeHas:
+		dst = be.AppendUint32(dst, f.req)
+		dst = append(dst, f.has...)
 	case typeNotFound, typeCancel:
 		dst = be.AppendUint32(dst, f.req)
 	case typeError:

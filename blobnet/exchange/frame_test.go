@@ -39,6 +39,7 @@ type vectorFrame struct {
 	Length   uint32       `json:"length,omitempty"`
 	Data     string       `json:"data,omitempty"`
 	Blobs    []blobnet.ID `json:"blobs,omitempty"`
+	Has      string       `json:"has,omitempty"`
 	Code     uint16       `json:"code,omitempty"`
 	Text     string       `json:"text,omitempty"`
 	Retry    uint32       `json:"retryMillis,omitempty"`
@@ -47,7 +48,7 @@ type vectorFrame struct {
 func describeFrame(f frame) *vectorFrame {
 	v := &vectorFrame{Type: f.typ.String(), Request: f.req, Flags: f.flags, Version: f.version, Features: f.features,
 		Requests: f.requests, Offset: f.offset, Length: f.length, Data: hex.EncodeToString(f.data),
-		Blobs: f.ids, Code: f.code, Text: f.text, Retry: f.retry}
+		Blobs: f.ids, Has: hex.EncodeToString(f.has), Code: f.code, Text: f.text, Retry: f.retry}
 	if f.typ == typeRequest {
 		v.Blob = &f.id
 	}
@@ -58,24 +59,25 @@ func describeFrame(f frame) *vectorFrame {
 func samples() map[string]frame {
 	id := blobnet.Sum([]byte("blob"))
 	return map[string]frame{
-		"handshake":                 {typ: typeHandshake, version: 1},
-		"handshake, knows ranges":   {typ: typeHandshake, version: 1, features: featureRanges},
-		"handshake ack":             {typ: typeHandshakeAck, version: 1, features: 0x80000001, requests: 128},
-		"request of a whole blob":   {typ: typeRequest, req: 1, id: id},
-		"request of a range":        {typ: typeRequest, req: 0xffffffff, flags: 1, id: id, offset: 16384, length: 32768},
-		"response, whole":           {typ: typeResponse, req: 1, length: 4, data: []byte("blob"), size: 4},
-		"response, a part":          {typ: typeResponse, req: 1, offset: 65506, length: 65508, data: []byte("ob"), size: 2},
-		"response, of a proof":      {typ: typeResponse, req: 0xffffffff, flags: 1, offset: 65506, length: 65508, data: []byte("ob"), size: 2},
-		"response, empty blob":      {typ: typeResponse, req: 2, data: []byte{}},
-		"have, unasked":             {typ: typeHave, ids: []blobnet.ID{id}},
-		"have, none of those asked": {typ: typeHave, req: 3, ids: []blobnet.ID{}},
-		"want":                      {typ: typeWant, req: 3, ids: []blobnet.ID{id, {1}}},
-		"not found":                 {typ: typeNotFound, req: 4},
-		"error of a request":        {typ: typeError, req: 5, code: codeUnsupported, text: "ranges are not supported"},
-		"error, no such range":      {typ: typeError, req: 5, code: codeRange},
-		"error of the stream":       {typ: typeError, code: codeInternal},
-		"cancel":                    {typ: typeCancel, req: 6},
-		"busy":                      {typ: typeBusy, req: 7, retry: 1500},
+		"handshake":                    {typ: typeHandshake, version: 1},
+		"handshake, knows ranges":      {typ: typeHandshake, version: 1, features: featureRanges},
+		"handshake ack":                {typ: typeHandshakeAck, version: 1, features: 0x80000001, requests: 128},
+		"request of a whole blob":      {typ: typeRequest, req: 1, id: id},
+		"request of a range":           {typ: typeRequest, req: 0xffffffff, flags: 1, id: id, offset: 16384, length: 32768},
+		"response, whole":              {typ: typeResponse, req: 1, length: 4, data: []byte("blob"), size: 4},
+		"response, a part":             {typ: typeResponse, req: 1, offset: 65506, length: 65508, data: []byte("ob"), size: 2},
+		"response, of a proof":         {typ: typeResponse, req: 0xffffffff, flags: 1, offset: 65506, length: 65508, data: []byte("ob"), size: 2},
+		"response, empty blob":         {typ: typeResponse, req: 2, data: []byte{}},
+		"have, unasked":                {typ: typeHave, ids: []blobnet.ID{id}},
+		"has, the first and the ninth": {typ: typeHas, req: 3, has: []byte{0x80, 0x80}},
+		"has, none of those asked":     {typ: typeHas, req: 3, has: []byte{0}},
+		"want":                         {typ: typeWant, req: 3, ids: []blobnet.ID{id, {1}}},
+		"not found":                    {typ: typeNotFound, req: 4},
+		"error of a request":           {typ: typeError, req: 5, code: codeUnsupported, text: "ranges are not supported"},
+		"error, no such range":         {typ: typeError, req: 5, code: codeRange},
+		"error of the stream":          {typ: typeError, code: codeInternal},
+		"cancel":                       {typ: typeCancel, req: 6},
+		"busy":                         {typ: typeBusy, req: 7, retry: 1500},
 	}
 }
 
@@ -88,7 +90,11 @@ func invalid() map[string][]byte {
 	cut := appendFrame(nil, frame{typ: typeBusy, req: 7, retry: 1500})
 	return map[string][]byte{
 		"length zero":               length(0, typeHandshake, 0),
-		"unknown type":              length(1, 10, 0),
+		"unknown type":              length(1, 11, 0),
+		"have, with a request id":   append(length(1+4+32, typeHave, 3), append([]byte{3}, make([]byte, 32)...)...),
+		"has, no bits":              length(1+4, typeHas, 4),
+		"has, 1025 bits":            length(1+4+129, typeHas, 4+129),
+		"has, request 0":            length(1+4+1, typeHas, 5),
 		"handshake too short":       length(7, typeHandshake, 6),
 		"handshake too long":        length(9, typeHandshake, 8),
 		"request too long":          length(47, typeRequest, 46),

@@ -279,7 +279,7 @@ func TestMisbehavingClientIsCutOff(t *testing.T) {
 			for r.send(frame{typ: typeError}) == nil {
 			}
 		}},
-		{"answer to nothing", func(r *raw) { r.send(hello, frame{typ: typeHave, req: 4}) }},
+		{"answer to nothing", func(r *raw) { r.send(hello, frame{typ: typeHas, req: 4, has: []byte{0}}) }},
 		{"flood of CANCEL", func(r *raw) {
 			r.send(hello)
 			for r.send(frame{typ: typeCancel, req: 4}) == nil {

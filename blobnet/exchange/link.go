@@ -39,6 +39,10 @@ type link struct {
 	written chan struct{}      // has a token when out has something
 	done    chan struct{}      // closed when the link has ended and err is final
 	sent    atomic.Int64       // bytes written since the last report
+	came    *atomic.Int64      // bytes of blobs and proofs that came, wanted or not
+	opened  time.Time
+
+	answered func(time.Duration) // told of times to answers that waited behind none; may be nil
 
 	mu    sync.Mutex // guards what follows; never held across I/O
 	err   error      // why the link ends; nil while it lives
@@ -56,22 +60,25 @@ type link struct {
 // call is one REQUEST or WANT that has not had its last frame.
 type call struct {
 	req      uint32
-	want     []blobnet.ID // of a WANT
-	proof    int          // of a range: the size of the proof that has to come
-	have     []blobnet.ID // the answer to it
-	dst      []byte       // the blob is appended here; a proof has memory of its own
-	got      int          // bytes of the blob or the proof that came
-	total    int          // their number in all; -1 until the first frame
+	want     []blobnet.ID  // of a WANT
+	proof    int           // of a range: the size of the proof that has to come
+	has      []byte        // the answer to it
+	dst      []byte        // the blob is appended here; a proof has memory of its own
+	got      int           // bytes of the blob or the proof that came
+	came     *atomic.Int64 // the same for who asked, if not nil
+	total    int           // their number in all; -1 until the first frame
 	finished chan struct{}
 	err      error // set before finished is closed
 
 	// The rest is guarded by link.mu.
 	over    bool          // finished is closed; what still comes is discarded
+	twice   bool          // because another peer gave the blob
 	reading bool          // the reading goroutine writes to dst
 	waiter  chan struct{} // if not nil, closed when reading ends
 	touched time.Time     // when its last frame came in time, or it became the oldest
 	begun   time.Time     // when its first RESPONSE came
 	elem    *list.Element
+	asked   time.Time // if no other was open then
 }
 
 func newLink(s stream, name string, cfg *Config, proofs *sync.Pool, have func([]blobnet.ID)) *link {
@@ -80,6 +87,8 @@ func newLink(s stream, name string, cfg *Config, proofs *sync.Pool, have func([]
 		flood:   rate.NewLimiter(idleFrameRate, idleFrameBurst),
 		written: make(chan struct{}, 1),
 		done:    make(chan struct{}),
+		came:    new(atomic.Int64),
+		opened:  time.Now(),
 		calls:   make(map[uint32]*call),
 		limit:   firstRequests,
 	}
@@ -116,6 +125,7 @@ func (l *link) begin(c *call, f frame) (full <-chan struct{}, err error) {
 	l.calls[c.req] = c
 	l.out = appendFrame(l.out, f)
 	if len(l.calls) == 1 {
+		c.asked = c.touched
 		l.s.readWithin(l.cfg.StallTimeout) // the link was idle
 	}
 	notify(l.written)
@@ -153,6 +163,7 @@ func (l *link) wait(ctx context.Context, c *call) error {
 	case <-ctx.Done():
 	}
 	l.mu.Lock()
+	c.twice = !c.over && errors.Is(context.Cause(ctx), blobnet.ErrGiven)
 	l.giveUp(c, ctx.Err())
 	var reading chan struct{}
 	if c.reading {
@@ -195,7 +206,7 @@ func (l *link) finish(c *call, err error) {
 		front.Value.(*call).touched = time.Now()
 	}
 	switch {
-	case c.over && (errors.Is(c.err, context.Canceled) || errors.Is(c.err, context.DeadlineExceeded)):
+	case c.over && c.twice:
 		l.lost.Duplicate += int64(c.got)
 	case c.over || err != nil:
 		l.lost.Wasted += int64(c.got)

@@ -74,6 +74,7 @@ func (x *session) loadAll(ctx context.Context, ready chan<- batch) {
 			x.giveBack(b.buf)
 			continue
 		}
+		x.pace.handed()
 		select {
 		case ready <- b:
 		case <-ctx.Done():

@@ -166,7 +166,7 @@ func TestFramesThatAskForNothingDoNotKeepAStream(t *testing.T) {
 			pause(50 * time.Second)
 			idle.send(frame{typ: typeCancel, req: 7}, frame{typ: typeHave, ids: make([]blobnet.ID, 1)})
 			used.send(frame{typ: typeWant, req: 1, ids: make([]blobnet.ID, 1)})
-			if got := used.next(); got.typ != typeHave {
+			if got := used.next(); got.typ != typeHas {
 				t.Fatalf("the stream that is used got %+v", got)
 			}
 			synctest.Wait()

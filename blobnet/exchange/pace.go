@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,9 @@ const (
 	// frames become larger, or smaller.
 	quickWait = 200 * time.Millisecond
 	longWait  = 500 * time.Millisecond
+	// memory is for how long it is remembered how fast bytes went: what was sent
+	// so long ago counts for a third.
+	memory = 5 * time.Second
 	// maxQueueTime is how much sending, at the rate of late, may be queued
 	// under an upload limit before further requests get BUSY.
 	maxQueueTime = time.Minute
@@ -42,10 +46,12 @@ type pace struct {
 	mu      sync.Mutex // guards what follows; never held across I/O
 	ctx     context.Context
 	wake    context.CancelFunc // if not nil, ends ctx and so the writer's waiting
-	sending bool               // a batch is being sent
-	held    bool               // the limit makes this session wait
+	sending bool               // a batch is being sent, or about to be
+	held    bool               // the limit makes this session wait, or nothing is known yet
 	slow    bool               // counted in crowd.slow
-	perByte float64            // seconds that a byte waits, of late
+	bytes   float64            // that were sent of late, and how many
+	waits   float64            // seconds they waited: the older ones count for less
+	noted   time.Time          // when something was added to these
 	size    float64            // bytes of an answer, of late; 0: unknown
 }
 
@@ -82,6 +88,16 @@ type crowd struct {
 // full reports whether so many share the upload limit that most get too little:
 // who comes now had better wait until some are done.
 func (c *crowd) full() bool { return 2*c.slow.Load() > c.sending.Load() }
+
+// handed takes note that the writer gets a batch.
+func (p *pace) handed() {
+	if p.limit == nil {
+		return
+	}
+	p.mu.Lock()
+	p.sending = true
+	p.mu.Unlock()
+}
 
 // begin is called at the beginning of every batch, end at its end.
 func (p *pace) begin() {
@@ -177,10 +193,23 @@ func (p *pace) waited(n int, d time.Duration) {
 		}
 	}
 	p.mu.Lock()
-	p.held = d > quickWait
-	p.perByte += (d.Seconds()/float64(n) - p.perByte) / 4
-	p.setSlow(p.perByte*float64(p.fair) > 1)
+	now := time.Now()
+	keep := math.Exp(-now.Sub(p.noted).Seconds() / memory.Seconds())
+	p.bytes, p.waits = p.bytes*keep+float64(n), p.waits*keep+d.Seconds()
+	p.noted = now
+	p.held = p.perByte()*sendPayload > quickWait.Seconds()
+	p.setSlow(p.perByte()*float64(p.fair) > 1)
 	p.mu.Unlock()
+}
+
+// perByte is how many seconds a byte waits, of late. A blob's last frame may have
+// few bytes and waits for as long as the one before it, so it is no mean of frames.
+// p.mu is held.
+func (p *pace) perByte() float64 {
+	if p.bytes == 0 {
+		return 0
+	}
+	return p.waits / p.bytes
 }
 
 // answered takes note of how large answers are.
@@ -208,7 +237,7 @@ func (p *pace) queueTime(n int) time.Duration {
 	if size == 0 {
 		size = 1 << 20 // most blobs are a sealed chunk of 1 MiB
 	}
-	return time.Duration(min(float64(n)*size*p.perByte, 3600) * float64(time.Second))
+	return time.Duration(min(float64(n)*size*p.perByte(), 3600) * float64(time.Second))
 }
 
 // held reports whether the upload limit makes this session wait with a batch.

@@ -76,7 +76,7 @@ func TestClientThatAsksOfManyBlobsIsAnsweredAtALimitedRate(t *testing.T) {
 			go func() {
 				for i := uint32(1); i <= frames; i++ {
 					f.send(frame{typ: typeWant, req: i, ids: make([]blobnet.ID, maxIDs)})
-					if got := f.next(); got.typ != typeHave || got.req != i {
+					if got := f.next(); got.typ != typeHas || got.req != i {
 						t.Errorf("got %+v", got)
 					}
 				}

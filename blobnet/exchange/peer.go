@@ -6,11 +6,17 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/time/rate"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 )
+
+// How often a peer is told by Announce, per second and at once.
+const tellRate, tellBurst = 16, 64
 
 // Peer is what one remote peer has, as a blobnet.Source. All Peers of one
 // exchange and id share their streams, which are opened when needed (the host
@@ -29,6 +35,10 @@ type client struct {
 	id   peer.ID
 	name string
 	refs int // Peers not closed; guarded by e.mu
+	came atomic.Int64
+
+	tells *rate.Limiter // of HAVE unasked
+	rtt   atomic.Int64  // the least round trip seen, in nanoseconds; 0: none
 
 	mu      sync.Mutex // guards what follows; never held across I/O
 	closed  bool
@@ -42,7 +52,7 @@ func (e *Exchange) Peer(id peer.ID) *Peer {
 	defer e.mu.Unlock()
 	c := e.clients[id]
 	if c == nil {
-		c = &client{e: e, id: id, name: id.String()}
+		c = &client{e: e, id: id, name: id.String(), tells: rate.NewLimiter(tellRate, tellBurst)}
 		e.clients[id] = c
 	}
 	c.refs++
@@ -54,6 +64,18 @@ func (p *Peer) ID() peer.ID { return p.c.id }
 
 // Name returns the peer's id as text.
 func (p *Peer) Name() string { return p.c.name }
+
+// Came is how many bytes of blobs the peer has sent, as they come, wanted or not.
+func (p *Peer) Came() int64 { return p.c.came.Load() }
+
+// RTT is the least time in which the peer has answered anything, 0 if it has not.
+func (p *Peer) RTT() time.Duration { return time.Duration(p.c.rtt.Load()) }
+
+// answered takes note of how long an answer took that waited behind no other.
+func (c *client) answered(took time.Duration) {
+	for old := c.rtt.Load(); (old == 0 || int64(took) < old) && !c.rtt.CompareAndSwap(old, max(int64(took), 1)); old = c.rtt.Load() {
+	}
+}
 
 // Close ends the streams to the peer if this was the last Peer that uses them.
 // Gets under way then return blobnet.ErrClosed.
@@ -79,16 +101,22 @@ func (p *Peer) Close() error {
 // BusyError, ErrStalled, ErrLost, ErrRefused, MisbehaviourError or what
 // opening a stream gave. A cancelled ctx stops the transfer at the peer, too.
 func (p *Peer) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
-	out, err := p.c.get(ctx, id, dst)
+	return p.GetMetered(ctx, id, dst, nil)
+}
+
+// GetMetered is Get, and adds to came, if that is not nil, the bytes as they
+// come: also those that turn out to be in vain.
+func (p *Peer) GetMetered(ctx context.Context, id blobnet.ID, dst []byte, came *atomic.Int64) ([]byte, error) {
+	out, err := p.c.get(ctx, id, dst, came)
 	if err != nil {
 		return dst, fmt.Errorf("getting blob %s from peer %s: %w", id.Short(), p.c.id, err)
 	}
 	return out, nil
 }
 
-func (c *client) get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
+func (c *client) get(ctx context.Context, id blobnet.ID, dst []byte, came *atomic.Int64) ([]byte, error) {
 	base := len(dst)
-	l, call, err := c.call(ctx, call{dst: dst}, frame{typ: typeRequest, id: id})
+	l, call, err := c.call(ctx, call{dst: dst, came: came}, frame{typ: typeRequest, id: id})
 	if err != nil {
 		return nil, err
 	}
@@ -116,22 +144,23 @@ func (p *Peer) Have(ctx context.Context, ids []blobnet.ID) ([]bool, error) {
 		if err != nil {
 			return nil, fmt.Errorf("asking peer %s for %d blobs: %w", p.c.id, len(batch), err)
 		}
-		rest := call.have
-		for _, id := range batch {
-			ok := len(rest) > 0 && rest[0] == id
-			if ok {
-				rest = rest[1:]
-			}
-			has = append(has, ok)
+		for i := range batch {
+			has = append(has, call.has[i/8]&(0x80>>(i%8)) != 0)
 		}
 	}
 	return has, nil
 }
 
-// Announce tells the peer, which may not care, that ids can be had here.
+// Announce tells the peer, which may not care, that ids can be had here. A peer is
+// told so 16 times a second, and 64 times at once: more gives a BusyError, since
+// the peer would take it for a flood.
 func (p *Peer) Announce(ctx context.Context, ids []blobnet.ID) error {
 	for batch := range slices.Chunk(ids, maxIDs) {
-		l, _, err := p.c.link(ctx)
+		var l *link
+		err := error(&BusyError{After: time.Second})
+		if p.c.tells.Allow() {
+			l, _, err = p.c.link(ctx)
+		}
 		if err == nil {
 			err = l.tell(frame{typ: typeHave, ids: batch})
 		}
@@ -263,6 +292,8 @@ func (c *client) dial(ctx context.Context) (*link, error) {
 		return nil, fmt.Errorf("opening stream: %w", err)
 	}
 	l := newLink(s, c.name, &e.cfg, &e.proofs, func(ids []blobnet.ID) { e.event(Event{Kind: KindHave, Peer: c.id, IDs: ids}) })
+	l.came = &c.came
+	l.answered = c.answered
 	e.running.Go(func() { c.run(l) }) // counted while this goroutine still is
 	return l, nil
 }

@@ -53,6 +53,7 @@ func (l *link) frames() error {
 	if f.version != version || f.requests == 0 {
 		return fmt.Errorf("%w: HANDSHAKE_ACK of version %d for %d requests", ErrProtocol, f.version, f.requests)
 	}
+	l.trip(l.opened)
 	l.mu.Lock()
 	l.limit = int(f.requests)
 	l.plain = f.features&featureRanges == 0
@@ -82,6 +83,13 @@ func (l *link) frames() error {
 		if err := l.overdue(); err != nil {
 			return err
 		}
+	}
+}
+
+// trip tells of an answer to what was asked then, if that is not zero.
+func (l *link) trip(asked time.Time) {
+	if !asked.IsZero() && l.answered != nil {
+		l.answered(time.Since(asked))
 	}
 }
 
@@ -130,13 +138,12 @@ func (l *link) handle(f frame) error {
 	case typeResponse:
 		return l.response(f)
 	case typeHave:
-		if f.req == 0 {
-			if !l.flood.Allow() {
-				return fmt.Errorf("%w: flood of %v frames", ErrProtocol, f.typ)
-			}
-			l.have(f.ids)
-			return nil
+		if !l.flood.Allow() {
+			return fmt.Errorf("%w: flood of %v frames", ErrProtocol, f.typ)
 		}
+		l.have(f.ids)
+		return nil
+	case typeHas:
 	case typeNotFound, typeError, typeBusy:
 		if f.req == 0 {
 			return fmt.Errorf("%w: %s", ErrRefused, describe(f))
@@ -153,11 +160,12 @@ func (l *link) handle(f frame) error {
 	}
 	var err error
 	switch f.typ {
-	case typeHave:
-		if !within32(f.ids, c.want) {
-			return fmt.Errorf("%w: HAVE that answers no WANT", ErrProtocol)
+	case typeHas:
+		if c.want == nil || !fits(f.has, len(c.want)) {
+			return fmt.Errorf("%w: HAS that answers no WANT", ErrProtocol)
 		}
-		c.have = f.ids
+		c.has = f.has
+		l.trip(c.asked)
 	case typeNotFound:
 		err = blobnet.ErrNotFound
 	case typeBusy:
@@ -182,16 +190,9 @@ func refusedFor(c *call, f frame) error {
 
 func describe(f frame) string { return fmt.Sprintf("code %d %q", f.code, f.text) }
 
-// within32 reports whether part is some of whole's ids in whole's order.
-func within32(part, whole []blobnet.ID) bool {
-	for _, id := range part {
-		i := slices.Index(whole, id)
-		if i < 0 {
-			return false
-		}
-		whole = whole[i+1:]
-	}
-	return true
+// fits reports whether bits are an answer about n ids: those beyond are 0.
+func fits(bits []byte, n int) bool {
+	return len(bits) == (n+7)/8 && (n%8 == 0 || bits[len(bits)-1]<<(n%8) == 0)
 }
 
 // response takes one RESPONSE and its data. A call whose blob comes slower than
@@ -206,6 +207,7 @@ func (l *link) response(f frame) error {
 	}
 	if c.total < 0 {
 		c.begun = time.Now()
+		l.trip(c.asked)
 	}
 	slow := l.cfg.slow(c.begun, c.got+f.size, l.cfg.leastSent())
 	if slow && !c.over {
@@ -237,6 +239,9 @@ func (l *link) response(f frame) error {
 	} else {
 		err = l.fr.discard()
 	}
+	if err == nil {
+		l.came.Add(int64(f.size))
+	}
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -247,6 +252,9 @@ func (l *link) response(f frame) error {
 	}
 	if err != nil {
 		return err
+	}
+	if c.came != nil {
+		c.came.Add(int64(f.size))
 	}
 	if c.got += f.size; c.got == c.total {
 		l.finish(c, nil)

@@ -77,7 +77,7 @@ func (x *session) refuse(ctx context.Context, f, with frame) error {
 	return x.reply(ctx, with)
 }
 
-// want answers a WANT with those of its ids that the store has.
+// want answers a WANT with a bit for each of its ids: whether the store has it.
 func (x *session) want(ctx context.Context, f frame) error {
 	x.mu.Lock()
 	open, leaving := x.jobs[f.req] != nil, x.leaving
@@ -93,7 +93,7 @@ func (x *session) want(ctx context.Context, f frame) error {
 	if err := x.load.wants.WaitN(ctx, len(f.ids)); err != nil {
 		return err // the stream ends
 	}
-	answer := frame{typ: typeHave, req: f.req}
+	answer := frame{typ: typeHas, req: f.req, has: make([]byte, (len(f.ids)+7)/8)}
 	if x.e.cfg.Store != nil {
 		has, err := x.e.cfg.Store.Has(ctx, f.ids...)
 		if err != nil {
@@ -101,7 +101,7 @@ func (x *session) want(ctx context.Context, f frame) error {
 		}
 		for i, ok := range has {
 			if ok {
-				answer.ids = append(answer.ids, f.ids[i])
+				answer.has[i/8] |= 0x80 >> (i % 8)
 			}
 		}
 	}

@@ -74,7 +74,7 @@ func newSession(e *Exchange, s stream, from peer.ID, load *served, cancel contex
 		drained: make(chan struct{}, 1),
 		sent:    make(chan struct{}, 1),
 		spare:   make(chan []answer, 2),
-		pace:    pace{limit: e.cfg.Upload, name: from.String(), crowd: &e.crowd, fair: e.cfg.LeastRate / 4},
+		pace:    pace{limit: e.cfg.Upload, name: from.String(), crowd: &e.crowd, fair: e.cfg.LeastRate / 4, held: true},
 	}
 	x.fr = newFrameReader(x.s, x.frameStarted)
 	return x
@@ -169,9 +169,6 @@ func (x *session) handle(ctx context.Context, f frame) error {
 	case typeWant:
 		return x.want(ctx, f)
 	case typeHave:
-		if f.req != 0 {
-			return fmt.Errorf("%w: HAVE that answers nothing", ErrProtocol)
-		}
 		if err := x.useless(f.typ); err != nil {
 			return err
 		}

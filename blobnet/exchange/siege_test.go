@@ -148,7 +148,7 @@ func TestServerThatClaimsEverythingAndGivesNothing(t *testing.T) {
 				for err := error(nil); err == nil; f, err = r.fr.next() {
 					switch f.typ {
 					case typeWant:
-						r.send(frame{typ: typeHave, req: f.req, ids: f.ids}, frame{typ: typeHave, ids: f.ids})
+						r.send(frame{typ: typeHas, req: f.req, has: all(len(f.ids))}, frame{typ: typeHave, ids: f.ids})
 					case typeRequest:
 						c.answer(r, f)
 					}
@@ -245,4 +245,13 @@ func attackersID(key crypto.PrivKey) peer.ID {
 		panic(err)
 	}
 	return id
+}
+
+// all is an answer that says of n ids that they are there.
+func all(n int) []byte {
+	has := make([]byte, (n+7)/8)
+	for i := range n {
+		has[i/8] |= 0x80 >> (i % 8)
+	}
+	return has
 }

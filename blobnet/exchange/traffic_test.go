@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -89,11 +90,12 @@ func TestEveryByteIsCountedOnceAtBothEnds(t *testing.T) {
 
 func (c Counts) total() int64 { return c.Useful + c.Duplicate + c.Wasted + c.Overhead }
 
-func TestBytesOfACancelledGetAreDuplicateAndThoseOfALostOneWasted(t *testing.T) {
-	for _, cancelled := range []bool{false, true} {
+func TestBytesOfAGetAreDuplicateIfAnotherPeerWasSoonerAndElseWasted(t *testing.T) {
+	for name, cause := range map[string]error{"lost": nil, "not wanted any more": context.Canceled, "sooner": blobnet.ErrGiven} {
 		var b book
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		var came atomic.Int64
 		blob := randomBlob(100_000, 1)
 		more, gone := make(chan bool), make(chan bool)
 		p, _ := hostileServer(t, Config{OnTraffic: b.add}, func(r *raw, f frame) {
@@ -105,14 +107,14 @@ func TestBytesOfACancelledGetAreDuplicateAndThoseOfALostOneWasted(t *testing.T) 
 		})
 		done := make(chan bool)
 		go func() {
-			p.Get(ctx, blobnet.Sum(blob), nil)
+			p.GetMetered(ctx, blobnet.Sum(blob), nil, &came)
 			close(done)
 		}()
 		for received(p) < 41_000 {
 			runtime.Gosched()
 		}
-		if cancelled {
-			cancel()
+		if cause != nil {
+			cancel(cause)
 			<-done
 		}
 		close(more)
@@ -120,8 +122,12 @@ func TestBytesOfACancelledGetAreDuplicateAndThoseOfALostOneWasted(t *testing.T) 
 		<-gone
 		p.c.e.Close()
 		got := b.received[p.Name()]
-		if want := (Counts{Wasted: 41_000, Overhead: got.Overhead}); cancelled && got != (Counts{Duplicate: 41_000, Overhead: got.Overhead}) || !cancelled && got != want {
-			t.Errorf("cancelled %v: %+v", cancelled, got)
+		want := Counts{Wasted: 41_000, Overhead: got.Overhead}
+		if cause == blobnet.ErrGiven {
+			want.Wasted, want.Duplicate = 0, 41_000
+		}
+		if got != want || came.Load() != 41_000 {
+			t.Errorf("%s: %+v, %d bytes came", name, got, came.Load())
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/blobnet/limit"
 )
 
 // uplink lets rate bytes per second go, in the order in which they come.
@@ -149,7 +150,7 @@ func TestSmallFramesPassWhileTheUploadLimitHoldsABlob(t *testing.T) {
 		begun := time.Now()
 		for req := uint32(10); req < 20; req++ {
 			f.send(frame{typ: typeWant, req: req, ids: []blobnet.ID{blobnet.Sum(blob)}})
-			if got := f.next(); got.typ != typeHave || got.req != req || time.Since(begun) != 0 {
+			if got := f.next(); got.typ != typeHas || got.req != req || time.Since(begun) != 0 {
 				t.Errorf("after %v: %+v", time.Since(begun), got)
 			}
 		}
@@ -240,4 +241,48 @@ func TestAnswersToOthersDoNotKeepALimitedSessionFromReadingOn(t *testing.T) {
 		f.s.Close()
 		<-over
 	})
+}
+
+func TestUploadLimitRefusesNobodyWhoseBlobsComeSoon(t *testing.T) {
+	const size = 1<<20 + 16 // a sealed chunk: its last frame is a small one
+	for _, rate := range []int64{512 << 10, 1 << 20, 2 << 20} {
+		for _, peers := range []int{1, 8} {
+			t.Run(fmt.Sprintf("%d KiB/s, %d peers", rate>>10, peers), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var ids []blobnet.ID
+					store := newTestStore()
+					for i := range 12 {
+						b := randomBlob(size, uint64(i))
+						ids = append(ids, blobnet.Sum(b))
+						store.Put(t.Context(), ids[i], b)
+					}
+					server := newPiped(t, Config{Store: store, Upload: limit.NewUpload(limit.Config{Total: rate})})
+					begun := time.Now()
+					var work sync.WaitGroup
+					for i := range peers {
+						p := newPiped(t, Config{}).join(t, server, fmt.Sprint("peer", i))
+						queue := make(chan blobnet.ID, len(ids))
+						for _, id := range ids {
+							queue <- id
+						}
+						close(queue)
+						for range min(max(2, 30*int(rate)/size/peers), 6) { // what comes in 30 s
+							work.Go(func() {
+								for id := range queue {
+									if _, err := p.Get(t.Context(), id, nil); err != nil {
+										t.Errorf("peer %d, after %v: %v", i, time.Since(begun), err)
+									}
+								}
+							})
+						}
+					}
+					work.Wait()
+					want := time.Duration(peers*len(ids)*size) * time.Second / time.Duration(rate)
+					if took := time.Since(begun); took > want*11/10 {
+						t.Errorf("took %v, at that rate it takes %v", took, want)
+					}
+				})
+			})
+		}
+	}
 }

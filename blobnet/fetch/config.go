@@ -32,11 +32,19 @@ type Config struct {
 	// there yet. How many are follows the peer's rate and round trip. If zero,
 	// 64 MiB.
 	Window int
-	// MaxOutstanding is how many bytes all Eaches of the Swarm together hold:
-	// asked for, or there and not delivered. Sizes are estimated from those
+	// MaxOutstanding is how many bytes the Eaches of the Swarm together hold:
+	// asked for, or there and not delivered, those that others wait for included. Sizes are estimated from those
 	// of earlier blobs where Want does not tell; were every estimate wrong,
 	// it would be eight times as much. If zero, 32 MiB.
 	MaxOutstanding int
+	// LeastOutstanding is how many of these where that is enough: they become
+	// more, up to MaxOutstanding, as twice the rate by the round trip of all
+	// peers calls for. What is outstanding when a process is killed has to be
+	// asked for again. If zero, MaxOutstanding.
+	LeastOutstanding int
+	// Budget bounds the bytes that this Swarm and others hold together, those
+	// of Gets and readers included. If nil, this Swarm's own.
+	Budget *Budget
 	// StallTimeout is how long a blob that no peer has, or that none that has
 	// it gives, is waited for before it is an error; peers that are added
 	// meanwhile are asked. If zero, 60 seconds.
@@ -75,7 +83,7 @@ type Config struct {
 }
 
 func (c *Config) validate() error {
-	for _, n := range []int{c.Window, c.MaxOutstanding} {
+	for _, n := range []int{c.Window, c.MaxOutstanding, c.LeastOutstanding} {
 		if n < 0 {
 			return errors.New("fetch: config has a negative limit")
 		}
@@ -90,6 +98,12 @@ func (c *Config) validate() error {
 	}
 	if c.MaxOutstanding == 0 {
 		c.MaxOutstanding = 32 << 20
+	}
+	if c.LeastOutstanding == 0 || c.LeastOutstanding > c.MaxOutstanding {
+		c.LeastOutstanding = c.MaxOutstanding
+	}
+	if c.Budget == nil {
+		c.Budget = NewBudget(max(defaultBudget, 2*int64(c.MaxOutstanding)))
 	}
 	if c.Bans == nil {
 		c.Bans = new(Bans)
@@ -122,7 +136,7 @@ const (
 	KindCorrupt                   // the store's copy of ID was damaged and is fetched again: Err
 	KindUnstored                  // the store had no room for ID: Err
 	KindWrong                     // Peer sent wrong bytes for the blob ID, for which it is not asked again: Err, Bytes
-	KindDuplicate                 // Bytes of ID came from Peer, or are thought to have come, that another gave sooner
+	KindDuplicate                 // Bytes of ID came from Peer, or are thought to have come, that another gave sooner. Without Err it came whole, and the peer may count it as useful
 )
 
 var kindNames = [...]string{"", "fetched", "not found", "failed", "dropped", "corrupt", "unstored",

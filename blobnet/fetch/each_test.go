@@ -211,3 +211,24 @@ func TestEachDeliversFromAtMostGOMAXPROCSGoroutinesAndDeliverMayGet(t *testing.T
 		}
 	})
 }
+
+func TestNoMoreIsUnderWayThanRateAndRoundTripCallFor(t *testing.T) {
+	for _, c := range []struct {
+		rtt        time.Duration
+		least, top int64 // of what is asked for at once
+	}{{time.Millisecond, 2 << 20, 3 << 20}, {100 * time.Millisecond, 10 << 20, 32 << 20}} {
+		synctest.Test(t, func(t *testing.T) {
+			all, wants := simBlobs(256)
+			g := &gauge{}
+			p := gauged{newSimPeer("p", all, newPipe(100e6), c.rtt), g}
+			s := newSwarm(t, Config{LeastOutstanding: 3 << 20}, p)
+			took := simEach(t, s, wants)
+			if most := g.most.Load(); most < c.least || most > c.top {
+				t.Errorf("round trip %v: %d MiB were asked for at once", c.rtt, most>>20)
+			}
+			if least := 256 << 20 * time.Second / 100e6; took > least*7/4 {
+				t.Errorf("round trip %v: took %v, at that rate %v", c.rtt, took, least)
+			}
+		})
+	}
+}

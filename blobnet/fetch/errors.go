@@ -41,7 +41,11 @@ func (e *NotFoundError) Error() string {
 		if i == 0 {
 			sep = ": "
 		}
-		fmt.Fprintf(&b, "%s%s: %v", sep, t.Peer, t.Err)
+		why := t.Err.Error()
+		if at := strings.LastIndex(why, t.Peer+": "); at >= 0 {
+			why = why[at+len(t.Peer)+2:] // the peer is named once
+		}
+		fmt.Fprintf(&b, "%s%s: %s", sep, t.Peer, why)
 	}
 	return b.String()
 }

@@ -23,7 +23,7 @@ type flight struct {
 	ctx    context.Context // ends when nobody wants it any more
 	cancel context.CancelFunc
 	asked  context.Context // of ctx; ends when one of those asked has given it
-	enough context.CancelFunc
+	enough func()
 	done   chan struct{} // closed when the fields of the next group are final
 	ended  chan struct{} // closed when nobody wants it and nothing of it runs
 
@@ -58,6 +58,7 @@ type flight struct {
 
 	shared  uint64    // Swarm.rivalry when own was found out
 	own     bool      // this node gets it first, among those that get the same
+	from    string    // who has given it
 	accused []*member // they gave a part that does not fit the tree
 
 	lost    time.Time // since when there has been nobody new to ask; zero if there is
@@ -86,7 +87,8 @@ func (s *Swarm) begin(ctx context.Context, w Want, id flightID) *flight {
 		f.size = s.expected(&f.want)
 	}
 	f.ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	f.asked, f.enough = context.WithCancel(f.ctx)
+	asked, enough := context.WithCancelCause(f.ctx)
+	f.asked, f.enough = asked, func() { enough(blobnet.ErrGiven) }
 	now := time.Now()
 	for _, m := range s.members {
 		if at, ok := m.missing[id.id]; ok && at.After(now) {
@@ -227,9 +229,8 @@ func (s *Swarm) stopped(f *flight) {
 func (s *Swarm) release(f *flight) {
 	s.putBuffer(f.blob)
 	f.blob = nil
-	s.held -= int64(f.charged)
 	if f.charged > 0 {
-		f.charged = 0
+		s.uncharge(f)
 		s.pump(time.Now())
 	}
 	close(f.ended)
@@ -240,8 +241,9 @@ func (s *Swarm) finish(f *flight, blob []byte, local bool, err error) {
 	f.blob, f.local, f.err, f.over = blob, local, err, true
 	s.forgetFlight(f)
 	s.dequeue(f)
-	if f.charged > 0 && len(blob) > 0 {
-		s.held += int64(len(blob) - f.charged)
+	if more := len(blob) - f.charged; f.charged > 0 && len(blob) > 0 {
+		s.held += int64(more)
+		s.cfg.Budget.correct(s, int64(more))
 		f.charged = len(blob)
 	}
 	f.enough()

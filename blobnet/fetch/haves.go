@@ -38,13 +38,15 @@ type stock struct {
 	every    time.Duration // how often it is asked
 	swept    int           // how many of those that wait it was asked about since it is partial
 	empty    int           // blobs that it said it has, and had not
+	told     time.Time     // when it last said unasked what it has
+	telling  bool          // it is being told what is here
 	grew     time.Time     // when it was last seen to get more, or to be partial for the first time
 }
 
 // lacks takes note that the peer had not a blob that it was asked for.
 func (k *stock) lacks() {
 	if k.complete {
-		*k = stock{empty: k.empty + 1} // ask again what it has
+		*k = stock{empty: k.empty + 1, telling: k.telling} // ask again what it has
 	} else if k.partial {
 		k.empty++
 	}
@@ -54,6 +56,7 @@ func (k *stock) lacks() {
 type poller struct {
 	s    *Swarm
 	wake chan struct{} // has a token if there is reason to look
+	work sync.WaitGroup
 }
 
 func (p *poller) kick() {
@@ -65,12 +68,11 @@ func (p *poller) kick() {
 
 // run polls until ctx ends, and returns after all that it began.
 func (p *poller) run(ctx context.Context) {
-	var polls sync.WaitGroup
-	defer polls.Wait()
+	defer p.work.Wait()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		timer.Reset(p.round(ctx, &polls))
+		timer.Reset(p.round(ctx))
 		select {
 		case <-ctx.Done():
 			return
@@ -81,12 +83,12 @@ func (p *poller) run(ctx context.Context) {
 }
 
 // round begins the polls that are due and returns when to look again.
-func (p *poller) round(ctx context.Context, polls *sync.WaitGroup) time.Duration {
+func (p *poller) round(ctx context.Context) time.Duration {
 	s := p.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	next := mostPoll
+	next := min(mostPoll, p.spread(ctx, now))
 	for _, m := range s.members {
 		if m.haver == nil || m.complete || m.polling || m.empty > maxEmpty || len(s.members) < 2 && !m.partial {
 			continue
@@ -101,7 +103,7 @@ func (p *poller) round(ctx context.Context, polls *sync.WaitGroup) time.Duration
 			continue
 		}
 		m.polling = true
-		polls.Go(func() { p.poll(ctx, m, ids) })
+		p.work.Go(func() { p.poll(ctx, m, ids) })
 	}
 	return next
 }
@@ -191,6 +193,9 @@ func (s *Swarm) heard(m *member, ids []blobnet.ID, has []bool, now time.Time) {
 			m.every = leastPoll
 		}
 		m.due = now.Add(m.every)
+		if now.Sub(m.told) < toldPoll {
+			m.due = now.Add(toldPoll)
+		}
 	}
 	s.reorder()
 	s.pump(now)
@@ -216,7 +221,10 @@ func (s *Swarm) Told(name string, ids []blobnet.ID) {
 	if m == nil || m.empty > maxEmpty {
 		return
 	}
-	m.every, m.due = leastPoll, earlier(m.due, now.Add(leastPoll))
+	m.told, m.grew = now, now
+	if m.partial && m.swept <= 0 { // it was asked about all that waits
+		m.due = now.Add(toldPoll)
+	}
 	for _, id := range ids {
 		s.holds(m, id)
 	}
@@ -238,11 +246,4 @@ func (s *Swarm) holds(m *member, id blobnet.ID) {
 		f.notHeld.clear(m.slot)
 		s.fix(f)
 	}
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }

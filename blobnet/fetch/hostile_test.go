@@ -22,7 +22,7 @@ func quiet(t *testing.T, s *Swarm) {
 	for i := range s.queues {
 		waits += s.queues[i].len
 	}
-	if s.held != 0 || len(s.flights)+len(s.asking)+len(s.checks)+len(s.local)+waits != 0 || s.waste.reserved != 0 || s.reading != 0 {
+	if s.held != 0 || s.cfg.Budget.Held() != 0 || len(s.flights)+len(s.asking)+len(s.checks)+len(s.local)+waits != 0 || s.waste.reserved != 0 || s.reading != 0 {
 		t.Errorf("%d bytes held, %d flights, %d asked for, %d waiting, %d bytes reserved", s.held, len(s.flights), len(s.asking), waits, s.waste.reserved)
 	}
 	for _, m := range s.members {
@@ -326,7 +326,7 @@ func TestUrgentGoesFirst(t *testing.T) {
 		blobs, ids := randomBlobs(9, 1000)
 		p := peerWith("p", blobs...)
 		p.get = later(time.Second, p.get)
-		s := newSwarm(t, Config{}, p)
+		s := newSwarm(t, Config{Window: 1}, p) // or chance would order those asked for at the same time
 		names := make(map[blobnet.ID]string)
 		var wg sync.WaitGroup
 		get := func(name string, w Want) {

@@ -16,10 +16,12 @@ const localReads = 8
 func (s *Swarm) readLocal() {
 	for len(s.local) > 0 && s.reading < localReads && s.admits(s.local[0]) {
 		f := s.local[0]
+		if !s.charge(f) {
+			return
+		}
 		s.local[0] = nil
 		s.local = s.local[1:]
 		f.stored = false
-		s.charge(f)
 		f.running++
 		s.reading++
 		go func() {
@@ -71,10 +73,7 @@ func (s *Swarm) find(f *flight) {
 	case err == nil:
 		s.finish(f, blob, true, nil)
 	case errors.Is(err, blobnet.ErrCorrupt), errors.Is(err, blobnet.ErrNotFound):
-		if f.charged > 0 {
-			s.held -= int64(f.charged)
-			f.charged = 0
-		}
+		s.uncharge(f)
 		if f.refs > 0 {
 			s.enqueue(f, time.Now())
 		}

@@ -32,6 +32,9 @@ type member struct {
 	name   string
 	ranger blobnet.Ranger // nil if it gives no parts
 	haver  Haver          // nil if it cannot be asked what it has
+	meter  Metered        // nil if it does not say how much has come
+	teller Announcer      // nil if it cannot be told what is here
+	pinged Pinged         // nil if it does not know its round trip
 	ctx    context.Context
 	leave  context.CancelFunc // ends ctx when it leaves the swarm
 	hash   uint64             // of name
@@ -43,6 +46,8 @@ type member struct {
 	expiring []expiry                   // missing by time
 	lied     map[blobnet.ID]bool        // it sent wrong bytes for these
 	pause    time.Time                  // not to be asked for anything before then
+	why      error                      // of pause
+	busy     bool                       // pause is because it said so
 	held     [blobnet.Classes]time.Time // not to be asked for this class before then: the limiter
 	failures int                        // in a row
 	failed   time.Time                  // when the last one was
@@ -63,6 +68,9 @@ func newMember(p Peer, name string, window int) *member {
 	m := &member{peer: p, name: name, hash: nameHash(name), missing: make(map[blobnet.ID]time.Time)}
 	m.ranger, _ = p.(blobnet.Ranger)
 	m.haver, _ = p.(Haver)
+	m.meter, _ = p.(Metered)
+	m.pinged, _ = p.(Pinged)
+	m.teller, _ = p.(Announcer)
 	m.limit, m.window = window, min(window, firstWindow)
 	m.ctx, m.leave = context.WithCancel(context.Background())
 	return m
@@ -70,6 +78,18 @@ func newMember(p Peer, name string, window int) *member {
 
 // ready reports whether m may be asked for anything at all.
 func (m *member) ready(now time.Time) bool { return !m.pause.After(now) }
+
+// occupied takes note that m said it is busy: it is left alone until then.
+func (m *member) occupied(until time.Time, err error) {
+	m.pause, m.busy, m.why = until, true, err
+	m.shrink()
+}
+
+// willGive reports whether m is busy and yet at work: it gave something within
+// the time given, or owes something. Then it is worth waiting for.
+func (m *member) willGive(now time.Time, within time.Duration) bool {
+	return m.busy && (m.open > 0 || now.Sub(m.good) < within)
+}
 
 // gives reports whether m can be asked for f's blob as far as its abilities go.
 func (m *member) gives(f *flight, now time.Time) bool {
@@ -166,20 +186,25 @@ func (m *member) rank() int {
 
 const stays = 2 // the rank of members that are not driven out
 
-// success takes note of a blob that came at now.
+// success takes note of a blob that came at now. A peer that was busy and has
+// given all that it owed has room again, however long it asked to be left alone.
 func (m *member) success(now time.Time) {
 	m.failures = 0
 	m.good = now
+	if m.busy && m.open == 0 {
+		m.busy, m.pause = false, time.Time{}
+	}
 }
 
 // failure takes note that a request made at begun failed at now. Requests that
 // fail together, as when a connection breaks, count once.
-func (m *member) failure(begun, now time.Time) {
+func (m *member) failure(begun, now time.Time, err error) {
 	if !begun.After(m.failed) {
 		return
 	}
 	m.failed = now
 	m.shrink()
+	m.busy, m.why = false, err
 	m.pause = now.Add(min(firstPause<<min(m.failures, 10), maxPause))
 	m.failures++
 }

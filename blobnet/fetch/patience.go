@@ -3,8 +3,6 @@ package fetch
 import (
 	"container/heap"
 	"errors"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
@@ -67,7 +65,7 @@ const leastCheck = 250 * time.Millisecond
 func (s *Swarm) patience(f *flight, now time.Time) (waits bool) {
 	able := mask{}
 	s.taken.each(func(slot int) bool {
-		if s.slots[slot].ready(now) {
+		if m := s.slots[slot]; m.ready(now) || m.willGive(now, s.cfg.StallTimeout) {
 			able.set(slot)
 		}
 		return true
@@ -97,7 +95,7 @@ func (s *Swarm) patience(f *flight, now time.Time) (waits bool) {
 			again = 0 // nobody gives parts of it: the whole can be had
 		}
 		if again <= 0 {
-			s.finish(f, nil, false, f.gaveUp(now))
+			s.finish(f, nil, false, s.gaveUp(f, now))
 			return false
 		}
 	}
@@ -128,12 +126,11 @@ func (s *Swarm) refused(f *flight, now time.Time) bool {
 	return some && all
 }
 
-// gaveUp is the error of a flight for which there is nobody left.
-func (f *flight) gaveUp(now time.Time) error {
+// gaveUp is the error of a flight for which there is nobody left. It names also
+// who could not be asked for it, and why. s.mu is held.
+func (s *Swarm) gaveUp(f *flight, now time.Time) error {
 	err := &NotFoundError{ID: f.id, After: now.Sub(f.lost)}
-	for _, name := range slices.Sorted(maps.Keys(f.tried)) {
-		err.Tried = append(err.Tried, Tried{Peer: name, Err: f.tried[name]})
-	}
+	err.tell(s.tried(f))
 	return err
 }
 

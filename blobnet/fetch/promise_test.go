@@ -62,6 +62,47 @@ func TestOneSlowSeederOfFourCostsLittle(t *testing.T) {
 	}
 }
 
+func TestRacesWasteLittleOfSmallFilesToo(t *testing.T) {
+	for _, n := range []int{4, 16, 32} {
+		for _, slow := range []float64{30e3, 300e3, 1e6} {
+			t.Run(fmt.Sprintf("%d MiB, one at %.0f KB/s", n, slow/1e3), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					all, wants := simBlobs(n)
+					s := newSwarm(t, Config{})
+					var peers []*simPeer
+					for i := range 4 {
+						rate := simRate
+						if i == 1 {
+							rate = slow
+						}
+						p := newSimPeer(fmt.Sprint("p", i), all, newPipe(rate), 20*time.Millisecond)
+						peers = append(peers, p)
+						s.Add(simRanger{p})
+					}
+					took := simEach(t, s, wants)
+					total := int64(n << 20)
+					var sent int64
+					for _, p := range peers {
+						sent += p.sent()
+					}
+					twice := float64(sent-total) / float64(total)
+					least := time.Duration(float64(total) / (3 * simRate) * float64(time.Second))
+					t.Logf("took %v of at least %v, %.2f %% twice", took, least, 100*twice)
+					// Of a very small file the frame that has come is too much
+					// already: then what is slow is waited for.
+					most := 2*least + 1500*time.Millisecond
+					if n < 16 {
+						most += time.Duration(1 << 20 / slow * float64(time.Second))
+					}
+					if twice > 0.02 || took > most {
+						t.Errorf("took %v, at least %v; %.2f %% twice", took, least, 100*twice)
+					}
+				})
+			})
+		}
+	}
+}
+
 func TestFetchersOfOneSeederExchangeWhatTheyHave(t *testing.T) {
 	const fetchers = 8
 	run := func(n int, name func(int) string) (took time.Duration, sent int64) {

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
@@ -21,15 +22,65 @@ const (
 // ask is one request to one member.
 type ask struct {
 	request
-	f *flight
-	m *member
+	f    *flight
+	m    *member
+	came atomic.Int64 // bytes, if m is metered and f is a whole blob
+	risk int64        // bytes that may come twice because of it
+
+	first, last time.Time // when came was first and last seen to have grown
+	base, seen  int64     // and to what
+}
+
+// looked sees how much has come.
+func (a *ask) looked(now time.Time) {
+	came := a.came.Load()
+	switch {
+	case came == a.seen:
+		return
+	case a.first.IsZero():
+		a.first, a.base = now, came
+	}
+	a.last, a.seen = now, came
+}
+
+// left is how long the rest will take, by how what there is of it has come: ok
+// is false if that is not known.
+func (a *ask) left(now time.Time) (left time.Duration, ok bool) {
+	took := now.Sub(a.first)
+	if a.seen <= a.base || took < raceSlack {
+		return 0, false
+	}
+	rate := float64(a.seen-a.base) / took.Seconds()
+	return seconds(float64(int64(a.f.size)-a.seen) / rate), true
+}
+
+// drips reports whether bytes of it come, however few.
+func (a *ask) drips(now time.Time) bool { return !a.last.IsZero() && now.Sub(a.last) < leastStall }
+
+// vain is how many bytes have come by now, as far as is known. s.mu is held.
+func (a *ask) vain(now time.Time) int64 {
+	m := a.m
+	switch {
+	case m.meter != nil && a.f.length == 0:
+		return a.came.Load()
+	case !m.measured():
+		return 0
+	}
+	return int64(min(float64(a.f.size), m.speed(now, 0)*now.Sub(a.begun).Seconds()))
 }
 
 // pump gives members that can be asked to the flights that wait, and then what
 // is slow to members that have nothing to do. s.mu is held.
 func (s *Swarm) pump(now time.Time) {
-	s.readLocal()
 	var able, free mask
+	most := 0.0
+	for _, m := range s.members {
+		if m.measured() && m.rtt > 0 {
+			most += 2 * m.rate * m.rtt.Seconds()
+		}
+	}
+	s.most = int64(min(max(most, float64(s.cfg.LeastOutstanding)), float64(s.cfg.MaxOutstanding)))
+	s.readLocal()
 	for _, m := range s.members {
 		if !m.ready(now) {
 			continue
@@ -103,7 +154,14 @@ func (s *Swarm) serve(class blobnet.Class, able, free mask, now time.Time, guess
 			s.wake(now.Add(tailCheck), now)
 			continue
 		}
+		counted := f.charged > 0
+		if !s.charge(f) {
+			return free
+		}
 		if !s.may(m, f, now) {
+			if !counted {
+				s.uncharge(f)
+			}
 			open.clear(m.slot)
 			held.set(m.slot)
 			if !m.ready(now) {
@@ -125,7 +183,7 @@ func (s *Swarm) serve(class blobnet.Class, able, free mask, now time.Time, guess
 // bytes from the limiter. s.mu is held.
 func (s *Swarm) may(m *member, f *flight, now time.Time) bool {
 	if s.cfg.Bans.Banned(m.name) { // by another swarm
-		m.pause = now.Add(maxPause)
+		m.pause, m.busy, m.why = now.Add(maxPause), false, errBanned
 		return false
 	}
 	if s.cfg.Download == nil {
@@ -140,17 +198,33 @@ func (s *Swarm) may(m *member, f *flight, now time.Time) bool {
 	return false
 }
 
-// admits reports whether there is memory for f, which does not count if
-// somebody waits for it. s.mu is held.
+// admits reports whether this Swarm may hold f's bytes beside what it holds, which
+// is no question where somebody waits for them. s.mu is held.
 func (s *Swarm) admits(f *flight) bool {
-	return !f.patient() || f.charged > 0 || s.held == 0 || s.held+int64(f.size) <= int64(s.cfg.MaxOutstanding)
+	return !f.patient() || f.charged > 0 || s.held == 0 || s.held+int64(f.size) <= s.most
 }
 
-// charge counts f's bytes as held if an Each wants them. s.mu is held.
-func (s *Swarm) charge(f *flight) {
-	if f.patient() && f.charged == 0 {
-		f.charged = f.size
-		s.held += int64(f.size)
+// charge counts f's bytes as held, if they are not, and the Budget has room for
+// them. s.mu is held.
+func (s *Swarm) charge(f *flight) bool {
+	if f.charged > 0 {
+		return true
+	}
+	n := max(f.size, 1)
+	if !s.cfg.Budget.take(s, int64(n), f.patient()) {
+		return false
+	}
+	f.charged = n
+	s.held += int64(n)
+	return true
+}
+
+// uncharge gives back what f holds. s.mu is held.
+func (s *Swarm) uncharge(f *flight) {
+	if f.charged > 0 {
+		s.held -= int64(f.charged)
+		s.cfg.Budget.correct(s, -int64(f.charged))
+		f.charged = 0
 	}
 }
 
@@ -208,16 +282,17 @@ func (s *Swarm) ask(f *flight, m *member, now time.Time, guess float64) {
 		f.lost = time.Time{} // somebody new to ask
 	}
 	s.dequeue(f)
-	s.charge(f)
-	a := &ask{request: m.pace.ask(f.size, now, guess), f: f, m: m}
+	a := &ask{f: f, m: m}
+	if len(f.asks) > 0 {
+		a.risk = f.risk(m.estimate(f.size, now, guess), now, guess)
+		s.waste.reserved += a.risk
+	}
+	a.request = m.pace.ask(f.size, now, guess)
 	f.asks = append(f.asks, a)
 	f.busy.set(m.slot)
 	if f.place < 0 {
 		f.place = len(s.asking)
 		s.asking = append(s.asking, f)
-	}
-	if len(f.asks) > 1 {
-		s.waste.reserved += int64(f.size)
 	}
 	f.running++
 	go s.attempt(a)
@@ -227,9 +302,7 @@ func (s *Swarm) ask(f *flight, m *member, now time.Time, guess float64) {
 func (s *Swarm) answered(a *ask) {
 	f, m := a.f, a.m
 	m.over(a.request)
-	if len(f.asks) > 1 {
-		s.waste.reserved -= int64(f.size)
-	}
+	s.waste.reserved -= a.risk
 	for i, o := range f.asks {
 		if o == a {
 			f.asks = append(f.asks[:i], f.asks[i+1:]...)
@@ -258,9 +331,12 @@ func (s *Swarm) attempt(a *ask) {
 	buf := s.getBuffer()
 	var blob []byte
 	var err error
-	if f.length == 0 {
+	switch {
+	case f.length == 0 && m.meter != nil:
+		blob, err = m.meter.GetMetered(ctx, f.id, buf, &a.came)
+	case f.length == 0:
 		blob, err = m.peer.Get(ctx, f.id, buf)
-	} else {
+	default:
 		r := blobnet.Range{Tree: f.want.Tree, Size: f.want.Size, Offset: f.offset, Length: f.length}
 		blob, err = m.ranger.GetRange(ctx, f.id, r, buf)
 	}
@@ -281,6 +357,7 @@ func (s *Swarm) landed(f *flight, blob []byte) {
 	defer s.mu.Unlock()
 	if s.cfg.Store != nil && err == nil && f.length == 0 {
 		s.landing.add(f.id)
+		s.kept(f.id, time.Now())
 	}
 	s.finish(f, blob, false, err)
 }

@@ -17,20 +17,48 @@ const (
 	raceEvery, raceCheck = 10 * time.Millisecond, 250 * time.Millisecond
 	// raceSlack is what has to be won, beside half of the time.
 	raceSlack = 100 * time.Millisecond
-	// Of bytes that are asked for twice, freeWaste may be in vain, and one in
-	// wasteShare of those that were of use.
-	freeWaste, wasteShare = 4 << 20, 64
+	// Of what was of use and what is wanted, one byte in wasteShare may come
+	// in vain, and leastWaste in any case; streamWaste where a reader waits.
+	leastWaste, wasteShare = blobnet.RangeAlign, 64
+	streamWaste            = blobnet.MaxBlobSize
 )
 
-// budget bounds what races cost. It is guarded by the Swarm's mutex.
-type budget struct {
+// waste is what races cost. It is guarded by the Swarm's mutex.
+type waste struct {
 	useful   int64 // bytes that came and were the first of their blob
 	spent    int64 // bytes that came in vain
-	reserved int64 // bytes that are asked for twice now
+	reserved int64 // bytes that may come in vain of what is asked for twice now
 }
 
-func (b *budget) allows(n int) bool {
-	return b.spent+b.reserved+int64(n) <= max(freeWaste, b.useful/wasteShare)
+// mayWaste reports whether n bytes more may come in vain for a blob of that class.
+// s.mu is held.
+func (s *Swarm) mayWaste(n int64, class blobnet.Class) bool {
+	least := int64(leastWaste)
+	if class == blobnet.Stream {
+		least = streamWaste
+	}
+	all := s.waste.useful
+	for i := range s.queues {
+		all += s.queues[i].size
+	}
+	for _, m := range s.members {
+		all += int64(m.out)
+	}
+	return s.waste.spent+s.waste.reserved+n <= max(least, all/wasteShare)
+}
+
+// risk is how many bytes will have come in vain if who is asked now gives f after
+// takes, before those who were asked already. s.mu is held.
+func (f *flight) risk(takes time.Duration, now time.Time, guess float64) (n int64) {
+	for _, a := range f.asks {
+		came, took := float64(a.vain(now)), now.Sub(a.begun).Seconds()
+		rate := a.m.speed(now, guess)
+		if a.m.meter != nil && f.length == 0 {
+			rate = came / max(took, 0.01)
+		}
+		n += int64(min(came+rate*takes.Seconds(), float64(f.size)))
+	}
+	return n
 }
 
 // late is a flight that will take remaining, as far as can be told.
@@ -77,7 +105,7 @@ func (s *Swarm) race(able, free mask, now time.Time, guess float64) {
 		if f.want.Class == blobnet.Stream || l.took >= s.cfg.SlowAfter {
 			from = able.without(block)
 		}
-		if from.empty() || !l.stalled && !s.waste.allows(f.size) {
+		if from.empty() {
 			continue
 		}
 		if s.divide(f, from.and(free), l, now, guess) {
@@ -85,7 +113,8 @@ func (s *Swarm) race(able, free mask, now time.Time, guess float64) {
 			continue
 		}
 		m := s.best(f, from, now, guess)
-		if 2*m.estimate(f.size, now, guess)+raceSlack > l.remaining || !s.may(m, f, now) {
+		takes := m.estimate(f.size, now, guess)
+		if 2*takes+raceSlack > l.remaining || !l.stalled && !s.mayWaste(f.risk(takes, now, guess), f.want.Class) || !s.may(m, f, now) {
 			continue
 		}
 		s.ask(f, m, now, guess)
@@ -98,9 +127,13 @@ func (f *flight) late(now time.Time) late {
 	l := late{f: f, stalled: true}
 	for i, a := range f.asks {
 		took := now.Sub(a.begun)
-		left := a.expected - took
+		a.looked(now)
+		left, known := a.left(now)
+		if !known {
+			left = a.expected - took
+		}
 		switch {
-		case left > 0:
+		case left > 0, known:
 		case took < a.expected+a.expected/2+raceSlack:
 			left = raceSlack // any moment now
 		default:
@@ -110,7 +143,7 @@ func (f *flight) late(now time.Time) late {
 			l.remaining = left
 		}
 		l.took = max(l.took, took)
-		l.stalled = l.stalled && a.m.stalled(now)
+		l.stalled = l.stalled && a.m.stalled(now) && !a.drips(now)
 	}
 	return l
 }

@@ -37,6 +37,10 @@ func (s *Swarm) divide(f *flight, peers mask, l late, now time.Time, guess float
 	if n < 2 || 2*slowest+raceSlack > l.remaining {
 		return false
 	}
+	risk := f.risk(slowest, now, guess)
+	if !l.stalled && !s.mayWaste(risk, f.want.Class) {
+		return false
+	}
 	length := (size/n + blobnet.RangeAlign - 1) / blobnet.RangeAlign * blobnet.RangeAlign
 	var parts []*flight
 	for at := 0; at < size; at += length {
@@ -47,8 +51,8 @@ func (s *Swarm) divide(f *flight, peers mask, l late, now time.Time, guess float
 	}
 	f.split = true
 	f.running++
-	s.waste.reserved += int64(size)
-	go s.assemble(f, parts)
+	s.waste.reserved += risk
+	go s.assemble(f, parts, risk)
 	for class := range s.queues { // the parts go first in theirs
 		if blobnet.Class(class) == f.want.Class {
 			s.serve(f.want.Class, peers, peers, now, guess)
@@ -58,7 +62,7 @@ func (s *Swarm) divide(f *flight, peers mask, l late, now time.Time, guess float
 }
 
 // assemble puts f together from parts.
-func (s *Swarm) assemble(f *flight, parts []*flight) {
+func (s *Swarm) assemble(f *flight, parts []*flight, risk int64) {
 	defer s.stopped(f)
 	buf := s.getBuffer()
 	var err error
@@ -76,6 +80,16 @@ func (s *Swarm) assemble(f *flight, parts []*flight) {
 		}
 		buf = append(buf, p.blob...)
 	}
+	var twice []Event // if f came otherwise meanwhile
+	for _, p := range parts {
+		select {
+		case <-p.done:
+			if p.err == nil && !p.local {
+				twice = append(twice, Event{Kind: KindDuplicate, Peer: p.from, ID: f.id, Bytes: int64(len(p.blob))})
+			}
+		default:
+		}
+	}
 	for _, p := range parts {
 		if ended := s.leave(p, true); ended != nil {
 			<-ended
@@ -87,7 +101,7 @@ func (s *Swarm) assemble(f *flight, parts []*flight) {
 	now := time.Now()
 	s.mu.Lock()
 	f.split = false
-	s.waste.reserved -= int64(f.want.size())
+	s.waste.reserved -= risk
 	late := f.won || f.over || f.refs == 0
 	if err == nil && !late {
 		f.won = true
@@ -96,11 +110,16 @@ func (s *Swarm) assemble(f *flight, parts []*flight) {
 		s.landed(f, buf)
 		return
 	}
-	if err == nil {
-		s.waste.spent += int64(len(buf))
+	if late && f.won {
+		for _, ev := range twice {
+			s.useful(ev.Peer, -ev.Bytes)
+			s.duplicate(ev.Peer, ev.Bytes)
+			defer s.event(ev)
+		}
 	}
 	f.unsplit = true
 	if !late && len(f.asks) == 0 {
+		s.uncharge(f)
 		s.enqueue(f, now)
 	}
 	s.pump(now)

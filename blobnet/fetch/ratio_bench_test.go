@@ -15,42 +15,17 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/exchange"
 	"github.com/anonymous-media-library/aml/blobnet/fetch"
+	"github.com/anonymous-media-library/aml/blobnet/limit"
 	"github.com/anonymous-media-library/aml/blobnet/memstore"
 )
 
 // These benchmarks fetch over real hosts and exchanges on 127.0.0.1. A seeder's
-// rate is that of its exchange's Upload limiter, which all its peers share.
+// rate is that of the upload limit that its exchange has, which all its peers share.
 const seederRate = 20e6 // bytes/s
 
-// uplink lets so many bytes per second through, in turn.
-type uplink struct {
-	rate float64
-
-	mu   sync.Mutex
-	free time.Time // when all that was let through is gone
-}
-
-// Wait implements exchange.Limiter.
-func (u *uplink) Wait(ctx context.Context, _ string, n int) error {
-	u.mu.Lock()
-	now := time.Now()
-	if u.free.Before(now.Add(-50 * time.Millisecond)) {
-		u.free = now.Add(-50 * time.Millisecond) // a late timer costs nothing
-	}
-	u.free = u.free.Add(time.Duration(float64(n) / u.rate * float64(time.Second)))
-	wait := u.free.Sub(now)
-	u.mu.Unlock()
-	if wait <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+// limited is the upload limit of so many bytes per second that a user sets.
+func limited(rate float64) *limit.Upload {
+	return limit.NewUpload(limit.Config{Total: int64(rate)})
 }
 
 // marks is a store of blobs that are all in memory already: it keeps which of
@@ -146,7 +121,7 @@ func (n *node) swarm(b *testing.B, cfg fetch.Config, others ...*node) *fetch.Swa
 func seeders(b *testing.B, store *memstore.Store, ids []blobnet.ID, rates ...float64) (time.Duration, fetch.Counts) {
 	var all []*node
 	for _, r := range rates {
-		all = append(all, newNode(b, store, &uplink{rate: r}))
+		all = append(all, newNode(b, store, limited(r)))
 	}
 	to := newNode(b, nil, nil)
 	s := to.swarm(b, fetch.Config{}, all...)
@@ -201,7 +176,7 @@ func BenchmarkEightFetchers(b *testing.B) {
 	blobs, ids := blobsOf(64, benchSize)
 	full := storeWith(b, blobs...)
 	run := func(n int) time.Duration {
-		seeder := newNode(b, full, &uplink{rate: seederRate})
+		seeder := newNode(b, full, limited(seederRate))
 		nodes := []*node{seeder}
 		for range n {
 			nodes = append(nodes, newNode(b, newMarks(blobs, ids), nil))

@@ -25,14 +25,16 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 		events = append(events, Event{Kind: kind, Peer: m.name, ID: f.id, Bytes: bytes, Err: err})
 	}
 	late := f.won || f.over || f.refs == 0
-	sent := int64(min(float64(f.size), m.speed(now, 0)*now.Sub(a.begun).Seconds()))
-	if !m.measured() {
-		sent = 0
-	}
+	sent := a.vain(now)
 	s.answered(a)
 	gone := s.slots[m.slot] != m
 	switch {
 	case err == nil:
+		if m.pinged != nil {
+			if rtt := m.pinged.RTT(); rtt > 0 {
+				m.answered(rtt)
+			}
+		}
 		m.came(a.request, len(blob), now, s.rivals(m, now))
 		m.later = now.Add(now.Sub(a.begun) * 3 / 2)
 		m.success(now)
@@ -42,12 +44,16 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 		} else {
 			m.noRanges = 0
 		}
-		if late {
+		if late && f.won {
 			s.duplicate(m.name, int64(len(blob)))
 			tell(KindDuplicate, int64(len(blob)))
 			break
 		}
-		won, f.won = true, true
+		if late {
+			s.count(m.name).Wasted += int64(len(blob)) // nobody wants it any more
+			break
+		}
+		won, f.won, f.from = true, true, m.name
 		f.enough()
 		s.useful(m.name, int64(len(blob)))
 		tell(KindFetched, int64(len(blob)))
@@ -57,6 +63,7 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 			}
 			liar.lies(f.id)
 			if s.cfg.Bans.strike(liar.name) {
+				s.lied(liar.name, f.tried[liar.name])
 				s.part(liar)
 				events = append(events, Event{Kind: KindDropped, Peer: liar.name, ID: f.id, Err: f.tried[liar.name]})
 			}
@@ -85,8 +92,12 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 		}
 	case late:
 		m.lost(a.request, now)
+		if !f.won {
+			s.count(m.name).Wasted += sent
+			break
+		}
 		s.duplicate(m.name, sent)
-		if sent > 0 && f.won {
+		if sent > 0 {
 			tell(KindDuplicate, sent)
 		}
 	case gone:
@@ -99,9 +110,8 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 		f.try(m, err)
 		tell(KindNotFound, 0)
 	case errors.Is(err, blobnet.ErrBusy):
-		m.pause = now.Add(retryAfter(err))
+		m.occupied(now.Add(retryAfter(err)), err)
 		s.wake(m.pause, now)
-		m.shrink()
 		f.try(m, err)
 	default:
 		s.count(m.name).Wasted += sent
@@ -114,7 +124,7 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 		if f.length > 0 && a.begun.After(m.failed) { // those that fail together count once
 			s.rangeFailed(m, now)
 		}
-		m.failure(a.begun, now)
+		m.failure(a.begun, now, err)
 		s.wake(m.pause, now)
 		if m.good.After(f.lost) && f.excused < maxExcused {
 			f.excused++
@@ -124,6 +134,7 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 		tell(KindFailed, 0)
 	}
 	if !won && !late && len(f.asks) == 0 && !f.split {
+		s.uncharge(f) // nothing of it is under way
 		s.enqueue(f, now)
 	}
 	s.pump(now)
@@ -162,6 +173,7 @@ func (s *Swarm) rangeFailed(m *member, now time.Time) {
 func (s *Swarm) offended(a *ask, err error, now time.Time) (banned bool) {
 	f, m := a.f, a.m
 	wrong := errors.Is(err, blobnet.ErrCorrupt)
+	s.lied(m.name, err)
 	if m.struck.IsZero() || !a.begun.Before(m.struck) {
 		if !wrong {
 			s.cfg.Bans.Ban(m.name)
@@ -183,8 +195,8 @@ func (s *Swarm) offended(a *ask, err error, now time.Time) (banned bool) {
 // Counts is what came from one peer, in bytes of blobs.
 type Counts struct {
 	Useful    int64 // delivered
-	Duplicate int64 // given by another sooner; in part an estimate
-	Wasted    int64 // wrong, or of requests that failed; an estimate
+	Duplicate int64 // given by another sooner; an estimate of peers that are not Metered
+	Wasted    int64 // wrong, not wanted any more, or of requests that failed; the same
 }
 
 // maxCounts is how many peers are counted.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ func newPipe(rate float64) *pipe {
 const simFrame = 64 << 10
 
 // send returns how many of n bytes went through before ctx ended.
-func (p *pipe) send(ctx context.Context, n int) (sent int) {
+func (p *pipe) send(ctx context.Context, n int, came *atomic.Int64) (sent int) {
 	for sent < n {
 		select {
 		case <-p.turn:
@@ -36,6 +37,9 @@ func (p *pipe) send(ctx context.Context, n int) (sent int) {
 		frame := min(simFrame, n-sent)
 		err := delay(ctx, time.Duration(float64(frame)/p.rate*float64(time.Second)))
 		p.turn <- struct{}{}
+		if came != nil {
+			came.Add(int64(frame))
+		}
 		if sent += frame; err != nil {
 			return sent
 		}
@@ -64,6 +68,8 @@ func newSimPeer(name string, store *blobMap, up *pipe, rtt time.Duration) *simPe
 
 func (p *simPeer) Name() string { return p.name }
 
+func (p *simPeer) RTT() time.Duration { return p.rtt }
+
 // delay waits, on the test's clock.
 func delay(ctx context.Context, d time.Duration) error {
 	select {
@@ -74,7 +80,7 @@ func delay(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (p *simPeer) serve(ctx context.Context, id blobnet.ID, offset, length int, dst []byte) ([]byte, error) {
+func (p *simPeer) serve(ctx context.Context, id blobnet.ID, offset, length int, dst []byte, came *atomic.Int64) ([]byte, error) {
 	if err := delay(ctx, p.rtt); err != nil {
 		return dst, err
 	}
@@ -92,7 +98,7 @@ func (p *simPeer) serve(ctx context.Context, id blobnet.ID, offset, length int, 
 	case <-ctx.Done():
 		return dst, ctx.Err()
 	}
-	sent := p.up.send(ctx, length)
+	sent := p.up.send(ctx, length, came)
 	<-p.streams
 	p.mu.Lock()
 	p.bytes += int64(sent)
@@ -105,7 +111,11 @@ func (p *simPeer) serve(ctx context.Context, id blobnet.ID, offset, length int, 
 }
 
 func (p *simPeer) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
-	return p.serve(ctx, id, 0, 0, dst)
+	return p.serve(ctx, id, 0, 0, dst, nil)
+}
+
+func (p *simPeer) GetMetered(ctx context.Context, id blobnet.ID, dst []byte, came *atomic.Int64) ([]byte, error) {
+	return p.serve(ctx, id, 0, 0, dst, came)
 }
 
 func (p *simPeer) Have(ctx context.Context, ids []blobnet.ID) ([]bool, error) {
@@ -131,7 +141,7 @@ func (p simRanger) GetRange(ctx context.Context, id blobnet.ID, r blobnet.Range,
 	if r.Offset < 0 || r.Length <= 0 || r.Offset+r.Length > r.Size {
 		return dst, errors.New("bad range")
 	}
-	return p.serve(ctx, id, r.Offset, r.Length, dst)
+	return p.serve(ctx, id, r.Offset, r.Length, dst, nil)
 }
 
 // simBlobs are n blobs of a MiB, with what is known of them.

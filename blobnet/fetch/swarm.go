@@ -27,19 +27,23 @@ type Swarm struct {
 	asking  []*flight // that a member is asked for
 	number  uint64    // flights ever begun
 	size    int       // bytes that the next blob probably has
-	held    int64     // bytes that all Eaches hold
+	held    int64     // bytes that flights hold: of these, what the Budget counts
+	most    int64     // bytes that they may hold, as far as Eaches want them
 	shuffle bool      // wants are ordered as the seed says, not as they came
 	rivalry uint64    // tells which sets of rivals differ
 	walks   map[*poller]struct{}
-	grace   time.Time // walks began a moment before
+	grace   time.Time    // walks began a moment before
+	news    []blobnet.ID // that were stored and not told yet
+	tell    time.Time    // when they are to be
 
 	checks  checks // flights by when it is time to give up
 	timer   *time.Timer
 	alarm   time.Time // when timer fires; zero if it does not
 	raced   time.Time // when race was last gone through
 	counts  map[string]*Counts
-	waste   budget
-	landing recent // stored a moment ago
+	waste   waste
+	landing recent           // stored a moment ago
+	liars   map[string]error // by name, what peers did that misbehaved
 }
 
 var _ interface {
@@ -68,6 +72,7 @@ func New(cfg Config) (*Swarm, error) {
 		walks:   make(map[*poller]struct{}),
 		counts:  make(map[string]*Counts),
 		size:    firstSize,
+		most:    int64(cfg.LeastOutstanding),
 	}, nil
 }
 
@@ -79,11 +84,13 @@ func New(cfg Config) (*Swarm, error) {
 // be, after Remove.
 func (s *Swarm) Add(p Peer) {
 	name := p.Name()
-	if s.cfg.Bans.Banned(name) {
-		return
-	}
+	banned := s.cfg.Bans.Banned(name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if banned {
+		s.lied(name, errBanned)
+		return
+	}
 	if s.members[name] != nil {
 		return
 	}

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
@@ -44,6 +45,19 @@ func (w *Want) size() int {
 // for the blobs themselves.
 type Haver interface {
 	Have(ctx context.Context, ids []blobnet.ID) ([]bool, error)
+}
+
+// Metered is a Peer that says how much of a blob has come. GetMetered is Get, and
+// adds to came the bytes as they come, also those that turn out to be in vain. Of
+// a Peer that is not Metered the Swarm guesses that.
+type Metered interface {
+	GetMetered(ctx context.Context, id blobnet.ID, dst []byte, came *atomic.Int64) ([]byte, error)
+}
+
+// Pinged is a Peer that knows its round trip: the least time in which it has
+// answered anything, 0 if it has not.
+type Pinged interface {
+	RTT() time.Duration
 }
 
 // Limiter bounds the rate at which peers are asked for bytes.

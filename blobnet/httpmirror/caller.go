@@ -3,15 +3,13 @@ package httpmirror
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -29,14 +27,35 @@ type caller struct {
 // maxHops is how many redirects are followed.
 const maxHops = 5
 
-// newCaller reads the URL of a server. Errors do not tell it.
+// shown is as much of what should be a URL as may be told: no user, query or
+// fragment.
+func shown(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		scheme, _, _ := strings.Cut(raw, "://")
+		return scheme + "://..."
+	}
+	u.User, u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment = nil, "", false, "", ""
+	return u.String()
+}
+
+// newCaller reads the URL of a server. Errors do not tell what of it may be
+// secret.
 func newCaller(raw string, link Link, parallel int) (*caller, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, errors.New("httpmirror: the URL is not http://HOST/PATH or https://HOST/PATH")
+		return nil, fmt.Errorf("httpmirror: %q is not http://HOST/PATH or https://HOST/PATH", shown(raw))
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, fmt.Errorf("httpmirror: %q: there is no port %s", shown(raw), port)
+		}
 	}
 	if err := bounds(&link.StallTimeout, &link.LeastRate); err != nil {
 		return nil, err
+	}
+	if link.Proxy == nil {
+		link.Proxy = http.ProxyFromEnvironment
 	}
 	c := &caller{user: u.User, query: u.RawQuery, link: link}
 	c.base = url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(u.Path, "/")}
@@ -59,35 +78,29 @@ func (c *caller) transport(public bool, parallel int) *http.Transport {
 	}
 	if c.link.DialContext == nil {
 		d := &net.Dialer{Timeout: c.link.StallTimeout}
+		t.Proxy = c.link.Proxy
 		if public {
-			d.Control = onlyPublic // a proxy would have to be public as well: none is used
-		} else {
-			t.Proxy = http.ProxyFromEnvironment
+			d.Control = onlyPublic
+			t.Proxy = c.noProxy
 		}
 		t.DialContext = d.DialContext
 	}
 	return t
 }
 
-var errPrivate = fmt.Errorf("%w: it is, or leads to, an address that is not public", ErrRefused)
+var errProxy = fmt.Errorf("%w: it leads past the proxy that is set, or through it to who knows what; give the URL that it leads to, or name its host in NO_PROXY", ErrRefused)
 
-// onlyPublic looks at the address that is about to be connected to, after names
-// were looked up.
-func onlyPublic(_, address string, _ syscall.RawConn) error {
-	ap, err := netip.ParseAddrPort(address)
-	if err != nil || !public(ap.Addr()) {
-		return errPrivate
+// noProxy refuses a request that the user wants to go by a proxy, where the
+// address has to be public: behind a proxy that cannot be seen, and to connect
+// without it is not what the user wants.
+func (c *caller) noProxy(r *http.Request) (*url.URL, error) {
+	if proxy, err := c.link.Proxy(r); proxy != nil || err != nil {
+		return nil, errProxy
 	}
-	return nil
+	return nil, nil
 }
 
-// sharedSpace is for providers' own networks (RFC 6598).
-var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
-
-func public(a netip.Addr) bool {
-	a = a.Unmap()
-	return a.IsGlobalUnicast() && !a.IsPrivate() && !a.IsLoopback() && !sharedSpace.Contains(a)
-}
+var errPrivate = fmt.Errorf("%w: it is, or leads to, an address that is not public", ErrRefused)
 
 // name is the URL without what may be secret.
 func (c *caller) name() string { return c.base.String() }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
@@ -47,7 +48,8 @@ type HandlerConfig struct {
 	// StallTimeout has passed. If zero, 8 KiB.
 	LeastRate int
 	// MaxMemory bounds the bytes of blobs that are in memory to be sent. If
-	// zero, 64 MiB. At least 4 MiB.
+	// zero, 64 MiB. At least 8 MiB. One visitor holds at most half of what
+	// is free of it.
 	MaxMemory int
 }
 
@@ -58,8 +60,8 @@ func (c *HandlerConfig) validate() error {
 	if c.MaxMemory == 0 {
 		c.MaxMemory = 64 << 20
 	}
-	if c.MaxMemory < 4<<20 {
-		return fmt.Errorf("httpmirror: MaxMemory is %d bytes, at least 4 MiB", c.MaxMemory)
+	if c.MaxMemory < 8<<20 {
+		return fmt.Errorf("httpmirror: MaxMemory is %d bytes, at least 8 MiB", c.MaxMemory)
 	}
 	return bounds(&c.StallTimeout, &c.LeastRate)
 }
@@ -120,12 +122,17 @@ type Link struct {
 	// DialContext opens connections. If nil, a net.Dialer does, by the proxy
 	// that the environment names.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Proxy says by which proxy a request goes, nil for none. If nil, the one
+	// that the environment names; a DialContext is asked for no proxy. An
+	// address that has to be public cannot be told behind a proxy, and is
+	// refused where there is one.
+	Proxy func(*http.Request) (*url.URL, error)
 	// TLS, if not nil, says whom to trust.
 	TLS *tls.Config
 	// PublicOnly refuses to connect to private, loopback and link-local
 	// addresses: set it for URLs that were not given by the user. Where the
-	// server redirects to another host, port or scheme that is refused in any case. It does
-	// not look behind a proxy, nor through a DialContext.
+	// server redirects to another host, port or scheme that is refused in any
+	// case. It does not look through a DialContext.
 	PublicOnly bool
 	// StallTimeout is how long the server may send or take nothing. If zero,
 	// 30 seconds.

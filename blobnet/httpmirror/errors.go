@@ -23,6 +23,13 @@ var (
 	// better times, or redirects to where it may not.
 	ErrRefused = errors.New("server refused")
 
+	// ErrWho: the server wants to know who asks, or lets somebody else. It wraps
+	// ErrRefused.
+	ErrWho = fmt.Errorf("%w: who asks may not", ErrRefused)
+
+	// ErrTarget: what Push is to copy to is no folder and no URL of HTTP.
+	ErrTarget = errors.New("no place to copy to")
+
 	// ErrLost: the connection broke more often than a transfer is resumed.
 	ErrLost = errors.New("connection to server was lost")
 )
@@ -78,6 +85,15 @@ func statusError(resp *http.Response) error {
 		return &BusyError{After: retryAfter(resp.Header)}
 	}
 	return fmt.Errorf("%w: HTTP %d", ErrRefused, resp.StatusCode)
+}
+
+// refused is the error of a status that is no success.
+func refused(status int, to string) error {
+	err := ErrRefused
+	if status == http.StatusUnauthorized || status == http.StatusForbidden {
+		err = ErrWho
+	}
+	return fmt.Errorf("%w: HTTP %d to %s", err, status, to)
 }
 
 // withoutURL takes from an error of net/http the URL that it tells, and says

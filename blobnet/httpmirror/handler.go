@@ -1,29 +1,22 @@
 package httpmirror
 
 import (
-	"bytes"
 	"context"
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/anonymous-media-library/aml/blobnet"
-	"github.com/anonymous-media-library/aml/internal/crowd"
 )
 
 // Handler is blobs as an http.Handler, read-only. Nothing but blobs can be had
 // from it. It may be called from many goroutines at once.
 type Handler struct {
 	cfg    HandlerConfig
-	memory *semaphore.Weighted // of blobs
+	memory *memory
 }
 
 // NewHandler returns a handler of a store's blobs.
@@ -31,10 +24,11 @@ func NewHandler(cfg HandlerConfig) (*Handler, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &Handler{cfg: cfg, memory: semaphore.NewWeighted(int64(cfg.MaxMemory / blobnet.MaxBlobSize))}, nil
+	return &Handler{cfg: cfg, memory: newMemory(cfg.MaxMemory)}, nil
 }
 
-// memoryWait is how long a request waits for memory before it gets 503.
+// memoryWait is how long a request waits for memory before it gets 503, or for
+// what its visitor wasted before it gets 429.
 const memoryWait = 5 * time.Second
 
 // ServeHTTP answers GET and HEAD of /blobs/<hex> and /ipfs/<cid>?format=raw.
@@ -85,39 +79,39 @@ func (h *Handler) blob(w http.ResponseWriter, r *http.Request, id blobnet.ID, ip
 		h.missing(w, err)
 		return
 	}
-	wait, cancel := context.WithTimeout(ctx, memoryWait)
-	err = h.memory.Acquire(wait, 1)
-	cancel()
-	if err != nil {
-		w.Header().Set("Retry-After", "2")
-		fail(w, http.StatusServiceUnavailable, "busy")
-		return
-	}
-	defer h.memory.Release(1)
-	blob, err := h.cfg.Store.Get(ctx, id, nil)
-	if err != nil {
-		h.missing(w, err)
-		return
-	}
 	head := w.Header()
 	head.Set("Cache-Control", "public, max-age=31536000, immutable")
+	etag := `"` + id.String() + `"`
+	if ipfs {
+		etag = `"` + id.CID() + `.raw"`
+	}
+	head.Set("ETag", etag)
+	if r.Header.Get("If-Match") == "" && names(r.Header.Get("If-None-Match"), etag) {
+		w.WriteHeader(http.StatusNotModified) // without a look at the blob
+		return
+	}
 	if ipfs {
 		head.Set("Content-Type", rawType)
-		head.Set("ETag", `"`+id.CID()+`.raw"`)
 		head.Set("Content-Disposition", `attachment; filename="`+id.CID()+`.bin"`)
 	} else {
 		head.Set("Content-Type", "application/octet-stream")
-		head.Set("ETag", `"`+id.String()+`"`)
 	}
-	p := &pacer{ResponseWriter: w, h: h, ctx: ctx, control: http.NewResponseController(w), peer: visitorKey(r), begun: time.Now()}
-	http.ServeContent(p, r, "", time.Time{}, bytes.NewReader(blob))
-	if r.Method == http.MethodGet && p.sent+p.failed > 0 {
-		h.event(Event{Kind: KindUpload, Peer: r.RemoteAddr, ID: id, Bytes: int64(p.sent), Err: p.err})
+	h.send(w, r, id)
+}
+
+// names reports whether a list of ETags has etag.
+func names(list, etag string) bool {
+	for x := range strings.SplitSeq(list, ",") {
+		if x = strings.TrimSpace(x); x == "*" || strings.TrimPrefix(x, "W/") == etag {
+			return true
+		}
 	}
+	return false
 }
 
 // missing answers that a blob cannot be had here.
 func (h *Handler) missing(w http.ResponseWriter, err error) {
+	w.Header().Del("Cache-Control") // of the blob
 	if err == nil || errors.Is(err, blobnet.ErrNotFound) || errors.Is(err, blobnet.ErrCorrupt) {
 		// It may be there soon.
 		w.Header().Set("Cache-Control", "public, max-age=10")
@@ -130,63 +124,12 @@ func (h *Handler) missing(w http.ResponseWriter, err error) {
 // fail answers with a status and a line of text. What is not a blob is cached
 // only where that was allowed before.
 func fail(w http.ResponseWriter, status int, why string) {
+	w.Header().Del("ETag")
+	w.Header().Del("Content-Disposition")
 	if w.Header().Get("Cache-Control") == "" {
 		w.Header().Set("Cache-Control", "no-store")
 	}
 	http.Error(w, why, status)
-}
-
-// visitor decides whether a web page asks that may not; a status of 0 is yes.
-func (h *Handler) visitor(head http.Header, r *http.Request) (status int, why string) {
-	any := slices.Contains(h.cfg.Origins, "*")
-	if origin := r.Header.Get("Origin"); origin != "" && (any || slices.Contains(h.cfg.Origins, origin)) {
-		head.Set("Access-Control-Allow-Origin", origin)
-		head.Set("Access-Control-Expose-Headers", "Content-Length, Content-Range, ETag")
-		head.Set("Cross-Origin-Resource-Policy", "cross-origin")
-		head.Add("Vary", "Origin")
-		return 0, ""
-	}
-	if any {
-		head.Set("Cross-Origin-Resource-Policy", "cross-origin")
-		return 0, ""
-	}
-	head.Set("Cross-Origin-Resource-Policy", "same-origin")
-	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
-		return http.StatusForbidden, "other sites may not ask here"
-	}
-	// A page whose name resolves to this machine is of the same origin; by its
-	// name one knows it.
-	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && isLoopback(local) && !h.knownHost(r.Host) {
-		return http.StatusMisdirectedRequest, "this is not the host that was asked for"
-	}
-	return 0, ""
-}
-
-func isLoopback(a net.Addr) bool {
-	ap, err := netip.ParseAddrPort(a.String())
-	return err == nil && ap.Addr().Unmap().IsLoopback()
-}
-
-// knownHost reports whether a Host header names this machine: by an address, as
-// localhost, or as the configuration says.
-func (h *Handler) knownHost(host string) bool {
-	name := host
-	if n, _, err := net.SplitHostPort(host); err == nil {
-		name = n
-	}
-	name = strings.ToLower(strings.Trim(name, "[]"))
-	if _, err := netip.ParseAddr(name); err == nil || name == "localhost" || strings.HasSuffix(name, ".localhost") {
-		return true
-	}
-	return slices.Contains(h.cfg.Hosts, name) || slices.Contains(h.cfg.Hosts, "*")
-}
-
-func visitorKey(r *http.Request) string {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return crowd.Key(net.TCPAddrFromAddrPort(ap))
 }
 
 var cidEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
@@ -34,6 +35,7 @@ type PeerConfig struct {
 type Peer struct {
 	c       *caller
 	tell    func(Event)
+	came    atomic.Int64
 	slots   chan struct{}
 	probing chan struct{} // has a token while the layout is being learnt
 
@@ -84,6 +86,10 @@ func NewPeer(cfg PeerConfig) (*Peer, error) {
 
 // Name returns the URL without user and query.
 func (p *Peer) Name() string { return p.c.name() }
+
+// Came is how many bytes the server has sent in answer, as they come, wanted or
+// not.
+func (p *Peer) Came() int64 { return p.came.Load() }
 
 // Close lets idle connections go; they would end by themselves in 30 seconds.
 func (p *Peer) Close() error { p.c.close(); return nil }
@@ -164,6 +170,15 @@ type transfer struct {
 	came    int64  // bytes that came, also those that were dropped
 	sure    bool   // the last part's end was marked by the server
 	resumed bool
+	page    bool // a web page came
+}
+
+// wrong is what came in a blob's place.
+func (t *transfer) wrong() error {
+	if t.page {
+		return fmt.Errorf("%w: it is a web page", blobnet.ErrCorrupt)
+	}
+	return blobnet.ErrCorrupt
 }
 
 var (
@@ -183,7 +198,7 @@ func (p *Peer) transfer(ctx context.Context, id blobnet.ID, l layout, dst []byte
 		case err == nil && !t.resumed && !t.sure:
 			return nil, fmt.Errorf("%w: where it ended is not marked, and it is not all", ErrLost)
 		case err == nil && !t.resumed:
-			return nil, &MisbehaviourError{Peer: p.Name(), Bytes: t.came, Err: blobnet.ErrCorrupt}
+			return nil, &MisbehaviourError{Peer: p.Name(), Bytes: t.came, Err: t.wrong()}
 		case errors.Is(err, blobnet.ErrCorrupt):
 			return nil, &MisbehaviourError{Peer: p.Name(), Bytes: t.came, Err: err}
 		case err == nil, errors.Is(err, errAgain):
@@ -246,6 +261,7 @@ func (p *Peer) part(ctx context.Context, t *transfer) error {
 	if resp.ContentLength > int64(left) {
 		return fmt.Errorf("%w: %w", blobnet.ErrCorrupt, blobnet.ErrTooLarge)
 	}
+	t.page = strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html")
 	t.sure = resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0 || resp.ProtoMajor > 1
 	if resp.ContentLength > 0 {
 		t.out = slices.Grow(t.out, int(resp.ContentLength)+1)
@@ -264,6 +280,7 @@ func (p *Peer) body(ctx context.Context, t *transfer, r io.Reader, timer *time.T
 		n, err := r.Read(t.out[len(t.out):min(cap(t.out), len(t.out)+piece, t.base+blobnet.MaxBlobSize+1)])
 		t.out = t.out[:len(t.out)+n]
 		t.came += int64(n)
+		p.came.Add(int64(n))
 		if n > 0 {
 			timer.Reset(link.StallTimeout)
 		}

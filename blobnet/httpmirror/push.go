@@ -148,11 +148,11 @@ func (c *PushConfig) target() (target, string, error) {
 		return t, c.Target, err
 	}
 	if s := strings.ToLower(scheme); s != "http" && s != "https" {
-		return nil, "", errors.New("httpmirror: the target is neither a folder nor an http or https URL")
+		return nil, "", fmt.Errorf("%w: %q is neither a folder nor an http or https URL", ErrTarget, shown(c.Target))
 	}
 	caller, err := newCaller(c.Target, c.Link, c.Workers)
 	if err != nil {
-		return nil, "", err
+		return nil, "", fmt.Errorf("%w: %w", ErrTarget, err)
 	}
 	return &urlTarget{c: caller, verify: c.Verify}, caller.name(), nil
 }

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/internal/disk"
@@ -48,18 +47,8 @@ func newDirTarget(dir string, verify bool) (*dirTarget, error) {
 	if err := os.MkdirAll(t.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("making the folder: %w", err)
 	}
-	t.sweep()
+	disk.Sweep(t.dir, tempPrefix) // what a Push left that was killed
 	return t, nil
-}
-
-// sweep removes what a Push that was killed left, an hour ago or more.
-func (t *dirTarget) sweep() {
-	left, _ := filepath.Glob(filepath.Join(t.dir, tempPrefix+"*"))
-	for _, name := range left {
-		if i, err := os.Lstat(name); err == nil && time.Since(i.ModTime()) > time.Hour {
-			os.Remove(name)
-		}
-	}
 }
 
 func (t *dirTarget) put(_ context.Context, id blobnet.ID, blob []byte) (bool, error) {

@@ -94,7 +94,7 @@ func (t *urlTarget) once(ctx context.Context, id blobnet.ID, blob []byte) (bool,
 	case status/100 == 2:
 		return true, nil
 	}
-	return false, fmt.Errorf("%w: HTTP %d to PUT", ErrRefused, status)
+	return false, refused(status, http.MethodPut)
 }
 
 // there asks by HEAD, or by GET to verify.
@@ -124,7 +124,7 @@ func (t *urlTarget) there(ctx context.Context, rel string, id blobnet.ID, blob [
 	case passing(resp.StatusCode):
 		return false, false, passed(resp)
 	case resp.StatusCode == http.StatusUnauthorized:
-		return false, false, fmt.Errorf("%w: HTTP %d", ErrRefused, resp.StatusCode)
+		return false, false, refused(resp.StatusCode, method)
 	}
 	// Not there; or the server tells nobody what is there, and PUT shows.
 	return false, false, nil

@@ -1,13 +1,16 @@
 package httpmirror
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // The other services of the machine, or network, that a mirror is on are none
@@ -48,5 +51,36 @@ func TestAMirrorCannotSendANodeToAnotherPortOfItsHost(t *testing.T) {
 				t.Errorf("sent to %s: %q, %v", target, got, err)
 			}
 		}
+	}
+}
+
+// Whoever set a proxy has a reason: no mirror makes the node go around it, nor
+// ask by it for what nobody can see to be public.
+func TestARedirectDoesNotGoAroundTheProxy(t *testing.T) {
+	mirror := httptest.NewServer(http.RedirectHandler("http://203.0.113.6:81/blobs/"+helloHex, http.StatusFound))
+	defer mirror.Close()
+	var chosen, proxied atomic.Int32
+	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { proxied.Add(1) }))
+	defer proxy.Close()
+	by := func(r *http.Request) (*url.URL, error) {
+		if r.URL.Hostname() == "127.0.0.1" {
+			return nil, nil
+		}
+		chosen.Add(1)
+		return url.Parse(proxy.URL)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	p := peerOf(t, PeerConfig{URL: mirror.URL, Link: Link{Proxy: by}})
+	if _, err := p.Get(ctx, hello, nil); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "proxy") || proxied.Load() != 0 || chosen.Load() == 0 {
+		t.Errorf("%v; the proxy was asked %d times", err, proxied.Load())
+	}
+	public := peerOf(t, PeerConfig{URL: "http://203.0.113.6:81/", Link: Link{Proxy: by, PublicOnly: true}})
+	if _, err := public.Get(ctx, hello, nil); !errors.Is(err, ErrRefused) || proxied.Load() != 0 {
+		t.Errorf("%v; the proxy was asked %d times", err, proxied.Load())
+	}
+	own := peerOf(t, PeerConfig{URL: "http://203.0.113.6:81/", Link: Link{Proxy: by}})
+	if _, err := own.Get(ctx, hello, nil); err == nil || proxied.Load() == 0 {
+		t.Errorf("what the user gave does not go by the proxy: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
@@ -26,7 +27,10 @@ type answer struct {
 }
 
 // incoming lends buffers for blobs that come: one for each open call at most.
-type incoming struct{ pool sync.Pool }
+type incoming struct {
+	pool  sync.Pool
+	bytes atomic.Int64 // of blobs, that came
+}
 
 func (p *incoming) get() *[]byte {
 	if b, ok := p.pool.Get().(*[]byte); ok {
@@ -209,6 +213,7 @@ func (s *session) data(r io.Reader, buf *[]byte) error {
 		n, err := r.Read(b[len(b):min(cap(b), len(b)+piece, blobnet.MaxBlobSize+1)])
 		b = b[:len(b)+n]
 		s.came(n)
+		s.in.bytes.Add(int64(n))
 		switch {
 		case len(b) > blobnet.MaxBlobSize:
 			return fmt.Errorf("%w: %w", ErrProtocol, blobnet.ErrTooLarge)

@@ -150,7 +150,8 @@ type PeerConfig struct {
 	// Upload and OnEvent are as in Config; the peer is the Peer's Name.
 	Upload  Limiter
 	OnEvent func(Event)
-	// DialContext opens connections. If nil, a net.Dialer does.
+	// DialContext opens connections. If nil, a net.Dialer does, directly: a
+	// proxy that the environment names is for HTTP alone.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	// RequestTimeout is how long the node may take for one blob, waiting
 	// behind others included. If zero, 2 minutes.

@@ -65,6 +65,9 @@ func NewPeer(cfg PeerConfig) (*Peer, error) {
 // Name returns the URL without user and query.
 func (p *Peer) Name() string { return p.name }
 
+// Came is how many bytes of blobs the node has sent, as they come, wanted or not.
+func (p *Peer) Came() int64 { return p.in.bytes.Load() }
+
 // Close ends the connection and waits for that. Gets under way then return
 // ErrLost.
 func (p *Peer) Close() error {

@@ -49,10 +49,11 @@ func (a *app) run(ctx context.Context, args []string) int {
 	a.json = slices.Contains(args, "--json") // also for errors of parsing
 	root.SetArgs(args)
 	root.SetIn(a.in)
-	root.SetOut(a.out)
+	help := &noting{w: a.out} // cobra does not look whether its words got out
+	root.SetOut(help)
 	root.SetErr(a.err)
-	stop := a.profiled(root)
-	err := errors.Join(root.ExecuteContext(ctx), stop())
+	stop := a.begins(root)
+	err := errors.Join(root.ExecuteContext(ctx), stop(), help.err)
 	stopped := err != nil && ctx.Err() != nil && onlyStop(ctx, err)
 	if err == nil || stopped && a.serving && context.Cause(ctx) == errTerminated {
 		return 0
@@ -160,9 +161,34 @@ func (a *app) connect(ctx context.Context, need api.Need) (*api.Client, error) {
 	}
 	c, err := api.Open(ctx, cfg, need)
 	if err == nil && c.Remote() {
+		if err := a.unserved(); err != nil {
+			return nil, closing(c, err)
+		}
 		a.warnOfUnheard()
 	}
 	return c, err
+}
+
+// existing is connect for a command that makes no sense without a home: one that
+// was named and is not there is not made.
+func (a *app) existing(ctx context.Context) (*api.Client, error) {
+	if a.home != "" {
+		if _, err := os.Stat(a.home); errors.Is(err, os.ErrNotExist) {
+			return nil, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("there is no home %s; aml init makes one", a.home)}
+		}
+	}
+	return a.connect(ctx, api.NeedStore)
+}
+
+// unserved is an error if this command was to serve otherwise than the node does
+// that runs already: whoever relied on it would wait in vain.
+func (a *app) unserved() error {
+	for _, key := range slices.Sorted(maps.Keys(a.bridges)) {
+		if *a.bridges[key] != "" {
+			return usageError("a node runs on this home already, and --%s is for that: start it with `aml daemon --%s`, or leave it out here", key, key)
+		}
+	}
+	return nil
 }
 
 // warnOfUnheard says which flags a node that runs already does not hear.
@@ -176,11 +202,6 @@ func (a *app) warnOfUnheard() {
 	}
 	if a.punch {
 		flags = append(flags, "--punch")
-	}
-	for _, key := range slices.Sorted(maps.Keys(a.bridges)) {
-		if *a.bridges[key] != "" {
-			flags = append(flags, "--"+key)
-		}
 	}
 	if len(flags) > 0 {
 		a.warn(fmt.Sprintf("a node runs on this home already and does not hear of %s; restart it with that", strings.Join(flags, ", ")))
@@ -197,13 +218,13 @@ func (a *app) warn(message string) {
 	fmt.Fprintf(a.err, "aml: %s\n", message)
 }
 
-// profiled starts a CPU profile when the command begins, if one was asked for;
-// the function it returns ends the profile.
-func (a *app) profiled(root *cobra.Command) (stop func() error) {
+// begins sets what comes before each command: its flags are looked at, and a CPU
+// profile starts if one was asked for; the function it returns ends that.
+func (a *app) begins(root *cobra.Command) (stop func() error) {
 	var file *os.File
-	root.PersistentPreRunE = func(*cobra.Command, []string) (err error) {
-		if a.profile == "" {
-			return nil
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if err := notEmpty(cmd); err != nil || a.profile == "" {
+			return err
 		}
 		if file, err = os.Create(a.profile); err != nil {
 			return fmt.Errorf("writing a CPU profile: %w", err)
@@ -217,6 +238,39 @@ func (a *app) profiled(root *cobra.Command) (stop func() error) {
 		pprof.StopCPUProfile()
 		return file.Close()
 	}
+}
+
+// notEmpty refuses flags whose value is empty and means nothing then: a variable
+// of a script was not set, and the folder one happens to be in is not what was
+// meant.
+func notEmpty(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		many, _ := f.Value.(pflag.SliceValue)
+		switch f.Name {
+		case "input", "output", "key", "home", "peer", "listen", "target", "erasure":
+			if f.Value.String() == "" || many != nil && slices.Contains(many.GetSlice(), "") {
+				err = usage(cmd, fmt.Errorf("--%s is empty", f.Name))
+			}
+		}
+	})
+	return err
+}
+
+// noting is a writer that remembers that it failed.
+type noting struct {
+	w   io.Writer
+	err error
+}
+
+func (n *noting) Write(p []byte) (int, error) {
+	if n.err != nil {
+		return 0, n.err
+	}
+	written, err := n.w.Write(p)
+	if err != nil {
+		n.err = fmt.Errorf("writing output: %w", err)
+	}
+	return written, err
 }
 
 // exitCodes are the ones that the README names.
@@ -311,6 +365,7 @@ func strict(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
 		switch cmd.Name() {
 		case "help":
+			cmd.Example = "  aml help ingest"
 			cmd.Args = func(cmd *cobra.Command, given []string) error {
 				if found, rest, err := root.Find(given); err != nil || found == root && len(rest) > 0 {
 					return usage(root, fmt.Errorf("no command %q", strings.Join(given, " ")))
@@ -319,6 +374,9 @@ func strict(root *cobra.Command) {
 			}
 		case "completion":
 			cmd.Example = "  aml completion bash > /etc/bash_completion.d/aml"
+			for _, shell := range cmd.Commands() {
+				shell.Example = "  aml completion " + shell.Name()
+			}
 			cmd.RunE = func(cmd *cobra.Command, given []string) error {
 				return usage(cmd, fmt.Errorf("for which shell? bash, zsh, fish or powershell"))
 			}

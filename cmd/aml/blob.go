@@ -43,7 +43,7 @@ are asked for, so the files must stay where and what they are. With --erasure
 			if err != nil {
 				return err
 			}
-			out, err := a.output(output) // before the work, so that it is not done in vain
+			out, err := a.output(cmd.Context(), output) // before the work, so that it is not done in vain
 			if err != nil {
 				return err
 			}
@@ -86,7 +86,7 @@ func (a *app) blobSeedCommand() *cobra.Command {
 		Short: "serve an ingested file until interrupted",
 		Long: `Announce the blobs of the file, or files, of a FileEntry document and serve them
 until interrupted, with a line a second for each peer that gets some. All of the
-blobs must be in the store.`,
+blobs must be in the store or, of a file with parity, enough of them.`,
 		Example: "  aml blob-seed -i file_entry.json\n  aml blob-seed -i file_entry.json --listen /ip4/127.0.0.1/tcp/4001 --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -143,6 +143,9 @@ seconds ahead of who reads it; blobs that came whole are kept in the store.`,
 			if output == "" {
 				return usage(cmd, fmt.Errorf("where to? give -o"))
 			}
+			if err := notNegative(timeout); err != nil {
+				return usage(cmd, err)
+			}
 			path, finish, err := a.outputPath(output)
 			if err != nil {
 				return err
@@ -156,6 +159,9 @@ seconds ahead of who reads it; blobs that came whole are kept in the store.`,
 			if err = finish(closing(c, p.done(err))); err != nil || output == "-" {
 				return err
 			}
+			if res.Unkept > 0 {
+				a.warn(fmt.Sprintf("%d of %d blobs are not kept for others beside the file: the store has no room for all; raise the quota and fetch the file to another place", res.Unkept, res.Blobs))
+			}
 			return a.result(res, func(w io.Writer) {
 				for _, f := range res.Files {
 					fmt.Fprintf(w, "%s (%s; %s from peers) sha256 %s\n", f.Path, config.FormatSize(int64(f.Size)), config.FormatSize(int64(f.FromPeers)), f.SHA256)
@@ -166,7 +172,7 @@ seconds ahead of who reads it; blobs that came whole are kept in the store.`,
 	cmd.Flags().StringVarP(&input, "input", "i", "", "FileEntry document, - for standard input")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "file to write, - for standard output; a folder for several entries")
 	cmd.Flags().BoolVar(&keep, "keep-blobs", false, "keep the blobs in the store, beside the file")
-	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "give up after so long without a byte")
+	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "give up after so long without a byte of a blob, connecting included")
 	return cmd
 }
 
@@ -177,7 +183,7 @@ func (a *app) blobStatusCommand() *cobra.Command {
 		Example: "  aml blob-status\n  aml blob-status --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.connect(cmd.Context(), api.NeedStore)
+			c, err := a.existing(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -197,7 +203,7 @@ func (a *app) blobPinCommand() *cobra.Command {
 
 func (a *app) blobUnpinCommand() *cobra.Command {
 	return a.pinCommand("blob-unpin", "let blobs be evicted again",
-		"Take one pin off blobs. Without any, the least recently used are evicted when the\nstore is full.", (*api.Client).Unpin)
+		"Take one pin off blobs, and say how many had one. Without any, the least recently\nused are evicted when the store is full, and blob-gc forgets what is gone.", (*api.Client).Unpin)
 }
 
 func (a *app) pinCommand(verb, short, long string, do func(*api.Client, context.Context, api.PinRequest) (api.PinResult, error)) *cobra.Command {
@@ -226,7 +232,7 @@ func (a *app) pinCommand(verb, short, long string, do func(*api.Client, context.
 			if len(req.IDs) == 0 && input == "" {
 				return usage(cmd, fmt.Errorf("which blobs? give ids or -i"))
 			}
-			c, err := a.connect(cmd.Context(), api.NeedStore)
+			c, err := a.existing(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -234,11 +240,19 @@ func (a *app) pinCommand(verb, short, long string, do func(*api.Client, context.
 			if err = closing(c, err); err != nil {
 				return err
 			}
-			return a.result(res, func(w io.Writer) { fmt.Fprintf(w, "%d blobs\n", res.Blobs) })
+			return a.result(res, func(w io.Writer) { fmt.Fprintf(w, "%s\n", blobs(int64(res.Blobs))) })
 		},
 	}
 	cmd.Flags().StringVarP(&input, "input", "i", "", "FileEntry document, - for standard input")
 	return cmd
+}
+
+// notNegative checks --timeout.
+func notNegative(timeout time.Duration) error {
+	if timeout < 0 {
+		return fmt.Errorf("--timeout %v: want a time such as 30s", timeout)
+	}
+	return nil
 }
 
 // sealing adds the flags of commands that seal files.

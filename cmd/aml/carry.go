@@ -26,7 +26,7 @@ read OPML. Read keys of private channels are left out, unless --with-keys: then
 			if req.Keys && (path == "" || path == "-") {
 				return usage(cmd, fmt.Errorf("--with-keys writes secrets: name a file with -o"))
 			}
-			out, err := a.output(path)
+			out, err := a.output(cmd.Context(), path)
 			if err != nil {
 				return err
 			}

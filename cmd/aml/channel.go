@@ -242,6 +242,9 @@ is a blind mirror: it has the channel's blobs for others, and writes no files.
 				return err
 			}
 		}
+		if err := notNegative(timeout); err != nil {
+			return usage(cmd, err)
+		}
 		if timeout > 0 && !req.Once {
 			return usage(cmd, fmt.Errorf("--timeout goes with --once"))
 		}
@@ -257,7 +260,13 @@ is a blind mirror: it has the channel's blobs for others, and writes no files.
 		}
 		a.serving = !req.Once
 		p := a.stream()
-		res, err := c.Subscribe(cmd.Context(), req, p.event)
+		ctx := cmd.Context()
+		if req.Once {
+			var end func()
+			ctx, end = p.finite(ctx)
+			defer end()
+		}
+		res, err := c.Subscribe(ctx, req, p.event)
 		if err = closing(c, p.done(err)); err != nil {
 			return err
 		}
@@ -296,7 +305,7 @@ func (a *app) channelUnsubscribeCommand() *cobra.Command {
 		Example: "  aml channel-unsubscribe aml://...\n  aml channel-unsubscribe music/live",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			c, err := a.connect(cmd.Context(), api.NeedStore)
+			c, err := a.existing(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -316,7 +325,7 @@ func (a *app) channelListCommand() *cobra.Command {
 		Example: "  aml channel-list\n  aml channel-list --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.connect(cmd.Context(), api.NeedStore)
+			c, err := a.existing(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -368,7 +377,7 @@ func (a *app) channelShowCommand() *cobra.Command {
 		Example: "  aml channel-show aml://...\n  aml channel-show music/live --json\n  aml channel-show @band --qr\n  aml channel-show @band --qr-png band.png",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			c, err := a.connect(cmd.Context(), api.NeedStore)
+			c, err := a.existing(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -380,7 +389,7 @@ func (a *app) channelShowCommand() *cobra.Command {
 				return usage(cmd, fmt.Errorf("--qr draws, --json does not: want one of them"))
 			}
 			if code || png != "" {
-				if err := a.showQR(s, code, png); err != nil || code {
+				if err := a.showQR(cmd.Context(), s, code, png); err != nil || code {
 					return err
 				}
 			}

@@ -17,7 +17,7 @@ import (
 func main() { os.Exit(run(os.Args[1:])) }
 
 // errTerminated is why the context ends on SIGTERM, a service manager's way to
-// ask for an end; that is no failure of what serves until it is asked to stop.
+// ask for an end, and on SIGHUP, a terminal's that closes; that is no failure of what serves until it is asked to stop.
 var errTerminated = errors.New("terminated")
 
 // run is main with an exit code. The first signal ends the context, a second
@@ -27,9 +27,12 @@ func run(args []string) int {
 	defer cancel(nil)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	go func() {
 		why := context.Canceled
-		if <-signals == syscall.SIGTERM {
+		if <-signals != os.Interrupt {
 			why = errTerminated
 		}
 		signal.Stop(signals)

@@ -22,12 +22,14 @@ func (a *app) blobListCommand() *cobra.Command {
 		Example: "  aml blob-list\n  aml blob-list --pinned --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.connect(cmd.Context(), api.NeedStore)
+			c, err := a.existing(cmd.Context())
 			if err != nil {
 				return err
 			}
 			p := a.stream()
-			_, err = c.BlobList(cmd.Context(), api.BlobListRequest{Pinned: pinned}, p.event)
+			ctx, end := p.finite(cmd.Context())
+			defer end()
+			_, err = c.BlobList(ctx, api.BlobListRequest{Pinned: pinned}, p.event)
 			return closing(c, p.done(err))
 		},
 	}
@@ -44,7 +46,8 @@ func (a *app) blobGCCommand() *cobra.Command {
 		Long: `Delete blobs that are not pinned, those whose last use is longest ago first, until
 no more than --target is left, and what interrupted runs left behind. Pinned
 blobs stay, whatever the target. Files that were published or fetched in place
-are not touched.`,
+are not touched; those that are gone, and of which nothing is pinned, are
+forgotten.`,
 		Example: "  aml blob-gc --dry-run\n  aml blob-gc --target 5GiB",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -52,7 +55,7 @@ are not touched.`,
 			if err != nil {
 				return usageError("--target: %v", err)
 			}
-			c, err := a.connect(cmd.Context(), api.NeedStore)
+			c, err := a.existing(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -65,7 +68,13 @@ are not touched.`,
 				if res.DryRun {
 					verb = "would delete"
 				}
-				fmt.Fprintf(w, "%s %d blobs, %s, and %d files and folders left over\n", verb, res.Blobs, config.FormatSize(res.Bytes), res.Leftover)
+				fmt.Fprintf(w, "%s %s, %s, and %d files and folders left over\n", verb, blobs(res.Blobs), config.FormatSize(res.Bytes), res.Leftover)
+				if verb = "forgot"; res.DryRun {
+					verb = "would forget"
+				}
+				if res.Forgotten > 0 {
+					fmt.Fprintf(w, "%s %d files in place that are gone\n", verb, res.Forgotten)
+				}
 			})
 		},
 	}
@@ -84,7 +93,10 @@ func (a *app) blobScrubCommand() *cobra.Command {
 files that were published or fetched in place are still what they were. What is
 damaged is moved aside and served no longer. With --repair it is had again from
 peers or, where files were ingested with --erasure, rebuilt from what is left:
-those of own channels, and those that -i names.`,
+those of own channels, and those that -i names.
+
+What nobody has any more is named by every scrub until it is let go of:
+blob-unpin takes the pins off, and blob-gc forgets it.`,
 		Example: "  aml blob-scrub\n  aml blob-scrub --rate 20MiB --repair -i file_entry.json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -117,13 +129,13 @@ those of own channels, and those that -i names.`,
 				return err
 			}
 			err = a.result(res, func(w io.Writer) {
-				fmt.Fprintf(w, "%d blobs, %s checked: %d rotten, %d missing, %d repaired\n", res.Blobs, config.FormatSize(res.Bytes), res.Rotten, res.Missing, res.Repaired)
+				fmt.Fprintf(w, "%s, %s checked: %d rotten, %d missing, %d repaired\n", blobs(res.Blobs), config.FormatSize(res.Bytes), res.Rotten, res.Missing, res.Repaired)
 			})
 			remedy := "blob-scrub --repair gets them again, with -i FILE_ENTRY.JSON it also rebuilds them"
 			if repair {
 				remedy = "nobody that was found has them, and there is too little parity; name who may have them with --peer, or their file with -i FILE_ENTRY.JSON"
 			}
-			return unlessAll(err, res.Left, api.CodeVerify, "are damaged or missing; "+remedy)
+			return unlessAll(err, res.Left, api.CodeVerify, "damaged or missing; "+remedy+"; blob-unpin and then blob-gc let go of what nobody needs")
 		},
 	}
 	cmd.Flags().StringVar(&rate, "rate", "0", "bytes to read per second, such as 20MiB; 0: as fast as it goes")
@@ -190,7 +202,7 @@ server it is a mirror.`,
 		if output == "" {
 			return usage(cmd, fmt.Errorf("where to? give -o, - for standard output"))
 		}
-		return a.archive(cmd, func(ctx context.Context, c *api.Client, on func(api.Event)) error {
+		return a.archive(cmd, a.existing, func(ctx context.Context, c *api.Client, on func(api.Event)) error {
 			path, finish, err := a.outputPath(output)
 			if err != nil {
 				return err
@@ -199,12 +211,12 @@ server it is a mirror.`,
 			if err = finish(err); err != nil {
 				return err
 			}
-			if output != "-" {
+			if !standardOutput(output) {
 				err = a.result(res, func(w io.Writer) {
-					fmt.Fprintf(w, "%d blobs, %s -> %s\n", res.Blobs, config.FormatSize(res.Bytes), output)
+					fmt.Fprintf(w, "%s, %s -> %s\n", blobs(res.Blobs), config.FormatSize(res.Bytes), output)
 				})
 			}
-			return unlessAll(err, res.Bad, api.CodeNotFound, "are not in the store and so not in the archive")
+			return unlessAll(err, res.Missing, api.CodeNotFound, fmt.Sprintf("not in the store and so not in %s, which has the others only: %s; have them with blob-fetch or blob-scrub --repair -i first", output, some(res.Without)))
 		})
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "archive to write, - for standard output")
@@ -223,7 +235,7 @@ func (a *app) blobImportCommand() *cobra.Command {
 			if input == "" {
 				return usage(cmd, fmt.Errorf("which archive? give -i, - for standard input"))
 			}
-			return a.archive(cmd, func(ctx context.Context, c *api.Client, on func(api.Event)) error {
+			return a.archive(cmd, func(ctx context.Context) (*api.Client, error) { return a.connect(ctx, api.NeedStore) }, func(ctx context.Context, c *api.Client, on func(api.Event)) error {
 				path, finish, err := a.inputPath(input)
 				if err != nil {
 					return err
@@ -233,9 +245,9 @@ func (a *app) blobImportCommand() *cobra.Command {
 					return err
 				}
 				err = a.result(res, func(w io.Writer) {
-					fmt.Fprintf(w, "%d blobs, %s%s\n", res.Blobs, config.FormatSize(res.Bytes), besides(res.Skipped, "other files"))
+					fmt.Fprintf(w, "%s, %s%s\n", blobs(res.Blobs), config.FormatSize(res.Bytes), besides(res.Skipped, "other files"))
 				})
-				return unlessAll(err, res.Bad, api.CodeVerify, "are not what they are called, and were not stored")
+				return unlessAll(err, res.Bad, api.CodeVerify, "not what they are called, and not stored: "+some(res.Without))
 			})
 		},
 	}
@@ -256,12 +268,35 @@ func unlessAll(err error, n int64, code api.Code, why string) error {
 	if err != nil || n <= 0 {
 		return err
 	}
-	return &api.Error{Code: code, Message: fmt.Sprintf("%d blobs %s", n, why)}
+	return &api.Error{Code: code, Message: blobs(n) + " " + why}
 }
 
-// archive runs do with a node that has a store.
-func (a *app) archive(cmd *cobra.Command, do func(context.Context, *api.Client, func(api.Event)) error) error {
-	c, err := a.connect(cmd.Context(), api.NeedStore)
+// maxSome is how many ids a sentence names.
+const maxSome = 5
+
+// some names the first of ids.
+func some(ids []api.BlobID) string {
+	var words []string
+	for _, id := range ids[:min(len(ids), maxSome)] {
+		words = append(words, id.String())
+	}
+	if len(ids) > maxSome {
+		words = append(words, "...")
+	}
+	return strings.Join(words, ", ")
+}
+
+// blobs counts them in words.
+func blobs(n int64) string {
+	if n == 1 {
+		return "1 blob"
+	}
+	return fmt.Sprintf("%d blobs", n)
+}
+
+// archive runs do with a node that has a store, which open connects to.
+func (a *app) archive(cmd *cobra.Command, open func(context.Context) (*api.Client, error), do func(context.Context, *api.Client, func(api.Event)) error) error {
+	c, err := open(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -276,7 +311,8 @@ func (a *app) blobPushHTTPCommand() *cobra.Command {
 		Use:   "blob-push-http DIR|URL (--all | -i FILE_ENTRY.JSON | ID...)",
 		Short: "copy blobs to where a plain web server serves them",
 		Long: `Copy blobs to a folder that a web server serves, or by PUT to a URL, as
-blobs/<id>. What is there already is left alone. Peers use such a server with
+blobs/<id>; a folder is made with those above it. What is there already is left
+alone. Peers use such a server with
 --peer https://HOST/PATH; it learns nothing of what the blobs hold.
 
 A user and password in the URL, or the environment variable AML_HTTP_AUTHORIZATION,
@@ -285,12 +321,15 @@ are sent to that server alone.`,
 	}
 	names := a.named(cmd)
 	cmd.RunE = func(cmd *cobra.Command, given []string) error {
-		if len(given) == 0 {
+		if len(given) == 0 || given[0] == "" {
 			return usage(cmd, fmt.Errorf("where to? give a folder or a URL"))
 		}
 		named, err := names(given[1:])
 		if err != nil {
 			return err
+		}
+		if scheme, _, ok := strings.Cut(given[0], "://"); ok && !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
+			return usage(cmd, fmt.Errorf("%s:// is none to copy to: want a folder, http:// or https://", scheme))
 		}
 		req := api.PushRequest{Named: named, Target: given[0], Verify: verify, Authorization: os.Getenv("AML_HTTP_AUTHORIZATION")}
 		if !strings.Contains(req.Target, "://") {
@@ -298,14 +337,18 @@ are sent to that server alone.`,
 				return err
 			}
 		}
-		return a.archive(cmd, func(ctx context.Context, c *api.Client, on func(api.Event)) error {
+		return a.archive(cmd, a.existing, func(ctx context.Context, c *api.Client, on func(api.Event)) error {
 			res, err := c.PushHTTP(ctx, req, on)
 			if err != nil {
 				return err
 			}
-			return a.result(res, func(w io.Writer) {
-				fmt.Fprintf(w, "%d blobs, %s copied; %d were there already\n", res.Pushed, config.FormatSize(res.Bytes), res.There)
+			err = a.result(res, func(w io.Writer) {
+				fmt.Fprintf(w, "%s, %s copied; %d were there already%s\n", blobs(res.Pushed), config.FormatSize(res.Bytes), res.There, besides(res.Failed, "failed"))
 			})
+			if err == nil && res.Why != "" {
+				err = &api.Error{Code: api.CodeFailure, Message: res.Why}
+			}
+			return err
 		})
 	}
 	cmd.Flags().BoolVar(&verify, "verify", false, "read and check what is there already")

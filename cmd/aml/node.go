@@ -67,8 +67,8 @@ func (a *app) daemonCommand() *cobra.Command {
 		Short: "keep all subscriptions and publications of this home going",
 		Long: `Run this home's node until interrupted: it follows every subscription, serves
 every publication and every blob that it holds, and answers the other commands.
-It goes on where it stopped. Only one process runs on a home. SIGTERM ends it
-with exit code 0, Ctrl-C with 130.`,
+It goes on where it stopped. Only one process runs on a home. SIGTERM and SIGHUP
+end it with exit code 0, Ctrl-C with 130.`,
 		Example: "  aml daemon\n  aml daemon --listen /ip4/0.0.0.0/tcp/4001 --json\n  aml daemon --ws --http=8080 --set upload=5MiB",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -92,7 +92,7 @@ func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "status",
 		Short:   "say who the running node is, and what it holds",
-		Long:    "Say who the node that runs on this home is, where it listens, and what it holds.\nWithout a running node the exit code is 3.",
+		Long:    "Say who the node that runs on this home is, where it listens, and what it holds.\nWithout a running node the exit code is 3.\n\nThe line \"announced\" counts the files and channels that this node tells others it\nhas: those that no other node has taken note of yet (all of them, as long as nobody\nis connected), those whose turn it is, and those an hour or more behind their time.",
 		Example: "  aml status\n  aml status --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -125,7 +125,7 @@ func (a *app) pathsCommand() *cobra.Command {
 				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 				for _, row := range [][2]string{
 					{"home", p.Home}, {"config", p.Config}, {"keys", p.Keys}, {"identity", p.Identity},
-					{"catalog", p.Catalog}, {"blobs", p.Blobs}, {"in place", p.InPlace}, {"roots", p.Roots}, {"given", p.Given}, {"accounts", p.Accounts}, {"files", p.Files}, {"socket", p.Socket},
+					{"catalog", p.Catalog}, {"blobs", p.Blobs}, {"in place", p.InPlace}, {"roots", p.Roots}, {"given", p.Given}, {"accounts", p.Accounts}, {"files", p.Files}, {"socket", p.Socket}, {"lock", p.Lock},
 				} {
 					fmt.Fprintf(t, "%s\t%s\n", row[0], row[1])
 				}

@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
+
+	"github.com/anonymous-media-library/aml/internal/disk"
+	"github.com/anonymous-media-library/aml/internal/outfile"
 )
 
 // document is v as JSON: for people, or with --json on one line.
@@ -27,45 +30,60 @@ func (a *app) document(v any) ([]byte, error) {
 // whole or not at all and that its owner alone may read, for it may hold keys.
 type output struct {
 	app  *app
-	path string   // empty: standard output
-	temp *os.File // nil: standard output, or it is over
+	path string
+	file *outfile.File // nil: standard output
 }
 
+// outputPrefix begins the names of documents that are not whole yet.
+const outputPrefix = ".aml-output-"
+
 // output opens the file path for a document, "" or "-" being standard output.
-func (a *app) output(path string) (*output, error) {
-	if path == "" || path == "-" {
+func (a *app) output(ctx context.Context, path string) (*output, error) {
+	if path == "" || standardOutput(path) {
 		return &output{app: a}, nil
 	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".aml-*")
-	if err != nil {
-		return nil, fmt.Errorf("writing output %s: %w", path, errors.Unwrap(err))
+	disk.Sweep(filepath.Dir(path), outputPrefix)
+	file, err := outfile.Create(ctx, path, outputPrefix+"*")
+	if errors.Is(err, outfile.ErrFolder) {
+		return nil, usageError("-o %v", err)
 	}
-	return &output{app: a, path: path, temp: temp}, nil
+	if err != nil {
+		return nil, fmt.Errorf("writing output %s: %w", path, err)
+	}
+	return &output{app: a, path: path, file: file}, nil
+}
+
+// standardOutput reports whether path names this process's standard output: a
+// node in another process has its own.
+func standardOutput(path string) bool {
+	switch path {
+	case "-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1":
+		return true
+	}
+	return false
 }
 
 // commit writes the document.
 func (o *output) commit(text []byte) error {
-	if o.temp == nil {
+	if o.file == nil {
 		return o.app.write(text)
 	}
-	_, err := o.temp.Write(text)
+	err := o.file.Renew() // the work may have taken long
 	if err == nil {
-		err = o.temp.Sync()
+		_, err = o.file.Write(text)
 	}
-	if err = errors.Join(err, o.temp.Close()); err == nil {
-		err = os.Rename(o.temp.Name(), o.path)
+	if err == nil {
+		err = o.file.Commit()
 	}
 	if err != nil {
-		return fmt.Errorf("writing output %s: %w", o.path, errors.Join(err, os.Remove(o.temp.Name())))
+		return fmt.Errorf("writing output %s: %w", o.path, err)
 	}
-	o.temp = nil
 	return nil
 }
 
 // abort leaves nothing behind, unless commit has been successful.
 func (o *output) abort() {
-	if o.temp != nil {
-		_ = o.temp.Close()
-		_ = os.Remove(o.temp.Name())
+	if o.file != nil {
+		o.file.Abort()
 	}
 }

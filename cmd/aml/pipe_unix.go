@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"syscall"
 )
 
@@ -17,8 +19,8 @@ import (
 // outputPath returns the absolute path that a node is to write to, and what to
 // call with the error of its doing so.
 func (a *app) outputPath(output string) (path string, finish func(error) error, err error) {
-	if output != "-" {
-		path, err = absolute(output)
+	if !standardOutput(output) {
+		path, err = absolute(ofProcess(output))
 		return path, func(err error) error { return err }, err
 	}
 	path, remove, err := namedPipe()
@@ -53,8 +55,8 @@ func (a *app) outputPath(output string) (path string, finish func(error) error, 
 
 // inputPath is outputPath for what the node is to read.
 func (a *app) inputPath(input string) (path string, finish func(error) error, err error) {
-	if input != "-" {
-		path, err = absolute(input)
+	if input != "-" && input != "/dev/stdin" {
+		path, err = absolute(ofProcess(input))
 		return path, func(err error) error { return err }, err
 	}
 	path, remove, err := namedPipe()
@@ -87,6 +89,17 @@ func (a *app) inputPath(input string) (path string, finish func(error) error, er
 		}
 		return errors.Join(copyErr, remove())
 	}, nil
+}
+
+// ofProcess names what a shell passes as an open file, >(command), so that a
+// node in another process finds it.
+func ofProcess(path string) string {
+	for _, folder := range []string{"/dev/fd/", "/proc/self/fd/"} {
+		if n, ok := strings.CutPrefix(path, folder); ok && runtime.GOOS == "linux" {
+			return fmt.Sprintf("/proc/%d/fd/%s", os.Getpid(), n)
+		}
+	}
+	return path
 }
 
 // namedPipe makes a pipe that only this user can open.

@@ -49,13 +49,24 @@ func (a *app) write(b []byte) error {
 type printer struct {
 	app    *app
 	stream bool
-	mu     sync.Mutex // guards bar; events of one request come one at a time
+	mu     sync.Mutex // guards what follows; events of one request come one at a time
 	bar    *progressbar.ProgressBar
 	on     string // what the bar is about
+	lost   error  // of the first event that standard output did not take
+	cancel func() // ends the request then; may be nil
 }
 
 // stream is the printer of a command whose output is its events.
 func (a *app) stream() *printer { return &printer{app: a, stream: true} }
+
+// finite is the context of a request that comes to an end by itself: it ends
+// when standard output takes no more, since nobody gets the rest. end releases
+// it.
+func (p *printer) finite(parent context.Context) (ctx context.Context, end func()) {
+	ctx, cancel := context.WithCancel(parent)
+	p.cancel = cancel
+	return ctx, cancel
+}
 
 // beside is the printer of a command whose output is its result.
 func (a *app) beside() *printer { return &printer{app: a} }
@@ -70,16 +81,25 @@ func (p *printer) event(e api.Event) {
 	}
 	p.clear()
 	trouble := e.Name == "error" || e.Name == "peer" || e.Name == "rotten" || e.Name == "store"
-	w := p.app.err
-	if p.stream && (p.app.json || !trouble) {
+	w, data := p.app.err, p.stream && (p.app.json || !trouble)
+	if data {
 		w = p.app.out
 	}
 	text := string(e.Raw)
 	if !p.app.json {
 		text = words(e)
 	}
-	if text != "" {
-		fmt.Fprintln(w, text)
+	if text == "" || data && p.lost != nil {
+		return
+	}
+	_, err := fmt.Fprintln(w, text)
+	// What serves goes on without its lines; that there are none on standard
+	// error cannot be said anywhere.
+	if err != nil && data && !p.app.serving {
+		p.lost = err
+		if p.cancel != nil {
+			p.cancel()
+		}
 	}
 }
 
@@ -122,7 +142,7 @@ func words(e api.Event) string {
 	case "upload":
 		var v api.UploadEvent
 		if e.Decode(&v) == nil {
-			return fmt.Sprintf("uploaded %d blobs, %s, to %s", v.Blobs, config.FormatSize(v.Size), v.Peer)
+			return fmt.Sprintf("uploaded %s, %s, to %s", blobs(v.Blobs), config.FormatSize(v.Size), v.Peer)
 		}
 	case "peer":
 		var v api.PeerEvent
@@ -255,11 +275,15 @@ func (p *printer) clear() {
 	}
 }
 
-// done ends the output of a request and passes err on.
+// done ends the output of a request and passes err on, unless that is but a
+// consequence of output that was lost.
 func (p *printer) done(err error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.clear()
+	if p.lost != nil {
+		return fmt.Errorf("writing output: %w", p.lost)
+	}
 	return err
 }
 

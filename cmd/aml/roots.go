@@ -117,7 +117,7 @@ func (a *app) changeRoot(cmd *cobra.Command, req api.RootRequest, out string) (e
 	req.Draft = out != ""
 	var o *output
 	if req.Draft {
-		if o, err = a.output(out); err != nil {
+		if o, err = a.output(cmd.Context(), out); err != nil {
 			return err
 		}
 		defer o.abort()
@@ -208,7 +208,7 @@ channel-root-publish.`,
 			if len(keys) == 0 && len(given) == 1 && out == "" {
 				return a.result(res, func(w io.Writer) { rootWords(w, res) })
 			}
-			o, err := a.output(out)
+			o, err := a.output(cmd.Context(), out)
 			if err != nil {
 				return err
 			}

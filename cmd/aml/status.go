@@ -51,7 +51,7 @@ func blobStatus(w io.Writer, s api.BlobStatus) {
 	if s.MaxSize > 0 {
 		limit = fmt.Sprintf("%.1f%% of %s", 100*s.Utilization, config.FormatSize(s.MaxSize))
 	}
-	fmt.Fprintf(w, "%d blobs, %s (%s); %d pinned, %s\n", s.BlobCount, config.FormatSize(s.CurrentSize), limit, s.Pinned, config.FormatSize(s.PinnedSize))
+	fmt.Fprintf(w, "%s, %s (%s); %d pinned, %s\n", blobs(s.BlobCount), config.FormatSize(s.CurrentSize), limit, s.Pinned, config.FormatSize(s.PinnedSize))
 	if s.ServeOnly {
 		fmt.Fprintln(w, "the disk is full: what is stored is served, nothing new is stored")
 	}

@@ -42,6 +42,9 @@ func TestASecondDaemonOnOneHomeIsRefused(t *testing.T) {
 	first.addr()
 	fails(t, 1, home, []string{"daemon"}, home)
 	ok(t, home, "status")
+	entry := filepath.Join(home, "entry.json")
+	write(t, entry, []byte("{}"))
+	fails(t, 2, home, []string{"blob-seed", "-i", entry, "--http"}, "aml daemon --http")
 	if code := first.interrupt(); code != 130 {
 		t.Errorf("an interrupted daemon ended with %d, want 130", code)
 	}

@@ -32,13 +32,18 @@ type Result struct {
 	Blobs   int     // of the file that were looked at
 	Lost    int     // of them that Store had not, or damaged
 	Rebuilt int     // of those that it has now
-	Failed  []error // one for each stripe that has too few blobs left (*LostError) or index that is lost
+	Failed  []error // one for each stripe that has too few blobs left (*LostError) or index that is lost; after maxFailed of them one for all others
 }
+
+// maxFailed bounds the errors of a Result: a small entry can name a million
+// blobs that never were.
+const maxFailed = 100
 
 // Repair puts back the blobs of a file that a store lost: data, parity, index
 // blobs and the copies of the root, as far as enough of their stripes is left.
 // What cannot be is in Result.Failed; an error means that it ended early. It
-// holds one stripe in memory. The error wraps ErrNotCoded if the file has no
+// holds one stripe in memory, and looks at what an index lists once, though a
+// hostile file lists it often. The error wraps ErrNotCoded if the file has no
 // parity.
 func Repair(ctx context.Context, cfg RepairConfig) (Result, error) {
 	if cfg.Store == nil {
@@ -57,7 +62,11 @@ func Repair(ctx context.Context, cfg RepairConfig) (Result, error) {
 		return Result{}, err
 	}
 	r := repair{RepairConfig: cfg, from: from, src: src}
-	if err := r.run(ctx); err != nil {
+	err = r.run(ctx)
+	if more := r.failed - len(r.Failed); more > 0 {
+		r.Failed = append(r.Failed, fmt.Errorf("and %d more: %w", more, blobnet.ErrNotFound))
+	}
+	if err != nil {
 		return r.Result, fmt.Errorf("repairing: %w", err)
 	}
 	return r.Result, nil
@@ -85,15 +94,17 @@ type repair struct {
 	from blobnet.Source
 	src  *Source
 	buf  []byte
+
+	failed int
 }
 
 func (r *repair) run(ctx context.Context) error {
-	for stripe, err := range codec.Stripes(ctx, r.src, r.File) {
+	for stripe, err := range r.src.stripes(ctx) {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil {
-			r.Failed = append(r.Failed, err)
+			r.fail(err)
 			continue
 		}
 		if r.Coding.IsZero() {
@@ -198,6 +209,13 @@ func (r *repair) stripe(ctx context.Context, s codec.Stripe) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	r.Failed = append(r.Failed, err)
+	r.src.lostStripe(s, err)
+	r.fail(err)
 	return nil
+}
+
+func (r *repair) fail(err error) {
+	if r.failed++; r.failed <= maxFailed {
+		r.Failed = append(r.Failed, err)
+	}
 }

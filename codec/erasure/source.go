@@ -29,15 +29,20 @@ type Config struct {
 	Extra int
 	// Spares, if not nil, yields ids of blobs among which there may be copies
 	// of the root index: those of the release's inventory, or of a store. It is
-	// used only if the root index is lost, once for each Get of it.
+	// used only if the root index is lost, until a copy was found.
 	Spares iter.Seq2[blobnet.ID, error]
 }
 
 // Source is a blobnet.Source for one file that makes a blob which its own source
 // has not out of the others of its stripe. It gives other blobs as well, as they
 // are. Get may be called from many goroutines; a blob that is rebuilt costs the
-// memory of its stripe, and a walk through the index blobs before it.
-type Source struct{ cfg Config }
+// memory of its stripe, and one walk through the index blobs before it. The last
+// index blobs that were made are kept, 16 MiB of them, and those that could not be
+// are not tried again: who expects that more blobs have come makes a new Source.
+type Source struct {
+	cfg    Config
+	memory memory
+}
 
 var _ blobnet.Source = (*Source)(nil)
 
@@ -56,17 +61,24 @@ func NewSource(cfg Config) (*Source, error) {
 		cfg.Extra = 2
 	}
 	cfg.Extra = max(0, cfg.Extra)
-	return &Source{cfg}, nil
+	return &Source{cfg: cfg}, nil
 }
 
 // Get implements blobnet.Source. If a blob of the file can neither be had nor
 // rebuilt, the error is a *LostError in most cases, and wraps
 // blobnet.ErrNotFound in all.
 func (s *Source) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
+	return s.get(ctx, id, dst, s.rebuild)
+}
+
+// maker makes a blob that could not be had, or not soon, because of why.
+type maker func(ctx context.Context, id blobnet.ID, why error) ([]byte, error)
+
+func (s *Source) get(ctx context.Context, id blobnet.ID, dst []byte, rebuild maker) ([]byte, error) {
 	var blob []byte
 	var err error
 	if s.cfg.Slow > 0 {
-		if blob, err = s.race(ctx, id); err == nil {
+		if blob, err = s.race(ctx, id, rebuild); err == nil {
 			return append(dst, blob...), nil
 		}
 		return dst, err
@@ -74,8 +86,7 @@ func (s *Source) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, er
 	if blob, err = s.cfg.Source.Get(ctx, id, dst); err == nil || !isLost(err) {
 		return blob, err
 	}
-	blob, err = s.rebuild(ctx, id, err)
-	if err != nil {
+	if blob, err = rebuild(ctx, id, err); err != nil {
 		return dst, err
 	}
 	return append(dst, blob...), nil
@@ -86,7 +97,7 @@ func isLost(err error) bool {
 }
 
 // race gets the blob, and rebuilds it if that fails or takes too long.
-func (s *Source) race(ctx context.Context, id blobnet.ID) ([]byte, error) {
+func (s *Source) race(ctx context.Context, id blobnet.ID, rebuild maker) ([]byte, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type answer struct {
@@ -108,12 +119,12 @@ func (s *Source) race(ctx context.Context, id blobnet.ID) ([]byte, error) {
 		if a.err == nil || !isLost(a.err) {
 			return a.blob, a.err
 		}
-		return s.rebuild(ctx, id, a.err)
+		return rebuild(ctx, id, a.err)
 	case <-slow.C:
 	}
 	go func() {
 		defer close(rebuiltEnded)
-		blob, err := s.rebuild(ctx, id, nil)
+		blob, err := rebuild(ctx, id, blobnet.ErrNotFound)
 		rebuilt <- answer{blob, err}
 	}()
 	defer func() { cancel(); <-rebuiltEnded }()
@@ -136,9 +147,6 @@ func (s *Source) race(ctx context.Context, id blobnet.ID) ([]byte, error) {
 // rebuild makes the blob id, which could not be had because of why, out of
 // others of the file.
 func (s *Source) rebuild(ctx context.Context, id blobnet.ID, why error) ([]byte, error) {
-	if why == nil {
-		why = blobnet.ErrNotFound
-	}
 	if s.cfg.File.Depth == 0 {
 		return nil, why
 	}
@@ -146,7 +154,7 @@ func (s *Source) rebuild(ctx context.Context, id blobnet.ID, why error) ([]byte,
 		return s.root(ctx, why)
 	}
 	var broken error
-	for stripe, err := range codec.Stripes(ctx, s, s.cfg.File) {
+	for stripe, err := range s.stripes(ctx) {
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
@@ -156,6 +164,9 @@ func (s *Source) rebuild(ctx context.Context, id blobnet.ID, why error) ([]byte,
 		}
 		for i, m := range members(stripe) {
 			if m.ID == id && !m.ID.IsZero() {
+				if stripe.Level > 0 && i < len(stripe.Data) {
+					return s.index(ctx, place{stripe, i})
+				}
 				return s.one(ctx, stripe, i)
 			}
 		}
@@ -188,6 +199,9 @@ func (s *Source) one(ctx context.Context, stripe codec.Stripe, place int) ([]byt
 
 // root finds a copy of the root index among the spares.
 func (s *Source) root(ctx context.Context, why error) ([]byte, error) {
+	if blob := s.memory.root(); blob != nil {
+		return blob, nil
+	}
 	if s.cfg.Spares == nil {
 		return nil, fmt.Errorf("root index, and nothing to look for a copy in: %w", why)
 	}
@@ -204,6 +218,7 @@ func (s *Source) root(ctx context.Context, why error) ([]byte, error) {
 			continue
 		}
 		if root, ok := codec.RestoreRoot(s.cfg.File, buf); ok {
+			s.memory.keepRoot(root)
 			return root, nil
 		}
 	}

@@ -228,6 +228,45 @@ func (d *database) file(ctx context.Context, id int64) (row, error) {
 	return row{id: id, path: string(path)}, err
 }
 
+// filesAfter returns the next files by id.
+func (d *database) filesAfter(ctx context.Context, after int64) (files []row, err error) {
+	rows, err := d.db.QueryContext(ctx, "SELECT id, path, size, mtime, dev, ino FROM file WHERE id > ? ORDER BY id LIMIT ?", after, listPage)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r row
+		var path []byte
+		var device, inode int64
+		if err := rows.Scan(&r.id, &path, &r.stamp.size, &r.stamp.mtime, &device, &inode); err != nil {
+			return nil, err
+		}
+		r.path, r.stamp.device, r.stamp.inode = string(path), uint64(device), uint64(inode)
+		files = append(files, r)
+	}
+	return files, rows.Err()
+}
+
+// chunksOf returns the next blobs, by id, that lie in a file.
+func (d *database) chunksOf(ctx context.Context, file int64, after []byte) (ids []blobnet.ID, err error) {
+	rows, err := d.db.QueryContext(ctx, "SELECT id FROM chunk WHERE file = ? AND id > ? ORDER BY id LIMIT ?", file, after, listPage)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id []byte
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		if len(id) == len(blobnet.ID{}) {
+			ids = append(ids, blobnet.ID(id))
+		}
+	}
+	return ids, rows.Err()
+}
+
 // heldFor returns the index blobs that are pinned for the files of a query.
 func heldFor(ctx context.Context, tx *sql.Tx, files string, args ...any) (ids []blobnet.ID, err error) {
 	rows, err := tx.QueryContext(ctx, "SELECT id FROM held WHERE file IN ("+files+")", args...)

@@ -25,23 +25,23 @@ func benchFetch(ctx context.Context, o options) error {
 	if _, err := timed(amlIngest(ctx, bin, seed, file, entry)); err != nil {
 		return err
 	}
-	var ours, floor, floorSync []usage
+	var ours, floor, floorSync, oursKeep, floorKeep []usage
 	for range o.runs {
-		u, err := o.fetchOurs(ctx, bin, seed, entry)
-		if err != nil {
-			return err
-		}
-		ours = append(ours, u)
-		for _, sync := range []bool{false, true} {
-			u, err := o.fetchFloor(ctx, seed, entry, sync)
+		for _, side := range []struct {
+			to  *[]usage
+			run func() (usage, error)
+		}{
+			{&ours, func() (usage, error) { return o.fetchOurs(ctx, bin, seed, entry) }},
+			{&floor, func() (usage, error) { return o.fetchFloor(ctx, seed, entry) }},
+			{&floorSync, func() (usage, error) { return o.fetchFloor(ctx, seed, entry, "-sync") }},
+			{&oursKeep, func() (usage, error) { return o.fetchOurs(ctx, bin, seed, entry, "--keep-blobs") }},
+			{&floorKeep, func() (usage, error) { return o.fetchFloor(ctx, seed, entry, "-keep") }},
+		} {
+			u, err := side.run()
 			if err != nil {
 				return err
 			}
-			if sync {
-				floorSync = append(floorSync, u)
-			} else {
-				floor = append(floor, u)
-			}
+			*side.to = append(*side.to, u)
 		}
 	}
 	fmt.Printf("fetch of %s between two processes over loopback, %d runs each, in turn (the fetcher's figures)\n", config.FormatSize(o.size), o.runs)
@@ -50,12 +50,16 @@ func benchFetch(ctx context.Context, o options) error {
 	report("floor with fsync", floorSync)
 	ratio("aml / floor", ours, floor)
 	ratio("aml / floor with fsync", ours, floorSync)
+	fmt.Println("the same where the blobs are kept, in a file each")
+	report("aml --keep-blobs (durable)", oursKeep)
+	report("floor", floorKeep)
+	ratio("aml / floor", oursKeep, floorKeep)
 	return nil
 }
 
 // fetchOurs times `aml blob-fetch` from a running `aml blob-seed`, from start to
-// the whole file on disk. The blobs are kept as well.
-func (o options) fetchOurs(ctx context.Context, bin, seed, entry string) (usage, error) {
+// the whole file on disk.
+func (o options) fetchOurs(ctx context.Context, bin, seed, entry string, flags ...string) (usage, error) {
 	server := exec.CommandContext(ctx, bin, "blob-seed", "-i", entry, "--home", seed, "--json",
 		"--listen", "/ip4/127.0.0.1/tcp/0", "--set", "lan=false", "--set", "quota=0")
 	addr, stop, err := serving(server)
@@ -64,12 +68,12 @@ func (o options) fetchOurs(ctx context.Context, bin, seed, entry string) (usage,
 	}
 	defer stop()
 	home, out := filepath.Join(o.dir, "fetcher"), filepath.Join(o.dir, "fetched")
-	u, err := timed(exec.CommandContext(ctx, bin, "blob-fetch", "-i", entry, "-o", out, "--home", home,
-		"--peer", addr, "--listen", "/ip4/127.0.0.1/tcp/0", "--set", "lan=false", "--set", "quota=0"))
+	u, err := timed(exec.CommandContext(ctx, bin, append([]string{"blob-fetch", "-i", entry, "-o", out, "--home", home,
+		"--peer", addr, "--listen", "/ip4/127.0.0.1/tcp/0", "--set", "lan=false", "--set", "quota=0"}, flags...)...))
 	return u, errors.Join(err, os.RemoveAll(home), os.RemoveAll(out))
 }
 
-func (o options) fetchFloor(ctx context.Context, seed, entry string, sync bool) (usage, error) {
+func (o options) fetchFloor(ctx context.Context, seed, entry string, flags ...string) (usage, error) {
 	server, err := self(ctx, "floor-serve", "-input", entry, "-home", seed)
 	if err != nil {
 		return usage{}, err
@@ -80,12 +84,12 @@ func (o options) fetchFloor(ctx context.Context, seed, entry string, sync bool) 
 	}
 	defer stop()
 	out := filepath.Join(o.dir, "fetched")
-	cmd, err := self(ctx, "floor-fetch", "-input", entry, "-home", seed, "-peer", addr, "-output", out, fmt.Sprintf("-sync=%t", sync))
+	cmd, err := self(ctx, append([]string{"floor-fetch", "-input", entry, "-home", seed, "-peer", addr, "-output", out}, flags...)...)
 	if err != nil {
 		return usage{}, err
 	}
 	u, err := timed(cmd)
-	return u, errors.Join(err, os.RemoveAll(out))
+	return u, errors.Join(err, os.RemoveAll(out), os.RemoveAll(out+".blobs"))
 }
 
 // serving starts a process whose first line of output is a listening event and

@@ -56,7 +56,7 @@ func benchFiles(ctx context.Context, o options) error {
 			return err
 		}
 		fetch = append(fetch, u)
-		if u, err = o.fetchFloor(ctx, home, entry, false); err != nil {
+		if u, err = o.fetchFloor(ctx, home, entry); err != nil {
 			return err
 		}
 		fetchFloor = append(fetchFloor, u)

@@ -141,9 +141,16 @@ func floorFetch(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	kept := ""
+	if o.keep {
+		kept = o.output + ".blobs"
+		if err := os.MkdirAll(kept, 0o777); err != nil {
+			return err
+		}
+	}
 	var group errgroup.Group
 	for which := range floorStreams {
-		group.Go(func() error { return floorStream(ctx, h, info.ID, which, all, out) })
+		group.Go(func() error { return floorStream(ctx, h, info.ID, which, all, out, kept) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
@@ -186,7 +193,7 @@ func createFloor(path string, entries []channel.FileEntry) ([]*os.File, error) {
 	return out, nil
 }
 
-func floorStream(ctx context.Context, h host.Host, from peer.ID, which int, all []part, out []*os.File) error {
+func floorStream(ctx context.Context, h host.Host, from peer.ID, which int, all []part, out []*os.File, kept string) error {
 	s, err := h.NewStream(ctx, from, floorProtocol)
 	if err != nil {
 		return err
@@ -214,6 +221,11 @@ func floorStream(ctx context.Context, h host.Host, from peer.ID, which int, all 
 		}
 		if blobnet.Sum(blob[:n]) != all[i].Ref.ID {
 			return blobnet.ErrCorrupt
+		}
+		if kept != "" {
+			if err := os.WriteFile(filepath.Join(kept, all[i].Ref.ID.String()), blob[:n], 0o666); err != nil {
+				return err
+			}
 		}
 		if plain, err = codec.Open(plain[:0], blob[:n], all[i].Ref); err != nil {
 			return err

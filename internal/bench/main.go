@@ -52,7 +52,7 @@ type options struct {
 
 	// for the floors
 	input, output, peer, home string
-	sync                      bool
+	sync, keep                bool
 }
 
 func run(ctx context.Context, args []string) error {
@@ -74,6 +74,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.peer, "peer", "", "for floors: who serves")
 	flags.StringVar(&o.home, "home", "", "for floors: whose blobs are served")
 	flags.BoolVar(&o.sync, "sync", false, "for floors: fsync what was written, as aml does")
+	flags.BoolVar(&o.keep, "keep", false, "for floors: write the blobs as well, a file each")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -19,7 +20,7 @@ import (
 // The soak: a publisher, a mirror between and two followers, each a daemon,
 // exchange releases for hours while one of them after the other is killed. In
 // the end every follower has what the publisher has, and memory, goroutines and
-// file descriptors have not grown.
+// file descriptors have not grown: it fails if they have.
 const (
 	soakKeep    = 16              // releases that stay; older files are removed by the next release
 	soakPublish = 3 * time.Second // between releases
@@ -46,6 +47,13 @@ type soak struct {
 	live    map[string][sha256.Size]byte // what the channel holds now, by name
 	order   []string
 	began   time.Time
+	figures map[string][]figures // by node, in the order in which they were taken
+}
+
+// figures are what a node is at one time.
+type figures struct {
+	resident                int64 // KiB
+	goroutines, descriptors int
 }
 
 // benchSoak runs for o.length and prints a line of figures for each node every
@@ -55,7 +63,7 @@ func benchSoak(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	s := &soak{o: o, bin: bin, live: map[string][sha256.Size]byte{}, began: time.Now()}
+	s := &soak{o: o, bin: bin, live: map[string][sha256.Size]byte{}, began: time.Now(), figures: map[string][]figures{}}
 	defer s.close()
 	if err := s.setUp(ctx); err != nil {
 		return err
@@ -252,11 +260,49 @@ func (s *soak) settle(ctx context.Context) error {
 	for _, n := range s.nodes {
 		s.sample(ctx, n)
 	}
+	for _, n := range s.nodes {
+		errs = append(errs, s.steady(n))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	fmt.Printf("after %v and %d releases every follower has what was published\n", time.Since(s.began).Round(time.Second), s.seq)
 	return nil
+}
+
+// mostGrowth is by how much the figures of the last third of a soak may be over
+// those of the second: what leaks grows without end, and what is kept warm does
+// not.
+const mostGrowth = 1.5
+
+// steady reports what of a node has grown, of the medians. A short soak tells
+// nothing.
+func (s *soak) steady(n *soakNode) error {
+	all := s.figures[n.name]
+	third := len(all) / 3
+	if third < 5 {
+		return nil
+	}
+	var errs []error
+	for what, of := range map[string]func(figures) int64{
+		"resident KiB": func(f figures) int64 { return f.resident },
+		"goroutines":   func(f figures) int64 { return int64(f.goroutines) },
+		"descriptors":  func(f figures) int64 { return int64(f.descriptors) },
+	} {
+		middle := func(some []figures) int64 {
+			values := make([]int64, len(some))
+			for i, f := range some {
+				values[i] = of(f)
+			}
+			slices.Sort(values)
+			return values[len(values)/2]
+		}
+		before, after := middle(all[third:2*third]), middle(all[2*third:])
+		if float64(after) > mostGrowth*float64(before) {
+			errs = append(errs, fmt.Errorf("%s: %s grew from %d to %d", n.name, what, before, after))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // sample prints a node's figures. A node that is just starting prints nothing.
@@ -278,7 +324,9 @@ func (s *soak) sample(ctx context.Context, n *soakNode) {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		fmt.Fprintln(os.Stderr, "soak:", err)
 	}
-	fmt.Printf("%.0f\t%s\t%d\t%d\t%d\t%d\n", time.Since(s.began).Seconds(), n.name, resident(pid), status.Goroutines, descriptors, status.Blobs.BlobCount)
+	f := figures{resident(pid), status.Goroutines, descriptors}
+	s.figures[n.name] = append(s.figures[n.name], f)
+	fmt.Printf("%.0f\t%s\t%d\t%d\t%d\t%d\n", time.Since(s.began).Seconds(), n.name, f.resident, f.goroutines, f.descriptors, status.Blobs.BlobCount)
 }
 
 // resident is how many KiB of memory a process has, -1 where /proc does not say.

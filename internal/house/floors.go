@@ -22,6 +22,7 @@ var floors = map[string]int{
 	"codec/dcbor":         0,
 	"codec":               1,
 	"blobnet/diskstore":   1,
+	"internal/outfile":    1,
 	"blobnet/memstore":    1,
 	"blobnet/storetest":   1,
 	"blobnet/exchange":    1,

@@ -19,7 +19,10 @@ func Parse(s string) (int64, error) {
 	digits := strings.TrimRight(t, "bkmgtpi ")
 	n, err := strconv.ParseFloat(digits, 64)
 	unit, ok := units[strings.TrimSpace(t[len(digits):])]
-	if err != nil || !ok || n < 0 || math.IsNaN(n) || n*unit >= math.MaxInt64 {
+	if err == nil && ok && n*unit >= math.MaxInt64 {
+		return 0, fmt.Errorf("%q is too large: want less than 8 million TiB", s)
+	}
+	if err != nil || !ok || n < 0 || math.IsNaN(n) {
 		return 0, fmt.Errorf("%q is not a size: want bytes or a number with KiB, MiB, GiB, TiB", s)
 	}
 	return int64(n * unit), nil
