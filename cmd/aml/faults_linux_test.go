@@ -206,7 +206,7 @@ func TestAFetchGoesOnWhenOnePeerIsKilledAndAnotherStops(t *testing.T) {
 		if seed != first {
 			copied(t, first, entry, seed)
 		}
-		p := start(t, seed, "blob-seed", "-i", entry, "--set", "upload=6MiB")
+		p := start(t, seed, "blob-seed", "-i", entry, "--set", "upload=2MiB")
 		seeders = append(seeders, p)
 		args = append(args, "--peer", p.addr())
 	}
