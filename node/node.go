@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -65,6 +66,7 @@ type Node struct {
 	damaged chan blobnet.ID // to be had again
 	mending atomic.Int32    // scrubs with repair that run
 	deleted chan struct{}   // holds one: files that are announced may be gone
+	rooting sync.Mutex      // guards the file of roots
 
 	ready chan struct{} // closed when net is set, or Run needs no network
 	net   *network      // nil until ready, and without Config.Network
