@@ -73,8 +73,9 @@ func TestVisitorsWhoTakeAllTheyGetShutNobodyOut(t *testing.T) {
 			defer greedy.Wait()
 			defer cancel()
 			for i := range 8 {
-				addr := fmt.Sprintf("192.0.2.%d", i)
-				shut[addr] = true
+				shut[fmt.Sprintf("192.0.2.%d", i)] = true
+			}
+			for addr := range shut {
 				for range 16 {
 					greedy.Go(func() { from(ctx, h, addr, "GET", id, header...) })
 				}
