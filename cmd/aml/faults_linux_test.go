@@ -206,7 +206,7 @@ func TestAFetchGoesOnWhenOnePeerIsKilledAndAnotherStops(t *testing.T) {
 		if seed != first {
 			copied(t, first, entry, seed)
 		}
-		p := start(t, seed, "blob-seed", "-i", entry, "--set", "upload=2MiB")
+		p := start(t, seed, "blob-seed", "-i", entry, "--set", "upload=1MiB") // time for all to be met
 		seeders = append(seeders, p)
 		args = append(args, "--peer", p.addr())
 	}

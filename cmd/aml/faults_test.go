@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/anonymous-media-library/aml/blobnet"
 )
 
 // received waits until the fetch has so many bytes on disk.
@@ -42,31 +44,36 @@ func bytesOf(t *testing.T, home, way string) int64 {
 // What a killed process got from one peer, the next does not ask another for.
 func TestAFetchKilledInTheMiddleGoesOnFromADifferentPeer(t *testing.T) {
 	t.Parallel()
+	killedInTheMiddle(t, 64<<20)
+}
+
+// killedInTheMiddle kills a fetch of so many bytes when it has 60 % of them.
+func killedInTheMiddle(t *testing.T, size int) {
 	dir := t.TempDir()
 	first, second, home, out := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "f"), filepath.Join(dir, "out")
-	const size = 64 << 20
 	file, entry := ingested(t, first, size, "--chunk-size", "128KiB")
 	copied(t, first, entry, second)
 
 	seeder := start(t, first, "blob-seed", "-i", entry)
-	// What is on its way at the kill is lost: a window, which is rate times delay.
 	fetch := start(t, home, "blob-fetch", "-i", entry, "-o", out, "--peer", seeder.addr(), "--progress", "--set", "download=12MiB")
-	fetch.received(size * 6 / 10)
+	fetch.received(int64(size) * 6 / 10)
 	fetch.kill()
 	seeder.interrupt()
 	noFile(t, out)
 
-	other := start(t, second, "blob-seed", "-i", entry).addr()
-	f := fetched(t, ok(t, home, "blob-fetch", "-i", entry, "-o", out, "--peer", other, "--json"))
-	if f.FromPeers > size*41/100 || f.FromStore+f.FromPeers != size {
+	other := start(t, second, "blob-seed", "-i", entry)
+	f := fetched(t, ok(t, home, "blob-fetch", "-i", entry, "-o", out, "--peer", other.addr(), "--json"))
+	other.interrupt()
+	if all := uint64(size); f.FromPeers > all*41/100 || f.FromStore+f.FromPeers != all {
 		t.Errorf("of %d bytes the second run had %d here and took %d from the other peer, more than 41 %%", size, f.FromStore, f.FromPeers)
 	}
 	sameFile(t, out, file)
-	// What both seeders sent, with what was on its way to the killed process.
-	blobs, from := bytesOf(t, home, "received"), bytesOf(t, first, "sent")
-	t.Logf("%d bytes were sent to the first run, %d came to the second", from, blobs)
-	if sent := from + blobs; sent > size*101/100 {
-		t.Errorf("to fetch %d bytes %d were transferred, more than 1 %% twice", size, sent)
+	// What both seeders sent, with what was on its way to the killed process:
+	// of small files two blobs of the greatest size (docs/performance.md).
+	once, again := bytesOf(t, first, "sent"), bytesOf(t, second, "sent")
+	t.Logf("%d bytes were sent to the first run, %d to the second", once, again)
+	if sent := once + again; sent > int64(size+max(size/100, 2*blobnet.MaxBlobSize)) {
+		t.Errorf("to fetch %d bytes %d were transferred", size, sent)
 	}
 }
 

@@ -8,3 +8,6 @@ import "testing"
 //
 //	go test -tags large -run FullSize ./cmd/aml
 func TestTheMainJobAtFullSize(t *testing.T) { threeProcesses(t, 256<<20, 200) }
+
+// At most 1 % comes twice of a file that is large enough for it.
+func TestAFetchKilledInTheMiddleAtFullSize(t *testing.T) { killedInTheMiddle(t, 256<<20) }
