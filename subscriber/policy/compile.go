@@ -41,9 +41,9 @@ func compileTerms(r *Rules, _ *time.Location) error {
 		return err
 	}
 	for _, text := range r.Regex {
-		re, err := regexp.Compile(text)
+		re, err := r.compile("regex", text)
 		if err != nil {
-			return wrong("regex", "%q: %w", clip(text), err)
+			return err
 		}
 		r.regex = append(r.regex, pattern{Regexp: re, text: text})
 	}

@@ -77,6 +77,7 @@ type Rules struct {
 	types             []pattern
 	paths, notPaths   []pattern
 	keep              []pattern
+	weight            int
 }
 
 // Compile checks a policy. Hours and limits are those of the clock in zone (nil:

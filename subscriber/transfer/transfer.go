@@ -24,6 +24,9 @@ const (
 	maxTrust  = 1024   // of one subscription
 	maxOutput = 4096
 	maxDepth  = 16 // of outlines in one another
+
+	// Of all policies together, as policy.Rules weigh: some hundred bytes of memory each.
+	maxWeight = 200_000
 )
 
 // ErrList: it is no list of subscriptions. channel's sentinels are wrapped where
@@ -141,10 +144,31 @@ func Parse(name string, data []byte) (List, error) {
 	if err == nil && !versioned {
 		err = fmt.Errorf("reading %s: %w: field %q is missing, want 1", name, channel.ErrVersion, "version")
 	}
+	if err == nil {
+		if err = l.checkWeight(); err != nil {
+			err = fmt.Errorf("reading %s: %w", name, err)
+		}
+	}
 	if err != nil {
 		return List{}, err
 	}
 	return l, nil
+}
+
+// checkWeight refuses a list whose policies would take more memory than a
+// stranger's text should.
+func (l List) checkWeight() error {
+	sum := 0
+	for _, s := range l.Subscriptions {
+		r, err := s.Policy.Compile(nil)
+		if err != nil {
+			return err
+		}
+		if sum += r.Weight(); sum > maxWeight {
+			return fmt.Errorf("%w: the expressions and globs of all subscriptions together are over %d characters once repetitions are written out: import it in parts", channel.ErrLimit, maxWeight)
+		}
+	}
+	return nil
 }
 
 // many reads an array of what one reads.
