@@ -172,6 +172,11 @@ func Open(ctx context.Context, cfg Config) (*Catalog, error) {
 	return c, nil
 }
 
+// secureDelete has what is deleted overwritten: read keys that are forgotten, and
+// who was a member, would else stand in the file's free space until it is used.
+// The WAL file is gone when the catalogue is closed.
+const secureDelete = "PRAGMA secure_delete = ON"
+
 // start migrates the file and opens the sessions.
 func (c *Catalog) start(ctx context.Context) error {
 	w, err := newSession(ctx, c.db)
@@ -179,6 +184,9 @@ func (c *Catalog) start(ctx context.Context) error {
 		return err
 	}
 	c.writer <- w
+	if _, err := w.conn.ExecContext(ctx, secureDelete); err != nil {
+		return err
+	}
 	if err := migrate(ctx, w, c.cfg.Path); err != nil {
 		return err
 	}

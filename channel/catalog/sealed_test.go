@@ -1,11 +1,13 @@
 package catalog
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/anonymous-media-library/aml/blobnet"
@@ -144,6 +146,14 @@ func TestReadKeysAreKeptUntilTheChannelIsLeft(t *testing.T) {
 	if err := c.Learn(t.Context(), id, ReadKey{Epoch: 1}); err == nil {
 		t.Error("no key was kept as one")
 	}
+	address := channel.Address{ID: id, ReadKey: readKey("address")}.StringWithReadKey()
+	sub, err := c.Subscribe(t.Context(), Subscription{Channel: id, Address: address, Output: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Unsubscribe(t.Context(), sub.ID); err != nil {
+		t.Fatal(err)
+	}
 	if err := c.Unfollow(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
@@ -152,5 +162,14 @@ func TestReadKeysAreKeptUntilTheChannelIsLeft(t *testing.T) {
 	}
 	if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o600 {
 		t.Errorf("the file of read keys is %v, %v", fi.Mode(), err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(path)
+	raw := readKey("address").Bytes()
+	_, text, _ := strings.Cut(address, "#")
+	if err != nil || bytes.Contains(file, raw[:]) || bytes.Contains(file, []byte(text)) {
+		t.Errorf("a read key that was forgotten is still in the file, %v", err)
 	}
 }
