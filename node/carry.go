@@ -35,6 +35,7 @@ type ImportListRequest struct {
 	List    Document `json:"list"`
 	Outputs bool     `json:"outputs,omitempty"` // write to the folders that the list names, wherever they are
 	Replace bool     `json:"replace,omitempty"` // give what is there the policies of the list
+	Trust   bool     `json:"trust,omitempty"`   // the list is one's own: take its names, and trust whom it trusts
 }
 
 // ImportListResult says what became of each item, by its address or topic, or
@@ -47,6 +48,9 @@ type ImportListResult struct {
 	NamesAdded []string `json:"namesAdded"`
 	NamesThere []string `json:"namesThere"`
 	NamesTaken []string `json:"namesTaken"` // name another channel here, and still do
+
+	TrustLeft []string `json:"trustLeft"` // topics whose trust was not taken over
+	NamesLeft []string `json:"namesLeft"` // names that were not taken over
 
 	Foreign int `json:"foreign"` // outlines of other programs
 }
@@ -119,7 +123,7 @@ func (n *Node) carried(ctx context.Context, sub catalog.Subscription, keys bool)
 // ImportList adds what is in a list to what is here. Whatever is here stays as it
 // is, unless the request says otherwise.
 func (n *Node) ImportList(ctx context.Context, req ImportListRequest, _ func(any)) (ImportListResult, error) {
-	res := ImportListResult{Added: []string{}, There: []string{}, Changed: []string{}, NamesAdded: []string{}, NamesThere: []string{}, NamesTaken: []string{}}
+	res := ImportListResult{Added: []string{}, There: []string{}, Changed: []string{}, NamesAdded: []string{}, NamesThere: []string{}, NamesTaken: []string{}, TrustLeft: []string{}, NamesLeft: []string{}}
 	if n.cfg.Network {
 		if _, err := n.online(ctx); err != nil {
 			return res, err
@@ -145,6 +149,10 @@ func (n *Node) ImportList(ctx context.Context, req ImportListRequest, _ func(any
 		}
 	}
 	for _, name := range l.Names {
+		if !req.Trust { // a word that is typed would go to a channel of a stranger's choice
+			res.NamesLeft = append(res.NamesLeft, name.Name)
+			continue
+		}
 		if err := n.addName(ctx, name, &res); err != nil {
 			return res, err
 		}
@@ -154,7 +162,7 @@ func (n *Node) ImportList(ctx context.Context, req ImportListRequest, _ func(any
 
 // add takes in one subscription of a list; subs are those that are here.
 func (n *Node) add(ctx context.Context, s transfer.Subscription, req ImportListRequest, subs *[]catalog.Subscription, res *ImportListResult) error {
-	sub := catalog.Subscription{Topic: s.Topic, Trust: s.Trust, TrustAll: s.TrustAll}
+	sub := catalog.Subscription{Topic: s.Topic}
 	t := target{topic: s.Topic, address: s.Address}
 	folder := s.Topic
 	if s.Topic == "" {
@@ -193,6 +201,11 @@ func (n *Node) add(ctx context.Context, s transfer.Subscription, req ImportListR
 		res.Changed = append(res.Changed, t.String())
 		(*subs)[same] = here
 		return n.change(ctx, here)
+	}
+	if req.Trust {
+		sub.Trust, sub.TrustAll = s.Trust, s.TrustAll
+	} else if len(s.Trust) > 0 || s.TrustAll {
+		res.TrustLeft = append(res.TrustLeft, t.String())
 	}
 	if err := subscriber.CheckOutput(sub.Output); err != nil {
 		return err

@@ -38,7 +38,7 @@ func describe(info catalog.Info, subscribed map[channel.ID]bool) ChannelInfo {
 		Channel: info.ID.String(), Address: address(info.ID),
 		Title: info.Root.Title, Topics: info.Root.Topics, Class: string(info.Root.Class), Kind: string(info.Root.Kind),
 		Root: info.Root.Version, Releases: uint64(info.Releases), Entries: uint64(info.Entries),
-		Fresh: info.Fresh, Forked: info.Forked, Own: info.Reason == catalog.Owned, Subscribed: subscribed[info.ID],
+		Fresh: info.Fresh, Forked: info.Forked, State: stateOf(info.Reason), Own: info.Reason == catalog.Owned, Subscribed: subscribed[info.ID],
 		Epoch: epochOf(info), Sealed: info.Sealed,
 	}
 	if out.Title == "" {

@@ -211,6 +211,7 @@ type ChannelInfo struct {
 	Updated    channel.Time `json:"updated,omitzero"`
 	Fresh      bool         `json:"fresh"`  // a head is in force
 	Forked     bool         `json:"forked"` // a log is frozen, see channel-show
+	State      string       `json:"state"`  // own, followed or listed: then its releases are not here
 	Own        bool         `json:"own"`
 	Subscribed bool         `json:"subscribed"`
 	Petnames   []string     `json:"petnames,omitempty"`  // what this node's user calls it

@@ -47,8 +47,16 @@ looks like that of a channel that you follow, or that was known before, is marke
 			if err = closing(c, err); err != nil {
 				return err
 			}
-			if !a.json && need == api.NeedNetwork && res.Asked == 0 {
+			switch nothing := len(res.Topics)+len(res.Channels) == 0; {
+			case a.json:
+			case need == api.NeedNetwork && res.Asked == 0 && nothing:
+				a.warn("nobody who knows of the topic answered, and nothing of it is known here")
+			case need == api.NeedNetwork && res.Asked == 0:
 				a.warn("nobody who knows of the topic answered; this is what was known here")
+			case nothing && req.Topic == "":
+				a.warn("no topic is known here yet: name one, such as software, and others are asked")
+			case nothing:
+				a.warn("no channel on the topic is known")
 			}
 			return a.result(res, func(w io.Writer) { printTopic(w, res) })
 		},

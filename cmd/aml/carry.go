@@ -55,10 +55,10 @@ func (a *app) channelImportCommand() *cobra.Command {
 		Short: "add the subscriptions and names of a file, JSON or OPML",
 		Long: `Add what channel-export has written, or the aml:// addresses of an OPML file, to
 what is here. Subscriptions and names that are here already stay as they are;
---replace gives them the filters of the file. Files go to the usual folders below
-this home's files/: a list may be a stranger's. With --outputs they go where the
-list says. FILE - is standard input.`,
-		Example: "  aml channel-import subscriptions.json\n  aml channel-import feeds.opml --json\n  aml channel-import secret.json --outputs --replace",
+--replace gives them the filters of the file. A list may be a stranger's: so names
+and whom it trusts on topics are left out, unless --trust; and files go to the usual
+folders below this home's files/, unless --outputs. FILE - is standard input.`,
+		Example: "  aml channel-import subscriptions.json\n  aml channel-import feeds.opml --json\n  aml channel-import secret.json --trust --outputs --replace",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) (err error) {
 			if req.List, err = a.readInput(given[0]); err != nil {
@@ -76,6 +76,7 @@ list says. FILE - is standard input.`,
 		},
 	}
 	cmd.Flags().BoolVar(&req.Outputs, "outputs", false, "write to the folders that the list names")
+	cmd.Flags().BoolVar(&req.Trust, "trust", false, "take its names, and trust whom it trusts: the list is your own")
 	cmd.Flags().BoolVar(&req.Replace, "replace", false, "give subscriptions that are here the filters of the list")
 	return cmd
 }
@@ -97,6 +98,10 @@ func imported(w io.Writer, res api.ImportListResult) {
 		if len(row.names) > 0 {
 			fmt.Fprintf(w, "names @%s %s\n", strings.Join(row.names, " @"), row.what)
 		}
+	}
+	if left := len(res.NamesLeft) + len(res.TrustLeft); left > 0 {
+		fmt.Fprintf(w, "left out: %s of channels, and whom the list trusts on %s; if it is your own, import it with --trust\n",
+			counted(len(res.NamesLeft), "name"), counted(len(res.TrustLeft), "topic"))
 	}
 	if res.Foreign > 0 {
 		fmt.Fprintf(w, "%d outlines of other programs were passed over\n", res.Foreign)

@@ -336,7 +336,11 @@ func (a *app) channelListCommand() *cobra.Command {
 			return a.result(res.Channels, func(w io.Writer) {
 				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 				for _, ch := range res.Channels {
-					fmt.Fprintf(t, "%s\t%s\t%d releases\t%d files\t%s\n", ch.Address, titled(ch), ch.Releases, ch.Entries, state(ch))
+					has := counted(int(ch.Releases), "release") + "\t" + counted(int(ch.Entries), "file")
+					if ch.State == "listed" {
+						has = "\t"
+					}
+					fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", ch.Address, titled(ch), has, state(ch))
 				}
 				t.Flush()
 			})
@@ -355,11 +359,11 @@ func titled(ch api.ChannelInfo) string {
 
 // state says in a few words what a reader of a list should know.
 func state(ch api.ChannelInfo) string {
-	var words []string
+	words := []string{ch.State}
 	for _, s := range []struct {
 		is   bool
 		word string
-	}{{ch.Own, "own"}, {ch.Subscribed, "followed"}, {ch.Forked, "FORKED"}, {!ch.Fresh, "stale"}, {ch.LookAlike != "", "looks like " + ch.LookAlike}} {
+	}{{ch.Own && ch.Subscribed, "followed"}, {ch.Forked, "FORKED"}, {!ch.Fresh && ch.State != "listed", "stale"}, {ch.LookAlike != "", "looks like " + ch.LookAlike}} {
 		if s.is {
 			words = append(words, s.word)
 		}

@@ -81,9 +81,12 @@ func (p *policyFlags) read(a *app) (api.PolicyChange, error) {
 	if p.listed && p.auto {
 		return c, usage(p.cmd, fmt.Errorf("--download or --no-download, not both"))
 	}
-	if p.file != "" {
+	if p.cmd.Flags().Changed("filters") {
+		if strings.TrimSpace(p.file) == "" {
+			return c, usage(p.cmd, fmt.Errorf("-f is empty: name a file, or give {} for a subscription that takes everything"))
+		}
 		doc := api.Document{Name: "-f", Text: []byte(p.file)}
-		if !strings.HasPrefix(strings.TrimSpace(p.file), "{") {
+		if !strings.HasPrefix(strings.TrimSpace(p.file), "{") && !strings.HasPrefix(strings.TrimSpace(p.file), "[") {
 			var err error
 			if doc, err = a.readInput(p.file); err != nil {
 				return c, err

@@ -307,3 +307,11 @@ func orElse(s, other string) string {
 // closing joins the error of closing c to err, so that a node which could not
 // stop cleanly is heard of.
 func closing(c *api.Client, err error) error { return errors.Join(err, c.Close()) }
+
+// counted is a number with its noun: 1 file, 2 files.
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

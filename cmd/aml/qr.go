@@ -29,7 +29,8 @@ func qr(address string) (*qrcode.QrCode, error) {
 // showQR prints the code of a channel's address, and writes it as PNG to the file
 // path, if there is one.
 func (a *app) showQR(ctx context.Context, s api.ShowResult, print bool, path string) error {
-	code, err := qr(s.Address)
+	address := orElse(s.ReadAddress, s.Address)
+	code, err := qr(address)
 	if err != nil {
 		return err
 	}
@@ -52,7 +53,7 @@ func (a *app) showQR(ctx context.Context, s api.ShowResult, print bool, path str
 	}
 	var b strings.Builder
 	drawQR(&b, code, terminal(a.out) && os.Getenv("NO_COLOR") == "")
-	return a.write(fmt.Appendf([]byte(b.String()), "%s\n", s.Address))
+	return a.write(fmt.Appendf([]byte(b.String()), "%s\n", address))
 }
 
 // drawQR draws a code with two modules to a character, light ones bright: on a
