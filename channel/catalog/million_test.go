@@ -174,6 +174,7 @@ func (m *million) searches() map[string]func(i int) Search {
 		"TwoWords":    query(func(i uint64) string { return m.word(i%100) + " " + m.word(100+i) }),
 		"RareCommon":  query(func(i uint64) string { return m.word(3000+i) + " flac" }),
 		"ThreeWords":  query(func(i uint64) string { return "flac " + m.word(i%50) + " " + m.word(50+i%500) }),
+		"ThreeCommon": query(func(i uint64) string { return m.word(i%10) + " " + m.word(10+i%10) + " " + m.word(20+i%10) }),
 		"Prefix":      query(func(i uint64) string { return m.word(300 + 7*i)[:3] }),
 		"ShortPrefix": query(func(i uint64) string { return m.word(i)[:2] }),
 		"Phrase":      query(func(i uint64) string { return `"` + m.word(i%10) + " " + m.word(i%7) + `"` }),

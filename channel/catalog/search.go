@@ -45,6 +45,12 @@ const (
 	// counted is how far the rows are counted in which a word stands.
 	counted = 1000
 
+	// A word is dense where it stands in more than one of sparse of the newest
+	// rows; then at most leanly rows are read in which the other words stand, to
+	// find candidates.
+	sparse = 2
+	leanly = 4 * candidates
+
 	// scopes is how many channels the index itself tells apart.
 	scopes = 64
 
@@ -75,6 +81,8 @@ type Search struct {
 	MaxSize uint64     // and of at most so many; if zero, of any
 	Since   time.Time  // if not zero: what was issued since
 	Limit   int        // if zero, 20; at most MaxHits
+
+	plain bool // look every word up in the index: what tests compare with
 }
 
 func (f *Search) validate() (words.Query, error) {
@@ -165,24 +173,25 @@ func (r *search) run(q words.Query) error {
 		return err
 	}
 	type kind struct {
-		find          func(match string) (more bool, err error)
+		table         int
+		find          func(match match) (more bool, err error)
 		scope, within string
 	}
 	inside := r.within
 	if r.scoped {
 		inside = ""
 	}
-	kinds := []kind{{r.entries, r.scope, inside}}
+	kinds := []kind{{inEntries, r.entries, r.scope, inside}}
 	if !r.f.files() {
-		kinds = append(kinds, kind{r.releases, r.scope, inside}, kind{r.channels, "", r.within})
+		kinds = append(kinds, kind{inReleases, r.releases, r.scope, inside}, kind{inChannels, r.channels, "", r.within})
 	}
 	for _, k := range kinds {
 		r.seen, r.within = make(map[int64]bool), k.within
 		before := len(r.found.Hits)
-		more, err := k.find(r.match("name text", k.scope))
+		more, err := k.find(r.match(k.table, "name text", k.scope))
 		r.found.More = r.found.More || more
 		if err == nil && more && !r.enoughNames(r.found.Hits[before:]) {
-			_, err = k.find(r.match("name", k.scope))
+			_, err = k.find(r.match(k.table, "name", k.scope))
 		}
 		if err != nil {
 			return err
@@ -280,13 +289,48 @@ func after(prefix string) string {
 	return prefix[:len(prefix)-1] + string(prefix[len(prefix)-1]+1)
 }
 
-// match is the query as FTS5 reads it, in some columns.
-func (r *search) match(columns, scope string) string {
-	text := "{" + columns + "} : (" + r.query + ")"
-	if scope != "" {
-		text += " AND " + scope
+// match is a query of one table of the index in some columns: all of it, and what
+// the index is asked first where that costs less; see query.
+type match struct {
+	all, lean string
+	dense     []string
+	names     bool // the column of names alone
+}
+
+func (r *search) match(table int, columns, scope string) match {
+	q := r.queries[table]
+	in := func(query string) string {
+		if query == "" {
+			return ""
+		}
+		text := "{" + columns + "} : (" + query + ")"
+		if scope != "" {
+			text += " AND " + scope
+		}
+		return text
 	}
-	return text
+	return match{all: in(q.all), lean: in(q.lean), dense: q.dense, names: columns == "name"}
+}
+
+// has reports whether all words of dense are among those of a row's two columns,
+// of which text is made only if it is looked at.
+func (m *match) has(name []string, text func() []string) bool {
+	missing := 0
+	for _, w := range m.dense {
+		if !slices.Contains(name, w) {
+			missing++
+		}
+	}
+	if missing == 0 || m.names { // most often there are none
+		return missing == 0
+	}
+	others := text()
+	for _, w := range m.dense {
+		if !slices.Contains(name, w) && !slices.Contains(others, w) {
+			return false
+		}
+	}
+	return true
 }
 
 // filtered reports whether there is a filter that the index knows nothing of.
@@ -301,36 +345,58 @@ func (r *search) since() int64 {
 	return r.f.Since.Unix()
 }
 
-// finding is a query for candidates: without and with filters. How many rows are
+// finding is a query for candidates: without filters, with them, and for a lean
+// one. How many rows are
 // looked at stands in the text, since SQLite compiles a query again for every
 // other limit that is bound to it.
-type finding [2]string
+type finding [3]string
 
 func newFinding(text, channel string) finding {
 	text = strings.ReplaceAll(text, "$within", "(?2 = '' OR "+channel+" IN (SELECT value FROM json_each(?2)))")
 	return finding{
 		strings.ReplaceAll(text, "$looked", strconv.Itoa(candidates)),
 		strings.ReplaceAll(text, "$looked", strconv.Itoa(scanned)),
+		strings.ReplaceAll(text, "$looked", strconv.Itoa(leanly)),
 	}
 }
 
-// all gives the rows of a finding to take, which says whether a row is new, until
-// there are enough. It reports whether there may be more.
-func (r *search) all(f finding, match string, take func(scan func(...any) error) (fresh bool, err error), args ...any) (more bool, err error) {
+// errNot: a row lacks one of the dense words.
+var errNot = errors.New("the row does not match")
+
+// all gives the rows of a finding to take, which says whether a row is new or that
+// it does not match, until there are enough. It reports whether there may be more.
+func (r *search) all(f finding, m match, take func(scan func(...any) error) (fresh bool, err error), args ...any) (more bool, err error) {
+	if m.lean != "" && !r.filtered() && !r.f.plain {
+		// The newest rows in which all words stand are among the newest in which
+		// those of lean do. If they are not among the first of these, what was
+		// found is right, and the rest is found as if no word were dense.
+		rows, matched, _, err := r.rows(f[2], m.lean, candidates, take, args)
+		if err != nil || matched == candidates || rows < leanly {
+			return matched == candidates, err
+		}
+	}
 	text, looked := f[0], candidates
 	if r.filtered() {
 		text, looked = f[1], scanned
 	}
-	rows, fresh := 0, 0
+	rows, _, fresh, err := r.rows(text, m.all, looked, take, args)
+	return fresh == candidates || rows == looked, err
+}
+
+// rows reads rows until so many of them match, or enough are new.
+func (r *search) rows(text, match string, enough int, take func(scan func(...any) error) (bool, error), args []any) (rows, matched, fresh int, err error) {
 	err = r.each(func(scan func(...any) error) (bool, error) {
 		rows++
 		ok, err := take(scan)
-		if ok {
+		if errors.Is(err, errNot) {
+			return true, nil
+		}
+		if matched++; ok {
 			fresh++
 		}
-		return fresh < candidates, err
+		return matched < enough && fresh < candidates, err
 	}, text, append([]any{match, r.within}, args...)...)
-	return fresh == candidates || rows == looked, err
+	return rows, matched, fresh, err
 }
 
 var (
@@ -348,16 +414,23 @@ var (
 		CROSS JOIN channels c ON c.no = f.no WHERE $within ORDER BY f.no DESC`, "c.no")
 )
 
-func (r *search) entries(match string) (bool, error) {
-	return r.all(findEntries, match, func(scan func(...any) error) (bool, error) {
+func (r *search) entries(m match) (bool, error) {
+	return r.all(findEntries, m, func(scan func(...any) error) (bool, error) {
 		h := Hit{Kind: HitFile}
 		var no int64
 		var data []byte
-		if err := scan(&no, &h.no, &h.Name, &h.Issued, (*bytes32)(&h.Log), &h.Seq, &h.Position, &data); err != nil || r.seen[no] {
+		if err := scan(&no, &h.no, &h.Name, &h.Issued, (*bytes32)(&h.Log), &h.Seq, &h.Position, &data); err != nil {
 			return false, err
 		}
 		if err := dcbor.Unmarshal(data, &h.Entry); err != nil {
 			return false, fmt.Errorf("%w: entry %q: %w", errDamaged, h.Name, err)
+		}
+		h.Snippet = pairsText(h.Entry.Attrs)
+		if !m.has(words.Indexed(h.Name), func() []string { return words.Indexed(h.Snippet) }) {
+			return false, errNot
+		}
+		if r.seen[no] {
+			return false, nil
 		}
 		if r.f.Type != "" && !ofType(h.Entry.MediaType, r.f.Type) {
 			return false, nil
@@ -367,7 +440,6 @@ func (r *search) entries(match string) (bool, error) {
 		if i := strings.LastIndexByte(h.Name, '/'); i >= 0 {
 			folder, base = h.Name[:i], h.Name[i+1:]
 		}
-		h.Snippet = pairsText(h.Entry.Attrs)
 		h.score = r.score(field{words.Indexed(base), 6}, field{words.Indexed(folder), 3}, field{words.Indexed(h.Snippet), 1})
 		r.found.Hits = append(r.found.Hits, h)
 		return true, nil
@@ -382,11 +454,17 @@ func ofType(mediaType, want string) bool {
 	return strings.EqualFold(whole, want) || strings.EqualFold(first, want)
 }
 
-func (r *search) releases(match string) (bool, error) {
-	return r.all(findReleases, match, func(scan func(...any) error) (bool, error) {
+func (r *search) releases(m match) (bool, error) {
+	return r.all(findReleases, m, func(scan func(...any) error) (bool, error) {
 		h := Hit{Kind: HitRelease}
-		if err := scan(&h.Position, &h.no, &h.Issued, (*bytes32)(&h.Log), &h.Seq, &h.Name, &h.Snippet); err != nil || r.seen[h.Position] {
+		if err := scan(&h.Position, &h.no, &h.Issued, (*bytes32)(&h.Log), &h.Seq, &h.Name, &h.Snippet); err != nil {
 			return false, err
+		}
+		if !m.has(words.Indexed(h.Name), func() []string { return words.Indexed(h.Snippet) }) {
+			return false, errNot
+		}
+		if r.seen[h.Position] {
+			return false, nil
 		}
 		r.seen[h.Position] = true
 		h.score = r.score(field{words.Indexed(h.Name), 6}, field{words.Indexed(h.Snippet), 1})
@@ -395,8 +473,8 @@ func (r *search) releases(match string) (bool, error) {
 	}, r.since())
 }
 
-func (r *search) channels(match string) (bool, error) {
-	return r.all(findChannels, match, func(scan func(...any) error) (bool, error) {
+func (r *search) channels(m match) (bool, error) {
+	return r.all(findChannels, m, func(scan func(...any) error) (bool, error) {
 		h := Hit{Kind: HitChannel}
 		var issued sql.NullInt64
 		var title, topics sql.NullString
