@@ -42,9 +42,7 @@ func newCandidates(net *network) *candidates {
 // gather looks once for those who have the channel or what the keys stand for, and
 // returns when nobody else is found or ctx ends.
 func (c *candidates) gather(ctx context.Context, id channel.ID, keys ...tracker.Key) {
-	for _, p := range c.net.gossip.Peers(id) {
-		c.add(peer.AddrInfo{ID: p})
-	}
+	c.connected(id)
 	var looking sync.WaitGroup
 	for _, key := range append([]tracker.Key{tracker.Key(id.Discovery())}, keys[:min(len(keys), maxFoundBy)]...) {
 		looking.Go(func() {
@@ -54,7 +52,12 @@ func (c *candidates) gather(ctx context.Context, id channel.ID, keys ...tracker.
 		})
 	}
 	looking.Wait()
-	for _, p := range c.net.host.Network().Peers() {
+	c.connected(id)
+}
+
+// connected adds those that are connected now, followers first.
+func (c *candidates) connected(id channel.ID) {
+	for _, p := range append(c.net.gossip.Peers(id), c.net.host.Network().Peers()...) {
 		c.add(peer.AddrInfo{ID: p})
 	}
 }

@@ -234,6 +234,7 @@ func (w *waiting) run(outer context.Context, timeout time.Duration) error {
 	tick := time.NewTicker(firstAgain / 3)
 	defer tick.Stop()
 	for w.res.Have < w.res.Wanted {
+		w.from.connected(w.r.Channel)
 		for _, id := range w.from.list() {
 			if asking == maxAsked {
 				break
