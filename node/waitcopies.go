@@ -140,7 +140,8 @@ type holding struct {
 	batch []blobnet.ID // the first that it lacks something of
 	has   int          // blobs of the batches before it
 	part  int          // of batch
-	whole bool
+	short bool         // it has lacked something in this walk
+	whole bool         // it had everything in one walk
 	proof *copies.Sample[blobnet.ID]
 
 	asking bool
@@ -241,7 +242,7 @@ func (w *waiting) run(outer context.Context, timeout time.Duration) error {
 			}
 			h := w.state[id]
 			if h == nil {
-				h = &holding{pause: firstAgain, proof: copies.NewSample[blobnet.ID](proofsOfCopy)}
+				h = &holding{pause: firstAgain}
 				w.state[id] = h
 			}
 			if h.asking || h.over || time.Now().Before(h.due) {
@@ -326,20 +327,24 @@ func (w *waiting) ask(ctx context.Context, id peer.ID, h *holding) (settle func(
 }
 
 // advance goes on through the release as far as the peer has it. The walk lives
-// as long as walk does, since it goes on the next time.
+// as long as walk does, since it goes on the next time. One that had to wait for
+// something may have lost meanwhile what it had at first, so it is asked for
+// everything once more.
 func (w *waiting) advance(ctx, walk context.Context, p copies.Peer, h *holding) error {
-	if h.next == nil {
-		h.next, h.stop = iter.Pull2(w.batches(walk))
-	}
 	for !h.whole {
+		if h.next == nil {
+			h.next, h.stop = iter.Pull2(w.batches(walk))
+			h.has, h.short, h.proof = 0, false, copies.NewSample[blobnet.ID](proofsOfCopy)
+		}
 		if h.batch == nil {
 			ids, err, ok := h.next()
 			if err != nil {
 				return err
 			}
 			if !ok {
-				h.whole = true
-				break
+				h.whole = !h.short
+				h.next = nil
+				continue
 			}
 			h.batch = ids
 		}
@@ -354,6 +359,7 @@ func (w *waiting) advance(ctx, walk context.Context, p copies.Peer, h *holding) 
 			}
 		}
 		if h.part < len(has) {
+			h.short = true
 			return nil
 		}
 		h.part = 0
