@@ -367,7 +367,7 @@ func (q *question) counted(holders []copies.Holder) ReleaseCopies {
 	return row
 }
 
-func titleIn(info catalog.Info) string { return cmp.Or(info.SealedTitle, info.Root.Title) }
+func titleIn(info catalog.Info) string { return cmp.Or(info.Root.Title, info.SealedTitle) }
 
 // copiesOf says of a release alone who has what, within a moment.
 func (n *Node) copiesOf(ctx context.Context, net *network, info catalog.Info, r catalog.Release, wait time.Duration) (CopiesResult, error) {

@@ -493,7 +493,7 @@ func (r *search) channels(m match) (bool, error) {
 // complete adds to a hit what is said about its channel, and cuts its snippet.
 func (r *search) complete(h *Hit) error {
 	var title sql.NullString
-	if err := r.get([]any{(*bytes32)(&h.Channel), &title, &h.Reason}, "SELECT id, title, reason FROM channels WHERE no = ?", h.no); err != nil {
+	if err := r.get([]any{(*bytes32)(&h.Channel), &title, &h.Reason}, "SELECT id, "+shownTitle+", reason FROM channels WHERE no = ?", h.no); err != nil {
 		return err
 	}
 	h.Title = title.String
