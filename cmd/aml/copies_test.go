@@ -18,10 +18,13 @@ import (
 // boaster speaks the real exchange and says that it has every blob; what it gives
 // is up to it.
 type boaster struct {
-	give func(blobnet.ID) ([]byte, error)
+	give func(blobnet.ID) ([]byte, error) // nil: it does not even answer what it has
 }
 
-func (b boaster) Has(_ context.Context, ids ...blobnet.ID) ([]bool, error) {
+func (b boaster) Has(ctx context.Context, ids ...blobnet.ID) ([]bool, error) {
+	if b.give == nil {
+		<-ctx.Done()
+	}
 	has := make([]bool, len(ids))
 	for i := range has {
 		has[i] = true
@@ -75,6 +78,7 @@ func wrong(blobnet.ID) ([]byte, error) { return make([]byte, 100_000), nil }
 type copiesSeen struct {
 	Checked  string `json:"checked"`
 	Fresh    bool   `json:"fresh"`
+	Cut      bool   `json:"cut"`
 	Releases []struct {
 		Seq                       uint64
 		Title                     string
@@ -183,6 +187,11 @@ func TestStatusCountsReadersAndMirrorsOfAPrivateChannelAndNamesWhoLies(t *testin
 	ask := copiesOf(t, home("reader"), channel.Address, "--check", "--peer", mirror.addrs(t))
 	if len(ask.Releases) != 2 || ask.Releases[1].Copies != 1 || ask.Releases[1].Title != "unmistakable title" {
 		t.Errorf("seen by the reader: %+v", ask)
+	}
+	// Somebody who never answers costs no more than the time that is given.
+	boasts(t, reader.addrs(t), nil)
+	if slow := copiesOf(t, home("reader"), channel.Address, "--check", "--wait", "5s"); !slow.Cut || slow.Releases[1].Copies != 1 || len(slow.Liars) != 0 {
+		t.Errorf("beside a silent one: %+v", slow)
 	}
 }
 
