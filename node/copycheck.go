@@ -68,8 +68,11 @@ func (c *check) run(outer context.Context, list func(context.Context, func(catal
 		c.from.gather(ctx, c.info.ID)
 	})
 	src := anyone{c.n.blobs, c.from}
-	err := list(ctx, func(r catalog.Release) error {
-		q, err := c.n.question(ctx, r, src)
+	// What there is may be endless: half of the time is for asking.
+	listing, enough := context.WithTimeout(ctx, c.wait/2)
+	defer enough()
+	err := list(listing, func(r catalog.Release) error {
+		q, err := c.n.question(listing, r, src)
 		if err == nil && (q.row.Asked > 0 || q.row.Note != "") {
 			c.questions = append(c.questions, q)
 			c.ids = append(c.ids, q.ids...)
@@ -79,7 +82,8 @@ func (c *check) run(outer context.Context, list func(context.Context, func(catal
 	if outer.Err() != nil {
 		return CopiesResult{}, context.Cause(outer)
 	}
-	if err != nil && ctx.Err() == nil {
+	cut := err != nil && listing.Err() != nil
+	if err != nil && !cut {
 		return CopiesResult{}, err
 	}
 	if len(c.ids) > 0 {
@@ -88,7 +92,7 @@ func (c *check) run(outer context.Context, list func(context.Context, func(catal
 	if outer.Err() != nil {
 		return CopiesResult{}, context.Cause(outer)
 	}
-	return c.result(ctx.Err() != nil), nil
+	return c.result(cut || ctx.Err() != nil), nil
 }
 
 // askAll asks every candidate as it is found, some at a time.

@@ -212,7 +212,11 @@ func words(e api.Event) string {
 	case "copy":
 		var v api.CopyEvent
 		if e.Decode(&v) == nil {
-			return fmt.Sprintf("copy at %s (%s): %s, %d of them proved", v.Peer, v.Network, blobs(int64(v.Blobs)), v.Proved)
+			where := string(v.Class)
+			if !strings.HasPrefix(v.Network, where) { // of public and local networks
+				where += " " + v.Network
+			}
+			return fmt.Sprintf("copy at %s (%s): %s, %d of them proved", v.Peer, where, blobs(int64(v.Blobs)), v.Proved)
 		}
 	case "spreading":
 		var v api.CopiesEvent
