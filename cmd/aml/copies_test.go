@@ -190,7 +190,7 @@ func TestStatusCountsReadersAndMirrorsOfAPrivateChannelAndNamesWhoLies(t *testin
 	}
 	// Somebody who never answers costs no more than the time that is given.
 	boasts(t, reader.addrs(t), nil)
-	if slow := copiesOf(t, home("reader"), channel.Address, "--check", "--wait", "5s"); !slow.Cut || slow.Releases[1].Copies != 1 || len(slow.Liars) != 0 {
+	if slow := copiesOf(t, home("reader"), channel.Address, "--check", "--wait", "8s"); !slow.Cut || slow.Releases[1].Copies != 1 || len(slow.Liars) != 0 {
 		t.Errorf("beside a silent one: %+v", slow)
 	}
 }
