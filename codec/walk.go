@@ -31,6 +31,19 @@ func Blobs(ctx context.Context, src blobnet.Source, f File) iter.Seq2[blobnet.ID
 	return t.blobs(ctx)
 }
 
+// Needed yields the ids of the blobs that reading f needs: those of Blobs without
+// parity and copies, in the same order.
+func Needed(ctx context.Context, src blobnet.Source, f File) iter.Seq2[blobnet.ID, error] {
+	t := &tree{src, f, MaxRefs}
+	return func(yield func(blobnet.ID, error) bool) {
+		w := walker{tree: t}
+		w.visit = func(ref Ref, _ int, _ uint64) bool { return yield(ref.ID, nil) }
+		if err := w.walk(ctx); err != nil {
+			yield(blobnet.ID{}, err)
+		}
+	}
+}
+
 func (t *tree) chunks(ctx context.Context, from uint64) iter.Seq2[Chunk, error] {
 	return func(yield func(Chunk, error) bool) {
 		w := walker{tree: t, from: from}

@@ -119,11 +119,15 @@ func (o *Topic) readChannels(s *session, since int64) error {
 	return err
 }
 
+// shownTitle is a channel's title in a query of channels; that of a private one is
+// known to those who have a read key.
+const shownTitle = `coalesce(nullif(title, ''), (SELECT title FROM read_keys WHERE channel = id AND title <> '' ORDER BY epoch DESC LIMIT 1))`
+
 func browsed(s *session, no int64, topic string) (Browsed, error) {
 	var b Browsed
 	var title, topics sql.NullString
 	var found, seen int64
-	err := s.get([]any{(*bytes32)(&b.ID), &title, &b.Reason, &b.Followers, &seen, &topics, &found}, `SELECT id, title, reason, followers, seen,
+	err := s.get([]any{(*bytes32)(&b.ID), &title, &b.Reason, &b.Followers, &seen, &topics, &found}, `SELECT id, `+shownTitle+`, reason, followers, seen,
 			(SELECT group_concat(topic, ' ') FROM topics WHERE channel = no),
 			coalesce((SELECT found FROM places WHERE topic = ?2 AND channel = no), 0)
 		FROM channels WHERE no = ?1`, no, topic)

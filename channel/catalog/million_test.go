@@ -168,12 +168,16 @@ func (m *million) searches() map[string]func(i int) Search {
 		return func(i int) Search { return Search{Query: f(uint64(i))} }
 	}
 	return map[string]func(int) Search{
-		"RareWord":    query(func(i uint64) string { return m.word(5000 + 17*i) }),
-		"CommonWord":  query(func(i uint64) string { return m.word(i % 10) }),
-		"EveryName":   query(func(uint64) string { return "flac" }),
-		"TwoWords":    query(func(i uint64) string { return m.word(i%100) + " " + m.word(100+i) }),
-		"RareCommon":  query(func(i uint64) string { return m.word(3000+i) + " flac" }),
-		"ThreeWords":  query(func(i uint64) string { return "flac " + m.word(i%50) + " " + m.word(50+i%500) }),
+		"RareWord":   query(func(i uint64) string { return m.word(5000 + 17*i) }),
+		"CommonWord": query(func(i uint64) string { return m.word(i % 10) }),
+		"EveryName":  query(func(uint64) string { return "flac" }),
+		"TwoWords":   query(func(i uint64) string { return m.word(i%100) + " " + m.word(100+i) }),
+		"RareCommon": query(func(i uint64) string { return m.word(3000+i) + " flac" }),
+		"ThreeWords": query(func(i uint64) string { return "flac " + m.word(i%50) + " " + m.word(50+i%500) }),
+		"ThreeWordsLookedUp": func(i int) Search { // what it would cost to look up the one that is everywhere
+			return Search{Query: "flac " + m.word(uint64(i%50)) + " " + m.word(uint64(50+i%500)), plain: true}
+		},
+		"ThreeCommon": query(func(i uint64) string { return m.word(i%10) + " " + m.word(10+i%10) + " " + m.word(20+i%10) }),
 		"Prefix":      query(func(i uint64) string { return m.word(300 + 7*i)[:3] }),
 		"ShortPrefix": query(func(i uint64) string { return m.word(i)[:2] }),
 		"Phrase":      query(func(i uint64) string { return `"` + m.word(i%10) + " " + m.word(i%7) + `"` }),

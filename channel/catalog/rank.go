@@ -13,9 +13,30 @@ import (
 // that is BM25 over several fields with a weight each, with the usual constants.
 // The texts are read again for it, so that nothing but the candidates costs.
 type ranking struct {
-	terms []term
-	query string // as FTS5 reads it, without columns
+	terms   []term
+	queries [tables]query
 }
+
+// query is what is asked for as FTS5 reads it, without columns: of one of the
+// tables of the index.
+type query struct {
+	all string
+
+	// lean is all without the words of dense, which stand in most of the newest
+	// rows: to look those up would cost the most and rule out the least, so they
+	// are looked for in the rows that lean finds. Empty where there are none, or
+	// nothing else. Of channels, of which there are fewer, none is.
+	lean  string
+	dense []string
+}
+
+// The tables of the index.
+const (
+	inChannels = iota
+	inReleases
+	inEntries
+	tables
+)
 
 type term struct {
 	word   string
@@ -51,8 +72,13 @@ func newRanking(q words.Query) ranking {
 // on.
 func (r *ranking) weigh(s *session, q words.Query) error {
 	var parts []string
+	var single []string // the word of each part, if it is one
 	for _, p := range q.Phrases {
 		parts = append(parts, quote(strings.Join(p, " ")))
+		single = append(single, "")
+		if len(p) == 1 {
+			single[len(single)-1] = p[0]
+		}
 	}
 	if q.Prefix != "" {
 		all, err := complete(s, q.Prefix)
@@ -64,8 +90,9 @@ func (r *ranking) weigh(s *session, q words.Query) error {
 			quoted[i] = quote(w)
 		}
 		parts = append(parts, "("+strings.Join(quoted, " OR ")+")")
+		single = append(single, "")
 	}
-	r.query = strings.Join(parts, " AND ")
+	dense := map[string][tables]bool{}
 	for i := range r.terms {
 		t := &r.terms[i]
 		text := quote(t.word)
@@ -74,22 +101,51 @@ func (r *ranking) weigh(s *session, q words.Query) error {
 		}
 		text = "{name text} : " + text
 		df := 0
-		for _, count := range countings {
-			var n int
-			if err := s.get([]any{&n}, count, text); err != nil {
+		var in [tables]bool
+		for table, count := range countings {
+			var n, span int
+			if err := s.get([]any{&n, &span}, count, text); err != nil {
 				return err
 			}
 			df += n
+			in[table] = table != inChannels && n == counted && span < counted*sparse
 		}
 		t.idf = math.Log(1 + counted/(1+float64(df)))
+		if !t.prefix {
+			dense[t.word] = in
+		}
+	}
+	for table := range r.queries {
+		r.queries[table] = newQuery(parts, single, func(word string) bool { return dense[word][table] })
 	}
 	return nil
 }
 
-// countings count the rows that match, as far as that says something.
-var countings = func() (all [3]string) {
-	for i, table := range []string{"found_channels", "found_releases", "found_entries"} {
-		all[i] = fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM %[1]s WHERE %[1]s MATCH ? LIMIT %[2]d)", table, counted)
+func newQuery(parts, single []string, dense func(word string) bool) query {
+	out := query{all: strings.Join(parts, " AND ")}
+	var lean []string
+	for i, part := range parts {
+		if single[i] != "" && dense(single[i]) {
+			out.dense = append(out.dense, single[i])
+			continue
+		}
+		lean = append(lean, part)
+	}
+	if len(out.dense) > 0 {
+		out.lean = strings.Join(lean, " AND ")
+	}
+	return out
+}
+
+// countings count the newest rows that match, as far as that says something, and
+// over how many rows they spread.
+var countings = func() (all [tables]string) {
+	for i, table := range [tables]string{
+		inChannels: "found_channels", inReleases: "found_releases", inEntries: "found_entries",
+	} {
+		of := [tables]string{inChannels: "max(no) FROM channels", inReleases: "max(position) FROM releases", inEntries: "max(no) FROM entries"}[i]
+		all[i] = fmt.Sprintf(`SELECT count(*), coalesce((SELECT %[3]s) - min(no), 0) FROM
+			(SELECT rowid AS no FROM %[1]s WHERE %[1]s MATCH ? ORDER BY rowid DESC LIMIT %[2]d)`, table, counted, of)
 	}
 	return all
 }()

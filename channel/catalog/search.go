@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -45,6 +44,12 @@ const (
 	// counted is how far the rows are counted in which a word stands.
 	counted = 1000
 
+	// A word is dense where it stands in more than one of sparse of the newest
+	// rows; then at most leanly rows are read in which the other words stand, to
+	// find candidates.
+	sparse = 2
+	leanly = 4 * candidates
+
 	// scopes is how many channels the index itself tells apart.
 	scopes = 64
 
@@ -75,6 +80,8 @@ type Search struct {
 	MaxSize uint64     // and of at most so many; if zero, of any
 	Since   time.Time  // if not zero: what was issued since
 	Limit   int        // if zero, 20; at most MaxHits
+
+	plain bool // look every word up in the index: what tests compare with
 }
 
 func (f *Search) validate() (words.Query, error) {
@@ -165,24 +172,25 @@ func (r *search) run(q words.Query) error {
 		return err
 	}
 	type kind struct {
-		find          func(match string) (more bool, err error)
+		table         int
+		find          func(match match) (more bool, err error)
 		scope, within string
 	}
 	inside := r.within
 	if r.scoped {
 		inside = ""
 	}
-	kinds := []kind{{r.entries, r.scope, inside}}
+	kinds := []kind{{inEntries, r.entries, r.scope, inside}}
 	if !r.f.files() {
-		kinds = append(kinds, kind{r.releases, r.scope, inside}, kind{r.channels, "", r.within})
+		kinds = append(kinds, kind{inReleases, r.releases, r.scope, inside}, kind{inChannels, r.channels, "", r.within})
 	}
 	for _, k := range kinds {
 		r.seen, r.within = make(map[int64]bool), k.within
 		before := len(r.found.Hits)
-		more, err := k.find(r.match("name text", k.scope))
+		more, err := k.find(r.match(k.table, "name text", k.scope))
 		r.found.More = r.found.More || more
 		if err == nil && more && !r.enoughNames(r.found.Hits[before:]) {
-			_, err = k.find(r.match("name", k.scope))
+			_, err = k.find(r.match(k.table, "name", k.scope))
 		}
 		if err != nil {
 			return err
@@ -280,15 +288,6 @@ func after(prefix string) string {
 	return prefix[:len(prefix)-1] + string(prefix[len(prefix)-1]+1)
 }
 
-// match is the query as FTS5 reads it, in some columns.
-func (r *search) match(columns, scope string) string {
-	text := "{" + columns + "} : (" + r.query + ")"
-	if scope != "" {
-		text += " AND " + scope
-	}
-	return text
-}
-
 // filtered reports whether there is a filter that the index knows nothing of.
 func (r *search) filtered() bool {
 	return r.within != "" || r.f.MinSize > 0 || r.f.MaxSize < math.MaxInt64 || !r.f.Since.IsZero()
@@ -299,38 +298,6 @@ func (r *search) since() int64 {
 		return math.MinInt64
 	}
 	return r.f.Since.Unix()
-}
-
-// finding is a query for candidates: without and with filters. How many rows are
-// looked at stands in the text, since SQLite compiles a query again for every
-// other limit that is bound to it.
-type finding [2]string
-
-func newFinding(text, channel string) finding {
-	text = strings.ReplaceAll(text, "$within", "(?2 = '' OR "+channel+" IN (SELECT value FROM json_each(?2)))")
-	return finding{
-		strings.ReplaceAll(text, "$looked", strconv.Itoa(candidates)),
-		strings.ReplaceAll(text, "$looked", strconv.Itoa(scanned)),
-	}
-}
-
-// all gives the rows of a finding to take, which says whether a row is new, until
-// there are enough. It reports whether there may be more.
-func (r *search) all(f finding, match string, take func(scan func(...any) error) (fresh bool, err error), args ...any) (more bool, err error) {
-	text, looked := f[0], candidates
-	if r.filtered() {
-		text, looked = f[1], scanned
-	}
-	rows, fresh := 0, 0
-	err = r.each(func(scan func(...any) error) (bool, error) {
-		rows++
-		ok, err := take(scan)
-		if ok {
-			fresh++
-		}
-		return fresh < candidates, err
-	}, text, append([]any{match, r.within}, args...)...)
-	return fresh == candidates || rows == looked, err
 }
 
 var (
@@ -348,16 +315,23 @@ var (
 		CROSS JOIN channels c ON c.no = f.no WHERE $within ORDER BY f.no DESC`, "c.no")
 )
 
-func (r *search) entries(match string) (bool, error) {
-	return r.all(findEntries, match, func(scan func(...any) error) (bool, error) {
+func (r *search) entries(m match) (bool, error) {
+	return r.all(findEntries, m, func(scan func(...any) error) (bool, error) {
 		h := Hit{Kind: HitFile}
 		var no int64
 		var data []byte
-		if err := scan(&no, &h.no, &h.Name, &h.Issued, (*bytes32)(&h.Log), &h.Seq, &h.Position, &data); err != nil || r.seen[no] {
+		if err := scan(&no, &h.no, &h.Name, &h.Issued, (*bytes32)(&h.Log), &h.Seq, &h.Position, &data); err != nil {
 			return false, err
 		}
 		if err := dcbor.Unmarshal(data, &h.Entry); err != nil {
 			return false, fmt.Errorf("%w: entry %q: %w", errDamaged, h.Name, err)
+		}
+		h.Snippet = pairsText(h.Entry.Attrs)
+		if !m.has(words.Indexed(h.Name), func() []string { return words.Indexed(h.Snippet) }) {
+			return false, errNot
+		}
+		if r.seen[no] {
+			return false, nil
 		}
 		if r.f.Type != "" && !ofType(h.Entry.MediaType, r.f.Type) {
 			return false, nil
@@ -367,7 +341,6 @@ func (r *search) entries(match string) (bool, error) {
 		if i := strings.LastIndexByte(h.Name, '/'); i >= 0 {
 			folder, base = h.Name[:i], h.Name[i+1:]
 		}
-		h.Snippet = pairsText(h.Entry.Attrs)
 		h.score = r.score(field{words.Indexed(base), 6}, field{words.Indexed(folder), 3}, field{words.Indexed(h.Snippet), 1})
 		r.found.Hits = append(r.found.Hits, h)
 		return true, nil
@@ -382,11 +355,17 @@ func ofType(mediaType, want string) bool {
 	return strings.EqualFold(whole, want) || strings.EqualFold(first, want)
 }
 
-func (r *search) releases(match string) (bool, error) {
-	return r.all(findReleases, match, func(scan func(...any) error) (bool, error) {
+func (r *search) releases(m match) (bool, error) {
+	return r.all(findReleases, m, func(scan func(...any) error) (bool, error) {
 		h := Hit{Kind: HitRelease}
-		if err := scan(&h.Position, &h.no, &h.Issued, (*bytes32)(&h.Log), &h.Seq, &h.Name, &h.Snippet); err != nil || r.seen[h.Position] {
+		if err := scan(&h.Position, &h.no, &h.Issued, (*bytes32)(&h.Log), &h.Seq, &h.Name, &h.Snippet); err != nil {
 			return false, err
+		}
+		if !m.has(words.Indexed(h.Name), func() []string { return words.Indexed(h.Snippet) }) {
+			return false, errNot
+		}
+		if r.seen[h.Position] {
+			return false, nil
 		}
 		r.seen[h.Position] = true
 		h.score = r.score(field{words.Indexed(h.Name), 6}, field{words.Indexed(h.Snippet), 1})
@@ -395,8 +374,8 @@ func (r *search) releases(match string) (bool, error) {
 	}, r.since())
 }
 
-func (r *search) channels(match string) (bool, error) {
-	return r.all(findChannels, match, func(scan func(...any) error) (bool, error) {
+func (r *search) channels(m match) (bool, error) {
+	return r.all(findChannels, m, func(scan func(...any) error) (bool, error) {
 		h := Hit{Kind: HitChannel}
 		var issued sql.NullInt64
 		var title, topics sql.NullString
@@ -415,7 +394,7 @@ func (r *search) channels(match string) (bool, error) {
 // complete adds to a hit what is said about its channel, and cuts its snippet.
 func (r *search) complete(h *Hit) error {
 	var title sql.NullString
-	if err := r.get([]any{(*bytes32)(&h.Channel), &title, &h.Reason}, "SELECT id, title, reason FROM channels WHERE no = ?", h.no); err != nil {
+	if err := r.get([]any{(*bytes32)(&h.Channel), &title, &h.Reason}, "SELECT id, "+shownTitle+", reason FROM channels WHERE no = ?", h.no); err != nil {
 		return err
 	}
 	h.Title = title.String

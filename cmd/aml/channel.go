@@ -72,6 +72,7 @@ func (a *app) channelPublishCommand() *cobra.Command {
 	var req api.PublishRequest
 	var input, chunk string
 	var once bool
+	var copies copiesFlags
 	cmd := &cobra.Command{
 		Use:   "channel-publish TOPIC_OR_ADDRESS [FILE_OR_FOLDER... | -i MANIFEST.JSON]",
 		Short: "publish files as the next release of a channel",
@@ -79,6 +80,10 @@ func (a *app) channelPublishCommand() *cobra.Command {
 publication makes the channel and prints its address. A folder's files are named
 by their paths below it, hidden ones included. Through a running node the command returns when the
 release is stored; otherwise it stays to serve until interrupted, unless --once.
+With --wait-copies N it ends when N other nodes have everything of the release, by
+their word and, of a few blobs chosen at random, by proof; each is printed as it is
+found. If that takes longer than --wait-timeout it fails, and says how many have it
+and what has the fewest copies; the release stays published.
 To a channel that somebody else has founded, one publishes by its address and
 with a key that was let in (channel-delegate): one in this home's folder of keys,
 or -k.
@@ -86,7 +91,7 @@ or -k.
 manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
 [FileEntry or {"path": "local file", "name": "name in the channel", "attrs":
 {}}], "remove": ["name"]}. Paths are relative to the manifest's folder.`,
-		Example: "  aml channel-publish music/live show.flac --once\n  aml channel-publish music/live -i manifest.json\n  aml channel-publish music/live album/ -k band.pem",
+		Example: "  aml channel-publish music/live show.flac --once\n  aml channel-publish music/live -i manifest.json\n  aml channel-publish music/live album/ -k band.pem\n  aml channel-publish music/live show.flac --once --wait-copies 2 --wait-timeout 1h",
 		Args:    args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) (err error) {
 			req.Topic, req.Peers = given[0], a.peers
@@ -99,11 +104,14 @@ manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
 			if err := api.CheckTargets(given[0]); err != nil {
 				return err
 			}
+			if err := copies.check(cmd); err != nil {
+				return err
+			}
 			if err := a.publishInput(&req, given[1:], input, chunk); err != nil {
 				return err
 			}
 			need := api.NeedNetwork
-			if once {
+			if once && copies.wanted == 0 {
 				need = api.NeedStore
 			}
 			ctx := cmd.Context()
@@ -111,9 +119,9 @@ manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
 			if err != nil {
 				return err
 			}
-			stay := !once && !c.Remote()
+			stay := !once && !c.Remote() && copies.wanted == 0
 			p := &printer{app: a, stream: stay}
-			if stay {
+			if stay || copies.wanted > 0 && !c.Remote() {
 				if err := a.listening(ctx, c); err != nil {
 					return closing(c, err)
 				}
@@ -122,7 +130,11 @@ manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
 			if err = p.done(err); err != nil {
 				return closing(c, err)
 			}
-			if err := a.published(res); err != nil || !stay {
+			err = a.published(res)
+			if err == nil && copies.wanted > 0 {
+				err = a.waitCopies(ctx, c, res, copies)
+			}
+			if err != nil || !stay {
 				return closing(c, err)
 			}
 			a.serving = true
@@ -144,6 +156,7 @@ manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
 	cmd.Flags().StringVarP(&req.KeyFile, "key", "k", "", "sign with this key file, PKCS#8 PEM (default this node's own)")
 	cmd.Flags().BoolVar(&req.OnlyHolder, "only-holder", false, onlyHolderHelp)
 	cmd.Flags().BoolVar(&once, "once", false, "end when the release is stored; a running node, or a later one, serves it")
+	copies.add(cmd)
 	return cmd
 }
 

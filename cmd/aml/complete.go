@@ -16,6 +16,9 @@ var completions = map[string]func(given string) []string{
 	"chunk-size": values("64KiB", "128KiB", "256KiB", "512KiB", "1MiB", "2MiB"),
 	"erasure":    values("4+2", "10+4", "16+4"),
 	"set":        settings,
+
+	"wait-copies":  values("1", "2", "3", "5"),
+	"wait-timeout": values("1m", "10m", "1h", "24h"),
 }
 
 func values(of ...string) func(string) []string {

@@ -209,6 +209,20 @@ func words(e api.Event) string {
 			}
 			return fmt.Sprintf("mirrored release %d of %.12s, unread: %d blobs%s", v.Seq, v.Channel, v.Blobs, missing)
 		}
+	case "copy":
+		var v api.CopyEvent
+		if e.Decode(&v) == nil {
+			where := string(v.Class)
+			if !strings.HasPrefix(v.Network, where) { // of public and local networks
+				where += " " + v.Network
+			}
+			return fmt.Sprintf("copy at %s (%s): %s, %d of them proved", v.Peer, where, blobs(int64(v.Blobs)), v.Proved)
+		}
+	case "spreading":
+		var v api.CopiesEvent
+		if e.Decode(&v) == nil {
+			return fmt.Sprintf("%d of %d others have everything; %d have a part, up to %d %%", v.Have, v.Wanted, v.Partly, v.Percent)
+		}
 	case "blob":
 		var v api.BlobEvent
 		if e.Decode(&v) == nil {

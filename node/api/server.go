@@ -56,6 +56,8 @@ func NewServer(n *node.Node, log *slog.Logger) *Server {
 	handle(mux, "channel-root-publish", n.PublishRoot)
 	handle(mux, "channel-list", n.List)
 	handle(mux, "channel-show", n.Show)
+	handle(mux, "channel-status", n.Copies)
+	handle(mux, "channel-wait-copies", n.WaitCopies)
 	handle(mux, "channel-set", n.Set)
 	handle(mux, "channel-trust", n.Trust)
 	handle(mux, "channel-export", n.ExportList)

@@ -79,6 +79,13 @@ type (
 	ShowRequest = node.ShowRequest
 	ShowResult  = node.ShowResult
 
+	CopiesRequest     = node.CopiesRequest
+	CopiesResult      = node.CopiesResult
+	ReleaseCopies     = node.ReleaseCopies
+	WeakestInfo       = node.WeakestInfo
+	WaitCopiesRequest = node.WaitCopiesRequest
+	WaitCopiesResult  = node.WaitCopiesResult
+
 	PolicyChange     = node.PolicyChange
 	SetRequest       = node.SetRequest
 	SetResult        = node.SetResult
@@ -123,6 +130,8 @@ type (
 	BlobEvent      = node.BlobEvent
 	RottenEvent    = node.RottenEvent
 	StoreEvent     = node.StoreEvent
+	CopyEvent      = node.CopyEvent
+	CopiesEvent    = node.CopiesEvent
 )
 
 // ParseBlobID reads a blob's id, 64 lower-case hex digits.
@@ -255,6 +264,16 @@ func (c *Client) Browse(ctx context.Context, req BrowseRequest) (BrowseResult, e
 // Show says all about one channel.
 func (c *Client) Show(ctx context.Context, req ShowRequest) (ShowResult, error) {
 	return call[ShowResult](ctx, c, "channel-show", req, nil)
+}
+
+// Copies says who has copies of a channel's releases.
+func (c *Client) Copies(ctx context.Context, req CopiesRequest) (CopiesResult, error) {
+	return call[CopiesResult](ctx, c, "channel-status", req, nil)
+}
+
+// WaitCopies returns when so many others have a release, or its time is over.
+func (c *Client) WaitCopies(ctx context.Context, req WaitCopiesRequest, on func(Event)) (WaitCopiesResult, error) {
+	return call[WaitCopiesResult](ctx, c, "channel-wait-copies", req, on)
 }
 
 // Set changes the policies of subscriptions.
