@@ -22,6 +22,7 @@ type Item struct {
 	root     channel.Root
 	manifest channel.Manifest
 	head     channel.Head
+	snapshot channel.Snapshot
 }
 
 // Parse decodes an envelope. It keeps encoded, which must not change
@@ -55,6 +56,12 @@ func Parse(encoded []byte) (*Item, error) {
 			return nil, fmt.Errorf("decoding head: %w", err)
 		}
 		it.Channel = it.head.Channel
+	case channel.TypeSnapshot:
+		it.Kind = KindSnapshot
+		if it.snapshot, err = channel.OpenSnapshot(env); err != nil {
+			return nil, fmt.Errorf("decoding snapshot: %w", err)
+		}
+		it.Channel = it.snapshot.Channel
 	default:
 		return nil, fmt.Errorf("envelope of type %.64q: %w", env.Type, channel.ErrMalformed)
 	}
@@ -86,6 +93,8 @@ func (it *Item) outcome(id channel.ID) Outcome {
 		o.Manifest, o.Seq, o.Log = &it.manifest, it.manifest.Seq, it.manifest.Log
 	case KindHead:
 		o.Head, o.Seq, o.Log = &it.head, it.head.Seq, it.head.Log
+	case KindSnapshot:
+		o.Snapshot, o.Seq, o.Log = &it.snapshot, it.snapshot.Seq, it.snapshot.Log
 	}
 	return o
 }
