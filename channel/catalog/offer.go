@@ -87,7 +87,7 @@ func (t *tx) offer(it *feed.Item, gossip bool) (feed.Outcome, error) {
 	if err != nil {
 		return feed.Outcome{}, err
 	}
-	if k.reason == Listed && (it.Kind == feed.KindManifest || rootBeyondListing(k, it)) {
+	if k.reason == Listed && (it.Kind == feed.KindManifest || it.Kind == feed.KindSnapshot || rootBeyondListing(k, it)) {
 		return feed.Outcome{Verdict: feed.Ignored, Kind: it.Kind, Channel: k.id, Hash: it.Hash, Err: ErrNotFollowed}, nil
 	}
 	o := k.machine.Step(feed.Input{Now: t.c.cfg.Now(), Item: it, Gossip: gossip}, past{t, k})
