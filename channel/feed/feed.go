@@ -131,15 +131,15 @@ type Outcome struct {
 
 // Relay reports whether the envelope is worth passing on by gossip: it was
 // accepted, or proved a fork, or is a head that is news although manifests
-// before it are missing here.
+// before it are missing here, or a snapshot that is although its pages are.
 func (o Outcome) Relay() bool {
 	switch o.Verdict {
 	case Accepted:
 		return true
 	case Forked:
 		return o.Proof != nil
-	case Gap:
-		return o.Changed
+	case Gap: // a snapshot is news before its pages are here
+		return o.Changed || errors.Is(o.Err, ErrPages)
 	}
 	return false
 }

@@ -91,6 +91,15 @@ func (m *Machine) stepSnapshot(in Input, past History) Outcome {
 	if s := log.Snapshot; s != nil && !newerSnapshot(snap, it.Hash, s) {
 		return decide(o, Stale, fmt.Errorf("snapshot of %d, have %d: %w", snap.Seq, s.Seq, ErrStale))
 	}
+	if in.Gossip {
+		if err := m.ended(snap.Log, in.Now); err != nil {
+			return decide(o, Ignored, err)
+		}
+		if !m.room(snap.Log, KindSnapshot, in.Now) {
+			return decide(o, Ignored, ErrRate)
+		}
+		m.take(snap.Log, KindSnapshot, in.Now)
+	}
 	anchor, known, err := m.anchor(in, snap, log, past)
 	if err != nil {
 		return undecided(o, err)
