@@ -118,7 +118,7 @@ func follows(log Log, man *channel.Manifest) error {
 // the proof of a fork.
 func (m *Machine) knownManifest(in Input, o Outcome, log Log, past History) Outcome {
 	it := in.Item
-	if it.manifest.Seq == log.Seq && it.Hash == log.Hash {
+	if it.manifest.Seq == log.Seq && it.Hash == log.Hash && log.Joined < log.Seq {
 		return decide(o, Duplicate, ErrKnown)
 	}
 	hash, data, err := hashAt(past, it.manifest.Log, it.manifest.Seq)
