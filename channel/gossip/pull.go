@@ -240,7 +240,7 @@ func missing(info catalog.Info, s section, shelf, jump bool, asked map[need]bool
 		if ended {
 			last = min(last, revoked.Seq)
 		}
-		newer := shelf && !have.Frozen && l.Snapshot > have.Snapshot && l.Snapshot <= last
+		newer := shelf && !have.Frozen && !ended && l.Snapshot > have.Snapshot && l.Snapshot <= last
 		if pages := channel.PagesFor(l.Snapshot); newer && l.Snapshot > have.Seq && (have.Seq == 0 || jump) && pages <= channel.MaxPages {
 			n := need{kind: askSnapshot, Range: feed.Range{Log: l.Log, From: 1, To: pages}}
 			if !asked[n] {
