@@ -23,6 +23,9 @@ type Item struct {
 	manifest channel.Manifest
 	head     channel.Head
 	snapshot channel.Snapshot
+
+	verified bool // the signatures were looked at, with this result
+	invalid  error
 }
 
 // Parse decodes an envelope. It keeps encoded, which must not change
@@ -66,6 +69,23 @@ func Parse(encoded []byte) (*Item, error) {
 		return nil, fmt.Errorf("envelope of type %.64q: %w", env.Type, channel.ErrMalformed)
 	}
 	return it, nil
+}
+
+// Verify verifies the signatures, which Step would do: so that it can be done
+// before, by any one goroutine. It is done once.
+func (it *Item) Verify() error {
+	if !it.verified {
+		it.verified, it.invalid = true, it.env.Verify()
+	}
+	return it.invalid
+}
+
+// verifyManifest is channel.VerifyManifest.
+func (it *Item) verifyManifest(id channel.ID, root *channel.Root) error {
+	if err := it.Verify(); err != nil {
+		return fmt.Errorf("verifying manifest: %w", err)
+	}
+	return it.manifest.VerifyUnder(it.env.Signers(), id, *root)
 }
 
 // Encoded returns the bytes that were parsed. They must not be changed.

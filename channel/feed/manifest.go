@@ -19,7 +19,7 @@ func (m *Machine) stepManifest(in Input, past History) Outcome {
 	if !ok {
 		return o
 	}
-	if _, err := channel.VerifyManifest(it.env, m.state.Channel, *root); err != nil {
+	if err := it.verifyManifest(m.state.Channel, root); err != nil {
 		return refuse(o, err)
 	}
 	if man.Issued.Time().Sub(in.Now) > MaxSkew {

@@ -185,7 +185,7 @@ func (m *Machine) checkAnchor(in Input, anchor *Item, o Outcome, past History) (
 	if !ok {
 		return o, false
 	}
-	if _, err := channel.VerifyManifest(anchor.env, m.state.Channel, *root); err != nil {
+	if err := anchor.verifyManifest(m.state.Channel, root); err != nil {
 		return refuse(o, err), false
 	}
 	if man.Issued.Time().Sub(in.Now) > MaxSkew {

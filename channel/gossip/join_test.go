@@ -25,7 +25,12 @@ type past struct {
 
 func ledgerFor(t testing.TB, id channel.ID) *catalog.Catalog {
 	t.Helper()
-	c, err := catalog.Open(t.Context(), catalog.Config{Path: filepath.Join(t.TempDir(), "aml.db")})
+	return ledgerAt(t, id, filepath.Join(t.TempDir(), "aml.db"))
+}
+
+func ledgerAt(t testing.TB, id channel.ID, path string) *catalog.Catalog {
+	t.Helper()
+	c, err := catalog.Open(t.Context(), catalog.Config{Path: path})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,10 +41,12 @@ func ledgerFor(t testing.TB, id channel.ID) *catalog.Catalog {
 	return c
 }
 
-func newPast(t testing.TB) *past {
+func newPast(t testing.TB) *past { return pastAt(t, filepath.Join(t.TempDir(), "aml.db")) }
+
+func pastAt(t testing.TB, path string) *past {
 	t.Helper()
 	p := &past{t: t, ch: channeltest.NewChannel(t, "history")}
-	p.ledger = ledgerFor(t, p.ch.ID)
+	p.ledger = ledgerAt(t, p.ch.ID, path)
 	p.offer([][]byte{p.ch.Envelope})
 	return p
 }
@@ -213,6 +220,70 @@ func TestLateJoinerNeedsThreeRoundTrips(t *testing.T) {
 				t.Errorf("%d of %d releases count, want %d", live, releases, want)
 			}
 			sameView(t, p.ledger, late, p.ch.ID)
+		})
+	}
+}
+
+// BenchmarkLateJoiner measures how long a node that knows nothing but a channel's
+// id takes until it is current with a log of 10,000 releases, over loopback, with
+// real hosts: every manifest; the snapshot where all of them count; the snapshot
+// where 100 do:
+//
+//	go test ./channel/gossip -run '^$' -bench LateJoiner -benchtime 3x -timeout 30m
+//
+// The seconds are those from Follow to the last release and its head.
+func BenchmarkLateJoiner(b *testing.B) {
+	const releases = 10_000
+	for _, c := range []struct {
+		name     string
+		names    int
+		snapshot bool
+	}{
+		{"manifests", releases, false},
+		{"snapshot/all-live", releases, true},
+		{"snapshot/1-percent-live", releases / 100, true},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			path := filepath.Join(b.TempDir(), "aml.db")
+			p := pastAt(b, path)
+			p.release(releases-10, c.names)
+			live := releases
+			if c.snapshot {
+				live = p.snapshot() + 10
+			}
+			p.release(10, c.names)
+			if err := p.ledger.Close(); err != nil {
+				b.Fatal(err)
+			}
+			patient := func(c *Config) { c.Patience = 15 * time.Second } // the default
+			mirror := newNode(b, path, patient)
+			if err := mirror.gossip.Follow(p.ch.ID); err != nil {
+				b.Fatal(err)
+			}
+			b.ResetTimer()
+			for range b.N {
+				b.StopTimer()
+				late := newNode(b, "", patient)
+				b.StartTimer()
+				if err := late.gossip.Follow(p.ch.ID, infoOf(mirror.host)); err != nil {
+					b.Fatal(err)
+				}
+				current := func() bool {
+					info, err := late.ledger.Channel(b.Context(), p.ch.ID)
+					if err != nil || len(info.Logs) != 1 {
+						return false
+					}
+					l := info.Logs[0]
+					return l.Seq == releases && l.Owed == 0 && l.Head != nil && l.Head.Seq == releases
+				}
+				late.await("all releases", current)
+				b.StopTimer()
+				sameView(b, mirror.ledger, late.ledger, p.ch.ID)
+				late.stop()
+				b.StartTimer()
+			}
+			b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/join")
+			b.ReportMetric(float64(live), "manifests")
 		})
 	}
 }
