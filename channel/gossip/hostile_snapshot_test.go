@@ -125,7 +125,14 @@ func TestLyingAboutSnapshotsIsCaught(t *testing.T) {
 	}
 	// These have less than they said, which is no lie.
 	for name, less := range map[string]func(c net.Conn){
-		"no snapshot after all": func(c net.Conn) { roots(c); send(c, answer{}); skip(c); send(c, items(p.all...)) },
+		"no snapshot after all": func(c net.Conn) {
+			roots(c)
+			send(c, answer{})
+			skip(c)
+			send(c, items(p.all...))
+			skip(c)
+			send(c, answer{})
+		},
 		"no pages": func(c net.Conn) {
 			roots(c)
 			send(c, items(envelope, p.all[5])) // which is asked for again
