@@ -118,6 +118,7 @@ type Ledger interface {
 	Past
 	Owner
 	Vault
+	Shelf
 }
 
 // Config is what New needs.
