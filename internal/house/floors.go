@@ -59,6 +59,7 @@ var sameFloor = map[[2]string]string{
 	{"blobnet/exchange", "blobnet/bao"}:          "proofs are a part of the protocol, and bao a tool that knows nothing of it",
 	{"channel/keyfile", "channel"}:               "what is in a key's file is the format's business",
 	{"publisher", "channel/catalog"}:             "its ledger is an interface whose rows are the catalogue's structs",
+	{"publisher", "subscriber/policy"}:           "keep rules are the same words for who publishes and who subscribes",
 	{"subscriber", "channel/catalog"}:            "its ledger is an interface whose rows are the catalogue's structs",
 	{"subscriber", "subscriber/policy"}:          "the policy is pure rules, and knows nothing of who keeps to them",
 	{"subscriber/transfer", "subscriber/policy"}: "a list has the policies of its subscriptions",
