@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
@@ -28,6 +29,7 @@ type Retired struct {
 	Removed []policy.Gone // removed by it, the oldest first
 	Left    []policy.Gone // did not fit into it; a further release removes them
 	Spared  []policy.Gone // of the newest release itself: they go with the next one
+	Next    time.Time     // when the next file becomes too old; zero for never
 }
 
 // Rules returns the keep rules of a channel, none if nothing was said.
@@ -133,6 +135,7 @@ func (p *Publisher) beyond(ctx context.Context, id channel.ID, key channel.Publi
 	}
 	var out Retired
 	out.Removed, out.Spared = rules.Retire(items, now)
+	out.Next = rules.NextAge(items, now)
 	fit := fitting(out.Removed, body)
 	out.Removed, out.Left = out.Removed[:fit], out.Removed[fit:]
 	return out, nil

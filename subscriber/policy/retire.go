@@ -47,6 +47,22 @@ func (r *Rules) Retire(items []Item, now time.Time) (gone, spared []Gone) {
 	return gone, spared
 }
 
+// NextAge is when the next of the files becomes too old for its rule, zero for
+// never.
+func (r *Rules) NextAge(items []Item, now time.Time) (next time.Time) {
+	for _, it := range items {
+		i := r.rule(it.Name)
+		if i < 0 || r.Policy.Keep[i].Age == 0 {
+			continue
+		}
+		at := it.Issued.Time().Add(r.Policy.Keep[i].Age + 1)
+		if at.After(now) && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next
+}
+
 // older orders items as they are let go.
 func older(a, b Item) int { return newer(b, a) }
 
