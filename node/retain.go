@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
-	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/publisher"
 	"github.com/anonymous-media-library/aml/subscriber/policy"
 )
@@ -71,7 +70,7 @@ func (n *Node) Retain(ctx context.Context, req RetainRequest, emit func(any)) (R
 		return RetainResult{}, err
 	}
 	if req.Keep != nil {
-		if err := n.setRetention(ctx, to.own, *req.Keep); err != nil {
+		if err := n.setRetention(ctx, to, *req.Keep); err != nil {
 			return RetainResult{}, fmt.Errorf("keep rules of %s: %w", address(info.ID), err)
 		}
 	}
@@ -116,19 +115,19 @@ func rulesOf(keep []policy.Keep) (raw json.RawMessage, texts []string) {
 }
 
 // setRetention stores rules, and lets a daemon look at what is beyond them.
-func (n *Node) setRetention(ctx context.Context, own catalog.Own, doc Document) error {
+func (n *Node) setRetention(ctx context.Context, to publication, doc Document) error {
 	keep, err := policy.ParseKeeps(doc.Name, doc.Text)
 	if err != nil {
 		return badRequest("%w", err)
 	}
-	if err := n.catalog.Found(ctx, own); err != nil {
+	if err := n.join(ctx, to); err != nil {
 		return err
 	}
 	var text json.RawMessage
 	if len(keep) > 0 {
 		text = policy.KeepsJSON(keep)
 	}
-	if err := n.catalog.SetRetention(ctx, own.Channel, text); err != nil {
+	if err := n.catalog.SetRetention(ctx, to.own.Channel, text); err != nil {
 		return err
 	}
 	n.lookAtAges()

@@ -157,6 +157,14 @@ func (n *Node) mayWrite(ctx context.Context, to publication, alone, named bool) 
 		return err
 	}
 	n.unlock(ctx, to.own.Channel)
+	return n.join(ctx, to)
+}
+
+// join says that a channel which somebody else has founded is one's own, too.
+func (n *Node) join(ctx context.Context, to publication) error {
+	if !to.join {
+		return nil
+	}
 	return n.catalog.Found(ctx, to.own)
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -82,12 +81,9 @@ func (p *policyFlags) read(a *app) (api.PolicyChange, error) {
 		return c, usage(p.cmd, fmt.Errorf("--download or --no-download, not both"))
 	}
 	if p.file != "" {
-		doc := api.Document{Name: "-f", Text: []byte(p.file)}
-		if !strings.HasPrefix(strings.TrimSpace(p.file), "{") {
-			var err error
-			if doc, err = a.readInput(p.file); err != nil {
-				return c, err
-			}
+		doc, err := a.inline(p.file)
+		if err != nil {
+			return c, err
 		}
 		c.File = &doc
 	}
