@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -99,7 +100,10 @@ func (n *Node) Retract(ctx context.Context, req RetractRequest, emit func(any)) 
 	if err != nil && len(res.Releases) > 0 {
 		err = fmt.Errorf("%w; %d releases of the retraction stand, give the command again for the rest", err, len(res.Releases))
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, channel.ErrName): // of a pattern
+		return res, badRequest("retracting from %s: %w", address(info.ID), err)
+	case err != nil:
 		return res, fmt.Errorf("retracting from %s: %w", address(info.ID), err)
 	}
 	return res, nil

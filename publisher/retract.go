@@ -35,7 +35,7 @@ func (p *Publisher) Retracts(ctx context.Context, r Retraction) ([]catalog.Entry
 	if err != nil {
 		return nil, err
 	}
-	info, _, err := p.mayPublish(ctx, r.Channel, r.Key.Public())
+	info, err := p.cfg.Ledger.Channel(ctx, r.Channel)
 	if err != nil {
 		return nil, err
 	}
