@@ -10,7 +10,7 @@ import (
 // Envelope carries a signed payload (after DSSE, the Dead Simple Signing
 // Envelope). Verify first, then decode the very bytes that were signed.
 type Envelope struct {
-	Type       string      `cbor:"1,keyasint" json:"type"` // one of TypeRoot, TypeManifest, TypeHead
+	Type       string      `cbor:"1,keyasint" json:"type"` // one of TypeRoot, TypeManifest, TypeHead, TypeSnapshot
 	Payload    HexBytes    `cbor:"2,keyasint" json:"payload"`
 	Signatures []Signature `cbor:"3,keyasint" json:"signatures"` // sorted by key, distinct, at most 32
 }
@@ -26,6 +26,7 @@ const (
 	TypeRoot     = "application/vnd.aml.root+cbor"
 	TypeManifest = "application/vnd.aml.manifest+cbor"
 	TypeHead     = "application/vnd.aml.head+cbor"
+	TypeSnapshot = "application/vnd.aml.log-snapshot+cbor"
 )
 
 // PAE returns the bytes that are signed: DSSE's pre-authentication encoding,
@@ -69,7 +70,7 @@ func Sign(typ string, payload []byte, keys ...PrivateKey) (Envelope, error) {
 
 // Validate checks all that can be checked without verifying a signature or
 // looking into the payload: a known type, a payload within the limit of its
-// type, 1 to MaxSignatures signatures (exactly one on a manifest or head) of 64
+// type, 1 to MaxSignatures signatures (exactly one on all but a root) of 64
 // bytes by sound keys, keys strictly ascending.
 func (e Envelope) Validate() error {
 	if err := e.checkPayload(); err != nil {
@@ -120,6 +121,8 @@ func payloadLimit(typ string) (int, error) {
 		return MaxManifest, nil
 	case TypeHead:
 		return MaxHead, nil
+	case TypeSnapshot:
+		return MaxSnapshot, nil
 	}
 	return 0, fmt.Errorf("%w: envelope of type %q", ErrVersion, clip(typ))
 }

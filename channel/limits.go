@@ -8,7 +8,12 @@ const (
 	MaxRoot     = 16 << 10 // payload of a root
 	MaxManifest = 1 << 20  // payload of a manifest
 	MaxHead     = 2 << 10  // payload of a head
+	MaxSnapshot = 48 << 10 // payload of a snapshot
+	MaxPage     = 36 << 10 // page of a snapshot
 	MaxEnvelope = MaxManifest + 8<<10
+
+	PageSpan = 1024 // numbers of a log that one page of a snapshot covers
+	MaxPages = 1024 // of one snapshot
 
 	MaxSignatures = 32 // in an envelope
 	MaxRootKeys   = 16 // in one KeySet, so that two full sets can sign one envelope

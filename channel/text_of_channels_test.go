@@ -43,6 +43,7 @@ func TestTextNamesEveryFieldAsItIsEncoded(t *testing.T) {
 		"FileEntry": reflect.TypeFor[FileEntry](), "Ref": reflect.TypeFor[codec.Ref](), "Head": reflect.TypeFor[Head](),
 		"Sealed": reflect.TypeFor[Sealed](), "SealedBody": reflect.TypeFor[SealedBody](), "Keyring": reflect.TypeFor[Keyring](),
 		"Secrets": reflect.TypeFor[Secrets](), "EpochKey": reflect.TypeFor[EpochKey](),
+		"Snapshot": reflect.TypeFor[Snapshot](), "PageRef": reflect.TypeFor[PageRef](), "SnapshotPage": reflect.TypeFor[SnapshotPage](),
 	}
 	for _, m := range fieldsRE.FindAllStringSubmatch(normativeText(t), -1) {
 		typ, ok := structs[m[1]]
@@ -111,7 +112,7 @@ func goShape(typ reflect.Type) string {
 
 func TestTextNamesEveryLimit(t *testing.T) {
 	limits := map[string]int{
-		"MaxRoot": MaxRoot, "MaxManifest": MaxManifest, "MaxHead": MaxHead, "MaxEnvelope": MaxEnvelope, "MaxSignatures": MaxSignatures,
+		"MaxRoot": MaxRoot, "MaxManifest": MaxManifest, "MaxHead": MaxHead, "MaxSnapshot": MaxSnapshot, "MaxPage": MaxPage, "MaxPages": MaxPages, "MaxEnvelope": MaxEnvelope, "MaxSignatures": MaxSignatures,
 		"MaxRootKeys": MaxRootKeys, "MaxPublishers": MaxPublishers, "MaxRevoked": MaxRevoked, "MaxScopes": MaxScopes,
 		"MaxInlineBody": MaxInlineBody, "MaxBody": MaxBody, "MaxSealedBody": MaxSealedBody, "MaxEntries": MaxEntries,
 		"MaxRemovals": MaxRemovals, "MaxTitle": MaxTitle, "MaxDescription": MaxDescription, "MaxReason": MaxReason,
@@ -173,7 +174,7 @@ func TestTextsExamplesAreTrue(t *testing.T) {
 	}
 	for _, want := range []string{
 		structures[0].Channel.String(), structures[0].Discovery.String(), TopicKey("software/linux").String(),
-		TypeRoot, TypeManifest, TypeHead, smallOrder[3].String(), smallOrder[4].String(), "\n## Gossip\n", "\n## Sync\n",
+		TypeRoot, TypeManifest, TypeHead, TypeSnapshot, smallOrder[3].String(), smallOrder[4].String(), "\n## Gossip\n", "\n## Sync\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the text does not mention %q", want)

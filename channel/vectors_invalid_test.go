@@ -27,6 +27,7 @@ func makeInvalidVectors(t *testing.T) invalidVectors {
 	out.texts()
 	out.inputs(t)
 	out.private()
+	out.snapshots()
 	return out
 }
 

@@ -98,7 +98,7 @@ func TestVectorsAreWhatThisCodeMakes(t *testing.T) {
 	for name, v := range map[string]any{
 		"keys": makeKeyVectors(), "structures": makeStructVectors(t), "bodies": makeBodyVectors(t),
 		"texts": makeTextVectors(t), "invalid": makeInvalidVectors(t),
-		"private": makePrivateVectors(t),
+		"private": makePrivateVectors(t), "pages": makePageVectors(t),
 	} {
 		var buf bytes.Buffer
 		enc := json.NewEncoder(&buf)
@@ -190,6 +190,8 @@ func TestValidStructureVectorsDecodeVerifyAndEncodeToTheSameBytes(t *testing.T) 
 				checkBothFaces(t, must(VerifyManifest(env, v.Channel, *under))(t), v.Payload, v.JSON)
 			case TypeHead:
 				checkBothFaces(t, must(VerifyHead(env, v.Channel, *under))(t), v.Payload, v.JSON)
+			case TypeSnapshot:
+				checkBothFaces(t, must(VerifySnapshot(env, v.Channel, *under))(t), v.Payload, v.JSON)
 			}
 		})
 	}
@@ -304,7 +306,7 @@ func readInvalid(t *testing.T, v invalidVector, structures []structVector) (err 
 	}
 	var env Envelope
 	switch v.Kind {
-	case "signed-root", "signed-manifest", "signed-head":
+	case "signed-root", "signed-manifest", "signed-head", "signed-snapshot":
 		env = must(DecodeEnvelope(v.Hex))(t) // sound by itself
 	}
 	switch v.Kind {
@@ -318,6 +320,10 @@ func readInvalid(t *testing.T, v invalidVector, structures []structVector) (err 
 		_, err = DecodeManifest(v.Hex)
 	case "head":
 		_, err = DecodeHead(v.Hex)
+	case "snapshot":
+		_, err = DecodeSnapshot(v.Hex)
+	case "page":
+		_, err = DecodePage(v.Hex)
 	case "body":
 		_, err = DecodeBody(v.Hex)
 	case "sealed":
@@ -330,6 +336,8 @@ func readInvalid(t *testing.T, v invalidVector, structures []structVector) (err 
 		_, err = VerifyManifest(env, *v.Channel, *under)
 	case "signed-head":
 		_, err = VerifyHead(env, *v.Channel, *under)
+	case "signed-snapshot":
+		_, err = VerifySnapshot(env, *v.Channel, *under)
 	default:
 		err = readInput(v.Kind, v.Text)
 	}

@@ -29,7 +29,7 @@ func makeStructVectors(t *testing.T) []structVector {
 	for _, c := range "abcdefghijklmnop" {
 		fringe.Mirrors = append(fringe.Mirrors, "https://"+strings.Repeat(string(c), 90))
 	}
-	return []structVector{
+	return append([]structVector{
 		makeStructVector(t, "root1", pub, "", testRoot(), "root1"),
 		makeStructVector(t, "root2", pub, "root1", testRoot2(), "root1", "root2", "root3"),
 		makeStructVector(t, "root3", pub, "root2", testRoot3(), "recovery1", "root4"),
@@ -42,7 +42,7 @@ func makeStructVectors(t *testing.T) []structVector {
 		makeStructVector(t, "head-by-head-key", pub, "root2", testDelegatedHead(), "head1"),
 		makeStructVector(t, "head-private", private, "private-root1", testPrivateHead(), "publisher1"),
 		makeStructVector(t, "head-at-its-limits", pub, "root1", fringe, "publisher1"),
-	}
+	}, makeSnapshotVectors(t)...)
 }
 
 func makeStructVector(t *testing.T, name string, id ID, under string, v interface{ Encode() ([]byte, error) }, signers ...string) structVector {
@@ -53,6 +53,8 @@ func makeStructVector(t *testing.T, name string, id ID, under string, v interfac
 		typ = TypeRoot
 	case Manifest:
 		typ = TypeManifest
+	case Snapshot:
+		typ = TypeSnapshot
 	}
 	payload := must(v.Encode())(t)
 	env := must(Sign(typ, payload, testKeys(signers...)...))(t)

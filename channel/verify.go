@@ -177,10 +177,16 @@ func VerifyManifest(env Envelope, id ID, root Root) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, err
 	}
-	if err := m.checkUnder(env.Signers(), id, root); err != nil {
-		return Manifest{}, fmt.Errorf("verifying manifest %d of log %s: %w", m.Seq, m.Log.Short(), err)
+	return m, m.VerifyUnder(env.Signers(), id, root)
+}
+
+// VerifyUnder is the part of VerifyManifest that comes after Envelope.Verify: m is
+// what the envelope holds, signers those who signed it.
+func (m Manifest) VerifyUnder(signers []PublicKey, id ID, root Root) error {
+	if err := m.checkUnder(signers, id, root); err != nil {
+		return fmt.Errorf("verifying manifest %d of log %s: %w", m.Seq, m.Log.Short(), err)
 	}
-	return m, nil
+	return nil
 }
 
 func (m Manifest) checkUnder(signers []PublicKey, id ID, root Root) error {

@@ -17,12 +17,15 @@ const (
 // renewHeads keeps heads fresh until ctx ends: those of own logs, and those of
 // all logs of channels followed here in which a key of this home has the role
 // head. Before that it ends doubts about own logs, which must not be called
-// newest.
+// newest. It also makes the snapshots of own logs that are due.
 func (n *Node) renewHeads(ctx context.Context) error {
 	for {
 		left := n.settle(ctx)
 		if err := n.pub.RenewHeads(ctx); err != nil && ctx.Err() == nil {
 			n.log.Warn("renewing heads", "error", err)
+		}
+		if err := n.pub.Snapshots(ctx); err != nil && ctx.Err() == nil {
+			n.log.Warn("making snapshots", "error", err)
 		}
 		left = n.renewDelegated(ctx) || left
 		wait := renewInterval

@@ -241,7 +241,7 @@ func (p *Publisher) setMembers(ctx context.Context, spec MembersSpec) (MembersSe
 	}
 	p.give(spec.Channel, spec.Key.Public(), published.Seq, published.Hash)
 	set.Published = published
-	return set, envelopes, nil
+	return set, p.withSnapshot(ctx, spec.Channel, spec.Key, published.Seq, envelopes), nil
 }
 
 // changed works out the members after a change. It is never nil.

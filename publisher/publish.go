@@ -120,6 +120,7 @@ func (p *Publisher) append(ctx context.Context, r Release, body channel.Body) (P
 		return Published{}, nil, err
 	}
 	p.give(r.Channel, r.Key.Public(), published.Seq, published.Hash)
+	envelopes = p.withSnapshot(ctx, r.Channel, r.Key, published.Seq, envelopes)
 	p.unpin(ctx, outdated)
 	published.Retired = retired
 	return published, envelopes, nil

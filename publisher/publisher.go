@@ -120,6 +120,7 @@ type Ledger interface {
 	Past
 	Owner
 	Vault
+	Shelf
 }
 
 // Config is what New needs.

@@ -136,18 +136,22 @@ func loadState(s *session, no int64, id channel.ID) (feed.State, map[channel.Pub
 	return state, numbers, err
 }
 
-const logColumns = "no, key, seq, hash, issued, root, epoch, frozen, head, claim"
+const logColumns = `no, key, seq, hash, issued, root, epoch, frozen, head, claim, joined,
+	(SELECT envelope FROM snapshots WHERE snapshots.log = logs.no)`
 
 // scanLog reads logColumns, and what stands before them into first.
 func scanLog(scan func(...any) error, first ...any) (no int64, key channel.PublicKey, log feed.Log, err error) {
 	var epoch, frozen int64
-	var head, claim []byte
-	if err = scan(append(first, &no, (*bytes32)(&key), &log.Seq, (*bytes32)(&log.Hash), &log.Issued, &log.Root, &epoch, &frozen, &head, &claim)...); err != nil {
+	var head, claim, snapshot []byte
+	if err = scan(append(first, &no, (*bytes32)(&key), &log.Seq, (*bytes32)(&log.Hash), &log.Issued, &log.Root, &epoch, &frozen, &head, &claim, &log.Joined, &snapshot)...); err != nil {
 		return
 	}
 	log.Epoch, log.Frozen = uint64(epoch), uint64(frozen)
 	if log.Head, err = storedHead(head, key); err == nil {
 		log.Claim, err = storedHead(claim, key)
+	}
+	if err == nil {
+		log.Snapshot, err = storedSnapshot(snapshot)
 	}
 	return
 }

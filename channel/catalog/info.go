@@ -44,6 +44,14 @@ type LogInfo struct {
 	Head        *channel.Head // the newest that our manifests confirm
 	Claimed     uint64        // what the latest head names beyond our manifests, 0 for nothing
 	Frozen      bool          // by a proven fork that no root has settled
+
+	Snapshot     uint64       // the number that the newest snapshot ends with, 0 for none
+	SnapshotHash channel.Hash // of its payload
+	Joined       uint64       // up to here releases may be missing, since they do not count any more
+	Owed         int64        // releases that the snapshot lists and that have not come yet: from OwedFrom to OwedTo
+	OwedFrom     uint64
+	OwedTo       uint64
+
 	feed.Status
 }
 
@@ -116,8 +124,12 @@ func readInfos(s *session, now time.Time) ([]Info, error) {
 		}
 		return true, err
 	}, "SELECT channel, "+logColumns+" FROM logs")
-	for i := range out {
-		out[i].judge(states[i], now)
+	if err != nil {
+		return nil, err
+	}
+	debts, err := readDebts(s, 0)
+	for no, i := range at {
+		out[i].judge(states[i], debts[no], now)
 	}
 	return out, err
 }
@@ -140,12 +152,47 @@ func readInfo(s *session, no int64, now time.Time) (Info, error) {
 	if err != nil {
 		return Info{}, fmt.Errorf("channel %s: %w", info.ID, err)
 	}
-	info.judge(state, now)
+	debts, err := readDebts(s, no)
+	if err != nil {
+		return Info{}, fmt.Errorf("channel %s: %w", info.ID, err)
+	}
+	info.judge(state, debts[no], now)
 	return info, nil
 }
 
+// debt is what is owed of a log.
+type debt struct {
+	count    int64
+	from, to uint64
+}
+
+// readDebts reads what is owed, by the number of the channel: of one channel, or
+// with 0 of all.
+func readDebts(s *session, no int64) (map[int64]map[channel.PublicKey]debt, error) {
+	out := make(map[int64]map[channel.PublicKey]debt)
+	take := func(scan func(...any) error) (bool, error) {
+		var of int64
+		var key channel.PublicKey
+		var d debt
+		if err := scan(&of, (*bytes32)(&key), &d.count, &d.from, &d.to); err != nil {
+			return false, err
+		}
+		if out[of] == nil {
+			out[of] = make(map[channel.PublicKey]debt)
+		}
+		out[of][key] = d
+		return true, nil
+	}
+	if no == 0 {
+		return out, s.each(take, `SELECT channel, key, count(*), min(owed.seq), max(owed.seq) FROM owed
+			CROSS JOIN logs ON logs.no = owed.log GROUP BY owed.log`)
+	}
+	return out, s.each(take, `SELECT channel, key, count(*), min(owed.seq), max(owed.seq) FROM logs
+		CROSS JOIN owed ON owed.log = logs.no WHERE channel = ? GROUP BY logs.no`, no)
+}
+
 // judge fills in what follows from the state.
-func (info *Info) judge(state feed.State, now time.Time) {
+func (info *Info) judge(state feed.State, debts map[channel.PublicKey]debt, now time.Time) {
 	info.Forked = state.RootFork
 	if state.Root != nil {
 		info.HasRoot, info.Root = true, *state.Root
@@ -156,7 +203,13 @@ func (info *Info) judge(state feed.State, now time.Time) {
 	for _, key := range keys {
 		log := state.Logs[key]
 		l := LogInfo{Log: key, Seq: log.Seq, Hash: log.Hash, Issued: log.Issued, RootVersion: log.Root,
-			Epoch: log.Epoch, Status: state.Status(key, now)}
+			Epoch: log.Epoch, Joined: log.Joined, Status: state.Status(key, now)}
+		if log.Snapshot != nil {
+			l.Snapshot, l.SnapshotHash = log.Snapshot.Seq, log.Snapshot.Payload
+		}
+		if d, ok := debts[key]; ok { // the view is not what its head confirms yet
+			l.Owed, l.OwedFrom, l.OwedTo, l.Behind, l.Fresh = d.count, d.from, d.to, !l.Revoked, false
+		}
 		l.Frozen = log.Frozen > 0 && !l.Revoked // a root that revokes the key has said which history stands
 		if log.Head != nil {
 			l.Head = &log.Head.Head

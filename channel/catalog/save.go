@@ -31,8 +31,14 @@ func (t *tx) save(k *known, it *feed.Item, o feed.Outcome) error {
 		if log == k.saved[key] {
 			continue
 		}
+		dropped := log.Snapshot == nil && k.saved[key].Snapshot != nil
 		if err := t.saveLog(k, key, log); err != nil {
 			return err
+		}
+		if dropped {
+			if err := t.dropSnapshot(k.logs[key]); err != nil {
+				return err
+			}
 		}
 	}
 	k.saved = state.Logs
@@ -89,18 +95,18 @@ func (t *tx) saveLog(k *known, key channel.PublicKey, log feed.Log) error {
 	head, claim := envelopeOf(log.Head), envelopeOf(log.Claim)
 	before, known := k.saved[key]
 	if !known {
-		no, err := t.insert(`INSERT INTO logs (channel, key, seq, hash, issued, root, epoch, frozen, head, claim)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, k.no, key[:], int64(log.Seq), log.Hash[:], int64(log.Issued),
-			int64(log.Root), int64(log.Epoch), int64(log.Frozen), head, claim)
+		no, err := t.insert(`INSERT INTO logs (channel, key, seq, hash, issued, root, epoch, frozen, head, claim, joined)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, k.no, key[:], int64(log.Seq), log.Hash[:], int64(log.Issued),
+			int64(log.Root), int64(log.Epoch), int64(log.Frozen), head, claim, int64(log.Joined))
 		if err != nil {
 			return err
 		}
 		k.logs[key] = no
 		return nil
 	}
-	n, err := t.exec(`UPDATE logs SET seq = ?, hash = ?, issued = ?, root = ?, epoch = ?, frozen = ?, head = ?, claim = ?
+	n, err := t.exec(`UPDATE logs SET seq = ?, hash = ?, issued = ?, root = ?, epoch = ?, frozen = ?, head = ?, claim = ?, joined = ?
 		WHERE no = ? AND seq = ? AND hash = ? AND frozen = ?`, int64(log.Seq), log.Hash[:], int64(log.Issued),
-		int64(log.Root), int64(log.Epoch), int64(log.Frozen), head, claim,
+		int64(log.Root), int64(log.Epoch), int64(log.Frozen), head, claim, int64(log.Joined),
 		k.logs[key], int64(before.Seq), before.Hash[:], int64(before.Frozen))
 	if err != nil {
 		return err
@@ -131,6 +137,11 @@ func (t *tx) saveManifest(k *known, it *feed.Item, o feed.Outcome) error {
 		k.no, k.logs[o.Log], int64(o.Seq), o.Hash[:], it.Encoded(), state)
 	if err != nil {
 		return err
+	}
+	if log := k.machine.Log(o.Log); o.Seq <= log.Joined {
+		if _, err := t.exec("DELETE FROM owed WHERE log = ? AND seq = ?", k.logs[o.Log], int64(o.Seq)); err != nil {
+			return err
+		}
 	}
 	if o.Manifest.Body == nil {
 		return nil

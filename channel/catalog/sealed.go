@@ -99,7 +99,11 @@ func (t *tx) renew(position int64) error {
 	if _, err := t.exec("DELETE FROM passed WHERE channel = (SELECT id FROM channels WHERE no = ?) AND position = ?", no, position); err != nil {
 		return err
 	}
-	_, err := t.insert("INSERT INTO manifests (channel, log, seq, hash, envelope, state) VALUES (?, ?, ?, ?, ?, ?)", no, log, seq, hash, envelope, bodySealed)
+	now, err := t.insert("INSERT INTO manifests (channel, log, seq, hash, envelope, state) VALUES (?, ?, ?, ?, ?, ?)", no, log, seq, hash, envelope, bodySealed)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec("UPDATE dead SET position = ? WHERE log = ? AND seq = ?", now, log, seq)
 	return err
 }
 

@@ -36,13 +36,31 @@ func (c *Catalog) Roots(ctx context.Context, id channel.ID, from uint64, maxItem
 }
 
 // Manifests returns manifests from to to of a log, in order: at most maxItems
-// of them, and after the first at most maxBytes.
+// of them, and after the first at most maxBytes. They end where one is missing,
+// as it may be in a log that was joined by a snapshot.
 func (c *Catalog) Manifests(ctx context.Context, id channel.ID, log channel.PublicKey, from, to uint64, maxItems, maxBytes int) ([][]byte, error) {
 	return c.envelopes(ctx, id, maxItems, maxBytes, func(s *session, no int64, take scanFunc) error {
-		return s.each(take, `SELECT envelope FROM manifests WHERE log = (SELECT no FROM logs WHERE channel = ? AND key = ?)
+		next := clamp(from)
+		return s.each(func(scan func(...any) error) (bool, error) {
+			var seq int64
+			more, err := take(func(dest ...any) error {
+				if err := scan(append([]any{&seq}, dest...)...); err != nil || seq == next {
+					return err
+				}
+				return errGap
+			})
+			if errors.Is(err, errGap) {
+				return false, nil
+			}
+			next++
+			return more, err
+		}, `SELECT seq, envelope FROM manifests WHERE log = (SELECT no FROM logs WHERE channel = ? AND key = ?)
 			AND seq BETWEEN ? AND ? ORDER BY seq`, no, log[:], clamp(from), clamp(to))
 	})
 }
+
+// errGap ends reading where a manifest is missing.
+var errGap = errors.New("a manifest is missing")
 
 // Heads returns the newest heads of every log: the one that manifests here
 // confirm, and the latest that names one we miss.

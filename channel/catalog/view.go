@@ -21,6 +21,14 @@ const putEntry = `INSERT INTO entries (channel, name, issued, log, seq, position
 	WHERE (excluded.issued, excluded.log, excluded.seq) > (entries.issued, entries.log, entries.seq)
 	RETURNING no`
 
+// putOutdone keeps what a log says about a name, where another log's word counts:
+// its newest word makes a release count in the log's snapshots, and in the view
+// if the other log's is withdrawn. A trigger does the same with what is outdone
+// later.
+const putOutdone = `INSERT INTO outdone (channel, name, log, seq, position) SELECT ?1, ?2, ?3, ?4, ?5
+	WHERE NOT EXISTS (SELECT 1 FROM entries WHERE channel = ?1 AND name = ?2 AND log = ?3)
+	ON CONFLICT (channel, name, log) DO UPDATE SET seq = excluded.seq, position = excluded.position WHERE excluded.seq > outdone.seq`
+
 // apply puts a release into the view, and into the index of search.
 func (t *tx) apply(channelNo, position int64, m *channel.Manifest, body *channel.Body) error {
 	if err := t.indexRelease(channelNo, position, m, body); err != nil {
@@ -56,7 +64,7 @@ func (t *tx) apply(channelNo, position int64, m *channel.Manifest, body *channel
 // there counts for more.
 func (t *tx) putEntry(args ...any) (no int64, err error) {
 	if err = t.get([]any{&no}, putEntry, args...); errors.Is(err, sql.ErrNoRows) {
-		err = nil
+		_, err = t.exec(putOutdone, args[0], args[1], args[3], args[4], args[5])
 	}
 	return no, err
 }
@@ -64,6 +72,9 @@ func (t *tx) putEntry(args ...any) (no int64, err error) {
 // rebuild works out a channel's view from its releases.
 func (t *tx) rebuild(channelNo int64) error {
 	if _, err := t.exec("DELETE FROM entries WHERE channel = ?", channelNo); err != nil {
+		return err
+	}
+	if _, err := t.exec("DELETE FROM outdone WHERE channel = ?", channelNo); err != nil {
 		return err
 	}
 	for after := int64(0); ; {

@@ -66,9 +66,10 @@ const (
 	KindManifest
 	KindHead
 	KindBody
+	KindSnapshot
 )
 
-var kinds = [...]string{"nothing", "root", "manifest", "head", "body"}
+var kinds = [...]string{"nothing", "root", "manifest", "head", "body", "snapshot"}
 
 // String returns the kind in lower case.
 func (k Kind) String() string {
@@ -89,6 +90,9 @@ type Range struct {
 // Fork is a proof of equivocation: two encoded envelopes, each signed by the
 // same log's key (or by the same root keys), that cannot both be true. A is
 // the one that was known first to whoever made the proof.
+//
+// Where a page of a snapshot is what contradicts the other side, a side is the
+// encoded array of the snapshot's envelope and that page.
 type Fork struct {
 	A, B []byte
 }
@@ -122,19 +126,20 @@ type Outcome struct {
 	Root     *channel.Root
 	Manifest *channel.Manifest
 	Head     *channel.Head
+	Snapshot *channel.Snapshot
 }
 
 // Relay reports whether the envelope is worth passing on by gossip: it was
 // accepted, or proved a fork, or is a head that is news although manifests
-// before it are missing here.
+// before it are missing here, or a snapshot that is although its pages are.
 func (o Outcome) Relay() bool {
 	switch o.Verdict {
 	case Accepted:
 		return true
 	case Forked:
 		return o.Proof != nil
-	case Gap:
-		return o.Changed
+	case Gap: // a snapshot is news before its pages are here
+		return o.Changed || errors.Is(o.Err, ErrPages)
 	}
 	return false
 }

@@ -1,7 +1,9 @@
 package feed
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
@@ -35,7 +37,10 @@ func (m *Machine) stepHead(in Input, past History) Outcome {
 	if log.Frozen > 0 {
 		return decide(o, Ignored, ErrFrozen)
 	}
-	if before, err := contradicted(it, log, past); err != nil {
+	if before, err := contradicted(it, log, past); errors.Is(err, fs.ErrNotExist) {
+		// The log was joined by a snapshot, and its manifest is not there.
+		return decide(o, Stale, fmt.Errorf("head %d, have %d: %w", head.Seq, log.Seq, ErrStale))
+	} else if err != nil {
 		return undecided(o, err)
 	} else if before != nil {
 		if it.signedBy(head.Log) {
@@ -107,7 +112,7 @@ func contradicted(it *Item, log Log, past History) ([]byte, error) {
 	case head.Seq == log.Seq && head.Hash == log.Hash:
 		return nil, nil
 	case head.Seq <= log.Seq:
-		hash, data, err := hashAt(past, head.Log, head.Seq)
+		hash, data, err := wordOn(past, head.Log, log, head.Seq)
 		if err != nil || hash == head.Hash {
 			return nil, err
 		}

@@ -22,6 +22,10 @@ type Item struct {
 	root     channel.Root
 	manifest channel.Manifest
 	head     channel.Head
+	snapshot channel.Snapshot
+
+	verified bool // the signatures were looked at, with this result
+	invalid  error
 }
 
 // Parse decodes an envelope. It keeps encoded, which must not change
@@ -55,10 +59,33 @@ func Parse(encoded []byte) (*Item, error) {
 			return nil, fmt.Errorf("decoding head: %w", err)
 		}
 		it.Channel = it.head.Channel
+	case channel.TypeSnapshot:
+		it.Kind = KindSnapshot
+		if it.snapshot, err = channel.OpenSnapshot(env); err != nil {
+			return nil, fmt.Errorf("decoding snapshot: %w", err)
+		}
+		it.Channel = it.snapshot.Channel
 	default:
 		return nil, fmt.Errorf("envelope of type %.64q: %w", env.Type, channel.ErrMalformed)
 	}
 	return it, nil
+}
+
+// Verify verifies the signatures, which Step would do: so that it can be done
+// before, by any one goroutine. It is done once.
+func (it *Item) Verify() error {
+	if !it.verified {
+		it.verified, it.invalid = true, it.env.Verify()
+	}
+	return it.invalid
+}
+
+// verifyManifest is channel.VerifyManifest.
+func (it *Item) verifyManifest(id channel.ID, root *channel.Root) error {
+	if err := it.Verify(); err != nil {
+		return fmt.Errorf("verifying manifest: %w", err)
+	}
+	return it.manifest.VerifyUnder(it.env.Signers(), id, *root)
 }
 
 // Encoded returns the bytes that were parsed. They must not be changed.
@@ -86,6 +113,8 @@ func (it *Item) outcome(id channel.ID) Outcome {
 		o.Manifest, o.Seq, o.Log = &it.manifest, it.manifest.Seq, it.manifest.Log
 	case KindHead:
 		o.Head, o.Seq, o.Log = &it.head, it.head.Seq, it.head.Log
+	case KindSnapshot:
+		o.Snapshot, o.Seq, o.Log = &it.snapshot, it.snapshot.Seq, it.snapshot.Log
 	}
 	return o
 }

@@ -3,6 +3,7 @@ package feed
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"time"
 
@@ -31,6 +32,13 @@ type Log struct {
 
 	Head  *SignedHead // the newest head that our manifests confirm
 	Claim *SignedHead // the latest head that names a manifest we miss
+
+	// Snapshot is the newest one accepted, nil for none.
+	Snapshot *SignedSnapshot
+
+	// Joined is the number up to which manifests may be missing because the log
+	// jumped there by a snapshot; 0 where all are here from 1 on.
+	Joined uint64
 }
 
 // SignedHead is a head with the envelope it came in. It is never changed once
@@ -81,7 +89,8 @@ func (m *Machine) Root() *channel.Root { return m.state.Root }
 type Input struct {
 	Now    time.Time
 	Item   *Item
-	Gossip bool // it came unasked: the key's rate and the root's expiry apply
+	Gossip bool   // it came unasked: the key's rate and the root's expiry apply
+	Pages  *Pages // of a snapshot; nil where there are none at hand
 }
 
 // Step decides about one envelope and moves the state. When the outcome says
@@ -98,6 +107,8 @@ func (m *Machine) Step(in Input, past History) Outcome {
 		return m.stepRoot(in, past)
 	case KindManifest:
 		return m.stepManifest(in, past)
+	case KindSnapshot:
+		return m.stepSnapshot(in, past)
 	default:
 		return m.stepHead(in, past)
 	}
@@ -144,6 +155,16 @@ func rootAt(past History, version uint64) (channel.Root, error) {
 		return channel.Root{}, fmt.Errorf("stored root version %d does not parse: %w", version, errors.Join(err, channel.ErrMalformed))
 	}
 	return it.root, nil
+}
+
+// wordOn returns what the log's own key said of a number, as far as it is here:
+// the manifest, or, where that has not come yet, the snapshot that ends with it.
+func wordOn(past History, key channel.PublicKey, log Log, seq uint64) (channel.Hash, []byte, error) {
+	hash, data, err := hashAt(past, key, seq)
+	if s := log.Snapshot; errors.Is(err, fs.ErrNotExist) && s != nil && s.Seq == seq {
+		return s.Hash, s.Envelope, nil
+	}
+	return hash, data, err
 }
 
 func hashAt(past History, log channel.PublicKey, seq uint64) (channel.Hash, []byte, error) {

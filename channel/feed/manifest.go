@@ -1,7 +1,9 @@
 package feed
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
@@ -17,7 +19,7 @@ func (m *Machine) stepManifest(in Input, past History) Outcome {
 	if !ok {
 		return o
 	}
-	if _, err := channel.VerifyManifest(it.env, m.state.Channel, *root); err != nil {
+	if err := it.verifyManifest(m.state.Channel, root); err != nil {
 		return refuse(o, err)
 	}
 	if man.Issued.Time().Sub(in.Now) > MaxSkew {
@@ -29,7 +31,7 @@ func (m *Machine) stepManifest(in Input, past History) Outcome {
 	}
 	log := m.state.Logs[man.Log]
 	if man.Seq <= log.Seq {
-		return m.knownManifest(it, o, log, past)
+		return m.knownManifest(in, o, log, past)
 	}
 	if log.Frozen > 0 && man.Seq >= log.Frozen && !isRevoked {
 		return decide(o, Ignored, fmt.Errorf("from manifest %d on: %w", log.Frozen, ErrFrozen))
@@ -114,11 +116,15 @@ func follows(log Log, man *channel.Manifest) error {
 
 // knownManifest decides about a number that the log has: the same again, or
 // the proof of a fork.
-func (m *Machine) knownManifest(it *Item, o Outcome, log Log, past History) Outcome {
-	if it.manifest.Seq == log.Seq && it.Hash == log.Hash {
+func (m *Machine) knownManifest(in Input, o Outcome, log Log, past History) Outcome {
+	it := in.Item
+	if it.manifest.Seq == log.Seq && it.Hash == log.Hash && log.Joined < log.Seq {
 		return decide(o, Duplicate, ErrKnown)
 	}
 	hash, data, err := hashAt(past, it.manifest.Log, it.manifest.Seq)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m.fill(in, o, log, past)
+	}
 	if err != nil {
 		return undecided(o, err)
 	}
@@ -130,10 +136,15 @@ func (m *Machine) knownManifest(it *Item, o Outcome, log Log, past History) Outc
 
 // freeze stops a log, because an item contradicts the envelope known before.
 func (m *Machine) freeze(it *Item, o Outcome, log Log, before []byte) Outcome {
+	return m.freezeBy(it.encoded, o, log, before)
+}
+
+// freezeBy is freeze for a side of a proof that is no envelope.
+func (m *Machine) freezeBy(side []byte, o Outcome, log Log, before []byte) Outcome {
 	if log.Frozen == 0 {
 		log.Frozen = o.Seq
 		m.state.Logs[o.Log] = log
-		o.Changed, o.Proof = true, &Fork{A: before, B: it.encoded}
+		o.Changed, o.Proof = true, &Fork{A: before, B: side}
 	}
 	return decide(o, Forked, fmt.Errorf("%s %d: %w", o.Kind, o.Seq, ErrFork))
 }

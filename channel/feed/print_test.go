@@ -56,6 +56,12 @@ func (n *node) state() []string {
 		if log.Head != nil {
 			line += fmt.Sprintf(", head %s", w.nameOf(log.Head.Envelope))
 		}
+		if log.Snapshot != nil {
+			line += fmt.Sprintf(", snapshot %s", w.nameOf(log.Snapshot.Envelope))
+		}
+		if log.Joined > 0 {
+			line += fmt.Sprintf(", joined at %d, %d owed", log.Joined, len(n.shelves[key].owed))
+		}
 		if log.Claim != nil {
 			line += fmt.Sprintf(", claim %s", w.nameOf(log.Claim.Envelope))
 		}

@@ -137,8 +137,11 @@ func revoke(log Log, r channel.Revoked, past History) (cut Log, void, want []Ran
 			if err != nil {
 				return Log{}, nil, nil, err
 			}
-			if it.Hash == r.Hash {
+			if it.Hash == r.Hash && log.Joined <= r.Seq {
 				void = []Range{{Log: r.Key, From: r.Seq + 1, To: log.Seq}}
+				if s := log.Snapshot; s != nil && s.Seq > r.Seq {
+					log.Snapshot = nil // it says what counts after what is void now
+				}
 				return logAfter(log, it), void, nil, nil
 			}
 		}

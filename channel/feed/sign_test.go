@@ -101,9 +101,17 @@ func (w *world) sign(verb, name string, args []string) {
 	case "head":
 		h := w.head(o)
 		env, err = h.Sign(w.key(o.or("sign", w.keys[h.Log])))
+	case "snapshot":
+		s := w.snapshot(o, &m)
+		payload, perr := s.Encode()
+		if perr != nil {
+			w.fatalf("%v", perr)
+		}
+		env, err = channel.Sign(channel.TypeSnapshot, payload, w.key(o.or("sign", w.keys[s.Log])))
 	case "corrupt":
 		m.envelope = slices.Clone(w.get(o["of"]).envelope)
 		m.envelope[len(m.envelope)-1] ^= 1
+		m.pages, m.anchor = w.get(o["of"]).pages, w.get(o["of"]).anchor
 		w.made[name] = m
 		return
 	}

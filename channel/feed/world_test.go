@@ -35,6 +35,8 @@ type made struct {
 	hash     channel.Hash
 	root     *channel.Root
 	manifest *channel.Manifest
+	pages    [][]byte // of a snapshot
+	anchor   []byte
 }
 
 // node is a machine with what it has accepted: its caller's side, in memory.
@@ -44,6 +46,7 @@ type node struct {
 	roots     map[uint64][]byte
 	manifests map[channel.PublicKey]map[uint64][]byte
 	proofs    []Fork
+	shelves   map[channel.PublicKey]*shelf
 }
 
 func (n *node) RootAt(version uint64) ([]byte, error) {
@@ -76,18 +79,21 @@ func (w *world) fatalf(format string, args ...any) {
 //	manifest NAME key=value...  sign a manifest, by default the next after prev=NAME
 //	chain NAME N key=value...   sign manifests NAME1 to NAMEN, a second apart
 //	head NAME key=value...      sign a head for of=MANIFEST
+//	snapshot NAME key=value...  sign a snapshot that ends with of=MANIFEST
 //	corrupt NAME of=NAME        the envelope with its last bit flipped
 //	now TIME or now +DURATION   set the clock
 //	node NAME...                new nodes that know nothing but the channel's id
 //	step NODE NAME... [gossip]  offer envelopes to a node, as catching up or as gossip;
 //	                            m3..9 offers m3 to m9
+//	join NODE SNAPSHOT          offer a snapshot with its pages and the manifest that it ends with
 //	evidence NODE NAME NAME     offer a proof of a fork to a node
-//	sync NODE FROM              offer a node all that another one has
+//	sync NODE FROM              offer a node all that another one has; where it has nothing of a log, the
+//	                            other's snapshot and what that lists
 //	restart NODE                make the node's machine again from its state
 //	state NODE                  print what the node knows
 func (w *world) run(verb string, args []string) []string {
 	switch verb {
-	case "root", "manifest", "head", "corrupt":
+	case "root", "manifest", "head", "snapshot", "corrupt":
 		if len(args) == 0 {
 			w.fatalf("%s has no name", verb)
 		}
@@ -109,7 +115,7 @@ func (w *world) run(verb string, args []string) []string {
 		return nil
 	case "node":
 		for _, name := range args {
-			w.nodes[name] = &node{w: w, machine: New(w.channel), roots: make(map[uint64][]byte), manifests: make(map[channel.PublicKey]map[uint64][]byte)}
+			w.nodes[name] = &node{w: w, machine: New(w.channel), roots: make(map[uint64][]byte), manifests: make(map[channel.PublicKey]map[uint64][]byte), shelves: make(map[channel.PublicKey]*shelf)}
 			w.order = append(w.order, name)
 		}
 		return nil
@@ -124,8 +130,13 @@ func (w *world) run(verb string, args []string) []string {
 	switch verb {
 	case "step":
 		return w.step(n, args[1:])
+	case "join":
+		return n.join(args[1])
 	case "evidence":
 		f := Fork{A: w.get(args[1]).envelope, B: w.get(args[2]).envelope}
+		if p := w.get(args[2]).pages; len(args) > 3 && args[3] == "page" {
+			f.B = joinPage(f.B, p[0])
+		}
 		return n.take(args[1]+"+"+args[2], nil, n.machine.Evidence(w.now, f, n))
 	case "sync":
 		return w.sync(n, w.nodes[args[1]])
@@ -220,6 +231,9 @@ func (n *node) take(name string, it *Item, o Outcome) []string {
 				n.manifests[o.Log] = make(map[uint64][]byte)
 			}
 			n.manifests[o.Log][o.Seq] = it.Encoded()
+			if sh := n.shelves[o.Log]; sh != nil {
+				delete(sh.owed, o.Seq)
+			}
 		}
 	}
 	if o.Proof != nil {
@@ -230,6 +244,17 @@ func (n *node) take(name string, it *Item, o Outcome) []string {
 		w.fatalf("%s: the state does not survive a restart", name)
 	}
 	for key, log := range s.Logs {
+		if log.Snapshot == nil {
+			n.shelves[key] = &shelf{}
+		}
+		if log.Joined > 0 {
+			for seq := log.Joined + 1; seq <= log.Seq; seq++ {
+				if n.manifests[key][seq] == nil {
+					w.fatalf("%s: log %s is at %d and manifest %d was not kept", name, w.keys[key], log.Seq, seq)
+				}
+			}
+			continue
+		}
 		if uint64(len(n.manifests[key])) != log.Seq {
 			w.fatalf("%s: log %s is at %d and %d manifests were kept", name, w.keys[key], log.Seq, len(n.manifests[key]))
 		}
@@ -252,7 +277,7 @@ func (n *node) take(name string, it *Item, o Outcome) []string {
 		out = append(out, "  void "+w.ranges(o.Void))
 	}
 	if o.Proof != nil {
-		out = append(out, fmt.Sprintf("  proof %s against %s", w.nameOf(o.Proof.A), w.nameOf(o.Proof.B)))
+		out = append(out, fmt.Sprintf("  proof %s against %s", w.side(o.Proof.A), w.side(o.Proof.B)))
 	}
 	return out
 }
@@ -261,6 +286,7 @@ func (n *node) take(name string, it *Item, o Outcome) []string {
 // answers would, and says only what was not known.
 func (w *world) sync(to, from *node) []string {
 	var all [][]byte
+	var out []string
 	for v := uint64(1); from.roots[v] != nil; v++ {
 		all = append(all, from.roots[v])
 	}
@@ -268,8 +294,23 @@ func (w *world) sync(to, from *node) []string {
 	keys := slices.SortedFunc(maps.Keys(state.Logs), func(a, b channel.PublicKey) int { return strings.Compare(w.keys[a], w.keys[b]) })
 	for _, key := range keys {
 		log := state.Logs[key]
+		if log.Snapshot != nil && to.machine.Log(key).Seq == 0 {
+			for _, e := range all { // roots
+				out = append(out, to.news(e)...)
+			}
+			all = nil
+			out = append(out, to.join(w.nameOf(log.Snapshot.Envelope))...)
+			for _, seq := range from.listed(key, log.Snapshot) {
+				if e := from.manifests[key][seq]; e != nil {
+					all = append(all, e)
+				}
+			}
+			log.Seq = 0
+		}
 		for seq := uint64(1); seq <= log.Seq; seq++ {
-			all = append(all, from.manifests[key][seq])
+			if e := from.manifests[key][seq]; e != nil {
+				all = append(all, e)
+			}
 		}
 		for _, h := range []*SignedHead{log.Head, log.Claim} {
 			if h != nil {
@@ -277,12 +318,17 @@ func (w *world) sync(to, from *node) []string {
 			}
 		}
 	}
-	var out []string
 	for _, e := range all {
-		for _, said := range to.step(w.nameOf(e), e, false) {
-			if !strings.Contains(said, ": duplicate") {
-				out = append(out, said)
-			}
+		out = append(out, to.news(e)...)
+	}
+	return out
+}
+
+// news offers an envelope as catching up, and says only what was not known.
+func (n *node) news(e []byte) (out []string) {
+	for _, said := range n.step(n.w.nameOf(e), e, false) {
+		if !strings.Contains(said, ": duplicate") {
+			out = append(out, said)
 		}
 	}
 	return out

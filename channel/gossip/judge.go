@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/anonymous-media-library/aml/channel"
@@ -79,6 +80,8 @@ func names(o feed.Outcome) channel.Hash {
 		return o.Hash
 	case o.Head != nil:
 		return o.Head.Hash
+	case o.Snapshot != nil:
+		return o.Snapshot.Hash
 	}
 	return channel.Hash{}
 }
@@ -164,7 +167,7 @@ func (t *tally) add(o feed.Outcome) {
 	if o.Proof != nil {
 		g.publishFork(o.Channel, *o.Proof, o.Err)
 	}
-	if len(o.Want) > 0 && t.in.topic == "" {
+	if (len(o.Want) > 0 || errors.Is(o.Err, feed.ErrPages)) && t.in.topic == "" {
 		g.plan.want(t.src, t.in.target, gapGrace, false)
 	}
 	switch {
@@ -209,10 +212,18 @@ func verdict(o feed.Outcome) pubsub.ValidationResult {
 func (g *Gossip) publishFork(id channel.ID, proof feed.Fork, why error) {
 	g.event(Event{Kind: EventFork, Channel: id, Err: fmt.Errorf("fork proven: %w", why)})
 	a, b := proof.A, proof.B
+	if !isEnvelope(a) || !isEnvelope(b) {
+		return // a page of a snapshot is part of it: sync tells
+	}
 	if string(b) < string(a) {
 		a, b = b, a // the same proof gives the same message everywhere
 	}
 	g.background(id, a, b)
+}
+
+func isEnvelope(data []byte) bool {
+	_, err := channel.DecodeEnvelope(data)
+	return err == nil
 }
 
 // background publishes envelopes in one message in the channel's room, if the

@@ -38,7 +38,7 @@ const (
 	MaxTopicsPerPeer = 1024
 
 	// SyncProtocol names the sync protocol.
-	SyncProtocol protocol.ID = "/aml/sync/1"
+	SyncProtocol protocol.ID = "/aml/sync/2"
 
 	// meshProtocol is gossipsub 1.2 in our own network, with no floodsub
 	// beside it.

@@ -3,6 +3,7 @@ package gossip
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/feed"
@@ -33,7 +34,7 @@ func (g *Gossip) Publish(ctx context.Context, id channel.ID, envelopes ...[]byte
 		if err != nil {
 			return fmt.Errorf("publishing in channel %s: %w", id.Short(), err)
 		}
-		listed = listed || it.Kind != feed.KindManifest
+		listed = listed || it.Kind != feed.KindManifest && it.Kind != feed.KindSnapshot
 	}
 	if !listed {
 		return nil
@@ -80,7 +81,23 @@ func (g *Gossip) list(ctx context.Context, id channel.ID) error {
 
 // broadcast publishes envelopes in a room.
 func (g *Gossip) broadcast(ctx context.Context, t target, envelopes [][]byte) error {
+	// A snapshot cannot be taken in before its pages were asked for, and must not
+	// keep what it comes with from being passed on.
+	var alone [][]byte
+	envelopes = slices.DeleteFunc(slices.Clone(envelopes), func(e []byte) bool {
+		it, err := feed.Parse(e)
+		if err != nil || it.Kind != feed.KindSnapshot {
+			return false
+		}
+		alone = append(alone, e)
+		return true
+	})
 	messages, err := pack(envelopes)
+	for _, e := range alone {
+		if m, perr := EncodeBundle(e); perr == nil {
+			messages = append(messages, m)
+		}
+	}
 	if err != nil {
 		return err
 	}

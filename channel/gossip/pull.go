@@ -139,22 +139,33 @@ func (p *puller) channel(ctx context.Context, id channel.ID, s section) (brought
 	release := p.claims.take(ctx, id)
 	defer release()
 	var b brought
-	for asked := make(map[feed.Range]bool); ; {
+	_, shelf := p.ledger.(Shelf)
+	jump := false
+	for asked := make(map[need]bool); ; {
 		info, err := p.ledger.Channel(ctx, id)
 		if err != nil {
 			return b, err
 		}
-		ranges := missing(info, s)
+		if err := sameEpochs(info, s); err != nil {
+			return b, err
+		}
+		needs := missing(info, s, shelf, jump, asked)
 		progress := false
-		for _, r := range ranges {
-			if !asked[r] {
-				asked[r], progress = true, true
+		for _, n := range needs {
+			if !asked[n] {
+				asked[n], progress = true, true
 			}
+		}
+		if !progress && !jump {
+			// The peer cannot give what follows ours: perhaps nobody has it any
+			// more, since those who have the log joined it by a snapshot.
+			jump = true
+			continue
 		}
 		if !progress {
 			break
 		}
-		if err := p.ranges(ctx, id, ranges, &b); err != nil {
+		if err := p.needs(ctx, id, needs, &b); err != nil {
 			return b, err
 		}
 	}
@@ -168,17 +179,40 @@ func (p *puller) channel(ctx context.Context, id channel.ID, s section) (brought
 	if err != nil {
 		return b, err
 	}
-	b.behind = b.behind || info.Behind || len(missing(info, s)) > 0
+	b.behind = b.behind || info.Behind || len(missing(info, s, shelf, false, nil)) > 0
 	return b, nil
+}
+
+// need is something to ask for: a range of roots or manifests, a snapshot with
+// the pages of a range, or those of a range that a snapshot lists.
+type need struct {
+	kind uint64
+	feed.Range
+	snapshot channel.Hash
+}
+
+// sameEpochs checks that a peer does not name another epoch for a manifest that we
+// have too.
+func sameEpochs(info catalog.Info, s section) error {
+	for _, l := range s.Logs {
+		for _, have := range info.Logs {
+			if have.Log == l.Log && have.Seq == l.Seq && have.Hash == l.Hash && have.Epoch != l.Epoch {
+				return lied("epoch %d of manifest %d, which is of epoch %d", l.Epoch, l.Seq, have.Epoch)
+			}
+		}
+	}
+	return nil
 }
 
 // missing returns what the peer has, by its own account, and we have not: the
 // next part of everything. Where its log ends at the same number as ours but
 // with another hash, the manifest is asked for as proof of a fork. Of a
 // channel that is merely listed, manifests are not wanted, nor more roots than
-// a listing holds.
-func missing(info catalog.Info, s section) []feed.Range {
-	var ranges []feed.Range
+// a listing holds. With shelf, a log of which we have nothing is begun with the
+// peer's snapshot, if it has one, unless that was asked for; with jump also one of
+// which we have a part.
+func missing(info catalog.Info, s section, shelf, jump bool, asked map[need]bool) []need {
+	var ranges []need
 	version := uint64(0)
 	if info.HasRoot {
 		version = info.Root.Version
@@ -188,7 +222,7 @@ func missing(info catalog.Info, s section) []feed.Range {
 		newest = min(newest, maxRoots)
 	}
 	if newest > version {
-		ranges = append(ranges, feed.Range{From: version + 1, To: min(newest, version+MaxRange)})
+		ranges = append(ranges, need{kind: askRoots, Range: feed.Range{From: version + 1, To: min(newest, version+MaxRange)}})
 	}
 	if info.Reason == catalog.Listed {
 		return ranges
@@ -206,11 +240,28 @@ func missing(info catalog.Info, s section) []feed.Range {
 		if ended {
 			last = min(last, revoked.Seq)
 		}
+		newer := shelf && !have.Frozen && !ended && l.Snapshot > have.Snapshot && l.Snapshot <= last
+		if pages := channel.PagesFor(l.Snapshot); newer && l.Snapshot > have.Seq && (have.Seq == 0 || jump) && pages <= channel.MaxPages {
+			n := need{kind: askSnapshot, Range: feed.Range{Log: l.Log, From: 1, To: pages}}
+			if !asked[n] {
+				ranges = append(ranges, n)
+				continue // what is after it can be asked for when it is here
+			}
+		}
+		if shelf && have.Owed > 0 {
+			for from := have.OwedFrom; from <= have.OwedTo; from += MaxRange {
+				ranges = append(ranges, need{kind: askLive, snapshot: have.SnapshotHash,
+					Range: feed.Range{Log: l.Log, From: from, To: min(have.OwedTo, from+MaxRange-1)}})
+			}
+		}
 		switch {
 		case last > have.Seq:
-			ranges = append(ranges, feed.Range{Log: l.Log, From: have.Seq + 1, To: min(last, have.Seq+most)})
+			ranges = append(ranges, need{kind: askManifests, Range: feed.Range{Log: l.Log, From: have.Seq + 1, To: min(last, have.Seq+most)}})
 		case !ended && !have.Frozen && l.Seq == have.Seq && l.Hash != have.Hash:
-			ranges = append(ranges, feed.Range{Log: l.Log, From: l.Seq, To: l.Seq})
+			ranges = append(ranges, need{kind: askManifests, Range: feed.Range{Log: l.Log, From: l.Seq, To: l.Seq}})
+		}
+		if newer && l.Snapshot <= have.Seq { // it says what does not count any more
+			ranges = append(ranges, need{kind: askSnapshot, Range: feed.Range{Log: l.Log}})
 		}
 	}
 	return ranges
@@ -219,31 +270,52 @@ func missing(info catalog.Info, s section) []feed.Range {
 // maxAhead is how many requests are under way at once.
 const maxAhead = 8
 
-// ranges asks for ranges, some ahead of the answers, and offers what comes to
-// the Ledger.
-func (p *puller) ranges(ctx context.Context, id channel.ID, ranges []feed.Range, b *brought) error {
-	key := id.Discovery()
-	ask := func(r feed.Range) error {
-		req := request{Kind: askRoots, Keys: []channel.Hash{key}, From: r.From, To: r.To}
-		if r.Log != (channel.PublicKey{}) {
-			req.Kind, req.Log = askManifests, &r.Log
-		}
-		return p.ask(req)
+func (p *puller) askNeed(id channel.ID, n need) error {
+	r := request{Kind: n.kind, Keys: []channel.Hash{id.Discovery()}, From: n.From, To: n.To}
+	if n.kind != askRoots {
+		r.Log = &n.Log
 	}
+	if n.kind == askLive {
+		r.Hash = &n.snapshot
+	}
+	return p.ask(r)
+}
+
+// needs asks for all of them, some ahead of the answers, and offers what comes to
+// the Ledger.
+func (p *puller) needs(ctx context.Context, id channel.ID, needs []need, b *brought) error {
 	sent := 0
 	var wants []feed.Range
-	for i, r := range ranges {
-		for sent < min(len(ranges), i+maxAhead) {
-			if err := ask(ranges[sent]); err != nil {
+	var late []*joining
+	for i, n := range needs {
+		for sent < min(len(needs), i+maxAhead) {
+			if err := p.askNeed(id, needs[sent]); err != nil {
 				return err
 			}
 			sent++
 		}
-		more, err := p.receive(ctx, id, r, b)
+		var more []feed.Range
+		var err error
+		switch n.kind {
+		case askSnapshot:
+			var j *joining
+			if j, err = p.receiveSnapshot(ctx, id, n, b); j != nil {
+				late = append(late, j)
+			}
+		case askLive:
+			err = p.receiveLive(ctx, id, n, b)
+		default:
+			more, err = p.receive(ctx, id, n.Range, b)
+		}
 		if err != nil {
-			return fmt.Errorf("reading %d to %d of %s: %w", r.From, r.To, r.Log, err)
+			return fmt.Errorf("reading %d to %d of %s: %w", n.From, n.To, n.Log, err)
 		}
 		wants = append(wants, more...)
+	}
+	for _, j := range late {
+		if err := p.complete(ctx, id, j, b); err != nil {
+			return fmt.Errorf("reading pages of the snapshot of %s: %w", j.snap.Log, err)
+		}
 	}
 	// What the envelopes themselves say is missing, once: it is how the other
 	// side of a fork is found.
@@ -252,7 +324,11 @@ func (p *puller) ranges(ctx context.Context, id channel.ID, ranges []feed.Range,
 		if w.From == 0 || w.To < w.From {
 			continue
 		}
-		if err := ask(w); err != nil {
+		n := need{kind: askManifests, Range: w}
+		if w.Log.IsZero() {
+			n.kind = askRoots
+		}
+		if err := p.askNeed(id, n); err != nil {
 			return err
 		}
 		if _, err := p.receive(ctx, id, w, b); err != nil {

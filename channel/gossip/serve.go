@@ -22,6 +22,8 @@ func (r request) cost() int {
 		return 16
 	case askHeads:
 		return 1 + len(r.Keys)/8
+	case askSnapshot:
+		return 1 + int(r.To-r.From)/8
 	}
 	return 1
 }
@@ -81,6 +83,10 @@ func (s *server) answer(ctx context.Context, c conn, r request) error {
 		return s.listing(ctx, c, r)
 	case knock:
 		return s.knocks(ctx, c, r)
+	case askSnapshot:
+		return s.snapshot(ctx, c, r)
+	case askLive:
+		return s.live(ctx, c, r)
 	default:
 		return s.items(ctx, c, r)
 	}
@@ -114,7 +120,7 @@ func (s *server) state(ctx context.Context, key channel.Hash) (section, error) {
 	sec := section{Key: key, Root: info.Root.Version}
 	for _, l := range info.Logs {
 		if l.Seq > 0 && len(sec.Logs) < maxLogs {
-			sec.Logs = append(sec.Logs, logState{Log: l.Log, Seq: l.Seq, Hash: l.Hash})
+			sec.Logs = append(sec.Logs, logState{Log: l.Log, Seq: l.Seq, Hash: l.Hash, Epoch: l.Epoch, Snapshot: l.Snapshot})
 		}
 	}
 	heads, err := s.ledger.Heads(ctx, info.ID)

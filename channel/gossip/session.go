@@ -141,11 +141,13 @@ func ahead(info catalog.Info, s section) bool {
 	if !info.HasRoot || info.Root.Version > s.Root {
 		return info.HasRoot
 	}
-	theirs := make(map[channel.PublicKey]uint64, len(s.Logs))
+	theirs := make(map[channel.PublicKey]logState, len(s.Logs))
 	for _, l := range s.Logs {
-		theirs[l.Log] = l.Seq
+		theirs[l.Log] = l
 	}
-	return slices.ContainsFunc(info.Logs, func(l catalog.LogInfo) bool { return l.Seq > theirs[l.Log] })
+	return slices.ContainsFunc(info.Logs, func(l catalog.LogInfo) bool {
+		return l.Seq > theirs[l.Log].Seq || l.Snapshot > theirs[l.Log].Snapshot
+	})
 }
 
 // synced is called for everything new that sync brought.

@@ -110,7 +110,19 @@ func vectors(t *testing.T) []vector {
 	add("request", "listing", "", request{Kind: askListing, Keys: key})
 	add("request", "knock", "", request{Kind: knock, Keys: key})
 	add("request", "kind 0", "ErrMalformed", request{Keys: key})
-	add("request", "kind 6", "ErrMalformed", request{Kind: 6, Keys: key})
+	add("request", "snapshot", "", request{Kind: askSnapshot, Keys: key, Log: &log})
+	add("request", "snapshot with pages", "", request{Kind: askSnapshot, Keys: key, Log: &log, From: 2, To: channel.MaxPages})
+	add("request", "live manifests", "", request{Kind: askLive, Keys: key, Log: &log, From: 1, To: MaxRange, Hash: &b})
+	add("request", "kind 99", "ErrMalformed", request{Kind: 99, Keys: key})
+	add("request", "snapshot without a log", "ErrMalformed", request{Kind: askSnapshot, Keys: key})
+	add("request", "snapshot with page 0", "ErrMalformed", request{Kind: askSnapshot, Keys: key, Log: &log, To: 1})
+	add("request", "snapshot with page 1025", "ErrMalformed", request{Kind: askSnapshot, Keys: key, Log: &log, From: 1, To: channel.MaxPages + 1})
+	add("request", "snapshot with pages backwards", "ErrMalformed", request{Kind: askSnapshot, Keys: key, Log: &log, From: 2, To: 1})
+	add("request", "snapshot with a hash", "ErrMalformed", request{Kind: askSnapshot, Keys: key, Log: &log, Hash: &b})
+	add("request", "live manifests without a hash", "ErrMalformed", request{Kind: askLive, Keys: key, Log: &log, From: 1, To: 1})
+	add("request", "live manifests without a log", "ErrMalformed", request{Kind: askLive, Keys: key, From: 1, To: 1, Hash: &b})
+	add("request", "4,097 live manifests", "ErrMalformed", request{Kind: askLive, Keys: key, Log: &log, From: 1, To: MaxRange + 1, Hash: &b})
+	add("request", "manifests with a hash", "ErrMalformed", request{Kind: askManifests, Keys: key, Log: &log, From: 1, To: 1, Hash: &b})
 	add("request", "heads of nothing", "ErrMalformed", request{Kind: askHeads})
 	add("request", "heads, a key twice", "ErrMalformed", request{Kind: askHeads, Keys: []channel.Hash{a, a}})
 	add("request", "heads of 65 channels", "ErrMalformed", request{Kind: askHeads, Keys: make([]channel.Hash, MaxKeys+1)})
@@ -134,11 +146,13 @@ func vectors(t *testing.T) []vector {
 
 	add("answer", "nothing", "", answer{})
 	add("answer", "nothing yet", "", answer{More: true})
-	add("answer", "heads", "", answer{Sections: []section{{Key: a, Root: 1, Logs: []logState{{log, 7, b}, {other, 1, a}}, Items: one, Forks: []fork{{[]byte{1}, []byte{2}}}}}})
+	add("answer", "heads", "", answer{Sections: []section{{Key: a, Root: 1, Logs: []logState{{Log: log, Seq: 7, Hash: b}, {Log: other, Seq: 1, Hash: a}}, Items: one, Forks: []fork{{[]byte{1}, []byte{2}}}}}})
+	add("answer", "heads of a private channel, with a snapshot", "", answer{Sections: []section{{Key: a, Root: 1, Logs: []logState{{Log: log, Seq: 300, Hash: b, Epoch: 2, Snapshot: 256}}}}})
+	add("answer", "a snapshot beyond the log", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1, Logs: []logState{{Log: log, Seq: 7, Hash: b, Snapshot: 8}}}}})
 	add("answer", "items of two channels", "", answer{Sections: []section{{Key: a, Items: one}, {Key: b, Items: one}}, More: true})
 	add("answer", "a channel twice", "ErrMalformed", answer{Sections: []section{{Key: a, Items: one}, {Key: a, Items: one}}})
-	add("answer", "a log twice", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1, Logs: []logState{{log, 7, b}, {log, 8, b}}}}})
-	add("answer", "an empty log", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1, Logs: []logState{{log, 0, b}}}}})
+	add("answer", "a log twice", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1, Logs: []logState{{Log: log, Seq: 7, Hash: b}, {Log: log, Seq: 8, Hash: b}}}}})
+	add("answer", "an empty log", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1, Logs: []logState{{Log: log, Hash: b}}}}})
 	add("answer", "an empty envelope", "ErrMalformed", answer{Sections: []section{{Key: a, Items: [][]byte{{}}}}})
 	add("answer", "17 forks", "ErrLimit", answer{Sections: []section{{Key: a, Root: 1, Forks: make([]fork, maxForks+1)}}})
 	many := make([][]byte, MaxItems+1)
@@ -148,11 +162,11 @@ func vectors(t *testing.T) []vector {
 	add("answer", "257 envelopes", "ErrLimit", answer{Sections: []section{{Key: a, Items: many}}})
 	logs := make([]logState, maxLogs+1)
 	for i := range logs {
-		logs[i] = logState{channel.PublicKey{0: byte(i), 1: byte(i >> 8)}, 1, a}
+		logs[i] = logState{Log: channel.PublicKey{0: byte(i), 1: byte(i >> 8)}, Seq: 1, Hash: a}
 	}
 	add("answer", "129 logs", "ErrLimit", answer{Sections: []section{{Key: a, Root: 1, Logs: logs}}})
 	add("request", "manifests of a key of small order", "ErrMalformed", request{Kind: askManifests, Keys: key, Log: &channel.PublicKey{}, From: 1, To: 1})
-	add("answer", "a log of small order", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1, Logs: []logState{{channel.PublicKey{1}, 1, b}}}}})
+	add("answer", "a log of small order", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1, Logs: []logState{{Log: channel.PublicKey{1}, Seq: 1, Hash: b}}}}})
 	add("answer", "half a fork", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1, Forks: []fork{{nil, []byte{1}}}}}})
 	return out
 }

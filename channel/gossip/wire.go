@@ -14,6 +14,8 @@ const (
 	askManifests = 3 // of the channel Keys[0]: manifests From to To of Log
 	askListing   = 4 // of the topic Keys[0]: the channels listed on it
 	knock        = 5 // asks for nothing: of the channels Keys, I have more than you
+	askSnapshot  = 6 // of the channel Keys[0]: the newest snapshot of Log, and its pages From to To
+	askLive      = 7 // of the channel Keys[0]: those of the manifests From to To of Log that the snapshot Hash lists
 )
 
 // request is what the asking end sends, one frame each. Requests on one
@@ -24,6 +26,7 @@ type request struct {
 	Log  *channel.PublicKey `cbor:"3,keyasint,omitempty"`
 	From uint64             `cbor:"4,keyasint,omitempty"`
 	To   uint64             `cbor:"5,keyasint,omitempty"` // inclusive
+	Hash *channel.Hash      `cbor:"6,keyasint,omitempty"` // of a snapshot
 }
 
 // answer is one frame of an answer; the last one of an answer has More false.
@@ -50,9 +53,11 @@ type fork struct {
 
 // logState is how far the answering node has a log.
 type logState struct {
-	Log  channel.PublicKey `cbor:"1,keyasint"`
-	Seq  uint64            `cbor:"2,keyasint"`
-	Hash channel.Hash      `cbor:"3,keyasint"` // of manifest Seq
+	Log      channel.PublicKey `cbor:"1,keyasint"`
+	Seq      uint64            `cbor:"2,keyasint"`
+	Hash     channel.Hash      `cbor:"3,keyasint"`           // of manifest Seq
+	Epoch    uint64            `cbor:"4,keyasint,omitempty"` // of it
+	Snapshot uint64            `cbor:"5,keyasint,omitempty"` // the number that the newest snapshot ends with, 0 for none
 }
 
 // decodeRequest reads one request. Errors wrap channel.ErrMalformed or
@@ -74,7 +79,8 @@ func decodeRequest(data []byte) (request, error) {
 func (r request) check() error {
 	one := len(r.Keys) == 1
 	ranged := r.From >= 1 && r.To >= r.From && r.To-r.From < MaxRange
-	plain := r.From == 0 && r.To == 0 && r.Log == nil
+	log := r.Log != nil && r.Log.Check() == nil
+	plain := r.From == 0 && r.To == 0 && r.Log == nil && r.Hash == nil
 	var ok bool
 	switch r.Kind {
 	case askHeads, knock:
@@ -85,9 +91,14 @@ func (r request) check() error {
 			seen[k] = true
 		}
 	case askRoots:
-		ok = one && ranged && r.Log == nil
+		ok = one && ranged && r.Log == nil && r.Hash == nil
 	case askManifests:
-		ok = one && ranged && r.Log != nil && r.Log.Check() == nil
+		ok = one && ranged && log && r.Hash == nil
+	case askSnapshot:
+		pages := r.From >= 1 && r.To >= r.From && r.To <= channel.MaxPages
+		ok = one && log && r.Hash == nil && (pages || r.From == 0 && r.To == 0)
+	case askLive:
+		ok = one && ranged && log && r.Hash != nil
 	case askListing:
 		ok = one && plain
 	}
@@ -120,7 +131,7 @@ func decodeAnswer(data []byte) (answer, error) {
 		}
 		logs := make(map[channel.PublicKey]bool, len(s.Logs))
 		for _, l := range s.Logs {
-			if l.Seq == 0 || logs[l.Log] || l.Log.Check() != nil {
+			if l.Seq == 0 || l.Snapshot > l.Seq || logs[l.Log] || l.Log.Check() != nil {
 				return answer{}, fmt.Errorf("answer with an empty, repeated or impossible log: %w", channel.ErrMalformed)
 			}
 			logs[l.Log] = true
@@ -154,7 +165,7 @@ func decodeAnswer(data []byte) (answer, error) {
 }
 
 func (s section) size() int {
-	n := 64 + 80*len(s.Logs)
+	n := 64 + 100*len(s.Logs)
 	for _, e := range s.Items {
 		n += len(e) + 5
 	}

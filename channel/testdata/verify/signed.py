@@ -12,6 +12,7 @@ from structures import PAYLOADS, by, decode_payload
 
 MAX_ENVELOPE = 1056768
 TYPES = {"application/vnd.aml.%s+cbor" % kind: kind for kind in ("root", "manifest", "head")}
+TYPES["application/vnd.aml.log-snapshot+cbor"] = "snapshot"
 
 SIGNED_BY = Struct("signature", [
     (1, "key", Key(), False),
@@ -135,6 +136,14 @@ def verify_head(h, channel, root):
     for publisher in needed:
         _in_time(h, root, publisher)
     need((h.found["epoch"] == 0) == (root.found["class"] == "public"), MALFORMED, "an epoch belongs to private channels")
+
+
+def verify_snapshot(s, channel, root):
+    need(s.kind == "snapshot", MALFORMED, "not a snapshot")
+    _stands_under(s, channel, root)
+    need(s.signers == {s.found["log"]}, NOT_AUTHORIZED, "signed by another key than the log's")
+    _in_time(s, root, _listed(root, s.found["log"], "publish"))
+    need((s.found["epoch"] == 0) == (root.found["class"] == "public"), MALFORMED, "an epoch belongs to private channels")
 
 
 def _stands_under(statement, channel, root):

@@ -1,8 +1,9 @@
-"""The tables of CHANNELS.md: Root, Manifest, Head and what is in them, with the rules that need nothing but the structure.
+"""The tables of CHANNELS.md: Root, Manifest, Head, Snapshot and what is in them, with the rules that need nothing but the structure.
 
 What private channels have beside them is in private.py.
 """
 
+import hashlib
 import re
 
 import cbor
@@ -14,6 +15,8 @@ MAX_INLINE_BODY = 32768
 MAX_BODY = 2097152
 MAX_SEALED_BODY = 40960
 MAX_HEAD_LIFE = 7776000
+MAX_PAGE = 36864
+MAX_PAGES = PAGE_SPAN = 1024
 
 FORMAT = Uint(1, 1, VERSION)
 NAME_TEXT = Text(text.name)
@@ -197,14 +200,67 @@ HEAD = Struct("head", [
     (10, "mirrors", List(Text(text.mirror), 1, 16), True),
 ], _head)
 
+
+# Snapshot
+
+def _snapshot(s):
+    need(s["seq"] <= MAX_PAGES * PAGE_SPAN, LIMIT, "a snapshot of over 1,048,576 numbers")
+    pages = s["pages"]
+    need(len(pages) == (s["seq"] + PAGE_SPAN - 1) // PAGE_SPAN, MALFORMED, "not a page for every 1,024 numbers begun")
+    for i, ref in enumerate(pages):
+        need(ref["count"] <= min(PAGE_SPAN, s["seq"] - PAGE_SPAN * i), MALFORMED, "a page with more manifests than numbers")
+        need((ref["count"] == 0) == (not any(ref["hash"])), MALFORMED, "a page with a hash and no manifests, or the reverse")
+    need(pages[-1]["count"] > 0, MALFORMED, "a last page without manifest S")
+
+
+PAGE_REF = Struct("page reference", [
+    (1, "hash", Bytes(32), False),
+    (2, "count", Uint(), False),
+])
+
+SNAPSHOT = Struct("snapshot", [
+    (1, "format", FORMAT, False),
+    (2, "channel", ChannelID(), False),
+    (3, "root", Uint(1, error=CHAIN), False),
+    (4, "log", Key(), False),
+    (5, "epoch", Uint(), False),
+    (6, "seq", Uint(1, error=CHAIN), False),
+    (7, "hash", Bytes(32, zero=False), False),
+    (8, "issued", Time(), False),
+    (9, "pages", List(PAGE_REF, 0, MAX_PAGES), False),
+], _snapshot)
+
+
+class Hashes(Bytes):
+    def __init__(self):
+        super().__init__(most=MAX_PAGE)
+
+
+def _page(p):
+    hashes = split(p["hashes"])
+    need(len(p["hashes"]) == 32 * len(p["numbers"]), MALFORMED, "not a hash for every number")
+    need(all(any(h) for h in hashes), MALFORMED, "a hash of zeros")
+
+
+def split(hashes):
+    return [hashes[i:i + 32] for i in range(0, len(hashes), 32)]
+
+
+PAGE = Struct("page", [
+    (1, "format", FORMAT, False),
+    (2, "numbers", List(Uint(1, PAGE_SPAN), 1, PAGE_SPAN, ascending=itself), False),
+    (3, "hashes", Hashes(), False),
+], _page)
+
 # How a payload of another format begins: a map, its key 1, and the head of an unsigned integer that is not 1.
 OTHER_FORMAT = re.compile(rb"([\xa1-\xb7]|\xb8.)\x01[\x00\x02-\x1b]", re.DOTALL)
 
-PAYLOADS = {"root": (ROOT, 16384), "manifest": (MANIFEST, 1048576), "head": (HEAD, 2048)}
+PAYLOADS = {"root": (ROOT, 16384), "manifest": (MANIFEST, 1048576), "head": (HEAD, 2048), "snapshot": (SNAPSHOT, 49152),
+            "page": (PAGE, MAX_PAGE)}
 
 
 def decode_payload(kind, payload):
-    """The root, manifest or head in payload."""
+    """The root, manifest, head, snapshot or page in payload."""
     struct, most = PAYLOADS[kind]
     need(payload, MALFORMED, "empty")
     need(len(payload) <= most, TOO_LARGE, "a %s of over %d bytes" % (kind, most))
@@ -215,6 +271,25 @@ def decode_payload(kind, payload):
 def decode_body(data):
     need(len(data) <= MAX_BODY, TOO_LARGE, "a body of over 2 MiB")
     return BODY.parse(cbor.decode(data))
+
+
+def page_of(snapshot, place, data):
+    """Page place, from 0, of the snapshot."""
+    pages = snapshot["pages"]
+    need(place < len(pages) and pages[place]["count"] > 0, CHAIN, "the snapshot has no such page")
+    need(hashlib.sha256(data).digest() == pages[place]["hash"], CHAIN, "not that page of the snapshot")
+    page = decode_payload("page", data)
+    need(len(page["numbers"]) == pages[place]["count"], MALFORMED, "not as many manifests as the snapshot says")
+    live = listed(page, place)
+    need(live[-1][0] <= snapshot["seq"], MALFORMED, "a manifest beyond the snapshot's")
+    if place == len(pages) - 1:
+        need(live[-1] == (snapshot["seq"], snapshot["hash"]), MALFORMED, "a last page that does not end with the snapshot's manifest")
+    return page
+
+
+def listed(page, place):
+    """The (number, hash) of each manifest that a page lists in its place."""
+    return [(PAGE_SPAN * place + n, h) for n, h in zip(page["numbers"], split(page["hashes"]))]
 
 
 def encode(struct, found):

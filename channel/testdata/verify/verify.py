@@ -60,7 +60,7 @@ def keys(data):
         yield v["name"], lambda v=v: check(v)
 
 
-VERIFY = {"manifest": signed.verify_manifest, "head": signed.verify_head}
+VERIFY = {"manifest": signed.verify_manifest, "head": signed.verify_head, "snapshot": signed.verify_snapshot}
 
 
 def sound(data):
@@ -109,6 +109,35 @@ def bodies(data):
         yield v["name"], lambda v=v: check(v)
 
 
+def pages_json(data, statements):
+    def page(v):
+        members(v, "name snapshot place page hash live json")
+        raw = bytes.fromhex(v["page"])
+        found = structures.page_of(statements[v["snapshot"]].found, v["place"], raw)
+        same("hash", hashlib.sha256(raw).hexdigest(), v["hash"])
+        same("live", [{"seq": n, "hash": h.hex()} for n, h in structures.listed(found, v["place"])], v["live"])
+        same("page, encoded again", structures.encode(structures.PAGE, found).hex(), v["page"])
+        same("json", structures.PAGE.show(found), v["json"])
+        read = structures.PAGE.parse(structures.PAGE.read(v["json"]))
+        same("page, from json", structures.encode(structures.PAGE, read).hex(), v["page"])
+
+    def refuse(v):
+        members(v, "name place page error", "snapshot payload")
+        if "payload" in v:
+            snapshot = structures.decode_payload("snapshot", bytes.fromhex(v["payload"]))
+        else:
+            snapshot = statements[v["snapshot"]].found
+        refused(lambda: structures.page_of(snapshot, v["place"], bytes.fromhex(v["page"])), v["error"])
+
+    checks = {"pages": page, "refused": refuse}
+    for group in data:
+        if group not in checks:
+            yield group, lambda group=group: members({group: 0}, "", " ".join(checks))
+            continue
+        for v in data[group]:
+            yield "%s %s" % (group, v["name"]), lambda v=v, check=checks[group]: check(v)
+
+
 INPUTS = {"file-entries": jsonform.file_entries, "draft": jsonform.draft, "root-draft": rootdraft.root_draft}
 
 
@@ -147,10 +176,13 @@ KINDS = {
     "root": lambda v, roots: structures.decode_payload("root", raw(v)),
     "manifest": lambda v, roots: structures.decode_payload("manifest", raw(v)),
     "head": lambda v, roots: structures.decode_payload("head", raw(v)),
+    "snapshot": lambda v, roots: structures.decode_payload("snapshot", raw(v)),
+    "page": lambda v, roots: structures.decode_payload("page", raw(v)),
     "body": lambda v, roots: structures.decode_body(raw(v)),
     "signed-root": lambda v, roots: signed.verify_root(itself_sound(v), roots[v["under"]] if "under" in v else None),
     "signed-manifest": lambda v, roots: under_root(signed.verify_manifest, v, roots),
     "signed-head": lambda v, roots: under_root(signed.verify_head, v, roots),
+    "signed-snapshot": lambda v, roots: under_root(signed.verify_snapshot, v, roots),
     "name": lambda v, roots: text.name(v.get("text", "")),
     "name-hex": lambda v, roots: text.name(bytes.fromhex(v["text"]).decode("utf-8", "surrogateescape")),
     "topic": lambda v, roots: text.normal_topic(v.get("text", "")),
@@ -288,6 +320,7 @@ def private_json(data):
 FILES = {
     "keys.json": keys,
     "structures.json": structures_json,
+    "pages.json": pages_json,
     "bodies.json": bodies,
     "texts.json": texts,
     "private.json": private_json,
@@ -319,7 +352,7 @@ def main(dirs):
 
 def read_file(name, paths):
     data = load(paths[name])
-    checks = FILES[name](data, sound(load(paths["structures.json"]))) if name == "invalid.json" else FILES[name](data)
+    checks = FILES[name](data, sound(load(paths["structures.json"]))) if name in ("invalid.json", "pages.json") else FILES[name](data)
     count, wrong = 0, []
     for vector, check in checks:
         count += 1

@@ -8,7 +8,7 @@ MAX_MESSAGE = 131072
 MAX_REQUEST = 4096
 MAX_ANSWER = 1114112
 MAX_FORK = 131072
-HEADS, ROOTS, MANIFESTS, LISTING, KNOCK = range(1, 6)
+HEADS, ROOTS, MANIFESTS, LISTING, KNOCK, SNAPSHOT, LIVE = range(1, 8)
 
 # A gossip message: an array of 1 to 8 envelopes.
 MESSAGE = List(Bytes(most=MAX_MESSAGE), 1, 8, few=LIMIT)
@@ -16,21 +16,24 @@ MESSAGE = List(Bytes(most=MAX_MESSAGE), 1, 8, few=LIMIT)
 
 def _request(r):
     kind, keys = r["kind"], r["keys"]
-    ranged = kind in (ROOTS, MANIFESTS)
+    ranged = kind in (ROOTS, MANIFESTS, LIVE) or kind == SNAPSHOT and ("from" in r or "to" in r)
     need(len(set(keys)) == len(keys), MALFORMED, "a key twice")
     need(1 <= len(keys) <= (64 if kind in (HEADS, KNOCK) else 1), MALFORMED, "too few or too many keys for this kind")
-    need(("log" in r) == (kind == MANIFESTS), MALFORMED, "a log belongs to manifests")
-    need(ranged == ("from" in r) and ranged == ("to" in r), MALFORMED, "a range belongs to roots and manifests")
+    need(("log" in r) == (kind in (MANIFESTS, SNAPSHOT, LIVE)), MALFORMED, "a log belongs to what is asked of a log")
+    need(("hash" in r) == (kind == LIVE), MALFORMED, "a hash belongs to live manifests")
+    need(ranged == ("from" in r) and ranged == ("to" in r), MALFORMED, "a range belongs to roots, manifests and pages")
     if ranged:
         need(0 <= r["to"] - r["from"] < 4096, MALFORMED, "a range that is backwards, or of more than 4,096")
+        need(kind != SNAPSHOT or r["to"] <= 1024, MALFORMED, "a page of over 1,024")
 
 
 REQUEST = Struct("request", [
-    (1, "kind", Uint(HEADS, KNOCK), False),
+    (1, "kind", Uint(HEADS, LIVE), False),
     (2, "keys", List(Bytes(32)), False),
     (3, "log", Key(), True),
     (4, "from", Uint(), True),
     (5, "to", Uint(), True),
+    (6, "hash", Bytes(32), True),
 ], _request)
 
 
@@ -38,11 +41,17 @@ def _fork(f):
     need(len(f["a"]) + len(f["b"]) <= MAX_FORK, LIMIT, "a proof of over 131,072 bytes")
 
 
+def _log_state(s):
+    need(s.get("snapshot", 0) <= s["seq"], MALFORMED, "a snapshot beyond the log")
+
+
 LOG_STATE = Struct("state of a log", [
     (1, "log", Key(), False),
     (2, "seq", Uint(1), False),
     (3, "hash", Bytes(32), False),
-])
+    (4, "epoch", Uint(), True),
+    (5, "snapshot", Uint(), True),
+], _log_state)
 
 FORK = Struct("fork", [
     (1, "a", Bytes(most=MAX_FORK, many=LIMIT), False),
