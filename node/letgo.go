@@ -59,11 +59,25 @@ func (n *Node) letGo(ctx context.Context) (letgo.Result, error) {
 	return res, err
 }
 
+// tookBack does what is to be done at once when a release of an own log has taken
+// something back: a snapshot says so to those who cannot read it, and the blobs go.
+// What fails is done later, by a daemon or the next command.
+func (n *Node) tookBack(ctx context.Context, id channel.ID, key channel.PrivateKey) letgo.Result {
+	if err := n.pub.Snapshot(ctx, id, key); err != nil && ctx.Err() == nil {
+		n.log.Warn("telling mirrors what was taken back", "error", err)
+	}
+	res, err := n.letGo(ctx)
+	if err != nil && ctx.Err() == nil {
+		n.log.Warn("letting go of what was taken back", "error", err)
+	}
+	return res
+}
+
 // keepLettingGo does so until ctx ends: at once for what earlier runs left, when
 // there is news, and again and again for what is pinned.
 func (n *Node) keepLettingGo(ctx context.Context) error {
 	defer n.catalog.Watch(func(_ channel.ID, kind feed.Kind) {
-		if kind == feed.KindManifest || kind == feed.KindBody || kind == feed.KindRoot {
+		if kind == feed.KindManifest || kind == feed.KindBody || kind == feed.KindRoot || kind == feed.KindSnapshot {
 			n.letting.hear()
 		}
 	})()

@@ -146,9 +146,7 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 	}
 	n.lookAtAges()
 	if len(done.Retired.Removed) > 0 || len(release.Remove) > 0 {
-		if _, err := n.letGo(ctx); err != nil && ctx.Err() == nil { // a daemon, or the next command, does the rest
-			n.log.Warn("letting go of what was removed", "error", err)
-		}
+		n.tookBack(ctx, own.Channel, to.key)
 	}
 	res := PublishResult{
 		Address: address(own.Channel), Channel: own.Channel.String(), Created: !found, Topics: info.Root.Topics,

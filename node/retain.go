@@ -144,9 +144,7 @@ func (n *Node) retain(ctx context.Context, to publication, emit func(any)) ([]pu
 		return done, fmt.Errorf("keep rules of %s: %w", address(to.own.Channel), err)
 	}
 	if len(done) > 0 {
-		if _, err := n.letGo(ctx); err != nil && ctx.Err() == nil {
-			n.log.Warn("letting go of what keep rules removed", "error", err)
-		}
+		n.tookBack(ctx, to.own.Channel, to.key)
 	}
 	return done, nil
 }

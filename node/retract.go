@@ -124,10 +124,7 @@ func (n *Node) retract(ctx context.Context, r publisher.Retraction, to publicati
 	if len(done) == 0 {
 		return files, err
 	}
-	gone, letErr := n.letGo(ctx)
-	if letErr != nil && ctx.Err() == nil { // a daemon, or the next command, does the rest
-		n.log.Warn("letting go of what was retracted", "error", letErr)
-	}
+	gone := n.tookBack(ctx, r.Channel, r.Key)
 	res.Blobs, res.Pinned = gone.Deleted, gone.Waiting
 	if err == nil {
 		err = n.own(ctx, r.Channel)

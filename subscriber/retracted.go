@@ -70,6 +70,9 @@ func (f *follower) learn(ctx context.Context) (refused []refusedBody, err error)
 		if r.Ref == nil || !f.ahead.first(r.Hash) {
 			continue
 		}
+		if dead, err := f.dead(ctx, r); dead || err != nil {
+			continue
+		}
 		group.Go(func() error {
 			blob, err := f.cfg.Swarm.Fetch(ctx, fetch.Want{ID: r.Ref.ID, Class: blobnet.Foreground, Patience: f.cfg.ProbeTimeout}, nil)
 			if err != nil {

@@ -46,6 +46,7 @@ var (
 // the interfaces may be called from many goroutines at once.
 type Releases interface {
 	Releases(ctx context.Context, id channel.ID, after int64, limit int) ([]catalog.Release, error)
+	Dead(ctx context.Context, id channel.ID, after int64, limit int) ([]catalog.Release, error)
 	Entry(ctx context.Context, id channel.ID, name string) (catalog.Entry, error)
 	Watch(fn func(id channel.ID, kind feed.Kind)) (cancel func())
 }

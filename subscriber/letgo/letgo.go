@@ -1,5 +1,6 @@
 // Package letgo lets go of blobs that channels have taken back: of the files that
-// a tombstone stands for, and of what a root has withdrawn.
+// a tombstone stands for, of what a root has withdrawn, and, in private channels that
+// cannot be read here, of releases that a snapshot calls dead.
 //
 // It is for every node that has a catalogue and a store, whether it publishes,
 // follows or mirrors. A publisher can name any blob in what it releases, and so in
@@ -31,6 +32,7 @@ type Ledger interface {
 	Entries(ctx context.Context, id channel.ID, f catalog.EntryFilter) iter.Seq2[catalog.Entry, error]
 	Releases(ctx context.Context, id channel.ID, after int64, limit int) ([]catalog.Release, error)
 	Owns(ctx context.Context) ([]catalog.Own, error)
+	Dead(ctx context.Context, id channel.ID, after int64, limit int) ([]catalog.Release, error)
 }
 
 // Store is where the blobs are. *inplace.Store is one. LetGo forgets where they
@@ -66,9 +68,10 @@ func New(cfg Config) (*LetGo, error) {
 
 // Result is what a pass did.
 type Result struct {
-	Files   int // of which nothing is to be done any more
-	Deleted int // blobs that were here
-	Waiting int // files of which a blob is pinned: it stays, and a later pass looks again
+	Files    int // of which nothing is to be done any more
+	Releases int // the same, of dead ones that cannot be read
+	Deleted  int // blobs that were here
+	Waiting  int // files and releases of which a blob is pinned: it stays, and a later pass looks again
 }
 
 const (
@@ -82,8 +85,14 @@ const (
 
 // batch is what is looked at together.
 type batch struct {
-	files []taken
-	ids   map[blobnet.ID]bool // candidates: here, and of one of the files
+	files   []taken
+	dead    []deadRelease
+	ids     map[blobnet.ID]bool // candidates: here, and of one of the files or releases
+	unknown map[channel.ID]bool // not all that the channel's live releases list is known here
+}
+
+func newBatch() *batch {
+	return &batch{ids: map[blobnet.ID]bool{}, unknown: map[channel.ID]bool{}}
 }
 
 // taken is a file that was taken back, with its blobs as far as its index is here:
@@ -96,23 +105,33 @@ type taken struct {
 // Pass lets go of all that was taken back and is not needed. After a crash, or an
 // error, another pass does the rest.
 func (l *LetGo) Pass(ctx context.Context) (res Result, err error) {
+	if err := l.passFiles(ctx, &res); err != nil {
+		return res, err
+	}
+	if err := l.passDead(ctx, &res); err != nil {
+		return res, fmt.Errorf("letting go of dead releases: %w", err)
+	}
+	return res, nil
+}
+
+func (l *LetGo) passFiles(ctx context.Context, res *Result) error {
 	for after := int64(0); ; {
 		page, err := l.cfg.Ledger.Former(ctx, after)
 		if err != nil || len(page) == 0 {
-			return res, err
+			return err
 		}
-		b := &batch{ids: map[blobnet.ID]bool{}}
+		b := newBatch()
 		for _, f := range page {
 			if len(b.ids) >= fewCandidates {
 				break
 			}
 			after = f.No
 			if err := l.collect(ctx, b, f); err != nil {
-				return res, err
+				return err
 			}
 		}
-		if err := l.do(ctx, b, &res); err != nil {
-			return res, fmt.Errorf("letting go of what was taken back: %w", err)
+		if err := l.do(ctx, b, res); err != nil {
+			return fmt.Errorf("letting go of what was taken back: %w", err)
 		}
 	}
 }
@@ -136,7 +155,13 @@ func (l *LetGo) collect(ctx context.Context, b *batch, f catalog.Former) error {
 			break
 		}
 	}
-	for ids := range slices.Chunk(t.blobs, idBatch) {
+	b.files = append(b.files, t)
+	return l.candidates(ctx, b, t.blobs)
+}
+
+// candidates adds those blobs that are here to what may be deleted.
+func (l *LetGo) candidates(ctx context.Context, b *batch, all []blobnet.ID) error {
+	for ids := range slices.Chunk(all, idBatch) {
 		has, err := l.cfg.Blobs.Has(ctx, ids...)
 		if err != nil {
 			return err
@@ -147,7 +172,6 @@ func (l *LetGo) collect(ctx context.Context, b *batch, f catalog.Former) error {
 			}
 		}
 	}
-	b.files = append(b.files, t)
 	return nil
 }
 
@@ -185,14 +209,29 @@ func (l *LetGo) do(ctx context.Context, b *batch, res *Result) error {
 func (l *LetGo) delete(ctx context.Context, b *batch, t taken) (deleted int, waits bool, err error) {
 	ids := slices.DeleteFunc(slices.Clone(t.blobs), func(id blobnet.ID) bool { return !b.ids[id] })
 	slices.Reverse(ids)
-	if err := l.cfg.Blobs.LetGo(ctx, ids...); err != nil {
+	pinned, err := l.release(ctx, ids)
+	if err != nil {
 		return 0, false, err
 	}
-	pinned := map[blobnet.ID]bool{}
+	if len(pinned) > 0 {
+		if ids, err = l.chunksOf(ctx, t, ids, pinned); err != nil {
+			return 0, false, err
+		}
+	}
+	deleted, waits, err = l.erase(ctx, ids)
+	return deleted, waits || len(pinned) > 0, err
+}
+
+// release forgets where blobs lie in files, and returns those that are pinned.
+func (l *LetGo) release(ctx context.Context, ids []blobnet.ID) (pinned map[blobnet.ID]bool, err error) {
+	if err := l.cfg.Blobs.LetGo(ctx, ids...); err != nil {
+		return nil, err
+	}
+	pinned = map[blobnet.ID]bool{}
 	for some := range slices.Chunk(ids, idBatch) {
 		is, err := l.cfg.Pinned(ctx, some...)
 		if err != nil {
-			return 0, false, err
+			return nil, err
 		}
 		for i, id := range some {
 			if is[i] {
@@ -200,14 +239,14 @@ func (l *LetGo) delete(ctx context.Context, b *batch, t taken) (deleted int, wai
 			}
 		}
 	}
-	if len(pinned) > 0 {
-		if ids, err = l.chunksOf(ctx, t, ids, pinned); err != nil {
-			return 0, false, err
-		}
-	}
+	return pinned, nil
+}
+
+// erase deletes blobs; waits says that somebody has just pinned one of them.
+func (l *LetGo) erase(ctx context.Context, ids []blobnet.ID) (deleted int, waits bool, err error) {
 	for some := range slices.Chunk(ids, idBatch) {
 		err := l.cfg.Blobs.Delete(ctx, some...)
-		if errors.Is(err, blobnet.ErrPinned) { // somebody did so a moment ago
+		if errors.Is(err, blobnet.ErrPinned) {
 			return deleted, true, nil
 		}
 		if err != nil {
@@ -215,7 +254,7 @@ func (l *LetGo) delete(ctx context.Context, b *batch, t taken) (deleted int, wai
 		}
 		deleted += len(some)
 	}
-	return deleted, len(pinned) > 0, nil
+	return deleted, false, nil
 }
 
 // chunksOf are those of ids that are chunks of a file and not pinned.

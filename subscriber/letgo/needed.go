@@ -96,8 +96,13 @@ func (l *LetGo) spareFile(ctx context.Context, b *batch, f codec.File) error {
 }
 
 // spareReleases looks through a channel's releases for what they are made of
-// beside their files.
+// beside their files, and for all of what cannot be read here. Dead releases that
+// cannot be read need nothing.
 func (l *LetGo) spareReleases(ctx context.Context, b *batch, id channel.ID) error {
+	dead, err := l.dead(ctx, id)
+	if err != nil {
+		return err
+	}
 	for after := int64(0); ; {
 		page, err := l.cfg.Ledger.Releases(ctx, id, after, 0)
 		if err != nil || len(page) == 0 {
@@ -105,6 +110,9 @@ func (l *LetGo) spareReleases(ctx context.Context, b *batch, id channel.ID) erro
 		}
 		for _, r := range page {
 			after = r.Position
+			if unread(r) && dead[r.Position] {
+				continue
+			}
 			if r.Ref != nil {
 				delete(b.ids, r.Ref.ID)
 			}
@@ -119,6 +127,15 @@ func (l *LetGo) spareReleases(ctx context.Context, b *batch, id channel.ID) erro
 			if len(r.Manifest.Sealed) > 0 {
 				if s, err := channel.DecodeSealed(r.Manifest.Sealed); err == nil {
 					delete(b.ids, s.Keyring)
+				}
+			}
+			if unread(r) && r.Manifest.Inventory != nil {
+				whole, err := l.spareListed(ctx, b, *r.Manifest.Inventory)
+				if err != nil {
+					return err
+				}
+				if !whole {
+					b.unknown[id] = true
 				}
 			}
 		}
