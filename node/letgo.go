@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
@@ -16,6 +17,8 @@ const (
 	// letGoPause is how long fetches have to end, and news to gather, before blobs
 	// are let go of.
 	letGoPause = time.Second
+	// letGoRest is how many times as long as a look took nobody looks again.
+	letGoRest = 10
 	// letGoRetry is the first pause before what was pinned is looked at again, and
 	// letGoInterval the last.
 	letGoRetry    = 2 * time.Second
@@ -27,21 +30,54 @@ type lettingGo struct {
 	*letgo.LetGo
 	turn chan struct{} // holds a token, or nothing while it is at work
 	news chan struct{} // holds one: something may have been taken back
+
+	mu        sync.Mutex // guards what follows
+	all       bool       // dead releases of any channel may be here
+	snapshots map[channel.ID]bool
 }
 
 func (n *Node) openLetGo() (err error) {
 	n.letting.turn, n.letting.news = make(chan struct{}, 1), make(chan struct{}, 1)
 	n.letting.turn <- struct{}{}
+	n.letting.all = true
 	n.letting.LetGo, err = letgo.New(letgo.Config{Ledger: n.catalog, Blobs: n.blobs, Pinned: n.disk.Pinned})
 	return err
 }
 
-// hear says that something may have been taken back.
-func (l *lettingGo) hear() {
+// hear says that something may have been taken back in a channel.
+func (l *lettingGo) hear(id channel.ID, kind feed.Kind) {
+	switch kind {
+	case feed.KindSnapshot:
+		l.mu.Lock()
+		if l.snapshots == nil {
+			l.snapshots = map[channel.ID]bool{}
+		}
+		l.snapshots[id] = true
+		l.mu.Unlock()
+	case feed.KindManifest, feed.KindBody, feed.KindRoot:
+	default:
+		return
+	}
 	select {
 	case l.news <- struct{}{}:
 	default: // it is known already
 	}
+}
+
+// due returns in which channels dead releases are to be looked for.
+func (l *lettingGo) due() func(channel.ID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all, some := l.all, l.snapshots
+	l.all, l.snapshots = false, nil
+	return func(id channel.ID) bool { return all || some[id] }
+}
+
+// again says that all is to be looked at another time.
+func (l *lettingGo) again() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = true
 }
 
 // letGo lets go of what was taken back, and stops announcing it.
@@ -52,7 +88,10 @@ func (n *Node) letGo(ctx context.Context) (letgo.Result, error) {
 	case <-ctx.Done():
 		return letgo.Result{}, context.Cause(ctx)
 	}
-	res, err := n.letting.Pass(ctx)
+	res, err := n.letting.Pass(ctx, n.letting.due())
+	if res.Waiting > 0 || err != nil {
+		n.letting.again()
+	}
 	if res.Deleted > 0 {
 		n.lookAgain()
 	}
@@ -76,17 +115,15 @@ func (n *Node) tookBack(ctx context.Context, id channel.ID, key channel.PrivateK
 // keepLettingGo does so until ctx ends: at once for what earlier runs left, when
 // there is news, and again and again for what is pinned.
 func (n *Node) keepLettingGo(ctx context.Context) error {
-	defer n.catalog.Watch(func(_ channel.ID, kind feed.Kind) {
-		if kind == feed.KindManifest || kind == feed.KindBody || kind == feed.KindRoot || kind == feed.KindSnapshot {
-			n.letting.hear()
-		}
-	})()
+	defer n.catalog.Watch(n.letting.hear)()
 	retry := letGoRetry
 	for {
+		begun := time.Now()
 		res, err := n.letGo(ctx)
 		if err != nil && ctx.Err() == nil {
 			n.log.Warn("letting go of what channels took back", "error", err)
 		}
+		rest := min(max(letGoPause, letGoRest*time.Since(begun)), letGoInterval)
 		wait := letGoInterval
 		if res.Waiting > 0 || err != nil {
 			wait, retry = retry, min(2*retry, letGoInterval)
@@ -99,7 +136,7 @@ func (n *Node) keepLettingGo(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 		timer.Stop()
-		if pause(ctx, letGoPause) != nil {
+		if pause(ctx, rest) != nil {
 			return nil
 		}
 	}

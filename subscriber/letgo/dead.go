@@ -43,14 +43,14 @@ func (l *LetGo) dead(ctx context.Context, id channel.ID) (map[int64]bool, error)
 }
 
 // passDead lets go of dead releases that cannot be read.
-func (l *LetGo) passDead(ctx context.Context, res *Result) error {
+func (l *LetGo) passDead(ctx context.Context, look func(channel.ID) bool, res *Result) error {
 	infos, err := l.cfg.Ledger.Channels(ctx)
 	if err != nil {
 		return err
 	}
 	b := newBatch()
 	for _, info := range infos {
-		if info.Root.Class != channel.Private {
+		if info.Root.Class != channel.Private || !look(info.ID) {
 			continue
 		}
 		for after := int64(0); ; {

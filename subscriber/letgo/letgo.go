@@ -102,13 +102,14 @@ type taken struct {
 	blobs []blobnet.ID
 }
 
-// Pass lets go of all that was taken back and is not needed. After a crash, or an
-// error, another pass does the rest.
-func (l *LetGo) Pass(ctx context.Context) (res Result, err error) {
+// Pass lets go of all that was taken back and is not needed; of dead releases only
+// in channels for which look says so. After a crash, or an error, another pass does
+// the rest.
+func (l *LetGo) Pass(ctx context.Context, look func(channel.ID) bool) (res Result, err error) {
 	if err := l.passFiles(ctx, &res); err != nil {
 		return res, err
 	}
-	if err := l.passDead(ctx, &res); err != nil {
+	if err := l.passDead(ctx, look, &res); err != nil {
 		return res, fmt.Errorf("letting go of dead releases: %w", err)
 	}
 	return res, nil

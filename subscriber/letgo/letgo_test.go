@@ -107,7 +107,7 @@ func (w *world) retract(id channel.ID, names ...string) letgo.Result {
 
 func (w *world) pass() letgo.Result {
 	w.t.Helper()
-	res, err := w.Pass(w.t.Context())
+	res, err := w.Pass(w.t.Context(), func(channel.ID) bool { return true })
 	if err != nil {
 		w.t.Fatal(err)
 	}
