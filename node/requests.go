@@ -258,4 +258,8 @@ type LogInfo struct {
 	Frozen  bool              `json:"frozen"`           // by a fork: two manifests with one number
 	Revoked bool              `json:"revoked"`
 	Claimed uint64            `json:"claimed,omitempty"` // a head names this release, which is missing here
+
+	Snapshot uint64 `json:"snapshot,omitempty"` // the release that the newest snapshot ends with
+	Joined   uint64 `json:"joined,omitempty"`   // up to this release only those are here that count
+	Owed     int64  `json:"owed,omitempty"`     // how many that count have not come yet
 }

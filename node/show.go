@@ -80,7 +80,8 @@ func (n *Node) Show(ctx context.Context, req ShowRequest, _ func(any)) (ShowResu
 		}
 	}
 	for _, l := range info.Logs {
-		out := LogInfo{Log: l.Log, Seq: l.Seq, Hash: l.Hash, Fresh: l.Fresh, Frozen: l.Frozen, Revoked: l.Revoked}
+		out := LogInfo{Log: l.Log, Seq: l.Seq, Hash: l.Hash, Fresh: l.Fresh, Frozen: l.Frozen, Revoked: l.Revoked,
+			Snapshot: l.Snapshot, Joined: l.Joined, Owed: l.Owed}
 		if l.Claimed > l.Seq {
 			out.Claimed = l.Claimed
 		}
@@ -135,11 +136,13 @@ func (n *Node) forks(ctx context.Context, info catalog.Info) ([]ForkInfo, error)
 	}
 	out := []ForkInfo{}
 	for _, proof := range proofs {
-		var f ForkInfo
-		for i, data := range [2][]byte{proof.A, proof.B} {
-			if err := f.read(i, data); err != nil {
-				return nil, fmt.Errorf("proof of a fork of %s: %w", address(info.ID), err)
-			}
+		log, seq, hashes, err := proof.Named()
+		if err != nil {
+			return nil, fmt.Errorf("proof of a fork of %s: %w", address(info.ID), err)
+		}
+		f := ForkInfo{Seq: seq, Hashes: hashes}
+		if !log.IsZero() {
+			f.Log = &log
 		}
 		if f.Log != nil {
 			_, f.Over = info.Root.RevokedKey(*f.Log)
@@ -147,33 +150,4 @@ func (n *Node) forks(ctx context.Context, info catalog.Info) ([]ForkInfo, error)
 		out = append(out, f)
 	}
 	return out, nil
-}
-
-// read takes in one of the two envelopes of a proof.
-func (f *ForkInfo) read(i int, data []byte) error {
-	env, err := channel.DecodeEnvelope(data)
-	if err != nil {
-		return err
-	}
-	switch env.Type {
-	case channel.TypeRoot:
-		r, err := channel.OpenRoot(env)
-		if err != nil {
-			return err
-		}
-		f.Seq, f.Hashes[i] = r.Version, env.Hash()
-	case channel.TypeManifest:
-		m, err := channel.OpenManifest(env)
-		if err != nil {
-			return err
-		}
-		f.Log, f.Seq, f.Hashes[i] = &m.Log, m.Seq, env.Hash()
-	case channel.TypeHead:
-		h, err := channel.OpenHead(env)
-		if err != nil {
-			return err
-		}
-		f.Log, f.Seq, f.Hashes[i] = &h.Log, h.Seq, h.Hash
-	}
-	return nil
 }

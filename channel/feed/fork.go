@@ -30,19 +30,7 @@ func (m *Machine) Evidence(now time.Time, f Fork, past History) Outcome {
 		}
 	}
 	ao := a.outcome(m.state.Channel)
-	switch { // a page is about the number that the other side is about
-	case aPage != nil && bPage != nil:
-		return decide(o, Rejected, fmt.Errorf("a proof of two pages: %w", channel.ErrMalformed))
-	case bPage != nil:
-		o.Seq = ao.Seq
-	case aPage != nil:
-		ao.Seq = o.Seq
-	}
-	an, err := a.named(ao.Seq, aPage)
-	if err != nil {
-		return decide(o, Rejected, err)
-	}
-	bn, err := b.named(o.Seq, bPage)
+	an, bn, err := named(a, aPage, &ao, b, bPage, &o)
 	if err != nil {
 		return decide(o, Rejected, err)
 	}
@@ -91,6 +79,40 @@ func (m *Machine) verifyEvidence(it *Item, o Outcome, past History) (Outcome, bo
 		return refuse(o, err), false
 	}
 	return o, true
+}
+
+// Named returns what a proof is about: the log, the number, and the hashes of the
+// two manifests. Of two roots the log is zero, the number the version, and the
+// hashes are theirs. It verifies nothing.
+func (f Fork) Named() (log channel.PublicKey, seq uint64, hashes [2]channel.Hash, err error) {
+	a, aPage, err := parseSide(f.A)
+	if err != nil {
+		return log, 0, hashes, err
+	}
+	b, bPage, err := parseSide(f.B)
+	if err != nil {
+		return log, 0, hashes, err
+	}
+	ao, bo := a.outcome(channel.ID{}), b.outcome(channel.ID{})
+	hashes[0], hashes[1], err = named(a, aPage, &ao, b, bPage, &bo)
+	return bo.Log, bo.Seq, hashes, err
+}
+
+// named returns the hashes that the two sides of a proof name, and sets the number
+// of a side with a page to that of the other, which it is about.
+func named(a *Item, aPage []byte, ao *Outcome, b *Item, bPage []byte, bo *Outcome) (an, bn channel.Hash, err error) {
+	switch {
+	case aPage != nil && bPage != nil:
+		return an, bn, fmt.Errorf("a proof of two pages: %w", channel.ErrMalformed)
+	case bPage != nil:
+		bo.Seq = ao.Seq
+	case aPage != nil:
+		ao.Seq = bo.Seq
+	}
+	if an, err = a.named(ao.Seq, aPage); err == nil {
+		bn, err = b.named(bo.Seq, bPage)
+	}
+	return an, bn, err
 }
 
 // named is the hash of the manifest that an item is or names; with a page, of

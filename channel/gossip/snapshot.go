@@ -309,8 +309,8 @@ func (p *puller) receiveLive(ctx context.Context, id channel.ID, n need, b *brou
 		if len(a.Sections) == 1 {
 			items = a.Sections[0].Items
 		}
-		if a.More && (len(items) == 0 || after >= n.To) {
-			return lied("answer that does not end")
+		if a.More && len(items) == 0 {
+			return lied("answer that says nothing and wants to go on")
 		}
 		outcomes, err := p.ledger.OfferAll(ctx, items)
 		if err != nil {
@@ -323,6 +323,8 @@ func (p *puller) receiveLive(ctx context.Context, id channel.ID, n need, b *brou
 			switch {
 			case o.Verdict == feed.Rejected:
 				return lied("manifest %d: %w", o.Seq, o.Err)
+			case !o.Channel.IsZero() && o.Channel != id:
+				return lied("envelope of channel %s where channel %s was asked for", o.Channel.Short(), id.Short())
 			case o.Kind == feed.KindNone, o.Verdict == feed.Ignored && o.Seq == 0:
 				b.behind = true // of a later version, or of what we have just stopped to follow
 			case o.Kind != feed.KindManifest || o.Channel != id || o.Log != n.Log || o.Seq <= after || o.Seq > n.To:
@@ -333,6 +335,9 @@ func (p *puller) receiveLive(ctx context.Context, id channel.ID, n need, b *brou
 		}
 		if !a.More {
 			return nil
+		}
+		if after >= n.To {
+			return lied("answer that does not end")
 		}
 	}
 }

@@ -39,8 +39,13 @@ func show(w io.Writer, s api.ShowResult) {
 			note = "FROZEN by a fork"
 		case l.Claimed > 0:
 			note = fmt.Sprintf("behind: release %d is known of and missing here", l.Claimed)
+		case l.Owed > 0:
+			note = fmt.Sprintf("behind: %d releases that count are missing here", l.Owed)
 		case l.Fresh:
 			note = "fresh until " + l.Expires.String()
+		}
+		if l.Joined > 0 {
+			note += fmt.Sprintf("; joined by a snapshot: of those up to %d only what counts is here", l.Joined)
 		}
 		fmt.Fprintf(t, "log\t%s: %d releases, %s\n", l.Log, l.Seq, note)
 	}
