@@ -66,7 +66,9 @@ type Node struct {
 	damaged chan blobnet.ID // to be had again
 	mending atomic.Int32    // scrubs with repair that run
 	deleted chan struct{}   // holds one: files that are announced may be gone
-	rooting sync.Mutex      // guards the file of roots
+	aging   chan struct{}   // holds one: what is too old for keep rules is to be looked at anew
+	letting lettingGo
+	rooting sync.Mutex // guards the file of roots
 
 	ready chan struct{} // closed when net is set, or Run needs no network
 	net   *network      // nil until ready, and without Config.Network
@@ -90,7 +92,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("locking the home %s: %w", cfg.Paths.Home, err)
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), lock: lock, ready: make(chan struct{}), damaged: make(chan blobnet.ID, maxDamaged), deleted: make(chan struct{}, 1)}
+	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), lock: lock, ready: make(chan struct{}), damaged: make(chan blobnet.ID, maxDamaged), deleted: make(chan struct{}, 1), aging: make(chan struct{}, 1)}
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -129,6 +131,9 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("opening the publisher: %w", err)
 	}
+	if err := n.openLetGo(); err != nil {
+		return err
+	}
 	return n.recovered(ctx)
 }
 
@@ -166,11 +171,15 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.book.Run(ctx) })
 	group.Go(func() error { return n.repair(ctx) })
 	group.Go(func() error { return n.keepHeld(ctx) })
+	group.Go(func() error { return n.keepLettingGo(ctx) })
 	if n.cfg.Resume { // a daemon
 		group.Go(func() error { return n.scrubForever(ctx) })
 		group.Go(func() error { return n.serveRoots(ctx) })
 	}
 	group.Go(func() error { return n.serveOwn(ctx) })
+	if n.cfg.Resume {
+		group.Go(func() error { return n.retainForever(ctx) })
+	}
 	if n.cfg.Resume {
 		group.Go(func() error { return n.resume(ctx) })
 	}

@@ -50,6 +50,9 @@ func (n *Node) once(ctx context.Context, sub catalog.Subscription, patience time
 			err = n.catchUp(ctx, sub, id, count)
 		}
 	}
+	if err == nil {
+		_, err = n.letGo(ctx) // the process may be about to end
+	}
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

@@ -144,9 +144,14 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 	if err != nil {
 		return PublishResult{}, err
 	}
+	n.lookAtAges()
+	if len(done.Retired.Removed) > 0 || len(release.Remove) > 0 {
+		n.tookBack(ctx, own.Channel, to.key)
+	}
 	res := PublishResult{
 		Address: address(own.Channel), Channel: own.Channel.String(), Created: !found, Topics: info.Root.Topics,
 		Seq: done.Seq, Hash: done.Hash, Entries: len(release.Entries), Removed: len(release.Remove), Bytes: done.Bytes,
+		Retired: retired(done.Retired.Removed), Spared: retired(done.Retired.Spared),
 	}
 	return res, nil
 }

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"path/filepath"
 
 	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/codec"
 	"github.com/anonymous-media-library/aml/internal/seq"
 )
@@ -41,7 +44,7 @@ func (n *Node) recovered(ctx context.Context) error {
 				if r.Manifest.Inventory == nil || r.Log != o.Key {
 					continue
 				}
-				if err := n.pinInventory(ctx, *r.Manifest.Inventory); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				if err := n.pinRelease(ctx, r); err != nil && !errors.Is(err, fs.ErrNotExist) {
 					return fmt.Errorf("pinning release %d of %s again: %w", r.Seq, address(o.Channel), err)
 				}
 			}
@@ -50,17 +53,44 @@ func (n *Node) recovered(ctx context.Context) error {
 	return n.blobs.Sync(ctx)
 }
 
-// pinInventory pins all blobs of a release as its publication did.
-func (n *Node) pinInventory(ctx context.Context, id blobnet.ID) error {
-	for ids, err := range seq.Batches(codec.InventoryBlobs(ctx, n.blobs, id), batch) {
+// pinRelease pins the blobs of a release as its publication did, but for files that
+// the channel does not have any more: what was taken back is not to be had again.
+func (n *Node) pinRelease(ctx context.Context, r catalog.Release) error {
+	if r.Body == nil {
+		return n.pinInventory(ctx, *r.Manifest.Inventory)
+	}
+	own := codec.InventoryBlobs(ctx, n.blobs, *r.Manifest.Inventory)
+	if err := n.pinAll(ctx, own); err != nil {
+		return err
+	}
+	var more []blobnet.ID
+	if r.Ref != nil {
+		more = append(more, r.Ref.ID)
+	}
+	if s, err := channel.DecodeSealed(r.Manifest.Sealed); err == nil && len(r.Manifest.Sealed) > 0 {
+		more = append(more, s.Keyring)
+	}
+	if err := n.blobs.Pin(ctx, more...); err != nil {
+		return err
+	}
+	for _, e := range r.Body.Entries {
+		view, err := n.catalog.Entry(ctx, r.Channel, e.Name)
 		if err != nil {
 			return err
 		}
-		if err := n.blobs.Pin(ctx, ids...); err != nil {
+		if view.Removed || view.Position != r.Position {
+			continue
+		}
+		if err := n.pinAll(ctx, codec.Blobs(ctx, n.blobs, e.File())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	for ids, err := range seq.Batches(codec.Inventory(ctx, n.blobs, id), batch) {
+	return nil
+}
+
+// pinAll pins what all yields.
+func (n *Node) pinAll(ctx context.Context, all iter.Seq2[blobnet.ID, error]) error {
+	for ids, err := range seq.Batches(all, batch) {
 		if err != nil {
 			return err
 		}
@@ -69,6 +99,14 @@ func (n *Node) pinInventory(ctx context.Context, id blobnet.ID) error {
 		}
 	}
 	return nil
+}
+
+// pinInventory pins all that a release consists of, of which no more is known.
+func (n *Node) pinInventory(ctx context.Context, id blobnet.ID) error {
+	if err := n.pinAll(ctx, codec.InventoryBlobs(ctx, n.blobs, id)); err != nil {
+		return err
+	}
+	return n.pinAll(ctx, codec.Inventory(ctx, n.blobs, id))
 }
 
 // warnOfLostCatalogue says so if there are root keys here but no channel of

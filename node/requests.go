@@ -1,6 +1,7 @@
 package node
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -158,6 +159,9 @@ type PublishResult struct {
 	Entries int          `json:"entries"`
 	Removed int          `json:"removed"`
 	Bytes   uint64       `json:"bytes"` // of plaintext
+
+	Retired []RetiredFile `json:"retired"` // removed by the channel's keep rules
+	Spared  []RetiredFile `json:"spared"`  // of this release itself, and beyond the rules: goes with the next
 }
 
 // SubscribeRequest follows Target, an address or a topic.
@@ -238,7 +242,9 @@ type ShowResult struct {
 	Revoked      []RevokedInfo       `json:"revoked"`
 	Logs         []LogInfo           `json:"logs"`
 	Forks        []ForkInfo          `json:"forks"`
-	Files        []channel.FileEntry `json:"files"` // the view, sorted by name
+	Files        []channel.FileEntry `json:"files"`          // the view, sorted by name
+	Removed      []TombstoneInfo     `json:"removed"`        // what was taken away, sorted by name
+	Keep         json.RawMessage     `json:"keep,omitempty"` // keep rules of an own channel
 
 	Subscriptions []SubscriptionInfo `json:"subscriptions"` // to the channel by its address
 }

@@ -41,6 +41,15 @@ type ForkInfo struct {
 	Over   bool               `json:"over"`          // a root has said since where the log ends
 }
 
+// TombstoneInfo is a name that was taken away from a channel.
+type TombstoneInfo struct {
+	Name   string            `json:"name"`
+	Reason string            `json:"reason,omitempty"`
+	Log    channel.PublicKey `json:"log"` // whose release said so
+	Seq    uint64            `json:"seq"`
+	Issued channel.Time      `json:"issued"`
+}
+
 // Show says all about one known channel.
 func (n *Node) Show(ctx context.Context, req ShowRequest, _ func(any)) (ShowResult, error) {
 	info, err := n.find(ctx, req.Target)
@@ -51,7 +60,7 @@ func (n *Node) Show(ctx context.Context, req ShowRequest, _ func(any)) (ShowResu
 	if err != nil {
 		return ShowResult{}, err
 	}
-	res := ShowResult{ChannelInfo: describe(info, subscribed), Expires: info.Root.Expires, Logs: []LogInfo{}, Files: []channel.FileEntry{}}
+	res := ShowResult{ChannelInfo: describe(info, subscribed), Expires: info.Root.Expires, Logs: []LogInfo{}, Files: []channel.FileEntry{}, Removed: []TombstoneInfo{}}
 	res.RootKeys = KeySetInfo(info.Root.Root)
 	if r := info.Root.Recovery; r != nil {
 		res.RecoveryKeys = (*KeySetInfo)(r)
@@ -84,11 +93,20 @@ func (n *Node) Show(ctx context.Context, req ShowRequest, _ func(any)) (ShowResu
 	if res.Forks, err = n.forks(ctx, info); err != nil {
 		return ShowResult{}, err
 	}
-	for e, err := range n.catalog.Entries(ctx, info.ID, catalog.EntryFilter{}) {
-		if err != nil {
+	for e, err := range n.catalog.Entries(ctx, info.ID, catalog.EntryFilter{Removed: true}) {
+		switch {
+		case err != nil:
 			return ShowResult{}, err
+		case e.Removed:
+			res.Removed = append(res.Removed, TombstoneInfo{e.Name, e.Reason, e.Log, e.Seq, e.Issued})
+		default:
+			res.Files = append(res.Files, e.FileEntry)
 		}
-		res.Files = append(res.Files, e.FileEntry)
+	}
+	if keep, err := n.pub.Rules(ctx, info.ID); err == nil && len(keep) > 0 {
+		res.Keep, _ = rulesOf(keep)
+	} else if err != nil {
+		return ShowResult{}, err
 	}
 	return res, nil
 }

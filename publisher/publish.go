@@ -21,7 +21,10 @@ type Release struct {
 	Metadata    map[string]string
 	Entries     []channel.FileEntry // in any order; all of their blobs are in the store
 	Remove      []string            // names in the channel's view, in any order
+	Reason      string              // why they are removed; may be empty
 	Mirrors     []string            // for the head
+
+	retaining bool // it is there for what the keep rules remove, and for nothing else
 }
 
 func (r Release) body() channel.Body {
@@ -29,7 +32,7 @@ func (r Release) body() channel.Body {
 		Title: r.Title, Description: r.Description, Metadata: maps.Clone(r.Metadata), Entries: slices.Clone(r.Entries),
 	}
 	for _, name := range r.Remove {
-		b.Removals = append(b.Removals, channel.Removal{Name: name})
+		b.Removals = append(b.Removals, channel.Removal{Name: name, Reason: r.Reason})
 	}
 	b.Sort()
 	return b
@@ -42,13 +45,16 @@ type Published struct {
 	Hash    channel.Hash // of the manifest
 	Blobs   int          // of its files, body and inventory, all pinned
 	Bytes   uint64       // of plaintext
+	Retired Retired      // what the channel's keep rules made of it
 
 	// Unannounced is why the broadcast failed, nil if it did not. The release
 	// stands: followers find it when they sync.
 	Unannounced error
 }
 
-// Publish adds a release to the key's log. When it returns nil the release and
+// Publish adds a release to the key's log; what the channel's keep rules let go of
+// is removed by it, too, and by releases right after it where there is more than it
+// holds. When it returns nil the release and
 // all that it names survive a power loss, and it has been broadcast, or
 // Published says why not. On an error nothing has changed but the contents of
 // the store, nothing is pinned, and nobody was told.
@@ -59,6 +65,20 @@ type Published struct {
 // ErrConflict, a blob that is not in the store ErrMissing, a key that may not
 // publish channel.ErrNotAuthorized or ErrExpired.
 func (p *Publisher) Publish(ctx context.Context, r Release) (Published, error) {
+	done, err := p.publish(ctx, r)
+	if err == nil && len(done.Retired.Left) > 0 {
+		// The release stands. What is left then goes with the next one.
+		more, _ := p.Retain(ctx, r.Channel, r.Key)
+		for _, m := range more {
+			done.Retired.Removed = append(done.Retired.Removed, m.Retired.Removed...)
+			done.Retired.Left = m.Retired.Left
+		}
+	}
+	return done, err
+}
+
+// publish makes one release.
+func (p *Publisher) publish(ctx context.Context, r Release) (Published, error) {
 	body := r.body()
 	if err := valid(body); err != nil {
 		return Published{}, err
@@ -78,6 +98,13 @@ func (p *Publisher) append(ctx context.Context, r Release, body channel.Body) (P
 		return Published{}, nil, err
 	}
 	defer release()
+	retired, err := p.retire(ctx, r, &body)
+	if err == nil && r.retaining && len(retired.Removed) == 0 {
+		err = errNothingToRetire
+	}
+	if err != nil {
+		return Published{}, nil, err
+	}
 	info, log, v, err := p.admit(ctx, r, body)
 	if err != nil {
 		return Published{}, nil, err
@@ -95,6 +122,7 @@ func (p *Publisher) append(ctx context.Context, r Release, body channel.Body) (P
 	p.give(r.Channel, r.Key.Public(), published.Seq, published.Hash)
 	envelopes = p.withSnapshot(ctx, r.Channel, r.Key, published.Seq, envelopes)
 	p.unpin(ctx, outdated)
+	published.Retired = retired
 	return published, envelopes, nil
 }
 

@@ -11,6 +11,7 @@ package publisher
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -92,6 +93,7 @@ type Owner interface {
 	Found(ctx context.Context, own catalog.Own, envelopes ...[]byte) error
 	Owns(ctx context.Context) ([]catalog.Own, error)
 	OwnByTopic(ctx context.Context, topic string, key channel.PublicKey) (catalog.Own, error)
+	Retention(ctx context.Context, id channel.ID) (json.RawMessage, error)
 }
 
 // Vault is where the read keys and members of private channels are kept.

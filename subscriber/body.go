@@ -20,6 +20,9 @@ func (f *follower) body(ctx context.Context, r catalog.Release, again bool) (*ch
 	if r.Silent {
 		return nil, nil
 	}
+	if dead, err := f.dead(ctx, r); dead || err != nil {
+		return nil, err // later releases have replaced and removed all of it, and mirrors may have let go of it
+	}
 	ref := r.Ref
 	if ref == nil {
 		return nil, f.sealed(ctx, r, again)
@@ -42,6 +45,12 @@ func (f *follower) body(ctx context.Context, r catalog.Release, again bool) (*ch
 		return nil, err
 	}
 	return &body, nil
+}
+
+// dead reports whether a snapshot says that a release does not count any more.
+func (f *follower) dead(ctx context.Context, r catalog.Release) (bool, error) {
+	found, err := f.cfg.Ledger.Dead(ctx, r.Channel, r.Position-1, 1)
+	return len(found) == 1 && found[0].Position == r.Position, err
 }
 
 // sealed passes over a release that is sealed.

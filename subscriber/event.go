@@ -46,8 +46,8 @@ type FileEvent struct {
 	FromPeers uint64            `json:"fromPeers"` // bytes that peers sent; both 0 if the file was there already
 }
 
-// RemovedEvent ("removed"): a file that the channel removed was deleted, or one
-// that the subscription does not keep.
+// RemovedEvent ("removed"): a file that the channel removed or took back was
+// deleted, or one that the subscription does not keep.
 type RemovedEvent struct {
 	Event   string            `json:"event"`
 	Channel channel.ID        `json:"channel"`
@@ -55,7 +55,7 @@ type RemovedEvent struct {
 	Seq     uint64            `json:"seq"`
 	Name    string            `json:"name"`
 	Path    string            `json:"path"`
-	Reason  string            `json:"reason,omitempty"` // empty: the channel removed it
+	Reason  string            `json:"reason,omitempty"` // the channel's, which may be empty, or why it is not kept
 }
 
 // PassedEvent ("passed"): something was left out by the subscription's policy,

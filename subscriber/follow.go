@@ -62,6 +62,8 @@ const (
 // stays sealed is passed over, and news once it can be opened; where no read key
 // of the channel is known at all, Blind has its blobs fetched for others, unread.
 //
+// What the channel takes back while it is fetched is fetched no further.
+//
 // The channel's view decides between releases of several logs: a file whose
 // name a release of another log holds rightfully is not written, nor one that
 // a known later release removes. Files that were changed in Output are never
@@ -168,6 +170,7 @@ type follower struct {
 
 	inventories *inventories
 	unlocker    *unlocker
+	ahead       ahead
 	pulse       pulse
 }
 
@@ -196,7 +199,7 @@ func (f *follower) catchUp(ctx context.Context) error {
 		return err
 	}
 	for {
-		if err := f.unlocker.run(ctx); err != nil {
+		if err := f.learnAndTell(ctx); err != nil {
 			return err
 		}
 		releases, err := f.cfg.Ledger.Releases(ctx, f.order.Channel, cursor, releasePage)
@@ -273,8 +276,18 @@ func manifestEvent(r catalog.Release, body *channel.Body) ManifestEvent {
 	return m
 }
 
-// write changes the output folder as the release says.
+// write changes the output folder as the release says, and begins anew with the
+// rest where the channel takes one of the files back meanwhile.
 func (f *follower) write(ctx context.Context, r catalog.Release, body *channel.Body, again bool) error {
+	for {
+		err := f.writeOnce(ctx, r, body, again)
+		if !errors.Is(err, errRetracted) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func (f *follower) writeOnce(ctx context.Context, r catalog.Release, body *channel.Body, again bool) error {
 	out, err := openOutput(f.order.Output, f.tag())
 	if err != nil {
 		return err

@@ -111,10 +111,11 @@ func (f *follower) plan(ctx context.Context, releases func(yield func(catalog.Re
 			}
 		}
 	}
-	for _, it := range there {
-		add(it)
-	}
 	for _, it := range coming {
+		there = append(there, it)
+	}
+	policy.Oldest(there)
+	for _, it := range there {
 		add(it)
 	}
 	return nil

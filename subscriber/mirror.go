@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/fetch"
+	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/channel/feed"
 	"github.com/anonymous-media-library/aml/codec"
 )
 
@@ -42,8 +45,14 @@ func (f *follower) mirror(ctx context.Context, r catalog.Release) error {
 	if err != nil {
 		return err
 	}
-	err = f.fetchInventory(ctx, *id, &e)
+	watched, stop := f.untilDead(ctx, r)
+	err = f.fetchInventory(watched, *id, &e)
+	died := stop()
 	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case died: // what came of it is let go of
+		return nil
 	case errors.Is(err, codec.ErrInventory):
 		f.skip(r, "", fmt.Errorf("release %d: %w", r.Seq, err))
 		return nil
@@ -56,6 +65,41 @@ func (f *follower) mirror(ctx context.Context, r catalog.Release) error {
 	}
 	f.emit(e)
 	return nil
+}
+
+// untilDead returns a context that ends when a snapshot calls a release dead, and
+// what ends the watching and says whether it does.
+func (f *follower) untilDead(parent context.Context, r catalog.Release) (ctx context.Context, stop func() bool) {
+	ctx, cancel := context.WithCancel(parent)
+	news := make(chan struct{}, 1)
+	unwatch := f.cfg.Ledger.Watch(func(id channel.ID, kind feed.Kind) {
+		if id == r.Channel && kind == feed.KindSnapshot {
+			select {
+			case news <- struct{}{}:
+			default: // there is news already
+			}
+		}
+	})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for {
+			select {
+			case <-news:
+			case <-ctx.Done():
+				return
+			}
+			if dead, err := f.dead(ctx, r); dead && err == nil {
+				cancel()
+			}
+		}
+	})
+	return ctx, func() bool {
+		cancel()
+		watching.Wait()
+		unwatch()
+		dead, err := f.dead(parent, r)
+		return dead && err == nil
+	}
 }
 
 // leaveSealed reports whether the policy leaves out a release that cannot be

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/anonymous-media-library/aml/blobnet"
@@ -188,7 +190,9 @@ func (a *application) remove(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !ours {
+		if !ours { // what of it is as it was is served no more all the same
+			a.out.forget(ctx, a.cfg.Place, it.local)
+			a.leave(it.before)
 			a.emit(kept)
 			continue
 		}
@@ -196,14 +200,28 @@ func (a *application) remove(ctx context.Context) error {
 			return fmt.Errorf("removing %s: %w", a.out.full(it.local), err)
 		}
 		a.out.forget(ctx, a.cfg.Place, it.local)
-		if it.before != nil {
-			w := *it.before
-			w.Gone, a.freed = true, true
-			a.gone = append(a.gone, w)
-		}
-		a.emit(RemovedEvent{Event: "removed", Channel: r.Channel, Log: r.Log, Seq: r.Seq, Name: it.entry.Name, Path: a.out.full(it.local)})
+		a.leave(it.before)
+		a.emit(RemovedEvent{Event: "removed", Channel: r.Channel, Log: r.Log, Seq: r.Seq, Name: it.entry.Name, Path: a.out.full(it.local), Reason: a.reasonOf(it.entry.Name)})
 	}
 	return nil
+}
+
+// leave notes that a file is not the subscription's any more.
+func (a *application) leave(before *catalog.Written) {
+	if before != nil {
+		w := *before
+		w.Gone, a.freed = true, true
+		a.gone = append(a.gone, w)
+	}
+}
+
+// reasonOf is what the release says of why it removes a name.
+func (a *application) reasonOf(name string) string {
+	i, ok := slices.BinarySearchFunc(a.body.Removals, name, func(r channel.Removal, name string) int { return strings.Compare(r.Name, name) })
+	if !ok {
+		return ""
+	}
+	return a.body.Removals[i].Reason
 }
 
 // fetch brings the files. Events are told in the order of names, as soon as all
@@ -255,11 +273,18 @@ func (a *application) fetch(ctx context.Context) error {
 			return err
 		}
 	}
+	watched, stop := ctx, func() []refusedBody { return nil }
+	if len(as.targets) > 0 {
+		watched, stop = a.watchful(ctx, as.targets)
+	}
 	var teller sync.WaitGroup
 	teller.Go(func() { a.tellAll(targets, settled, grown) })
-	err := as.run(ctx)
+	err := as.run(watched)
 	close(settled)
 	teller.Wait()
+	for _, r := range stop() {
+		a.follower.skip(r.release, "", r.err)
+	}
 	if recordErr := a.record(context.WithoutCancel(ctx), targets, err != nil); err == nil {
 		err = recordErr
 	}

@@ -46,14 +46,16 @@ var (
 // the interfaces may be called from many goroutines at once.
 type Releases interface {
 	Releases(ctx context.Context, id channel.ID, after int64, limit int) ([]catalog.Release, error)
+	Dead(ctx context.Context, id channel.ID, after int64, limit int) ([]catalog.Release, error)
 	Entry(ctx context.Context, id channel.ID, name string) (catalog.Entry, error)
 	Watch(fn func(id channel.ID, kind feed.Kind)) (cancel func())
 }
 
-// Bodies takes the bodies that lie in blobs. *catalog.Catalog is one. PutBody
+// Bodies says which bodies lie in blobs, and takes them. *catalog.Catalog is one. PutBody
 // checks what the body's key may name, and refuses it for good with
 // catalog.ErrRefused.
 type Bodies interface {
+	MissingBodies(ctx context.Context, id channel.ID, limit int) ([]catalog.Release, error)
 	PutBody(ctx context.Context, id channel.ID, manifest channel.Hash, body channel.Body) error
 	RefuseBody(ctx context.Context, id channel.ID, manifest channel.Hash, why string) error
 }

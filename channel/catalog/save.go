@@ -170,10 +170,16 @@ func (t *tx) void(k *known, ranges []feed.Range) error {
 	if len(ranges) == 0 {
 		return nil
 	}
+	if _, err := t.exec("DELETE FROM former WHERE channel = ? AND NOT due", k.no); err != nil {
+		return err // rebuild finds them again
+	}
 	for _, r := range ranges {
 		no, ok := k.logs[r.Log]
 		if !ok {
 			continue
+		}
+		if err := t.withdraw(k, r.Log, r.From, r.To); err != nil {
+			return err
 		}
 		if _, err := t.exec("DELETE FROM manifests WHERE log = ? AND seq BETWEEN ? AND ?", no, int64(r.From), int64(r.To)); err != nil {
 			return err

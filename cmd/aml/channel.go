@@ -196,6 +196,7 @@ func (a *app) publishInput(req *api.PublishRequest, paths []string, input, chunk
 // published prints a release: the address alone on the first line, so that
 // `head -1` finds it.
 func (a *app) published(res api.PublishResult) error {
+	a.tellRetired(res)
 	if a.json {
 		return a.line(struct {
 			Event string `json:"event"`
@@ -206,7 +207,11 @@ func (a *app) published(res api.PublishResult) error {
 	if res.Created {
 		verb = "new channel, release"
 	}
-	return a.write(fmt.Appendf(nil, "%s\n%s %d: %d files, %s\n", res.Address, verb, res.Seq, res.Entries, config.FormatSize(int64(res.Bytes))))
+	gone := ""
+	if n := len(res.Retired); n > 0 {
+		gone = fmt.Sprintf("; %d files removed by keep rules", n)
+	}
+	return a.write(fmt.Appendf(nil, "%s\n%s %d: %d files, %s%s\n", res.Address, verb, res.Seq, res.Entries, config.FormatSize(int64(res.Bytes)), gone))
 }
 
 // listening prints who the node is, before anything else.

@@ -85,12 +85,9 @@ func (p *policyFlags) read(a *app) (api.PolicyChange, error) {
 		if strings.TrimSpace(p.file) == "" {
 			return c, usage(p.cmd, fmt.Errorf("-f is empty: name a file, or give {} for a subscription that takes everything"))
 		}
-		doc := api.Document{Name: "-f", Text: []byte(p.file)}
-		if !strings.HasPrefix(strings.TrimSpace(p.file), "{") && !strings.HasPrefix(strings.TrimSpace(p.file), "[") {
-			var err error
-			if doc, err = a.readInput(p.file); err != nil {
-				return c, err
-			}
+		doc, err := a.inline(p.file)
+		if err != nil {
+			return c, err
 		}
 		c.File = &doc
 	}

@@ -58,6 +58,12 @@ func show(w io.Writer, s api.ShowResult) {
 	for _, f := range s.Files {
 		fmt.Fprintf(t, "file\t%s\t%s\t%s\n", f.Name, config.FormatSize(int64(f.Size)), f.SHA256)
 	}
+	for _, r := range s.Removed {
+		fmt.Fprintf(t, "removed\t%s\t\t%s\n", r.Name, orElse(r.Reason, "no reason given"))
+	}
+	if len(s.Keep) > 0 {
+		fmt.Fprintf(t, "keeps\t%s\n", s.Keep)
+	}
 	t.Flush()
 }
 

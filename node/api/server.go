@@ -50,6 +50,8 @@ func NewServer(n *node.Node, log *slog.Logger) *Server {
 	handle(mux, "blob-unpin", n.Unpin)
 	handle(mux, "channel-create", n.Create)
 	handle(mux, "channel-publish", n.Publish)
+	handle(mux, "channel-retract", n.Retract)
+	handle(mux, "channel-retain", n.Retain)
 	handle(mux, "channel-subscribe", n.Subscribe)
 	handle(mux, "channel-unsubscribe", n.Unsubscribe)
 	handle(mux, "channel-root-change", n.ChangeRoot)

@@ -54,6 +54,12 @@ type (
 	PublishRequest = node.PublishRequest
 	PublishResult  = node.PublishResult
 
+	RetractRequest = node.RetractRequest
+	RetractResult  = node.RetractResult
+	RetainRequest  = node.RetainRequest
+	RetainResult   = node.RetainResult
+	RetiredFile    = node.RetiredFile
+
 	SubscribeRequest   = node.SubscribeRequest
 	SubscribeResult    = node.SubscribeResult
 	UnsubscribeRequest = node.UnsubscribeRequest
@@ -150,6 +156,12 @@ func CheckTargets(targets ...string) error { return orNil(node.CheckTargets(targ
 // CheckPolicy does the same for what a request says of a policy.
 func CheckPolicy(c PolicyChange) error { return orNil(node.CheckPolicy(c)) }
 
+// CheckRetraction does the same for what is to be taken back.
+func CheckRetraction(req RetractRequest) error { return orNil(node.CheckRetraction(req)) }
+
+// CheckKeep does the same for keep rules.
+func CheckKeep(doc Document) error { return orNil(node.CheckKeep(doc)) }
+
 // Status says who the node is and what it holds.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	return call[Status](ctx, c, "status", None{}, nil)
@@ -234,6 +246,16 @@ func (c *Client) Create(ctx context.Context, req CreateRequest) (CreateResult, e
 // Publish adds a release to one of this node's channels.
 func (c *Client) Publish(ctx context.Context, req PublishRequest, on func(Event)) (PublishResult, error) {
 	return call[PublishResult](ctx, c, "channel-publish", req, on)
+}
+
+// Retract takes files of one of this node's channels back.
+func (c *Client) Retract(ctx context.Context, req RetractRequest, on func(Event)) (RetractResult, error) {
+	return call[RetractResult](ctx, c, "channel-retract", req, on)
+}
+
+// Retain shows or changes how much of one of this node's channels stays.
+func (c *Client) Retain(ctx context.Context, req RetainRequest, on func(Event)) (RetainResult, error) {
+	return call[RetainResult](ctx, c, "channel-retain", req, on)
 }
 
 // Subscribe follows a channel or a topic.

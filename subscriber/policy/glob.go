@@ -59,6 +59,15 @@ func glob(text string) (pattern, error) {
 	return pattern{Regexp: compiled, text: text, whole: whole}, nil
 }
 
+// Glob reads a pattern of names, as keep rules and paths have them.
+func Glob(text string) (matches func(name string) bool, err error) {
+	p, err := glob(text)
+	if err != nil {
+		return nil, err
+	}
+	return p.matches, nil
+}
+
 // globSet makes the set that text begins with an expression.
 func globSet(text string) (set, rest string, ok bool) {
 	body, rest, ok := strings.Cut(text[1:], "]")

@@ -32,8 +32,9 @@ func newer(a, b Item) int {
 	return cmp.Or(cmp.Compare(b.Issued, a.Issued), cmp.Compare(b.Position, a.Position), cmp.Compare(a.Name, b.Name))
 }
 
-// Keeper finds out which files stay. Give it each once with Add; what it holds
-// in memory are those that stay.
+// Keeper finds out which files stay. Give it each once with Add, the oldest first
+// (see Oldest), so that those of the newest releases stay and not whatever fits; what
+// it holds in memory are those that stay.
 type Keeper struct {
 	r   *Rules
 	now time.Time
@@ -69,17 +70,39 @@ func (r *Rules) rule(name string) int {
 // Add takes a file in and returns those that do not stay because of it, perhaps
 // the very one.
 func (k *Keeper) Add(it Item) (gone []Item) {
+	for _, g := range k.add(it) {
+		gone = append(gone, g.Item)
+	}
+	return gone
+}
+
+// goner is what add lets go of.
+type goner struct {
+	Gone
+	aged bool // its age is why
+}
+
+func (k *Keeper) add(it Item) (gone []goner) {
 	i := k.r.rule(it.Name)
 	if i < 0 {
 		return nil
 	}
 	rule, set := k.r.Policy.Keep[i], k.rules[i]
 	if rule.Age > 0 && k.now.Sub(it.Issued.Time()) > rule.Age {
-		return []Item{it}
+		return []goner{{Gone{it, rule.whyAge()}, true}}
 	}
 	heap.Push(set, it)
-	for len(set.items) > 0 && (rule.Count > 0 && int64(len(set.items)) > rule.Count || rule.Bytes > 0 && set.bytes > uint64(rule.Bytes)) {
-		gone = append(gone, heap.Pop(set).(Item))
+	for len(set.items) > 0 {
+		why := ""
+		switch {
+		case rule.Count > 0 && int64(len(set.items)) > rule.Count:
+			why = rule.whyCount()
+		case rule.Bytes > 0 && set.bytes > uint64(rule.Bytes):
+			why = rule.whyBytes()
+		default:
+			return gone
+		}
+		gone = append(gone, goner{Gone{heap.Pop(set).(Item), why}, false})
 	}
 	return gone
 }
