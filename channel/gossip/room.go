@@ -43,7 +43,11 @@ func (g *Gossip) open(t target) (*room, error) {
 		if src == self {
 			return pubsub.ValidationAccept // the Ledger has it already
 		}
-		return j(ctx, src, m.GetData())
+		result := j(ctx, src, m.GetData())
+		if result == pubsub.ValidationReject {
+			g.event(Event{Kind: EventRejected, Peer: src, Channel: t.channel, Topic: t.topic})
+		}
+		return result
 	}
 	err := g.mesh.RegisterTopicValidator(name, validator,
 		pubsub.WithValidatorConcurrency(4*maxWaiting), pubsub.WithValidatorTimeout(2*gapWait))
