@@ -29,8 +29,7 @@ func (m *Machine) Evidence(now time.Time, f Fork, past History) Outcome {
 			return decide(o, Ignored, ErrForeign)
 		}
 	}
-	ao := a.outcome(m.state.Channel)
-	if ao.Log != o.Log || ao.Seq != o.Seq || a.named() == b.named() {
+	if !a.Contradicts(b) {
 		return decide(o, Rejected, fmt.Errorf("no two histories: %w", channel.ErrMalformed))
 	}
 	for _, it := range []*Item{a, b} {
@@ -69,6 +68,16 @@ func (m *Machine) verifyEvidence(it *Item, o Outcome, past History) (Outcome, bo
 		return refuse(o, err), false
 	}
 	return o, true
+}
+
+// Contradicts reports whether two envelopes of one channel name different
+// manifests for one number of one log. Whether they are signed is not looked at.
+func (it *Item) Contradicts(other *Item) bool {
+	if it.Kind == KindRoot || other.Kind == KindRoot || it.Channel != other.Channel {
+		return false
+	}
+	a, b := it.outcome(it.Channel), other.outcome(it.Channel)
+	return a.Log == b.Log && a.Seq == b.Seq && it.named() != other.named()
 }
 
 // named is the hash of the manifest that an item is or, for a head, names.

@@ -141,7 +141,7 @@ func newParty(w *world, name string, options ...option) *party {
 	}
 	p.gossip, err = gossip.New(talk)
 	w.must(err)
-	p.exchange, err = exchange.New(exchange.Config{Host: p.host, Store: p.store})
+	p.exchange, err = exchange.New(exchange.Config{Host: p.host, Store: p.store, StallTimeout: 3 * time.Second})
 	w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
