@@ -53,10 +53,17 @@ func TestSpamByNonPublishers(t *testing.T) {
 		a.fence(reader, ch)
 		all = append(all, a)
 	}
+	looked := func(a *adversary) int {
+		return reader.count(func(e gossip.Event) bool { return e.Kind == gossip.EventRejected && e.Peer == a.id() })
+	}
+	const first = 10
 	for i, a := range all {
+		mine := messages[i*len(messages)/4 : (i+1)*len(messages)/4]
+		a.say(reader, room(ch), mine[:first]...)
+		reader.await("the first to be refused", func() bool { return looked(a) == first })
 		go func() {
 			defer func() { spammers <- struct{}{} }()
-			a.say(reader, room(ch), messages[i*len(messages)/4:(i+1)*len(messages)/4]...)
+			a.say(reader, room(ch), mine[first:]...)
 		}()
 	}
 	for range 5 {
@@ -68,16 +75,14 @@ func TestSpamByNonPublishers(t *testing.T) {
 	for range all {
 		<-spammers
 	}
+	// Five cost 2,500 points. What was under way when the score fell is judged.
 	for _, a := range all {
-		reader.awaitCaught(a.id())
 		a.fence(reader, ch)
+		if n := looked(a); n > len(messages)/8 {
+			t.Errorf("%d of %d messages were looked at", n, len(messages)/4)
+		}
 	}
-	// Five cost 2,500. What was under way when the score fell is judged.
-	rejected := reader.count(func(e gossip.Event) bool { return e.Kind == gossip.EventRejected })
-	t.Logf("%d of %d messages were looked at", rejected, len(messages))
-	if reader.trusts(pub); rejected > len(messages)/2 {
-		t.Errorf("%d of %d messages were looked at", rejected, len(messages))
-	}
+	reader.trusts(pub)
 	if i := reader.info(ch); i.Releases != 6 || bytes.Contains([]byte(i.Root.Title), []byte("evil")) {
 		t.Errorf("%+v", i)
 	}
