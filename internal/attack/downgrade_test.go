@@ -7,7 +7,6 @@ import (
 
 	"github.com/anonymous-media-library/aml/blobnet/exchange"
 	"github.com/anonymous-media-library/aml/channel"
-	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/channel/gossip"
 	"github.com/anonymous-media-library/aml/internal/channeltest"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -70,7 +69,6 @@ func TestDowngrade(t *testing.T) {
 	secret.Root.Class = channel.Private
 	secret.Envelope = w.signed(channel.TypeRoot, w.encoded(secret.Root), channeltest.Key("secret-root"))
 	secret.ID = channel.IDOf(w.payloadOf(secret.Envelope))
-	w.must(pub.ledger.Expect(t.Context(), secret.ID, catalog.Owned))
 	pub.take(secret.Envelope)
 	reader.follow(secret, pub.host)
 	reader.await("the private channel", func() bool { return reader.info(secret).HasRoot })
