@@ -26,6 +26,7 @@ type Gossip struct {
 	claims  claims
 	grafts  *grafts
 	served  *served
+	budget  *budget
 
 	started chan struct{} // closed when Run is ready
 	stopped chan struct{} // closed when Run has ended
@@ -57,6 +58,7 @@ func New(cfg Config) (*Gossip, error) {
 		news:      newRecent(),
 		served:    newServed(),
 		grafts:    newGrafts(),
+		budget:    newBudget(cfg.Now),
 		started:   make(chan struct{}),
 		stopped:   make(chan struct{}),
 		interests: make(map[target]*interest),

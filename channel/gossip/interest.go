@@ -215,6 +215,7 @@ func (g *Gossip) agenda(ctx context.Context) {
 		if n%60 == 59 {
 			g.filter.prune(g.connected)
 			g.served.prune()
+			g.budget.prune()
 		}
 		select {
 		case <-ctx.Done():

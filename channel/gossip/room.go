@@ -43,14 +43,19 @@ func (g *Gossip) open(t target) (*room, error) {
 		if src == self {
 			return pubsub.ValidationAccept // the Ledger has it already
 		}
+		source := g.source(src)
+		if !g.budget.begin(source, name) {
+			return pubsub.ValidationIgnore
+		}
 		result := j(ctx, src, m.GetData())
+		g.budget.end(source, name, result == pubsub.ValidationAccept && t.topic == "")
 		if result == pubsub.ValidationReject {
 			g.event(Event{Kind: EventRejected, Peer: src, Channel: t.channel, Topic: t.topic})
 		}
 		return result
 	}
 	err := g.mesh.RegisterTopicValidator(name, validator,
-		pubsub.WithValidatorConcurrency(4*maxWaiting), pubsub.WithValidatorTimeout(2*gapWait))
+		pubsub.WithValidatorConcurrency(validating), pubsub.WithValidatorTimeout(2*gapWait))
 	if err != nil {
 		return nil, fmt.Errorf("joining gossip: %w", err)
 	}

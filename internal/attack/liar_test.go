@@ -2,6 +2,7 @@ package attack
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
@@ -20,6 +21,8 @@ type lies struct {
 	manifests func(from uint64, all [][]byte) [][]byte
 	heads     func([][]byte) [][]byte
 	forks     func([]feed.Fork) []feed.Fork
+
+	offered atomic.Int64 // envelopes that came by gossip and were looked at
 }
 
 // newLiar starts a node that has what from has of the channel, answers for it, and
@@ -48,6 +51,11 @@ func (p *party) copy(ch *channeltest.Channel, from *party) {
 	p.w.must(err)
 	_, err = p.ledger.OfferAll(ctx, append(all, heads...))
 	p.w.must(err)
+}
+
+func (l *lies) OfferGossip(ctx context.Context, envelope []byte) (feed.Outcome, error) {
+	l.offered.Add(1)
+	return l.Ledger.OfferGossip(ctx, envelope)
 }
 
 func changed[T any](f func(T) T, v T, err error) (T, error) {
