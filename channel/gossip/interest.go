@@ -58,7 +58,7 @@ func (g *Gossip) add(t target, hints []peer.AddrInfo) error {
 		in = newInterest(t)
 		g.interests[t] = in
 		if t.topic != "" {
-			g.byKey[in.key] = t.topic
+			g.topics.listen(t.topic)
 		}
 	}
 	up := g.running()
