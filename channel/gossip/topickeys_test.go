@@ -24,14 +24,14 @@ func TestSybilChannelsWithTopicsOfTheirOwnHideNoTopic(t *testing.T) {
 		k.learn(topics)
 		ledger = append(ledger, topics...)
 	}
-	for i := range 10_000 { // and those that came and went since
+	for i := range 12_000 { // and those that came and went since
 		k.learn([]string{fmt.Sprintf("gone/%d", i), fmt.Sprintf("gone/%d/a", i), fmt.Sprintf("gone/%d/b", i), fmt.Sprintf("gone/%d/c", i), fmt.Sprintf("gone/%d/d", i)})
 	}
 	if len(k.above) > maxAbove || len(k.named) > spareKeys {
 		t.Errorf("%d topics and %d above them are remembered", len(k.named), len(k.above))
 	}
 	ledger = append(ledger, "honest/topic")
-	k.learn([]string{"honest/topic"})
+	k.learn([]string{"honest/topic", "honest/a", "honest/b", "honest/c", "honest/d", "honest/e"})
 	all := func(context.Context) ([]string, error) { return ledger, nil }
 	for _, want := range []string{"honest/topic", ledger[0], "listened/to"} {
 		if got, ok := k.find(t.Context(), channel.TopicKey(want), all); !ok || got != want {
