@@ -44,6 +44,12 @@ func TestSlowMirror(t *testing.T) {
 		reader.follow(ch, a.host)
 		slow = append(slow, a)
 	}
+	t.Log("and more that say nothing than are asked at a time")
+	for range 14 {
+		a := newAdversary(w)
+		a.answerSync(func(network.Stream) {})
+		reader.follow(ch, a.host)
+	}
 	reader.follow(ch, pub.host)
 	reader.awaitAll(ch)
 	out, err := reader.write(ch, channel.MemberKey{}, slow[0].host, slow[1].host, slow[2].host, slow[3].host, pub.host)
