@@ -2,6 +2,7 @@ package attack
 
 import (
 	"context"
+	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,6 +30,18 @@ import (
 // waitLimit is how long a test waits for what must happen. Only a test that
 // fails reaches it.
 const waitLimit = 90 * time.Second
+
+// TestMain lets more attacks go on at once than there are processors, unless
+// somebody says how many: they wait more than they compute.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen {
+		_ = flag.Set("test.parallel", "6")
+	}
+	os.Exit(m.Run())
+}
 
 // world is one attack's: its time, which only the test moves, and who lives in
 // it.
