@@ -162,7 +162,7 @@ func (t *tally) add(o feed.Outcome) {
 	switch t.note(o); {
 	case o.Verdict == feed.Rejected:
 		t.rejected = true
-	case o.Verdict == feed.Forked && o.Proof != nil:
+	case o.Verdict == feed.Forked && o.Proof != nil && o.Kind == feed.KindManifest:
 		// Passed on is the proof, which everybody understands, and not this half
 		// of it, which others may refuse.
 		t.unfit = true
