@@ -81,6 +81,21 @@ func (m *Machine) verifyEvidence(it *Item, o Outcome, past History) (Outcome, bo
 	return o, true
 }
 
+// Contradicts reports whether two envelopes of one channel name different
+// manifests for one number of one log. Whether they are signed is not looked at.
+func (it *Item) Contradicts(other *Item) bool {
+	if it.Kind == KindRoot || other.Kind == KindRoot || it.Channel != other.Channel {
+		return false
+	}
+	a, b := it.outcome(it.Channel), other.outcome(it.Channel)
+	if a.Log != b.Log || a.Seq != b.Seq {
+		return false
+	}
+	an, aErr := it.named(a.Seq, nil)
+	bn, bErr := other.named(b.Seq, nil)
+	return aErr == nil && bErr == nil && an != bn
+}
+
 // Named returns what a proof is about: the log, the number, and the hashes of the
 // two manifests. Of two roots the log is zero, the number the version, and the
 // hashes are theirs. It verifies nothing.

@@ -131,7 +131,29 @@ func (m *Machine) knownManifest(in Input, o Outcome, log Log, past History) Outc
 	if hash == it.Hash {
 		return decide(o, Duplicate, ErrKnown)
 	}
+	if err := unfit(it, past); err != nil {
+		return decide(o, Rejected, err)
+	}
 	return m.freeze(it, o, log, data)
+}
+
+// unfit returns why nobody who has the predecessor that a manifest names could
+// accept it, where we have that too: those who do not know another manifest of
+// its number yet reject it, and would think ill of us if we passed it on.
+func unfit(it *Item, past History) error {
+	man := &it.manifest
+	if man.Prev == nil {
+		return nil
+	}
+	hash, data, err := hashAt(past, man.Log, man.Seq-1)
+	if err != nil || hash != *man.Prev {
+		return nil
+	}
+	before, err := Parse(data)
+	if err != nil {
+		return nil
+	}
+	return follows(logAfter(Log{}, before), man)
 }
 
 // freeze stops a log, because an item contradicts the envelope known before.

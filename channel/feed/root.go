@@ -68,6 +68,9 @@ func (m *Machine) oldRoot(it *Item, o Outcome, past History) Outcome {
 	if _, err := channel.VerifyRoot(it.env, &prev); err != nil {
 		return refuse(o, err)
 	}
+	if err := succession(&prev, &it.root); err != nil {
+		return decide(o, Rejected, err) // as by who has no root of this version yet
+	}
 	if !m.state.RootFork {
 		m.state.RootFork, o.Changed = true, true
 		o.Proof = &Fork{A: data, B: it.encoded}

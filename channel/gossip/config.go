@@ -155,6 +155,10 @@ const (
 	// EventFailed: a session with Peer ended early; it may be honest.
 	EventFailed EventKind = "failed"
 
+	// EventRejected: gossip from Peer, in the room of Channel or Topic, was what
+	// every honest node refuses. Its score falls.
+	EventRejected EventKind = "rejected"
+
 	// EventMisbehaved: Peer sent what no honest node sends. It is not asked
 	// again for an hour, and its gossip is not listened to.
 	EventMisbehaved EventKind = "misbehaved"

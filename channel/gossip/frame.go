@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
@@ -27,6 +28,18 @@ type conn interface {
 type meter struct {
 	c      conn
 	budget time.Duration
+	owed   atomic.Int64 // of the budget that is gone, in ns
+	since  atomic.Int64 // when the Read that waits began, in ns since 1970; 0 for none
+}
+
+// kept is how long the other end has kept us waiting by now. It may be called by
+// anybody.
+func (m *meter) kept(now time.Time) time.Duration {
+	kept := time.Duration(m.owed.Load())
+	if since := m.since.Load(); since != 0 {
+		kept += now.Sub(time.Unix(0, since))
+	}
+	return kept
 }
 
 // Read reads with the deadline that the budget leaves, and charges what it
@@ -36,8 +49,12 @@ func (m *meter) Read(p []byte) (int, error) {
 	if err := m.c.SetReadDeadline(start.Add(max(m.budget, 0))); err != nil {
 		return 0, err
 	}
+	m.since.Store(start.UnixNano())
 	n, err := m.c.Read(p)
-	m.budget += time.Duration(n)*time.Second/minRate - time.Since(start)
+	spent := time.Since(start) - time.Duration(n)*time.Second/minRate
+	m.since.Store(0)
+	m.owed.Add(int64(spent))
+	m.budget -= spent
 	return n, err
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
@@ -26,6 +25,8 @@ type Gossip struct {
 	claims  claims
 	grafts  *grafts
 	served  *served
+	budget  *budget
+	topics  *topicKeys
 
 	started chan struct{} // closed when Run is ready
 	stopped chan struct{} // closed when Run has ended
@@ -39,8 +40,6 @@ type Gossip struct {
 	interests map[target]*interest // guarded by mu
 	lookups   map[target]*interest // topics that are looked up, and not listened to; guarded by mu
 	rooms     map[string]*room     // guarded by mu; changed only under opening too
-	byKey     map[channel.Hash]string
-	byKeyAge  time.Time // of byKey, topics by topic key; both guarded by mu
 
 	work sync.WaitGroup // goroutines of Run
 }
@@ -57,12 +56,13 @@ func New(cfg Config) (*Gossip, error) {
 		news:      newRecent(),
 		served:    newServed(),
 		grafts:    newGrafts(),
+		budget:    newBudget(cfg.Now),
+		topics:    newTopicKeys(),
 		started:   make(chan struct{}),
 		stopped:   make(chan struct{}),
 		interests: make(map[target]*interest),
 		lookups:   make(map[target]*interest),
 		rooms:     make(map[string]*room),
-		byKey:     make(map[channel.Hash]string),
 	}
 	g.plan = newPlan(g.conduct, g.session)
 	return g, nil

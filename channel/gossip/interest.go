@@ -58,7 +58,7 @@ func (g *Gossip) add(t target, hints []peer.AddrInfo) error {
 		in = newInterest(t)
 		g.interests[t] = in
 		if t.topic != "" {
-			g.byKey[in.key] = t.topic
+			g.topics.listen(t.topic)
 		}
 	}
 	up := g.running()
@@ -215,6 +215,7 @@ func (g *Gossip) agenda(ctx context.Context) {
 		if n%60 == 59 {
 			g.filter.prune(g.connected)
 			g.served.prune()
+			g.budget.prune()
 		}
 		select {
 		case <-ctx.Done():

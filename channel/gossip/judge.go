@@ -25,7 +25,8 @@ func (g *Gossip) judgeChannel(ctx context.Context, in *interest, src peer.ID, da
 	}
 	// All of it is parsed before any of it is offered, so that what every node
 	// rejects is rejected whole.
-	for _, e := range envelopes {
+	items := make([]*feed.Item, len(envelopes))
+	for i, e := range envelopes {
 		it, err := feed.Parse(e)
 		if err != nil {
 			return verdict(feed.Refuse(err))
@@ -33,23 +34,27 @@ func (g *Gossip) judgeChannel(ctx context.Context, in *interest, src peer.ID, da
 		if !it.Channel.IsZero() && it.Channel != in.channel {
 			return pubsub.ValidationReject // everybody here knows which channel this room is of
 		}
+		items[i] = it
 	}
 	t := tally{g: g, in: in, src: src}
-	var late [][]byte // manifests that overtook their predecessors
-	var first feed.Outcome
-	for i, e := range envelopes {
-		o, err := g.cfg.Ledger.OfferGossip(ctx, e)
+	if len(items) >= 2 && items[0].Contradicts(items[1]) {
+		// A proof of a fork tells also those that know neither side. Its sides are
+		// not offered one by one: of two histories one may be such that nobody
+		// could accept it, and that is not the fault of who shows it.
+		o, err := g.cfg.Ledger.OfferFork(ctx, in.channel, feed.Fork{A: envelopes[0], B: envelopes[1]})
 		if err != nil {
 			return pubsub.ValidationIgnore
 		}
-		if i == 0 {
-			first = o
-		} else if i == 1 && contradict(first, o) {
-			// A proof of a fork tells also those that know neither side.
-			if p, err := g.cfg.Ledger.OfferFork(ctx, in.channel, feed.Fork{A: envelopes[0], B: e}); err == nil && p.Changed {
-				t.add(p)
-				return pubsub.ValidationAccept
-			}
+		if t.proof(o); t.rejected {
+			return pubsub.ValidationReject
+		}
+		envelopes = envelopes[2:]
+	}
+	var late [][]byte // manifests that overtook their predecessors
+	for _, e := range envelopes {
+		o, err := g.cfg.Ledger.OfferGossip(ctx, e)
+		if err != nil {
+			return pubsub.ValidationIgnore
 		}
 		if waitable(o) {
 			late = append(late, e)
@@ -63,27 +68,6 @@ func (g *Gossip) judgeChannel(ctx context.Context, in *interest, src peer.ID, da
 		g.wait(ctx, &t, late)
 	}
 	return t.result()
-}
-
-// contradict reports whether two envelopes of one log name different manifests
-// for one number.
-func contradict(a, b feed.Outcome) bool {
-	return a.Log == b.Log && a.Seq == b.Seq && a.Seq > 0 && names(a) != names(b) && names(a) != (channel.Hash{}) &&
-		names(b) != (channel.Hash{})
-}
-
-// names is the hash of the manifest that an envelope carries or, for a head,
-// names; zero for a root.
-func names(o feed.Outcome) channel.Hash {
-	switch {
-	case o.Manifest != nil:
-		return o.Hash
-	case o.Head != nil:
-		return o.Head.Hash
-	case o.Snapshot != nil:
-		return o.Snapshot.Hash
-	}
-	return channel.Hash{}
 }
 
 // waitable reports whether the envelope could be accepted as soon as others
@@ -158,7 +142,8 @@ type tally struct {
 	rejected bool
 }
 
-func (t *tally) add(o feed.Outcome) {
+// note does what an outcome asks for, whatever becomes of the message.
+func (t *tally) note(o feed.Outcome) {
 	g := t.g
 	if o.Changed {
 		t.in.moved()
@@ -170,9 +155,18 @@ func (t *tally) add(o feed.Outcome) {
 	if (len(o.Want) > 0 || errors.Is(o.Err, feed.ErrPages)) && t.in.topic == "" {
 		g.plan.want(t.src, t.in.target, gapGrace, false)
 	}
-	switch {
+}
+
+// add sums up what became of one envelope.
+func (t *tally) add(o feed.Outcome) {
+	g := t.g
+	switch t.note(o); {
 	case o.Verdict == feed.Rejected:
 		t.rejected = true
+	case o.Verdict == feed.Forked && o.Proof != nil && o.Kind == feed.KindManifest:
+		// Passed on is the proof, which everybody understands, and not this half
+		// of it, which others may refuse.
+		t.unfit = true
 	case o.Relay():
 		t.news++
 		if o.Verdict == feed.Accepted {
@@ -184,6 +178,20 @@ func (t *tally) add(o feed.Outcome) {
 	case o.Verdict == feed.Duplicate && g.news.take(o.Hash):
 		t.news++
 	case o.Verdict == feed.Duplicate || o.Verdict == feed.Stale:
+		t.known++
+	default:
+		t.unfit = true
+	}
+}
+
+// proof sums up what became of a proof of a fork.
+func (t *tally) proof(o feed.Outcome) {
+	switch t.note(o); {
+	case o.Verdict == feed.Rejected:
+		t.rejected = true
+	case o.Changed:
+		t.news++
+	case o.Verdict == feed.Duplicate:
 		t.known++
 	default:
 		t.unfit = true

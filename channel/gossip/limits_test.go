@@ -388,6 +388,47 @@ func TestPlanGathersAndNeverRunsTwoSessionsWithOnePeer(t *testing.T) {
 	})
 }
 
+// Identities cost nothing: every second a new peer comes that is to be asked and
+// says nothing. Who has an answer is asked all the same, and soon.
+func TestSlowMirrorsByTheHundredKeepNobodyFromBeingAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		asked := make(map[peer.ID]time.Time)
+		var mu sync.Mutex
+		pl := newPlan(newConduct(), func(ctx context.Context, p peer.ID, _ []want) {
+			mu.Lock()
+			asked[p] = time.Now()
+			mu.Unlock()
+			if p == "honest" {
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(15 * time.Second): // a session's whole patience
+			}
+		})
+		var work sync.WaitGroup
+		work.Go(func() { pl.run(ctx, func(f func()) bool { work.Go(f); return true }) })
+		work.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				for j := range 4 {
+					pl.want(peer.ID(fmt.Sprint("silent ", i, j)), target{topic: "t"}, 0, false)
+				}
+				<-time.After(time.Second)
+			}
+		})
+		<-time.After(time.Minute)
+		came := time.Now()
+		pl.want("honest", target{topic: "t"}, 0, false)
+		<-time.After(time.Minute)
+		cancel()
+		work.Wait()
+		if at, ok := asked["honest"]; !ok || at.Sub(came) > 10*time.Second {
+			t.Errorf("of %d peers that were asked the honest one was %v, after %v", len(asked), ok, at.Sub(came))
+		}
+	})
+}
+
 func TestClaimMakesOthersWaitButNotForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c claims

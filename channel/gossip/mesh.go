@@ -20,23 +20,25 @@ const (
 	graylistThreshold = -2500
 )
 
+const (
+	seenFor       = 10 * time.Minute
+	validateQueue = 1024 // messages that wait to be looked at
+	outboundQueue = 256  // packets that wait for one peer
+)
+
 // newMesh starts gossipsub on the host until ctx ends. Nobody signs at its
 // level: an envelope's own signatures are what counts, and a message must not
 // say through which node it came into the world.
 func newMesh(ctx context.Context, cfg Config, filter *subFilter, conduct *conduct, grafts *grafts) (*pubsub.PubSub, error) {
-	params := pubsub.DefaultGossipSubParams()
-	params.D, params.Dlo, params.Dhi, params.Dscore, params.Dout = 8, 6, 12, 5, 3
-	params.HistoryLength, params.HistoryGossip = 10, 3
-
 	options := []pubsub.Option{
-		pubsub.WithGossipSubParams(params),
+		pubsub.WithGossipSubParams(meshParams()),
 		pubsub.WithGossipSubProtocols([]protocol.ID{meshProtocol}, meshFeatures),
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign),
 		pubsub.WithNoAuthor(),
 		pubsub.WithMessageIdFn(messageID),
 		pubsub.WithMaxMessageSize(maxRPC),
 		pubsub.WithMaxControlMessageSize(maxRPC),
-		pubsub.WithSeenMessagesTTL(10 * time.Minute),
+		pubsub.WithSeenMessagesTTL(seenFor),
 		pubsub.WithFloodPublish(true),
 		pubsub.WithSubscriptionFilter(filter),
 		pubsub.WithPeerScore(scoreParams(conduct), &pubsub.PeerScoreThresholds{
@@ -48,8 +50,8 @@ func newMesh(ctx context.Context, cfg Config, filter *subFilter, conduct *conduc
 		}),
 		pubsub.WithPeerGater(pubsub.DefaultPeerGaterParams()),
 		// The defaults, 32 of each, drop silently.
-		pubsub.WithValidateQueueSize(1024),
-		pubsub.WithPeerOutboundQueueSize(256),
+		pubsub.WithValidateQueueSize(validateQueue),
+		pubsub.WithPeerOutboundQueueSize(outboundQueue),
 		pubsub.WithRawTracer(grafts),
 	}
 	if cfg.tracer != nil {
@@ -60,6 +62,13 @@ func newMesh(ctx context.Context, cfg Config, filter *subFilter, conduct *conduc
 		return nil, fmt.Errorf("starting gossipsub: %w", err)
 	}
 	return ps, nil
+}
+
+func meshParams() pubsub.GossipSubParams {
+	params := pubsub.DefaultGossipSubParams()
+	params.D, params.Dlo, params.Dhi, params.Dscore, params.Dout = 8, 6, 12, 5, 3
+	params.HistoryLength, params.HistoryGossip = 10, 3
+	return params
 }
 
 // meshFeatures says that our protocol is gossipsub 1.2, less the exchange of
@@ -100,7 +109,7 @@ func scoreParams(conduct *conduct) *pubsub.PeerScoreParams {
 		DecayInterval: pubsub.DefaultDecayInterval,
 		DecayToZero:   pubsub.DefaultDecayToZero,
 		RetainScore:   6 * time.Hour,
-		SeenMsgTTL:    10 * time.Minute,
+		SeenMsgTTL:    seenFor,
 	}
 }
 

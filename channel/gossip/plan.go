@@ -42,6 +42,7 @@ type plan struct {
 	mu    sync.Mutex
 	lanes map[peer.ID]*lane // guarded by mu
 	busy  int               // sessions that run; guarded by mu
+	runs  map[*visit]bool   // those that nobody has ended; guarded by mu
 }
 
 type lane struct {
@@ -56,7 +57,7 @@ type appointment struct {
 }
 
 func newPlan(c *conduct, session func(context.Context, peer.ID, []want)) *plan {
-	return &plan{conduct: c, session: session, wake: make(chan struct{}, 1), lanes: make(map[peer.ID]*lane)}
+	return &plan{conduct: c, session: session, wake: make(chan struct{}, 1), lanes: make(map[peer.ID]*lane), runs: make(map[*visit]bool)}
 }
 
 // want asks for a session with p about t, not before delay has passed. A peer
@@ -119,10 +120,13 @@ func (pl *plan) run(ctx context.Context, start func(func()) bool) {
 				timer.Reset(wait)
 				break
 			}
+			v, ctx := newVisit(ctx)
 			if !start(func() {
-				defer pl.done(p)
+				defer pl.done(p, v)
+				pl.begin(v)
 				pl.session(ctx, p, targets)
 			}) {
+				v.end(nil)
 				return // ctx is ending
 			}
 		}
@@ -135,9 +139,6 @@ func (pl *plan) next(now time.Time) (peer.ID, []want, time.Duration) {
 	pl.mu.Lock()
 	defer pl.mu.Unlock()
 	const never = time.Hour
-	if pl.busy >= maxSessions {
-		return "", nil, never // done pokes
-	}
 	var best peer.ID
 	var first time.Time
 	for p, l := range pl.lanes {
@@ -166,6 +167,9 @@ func (pl *plan) next(now time.Time) (peer.ID, []want, time.Duration) {
 	if first.After(now) {
 		return "", nil, first.Sub(now)
 	}
+	if pl.busy >= maxSessions {
+		return "", nil, pl.makeRoom(now, never)
+	}
 	l := pl.lanes[best]
 	targets := make([]want, 0, min(len(l.due), MaxKeys))
 	for t, a := range l.due {
@@ -179,8 +183,10 @@ func (pl *plan) next(now time.Time) (peer.ID, []want, time.Duration) {
 	return best, targets, 0
 }
 
-func (pl *plan) done(p peer.ID) {
+func (pl *plan) done(p peer.ID, v *visit) {
+	v.end(nil)
 	pl.mu.Lock()
+	delete(pl.runs, v)
 	pl.busy--
 	if l := pl.lanes[p]; l != nil {
 		l.busy = false

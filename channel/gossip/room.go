@@ -3,16 +3,10 @@ package gossip
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/peer"
-)
-
-const (
-	topicsAge    = 5 * time.Second // how often an unknown topic key may make us read the Ledger
-	maxTopicKeys = 64 << 10
 )
 
 // room is a gossip topic of pubsub that we speak in, and, once entered, hear
@@ -43,10 +37,19 @@ func (g *Gossip) open(t target) (*room, error) {
 		if src == self {
 			return pubsub.ValidationAccept // the Ledger has it already
 		}
-		return j(ctx, src, m.GetData())
+		source := g.source(src)
+		if !g.budget.begin(source, name) {
+			return pubsub.ValidationIgnore
+		}
+		result := j(ctx, src, m.GetData())
+		g.budget.end(source, name, result == pubsub.ValidationAccept && t.topic == "")
+		if result == pubsub.ValidationReject {
+			g.event(Event{Kind: EventRejected, Peer: src, Channel: t.channel, Topic: t.topic})
+		}
+		return result
 	}
 	err := g.mesh.RegisterTopicValidator(name, validator,
-		pubsub.WithValidatorConcurrency(4*maxWaiting), pubsub.WithValidatorTimeout(2*gapWait))
+		pubsub.WithValidatorConcurrency(validating), pubsub.WithValidatorTimeout(2*gapWait))
 	if err != nil {
 		return nil, fmt.Errorf("joining gossip: %w", err)
 	}
@@ -154,42 +157,12 @@ func (g *Gossip) judgeFor(t target) judge {
 // topicOf returns the topic with the key, if this node has to do with it:
 // listens to it, or knows a channel that is listed on it or below it.
 func (g *Gossip) topicOf(ctx context.Context, key channel.Hash) (string, bool) {
-	g.mu.Lock()
-	topic, ok := g.byKey[key]
-	stale := time.Since(g.byKeyAge) > topicsAge
-	if !ok && stale {
-		g.byKeyAge = time.Now()
-	}
-	g.mu.Unlock()
-	if ok || !stale {
-		return topic, ok
-	}
-	topics, err := g.cfg.Ledger.Topics(ctx)
-	if err != nil {
-		return "", false
-	}
-	g.learnTopics(topics)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	topic, ok = g.byKey[key]
-	return topic, ok
+	return g.topics.find(ctx, key, g.cfg.Ledger.Topics)
 }
 
 // learn remembers the topics of a root that the Ledger has accepted.
 func (g *Gossip) learn(root *channel.Root) {
 	if root != nil {
-		g.learnTopics(root.Topics)
-	}
-}
-
-func (g *Gossip) learnTopics(topics []string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, t := range topics {
-		for _, t := range append(channel.ParentTopics(t), t) {
-			if len(g.byKey) < maxTopicKeys {
-				g.byKey[channel.TopicKey(t)] = t
-			}
-		}
+		g.topics.learn(root.Topics)
 	}
 }

@@ -33,7 +33,7 @@ func (g *Gossip) talk(ctx context.Context, p peer.ID, targets []want) (known []c
 		case errors.Is(err, ErrMisbehaved):
 			g.conduct.lied(p)
 			g.event(Event{Kind: EventMisbehaved, Peer: p, Err: err})
-		case ctx.Err() == nil:
+		case ctx.Err() == nil || outstayed(ctx):
 			g.conduct.failed(p)
 			g.event(Event{Kind: EventFailed, Peer: p, Err: err})
 		}
@@ -55,6 +55,7 @@ func (g *Gossip) talk(ctx context.Context, p peer.ID, targets []want) (known []c
 	}()
 
 	pull := newPuller(g.cfg.Ledger, &g.claims, stream, g.cfg.Patience, g.synced)
+	metered(ctx, pull.in)
 	var ids []channel.ID
 	for _, w := range targets {
 		if w.topic == "" {

@@ -7,8 +7,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/feed"
 )
 
 // These tests hold CHANNELS.md against the code.
@@ -64,6 +66,39 @@ func TestTextNamesEveryFieldOfTheWire(t *testing.T) {
 	}
 	for name := range structs {
 		t.Errorf("%s is not described", name)
+	}
+}
+
+// The parameters are those of design.md, section 6, and what was found to be
+// needed under attack (internal/attack).
+func TestTextNamesEveryParameterOfGossip(t *testing.T) {
+	text, _ := sectionsOfText(t)
+	mesh, score, room := meshParams(), scoreParams(newConduct()), roomScore()
+	made := map[string]float64{
+		"D": float64(mesh.D), "Dlo": float64(mesh.Dlo), "Dhi": float64(mesh.Dhi), "Dscore": float64(mesh.Dscore), "Dout": float64(mesh.Dout),
+		"history": float64(mesh.HistoryLength), "gossiped": float64(mesh.HistoryGossip), "seen": seenFor.Seconds(),
+		"validation queue": validateQueue, "outbound queue": outboundQueue, "rooms of a peer": MaxTopicsPerPeer,
+		"judged in a room": roomPlaces, "of one source": sourcePlaces, "burst of a source": judgeBurst,
+		"rate of a source": float64(time.Second / judgeInterval), "burst of a key": feed.GossipBurst,
+		"rate of a key": float64(time.Second / feed.GossipInterval), "room weight": room.TopicWeight, "invalid message": room.InvalidMessageDeliveriesWeight,
+		"missing delivery":     room.MeshMessageDeliveriesWeight + room.MeshFailurePenaltyWeight,
+		"peers at one address": float64(score.IPColocationFactorThreshold), "beyond them": score.IPColocationFactorWeight,
+		"gossip threshold": gossipThreshold, "publish threshold": publishThreshold, "graylist threshold": graylistThreshold, "liar": banishScore,
+	}
+	_, table, ok := strings.Cut(text, "<!-- gossip: parameters -->\n")
+	if !ok {
+		t.Fatal("no table of parameters")
+	}
+	table, _, _ = strings.Cut(table, "\n\n")
+	for _, m := range regexp.MustCompile(`(?m)^\| ([^|]+) \| (-?[0-9.]+) \|`).FindAllStringSubmatch(table, -1) {
+		value, ok := made[m[1]]
+		if got := fmt.Sprint(value); !ok || got != m[2] {
+			t.Errorf("%s is %s in the text, and %s in the code", m[1], m[2], got)
+		}
+		delete(made, m[1])
+	}
+	for name := range made {
+		t.Errorf("%s is not in the text", name)
 	}
 }
 
