@@ -27,6 +27,8 @@ type Gossip struct {
 	grafts  *grafts
 	served  *served
 
+	reconciling reconciling
+
 	started chan struct{} // closed when Run is ready
 	stopped chan struct{} // closed when Run has ended
 
@@ -65,6 +67,7 @@ func New(cfg Config) (*Gossip, error) {
 		byKey:     make(map[channel.Hash]string),
 	}
 	g.plan = newPlan(g.conduct, g.session)
+	g.plan.again = cfg.SyncInterval / 2
 	return g, nil
 }
 

@@ -22,6 +22,11 @@ func (r request) cost() int {
 		return 16
 	case askHeads:
 		return 1 + len(r.Keys)/8
+	case askReconcile:
+		if r.Question.Salt != nil {
+			return reconcileCost
+		}
+		return 1 + len(r.Question.Ranges)/8
 	}
 	return 1
 }
@@ -33,6 +38,7 @@ type server struct {
 	topicOf  func(context.Context, channel.Hash) (string, bool)
 	hidden   func(catalog.Info) bool // channels that are told to nobody; nil for none
 	knocked  func(channel.ID)        // the other end has more of the channel than we
+	mirror   *mirror                 // answers reconciliation; nil: declines
 	patience time.Duration
 	waits    func() // if not nil, called when an answer is complete
 }
@@ -74,6 +80,9 @@ func (s *server) serve(ctx context.Context, c conn, before func(ctx context.Cont
 }
 
 func (s *server) answer(ctx context.Context, c conn, r request) error {
+	if r.Kind != askReconcile {
+		s.mirror.close()
+	}
 	switch r.Kind {
 	case askHeads:
 		return s.heads(ctx, c, r)
@@ -81,6 +90,12 @@ func (s *server) answer(ctx context.Context, c conn, r request) error {
 		return s.listing(ctx, c, r)
 	case knock:
 		return s.knocks(ctx, c, r)
+	case askReconcile:
+		t, err := s.mirror.answer(ctx, r.Question)
+		if err != nil {
+			return err
+		}
+		return writeFrame(c, t, maxFrame, s.patience)
 	default:
 		return s.items(ctx, c, r)
 	}

@@ -24,6 +24,8 @@ type request struct {
 	Log  *channel.PublicKey `cbor:"3,keyasint,omitempty"`
 	From uint64             `cbor:"4,keyasint,omitempty"`
 	To   uint64             `cbor:"5,keyasint,omitempty"` // inclusive
+
+	Question *question `cbor:"7,keyasint,omitempty"` // reconciliation alone
 }
 
 // answer is one frame of an answer; the last one of an answer has More false.
@@ -75,7 +77,7 @@ func (r request) check() error {
 	one := len(r.Keys) == 1
 	ranged := r.From >= 1 && r.To >= r.From && r.To-r.From < MaxRange
 	plain := r.From == 0 && r.To == 0 && r.Log == nil
-	var ok bool
+	ok := false
 	switch r.Kind {
 	case askHeads, knock:
 		ok = len(r.Keys) >= 1 && len(r.Keys) <= MaxKeys && plain
@@ -90,8 +92,10 @@ func (r request) check() error {
 		ok = one && ranged && r.Log != nil && r.Log.Check() == nil
 	case askListing:
 		ok = one && plain
+	case askReconcile:
+		ok = len(r.Keys) == 0 && plain && r.Question != nil && r.Question.check()
 	}
-	if !ok {
+	if !ok || r.Question != nil && r.Kind != askReconcile {
 		return fmt.Errorf("request of kind %d breaks the rules: %w", r.Kind, channel.ErrMalformed)
 	}
 	return nil

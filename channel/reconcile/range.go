@@ -144,3 +144,13 @@ func (r Range) items(t Told) ([][]byte, error) {
 	}
 	return out, nil
 }
+
+// Check holds an answer to the rules that do not depend on what was asked. The error
+// wraps ErrAnswer.
+func (t Told) Check() error {
+	if len(t.Parts) > 0 && len(t.Items) > 0 || len(t.Parts)%partSize != 0 || len(t.Parts) > partSize<<MaxSplit ||
+		len(t.Items)%itemSize != 0 || len(t.Items) > MaxItems*itemSize {
+		return fmt.Errorf("%w: %d bytes of parts, %d of items", ErrAnswer, len(t.Parts), len(t.Items))
+	}
+	return nil
+}
