@@ -226,13 +226,18 @@ func TestManyDueChannelsAreReconciledBeforeTheyAreNamed(t *testing.T) {
 		late = append(late, all[i*50])
 	}
 	load(two)
-	for _, a := range all { // due before they are connected, so that it is one session
-		one.gossip.plan.want(two.host.ID(), target{channel: a.id}, 0, false)
-	}
 	connect(t, one.host, two.host)
-	for _, a := range all {
-		one.gossip.plan.want(two.host.ID(), target{channel: a.id}, 0, false)
+	one.gossip.plan.mu.Lock() // all are due at once, however slowly the machine goes
+	l := one.gossip.plan.lanes[two.host.ID()]
+	if l == nil {
+		l = &lane{due: make(map[target]appointment)}
+		one.gossip.plan.lanes[two.host.ID()] = l
 	}
+	for _, a := range all {
+		l.due[target{channel: a.id}] = appointment{at: time.Now()}
+	}
+	one.gossip.plan.mu.Unlock()
+	one.gossip.plan.poke()
 	for _, a := range late {
 		one.awaitAll(a)
 	}
