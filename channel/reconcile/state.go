@@ -26,6 +26,9 @@ type Log struct {
 	Frozen uint64            `cbor:"5,keyasint,omitempty"` // the number at which a fork was proven; 0 for none, or where a root has said which history stands
 	Head   *Mark             `cbor:"6,keyasint,omitempty"` // the newest head that manifests confirm
 	Claim  *Mark             `cbor:"7,keyasint,omitempty"` // the latest head that names what is missing
+
+	Snapshot uint64 `cbor:"8,keyasint,omitempty"` // the number that the newest snapshot ends with, 0 for none
+	Owed     uint64 `cbor:"9,keyasint,omitempty"` // how many manifests that it lists are missing
 }
 
 // Mark is what orders heads.

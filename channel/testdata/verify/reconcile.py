@@ -19,6 +19,8 @@ LOG = Struct("log of a state vector", [
     (5, "frozen", Uint(1), True),
     (6, "head", MARK, True),
     (7, "claim", MARK, True),
+    (8, "snapshot", Uint(1), True),
+    (9, "owed", Uint(1), True),
 ])
 
 STATE = Struct("state vector", [
