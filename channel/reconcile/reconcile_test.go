@@ -380,32 +380,32 @@ func FuzzTake(f *testing.F) {
 	})
 }
 
-// BenchmarkReconcile is a session of two mirrors with 100,000 channels each, both ends
-// of it, from the digests on.
+// BenchmarkReconcile is a session of two mirrors of n channels each, both ends of it, from
+// the digests on. Some channels differ, and some are carried by one of them alone.
 func BenchmarkReconcile(b *testing.B) {
-	for _, n := range []int{2_000, 100_000} {
-		for _, d := range []int{0, 10, 1000, n} {
-			b.Run(fmt.Sprintf("channels=%d/differ=%d", n, min(d, n)), func(b *testing.B) {
-				ours, theirs := some(0, n, 1), some(0, n, 1)
-				for i := range d {
-					theirs[i*(n/max(d, 1))].Digest[0]++
+	for _, bc := range []struct{ n, differ, alone int }{
+		{2_000, 10, 0}, {100_000, 0, 0}, {100_000, 10, 0}, {100_000, 1000, 0}, {100_000, 100_000, 0}, {100_000, 10, 100}, {100_000, 10, 5_000},
+	} {
+		b.Run(fmt.Sprintf("channels=%d/differ=%d/alone=%d", bc.n, bc.differ, bc.alone), func(b *testing.B) {
+			ours, theirs := some(0, bc.n, 1), some(bc.alone, bc.n+bc.alone, 1)
+			for i := range bc.differ {
+				theirs[i*((bc.n-bc.alone)/bc.differ)].Digest[0]++
+			}
+			var c cost
+			var a *Asker
+			for b.Loop() {
+				salt := Salt{Asker: Half{byte(b.N)}}
+				var err error
+				if a, c, err = reconcile(NewSet(salt, ours), NewSet(salt, theirs), nil); err != nil {
+					b.Fatal(err)
 				}
-				var c cost
-				var a *Asker
-				for b.Loop() {
-					salt := Salt{Asker: Half{byte(b.N)}}
-					var err error
-					if a, c, err = reconcile(NewSet(salt, ours), NewSet(salt, theirs), nil); err != nil {
-						b.Fatal(err)
-					}
-				}
-				if len(a.Differ()) != d {
-					b.Fatalf("found %d", len(a.Differ()))
-				}
-				b.ReportMetric(float64(c.up+c.down), "bytes")
-				b.ReportMetric(float64(c.rounds), "rounds")
-				b.ReportMetric(float64(c.questions), "requests")
-			})
-		}
+			}
+			if len(a.Differ()) != bc.differ {
+				b.Fatalf("found %d", len(a.Differ()))
+			}
+			b.ReportMetric(float64(c.up+c.down), "bytes")
+			b.ReportMetric(float64(c.rounds), "rounds")
+			b.ReportMetric(float64(c.questions), "requests")
+		})
 	}
 }
