@@ -32,10 +32,9 @@ func some(from, to, version int) []Channel {
 
 // cost is what a session took.
 type cost struct {
-	rounds, questions  int // round trips, with up to 8 questions under way
-	up, down           int // bytes of ranges and answers
-	rangesOf, itemsOf  int
-	sameOnes, differed []int
+	rounds, questions int // round trips, with up to 8 questions under way
+	up, down          int // bytes of ranges and answers
+	rangesOf, itemsOf int
 }
 
 // reconcile runs a session. lie may change what the answerer says.
