@@ -74,6 +74,7 @@ func (s tap) Write(p []byte) (int, error) {
 type pair struct {
 	asks, answers *Gossip
 
+	serving  sync.WaitGroup // streams that are answered
 	mu       sync.Mutex
 	requests int
 	streams  []*bytes.Buffer
@@ -96,6 +97,8 @@ func newPair(t testing.TB, asks, answers *catalog.Catalog, ours, theirs []*autho
 	}
 	p.asks, p.answers = make(asks, ours), make(answers, theirs)
 	p.answers.cfg.Host.SetStreamHandler(SyncProtocol, func(stream network.Stream) {
+		p.serving.Add(1) // before the first answer, and so before anybody waits
+		defer p.serving.Done()
 		wire := tap{stream, new(bytes.Buffer)}
 		p.mu.Lock()
 		p.streams = append(p.streams, wire.bytes)
@@ -130,6 +133,7 @@ func (p *pair) session(t testing.TB, ours []*author, atOnce int) (requests, size
 			t.Fatal(err)
 		}
 	}
+	p.serving.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.streams {
