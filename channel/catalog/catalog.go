@@ -35,6 +35,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
@@ -138,6 +139,9 @@ type Catalog struct {
 	closed  chan struct{} // closed by Close
 	cache   *cache        // owned by whoever holds the writing session
 	words   seenWords     // the same
+	states  *states
+
+	committed atomic.Uint64 // how many transactions have changed something
 
 	mu       sync.Mutex // guards what follows
 	closing  bool
@@ -164,6 +168,7 @@ func Open(ctx context.Context, cfg Config) (*Catalog, error) {
 		cfg: cfg, db: db,
 		writer: make(chan *session, 1), reading: make(chan *session, readers), closed: make(chan struct{}),
 		cache: newCache(cfg.CacheChannels), words: make(seenWords), watchers: make(map[int]func(channel.ID, feed.Kind)),
+		states: newStates(),
 	}
 	if err := c.start(ctx); err != nil {
 		err = diagnose(cfg.Path, fmt.Errorf("opening catalogue: %w", err))

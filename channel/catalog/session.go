@@ -134,6 +134,7 @@ func (c *Catalog) update(ctx context.Context, doing string, fn func(*tx) error) 
 	if err := c.commit(ctx, t, fn); err != nil {
 		return diagnose(c.cfg.Path, fmt.Errorf("%s: %w", doing, err))
 	}
+	c.committed.Add(1)
 	c.notify(t.changes)
 	return nil
 }

@@ -146,6 +146,10 @@ const (
 	// we could get from it.
 	EventSynced EventKind = "synced"
 
+	// EventReconciled: with Peer a great many channels were compared at once, of
+	// which Accepted are not as they are here, and are compared one by one.
+	EventReconciled EventKind = "reconciled"
+
 	// EventListed: Channel was found on Topic.
 	EventListed EventKind = "listed"
 

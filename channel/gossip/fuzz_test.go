@@ -10,6 +10,7 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/feed"
+	"github.com/anonymous-media-library/aml/channel/reconcile"
 	"github.com/anonymous-media-library/aml/codec/dcbor"
 )
 
@@ -63,6 +64,8 @@ func FuzzDecodeRequest(f *testing.F) {
 		{Kind: knock, Keys: []channel.Hash{{1}}},
 		{Kind: askSnapshot, Keys: []channel.Hash{{1}}, Log: &log, From: 1, To: channel.MaxPages},
 		{Kind: askLive, Keys: []channel.Hash{{1}}, Log: &log, From: 1, To: MaxRange, Hash: &channel.Hash{1}},
+		{Kind: askReconcile, Question: &question{Salt: &reconcile.Half{1}, Ranges: []reconcile.Range{reconcile.First(300)}}},
+		{Kind: askReconcile, Question: &question{Ranges: []reconcile.Range{{Prefix: 1, Bits: 6, Split: 2}, {Points: make([]byte, 16)}}}},
 	} {
 		data, err := dcbor.Marshal(r)
 		if err != nil {
@@ -121,13 +124,15 @@ func FuzzServe(f *testing.F) {
 	key := []channel.Hash{a.id.Discovery()}
 	f.Add(frames(f, request{Kind: askHeads, Keys: key}, request{Kind: askRoots, Keys: key, From: 1, To: 1},
 		request{Kind: askManifests, Keys: key, Log: &log, From: 1, To: 2}, request{Kind: knock, Keys: key}, request{Kind: askListing, Keys: []channel.Hash{channel.TopicKey("test")}}))
+	f.Add(frames(f, request{Kind: askReconcile, Question: &question{Salt: &reconcile.Half{1}, Ranges: []reconcile.Range{reconcile.First(300)}}},
+		request{Kind: askReconcile, Question: &question{Ranges: []reconcile.Range{{Prefix: 1, Bits: 3}}}}))
 	f.Add([]byte{0, 0, 0, 1, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) > 16<<10 {
 			return
 		}
 		var out bytes.Buffer
-		s := &server{ledger: l, knocked: func(channel.ID) {}, patience: time.Second, topicOf: func(context.Context, channel.Hash) (string, bool) { return "test", true }}
+		s := &server{ledger: l, mirror: &mirror{channels: listing300}, knocked: func(channel.ID) {}, patience: time.Second, topicOf: func(context.Context, channel.Hash) (string, bool) { return "test", true }}
 		_ = s.serve(context.Background(), memory{bytes.NewReader(data), &out}, func(context.Context, int) error { return nil })
 		if out.Len() > len(data)*1024 {
 			t.Errorf("%d bytes answered with %d", len(data), out.Len())

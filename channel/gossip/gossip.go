@@ -28,6 +28,8 @@ type Gossip struct {
 	budget  *budget
 	topics  *topicKeys
 
+	reconciling reconciling
+
 	started chan struct{} // closed when Run is ready
 	stopped chan struct{} // closed when Run has ended
 
@@ -65,6 +67,7 @@ func New(cfg Config) (*Gossip, error) {
 		rooms:     make(map[string]*room),
 	}
 	g.plan = newPlan(g.conduct, g.session)
+	g.plan.again = cfg.SyncInterval / 2
 	return g, nil
 }
 

@@ -145,7 +145,10 @@ func (g *Gossip) handle(stream network.Stream) {
 		defer g.served.end(place)
 		stop := context.AfterFunc(ctx, func() { _ = stream.Reset() })
 		defer stop()
+		mirror := g.newMirror(p)
+		defer mirror.close()
 		s := &server{
+			mirror: mirror,
 			ledger: g.cfg.Ledger, topicOf: g.topicOf, hidden: g.hidden, patience: g.cfg.Patience,
 			waits: func() { g.served.waits(place) },
 			knocked: func(id channel.ID) {

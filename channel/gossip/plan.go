@@ -39,6 +39,10 @@ type plan struct {
 
 	wake chan struct{} // holds at most one
 
+	// again is how long after all that was due with a peer went into one session that
+	// is done again; in between a session has at most MaxKeys.
+	again time.Duration
+
 	mu    sync.Mutex
 	lanes map[peer.ID]*lane // guarded by mu
 	busy  int               // sessions that run; guarded by mu
@@ -49,6 +53,7 @@ type lane struct {
 	due  map[target]appointment
 	busy bool
 	rest time.Time // no session before
+	many time.Time // when a session was last given more than MaxKeys
 }
 
 type appointment struct {
@@ -146,7 +151,7 @@ func (pl *plan) next(now time.Time) (peer.ID, []want, time.Duration) {
 			continue
 		}
 		if len(l.due) == 0 {
-			if !l.rest.After(now) {
+			if !l.rest.After(now) && now.Sub(l.many) >= pl.again {
 				delete(pl.lanes, p)
 			}
 			continue
@@ -171,9 +176,13 @@ func (pl *plan) next(now time.Time) (peer.ID, []want, time.Duration) {
 		return "", nil, pl.makeRoom(now, never)
 	}
 	l := pl.lanes[best]
+	many := l.tooMany(now) && now.Sub(l.many) >= pl.again
+	if many {
+		l.many = now
+	}
 	targets := make([]want, 0, min(len(l.due), MaxKeys))
 	for t, a := range l.due {
-		if !a.at.After(now) && len(targets) < MaxKeys {
+		if !a.at.After(now) && (many && t.topic == "" || !many && len(targets) < MaxKeys) {
 			targets = append(targets, want{t, a.knocked})
 			delete(l.due, t)
 		}
@@ -181,6 +190,18 @@ func (pl *plan) next(now time.Time) (peer.ID, []want, time.Duration) {
 	l.busy = true
 	pl.busy++
 	return best, targets, 0
+}
+
+// tooMany reports whether so many channels are due that they are reconciled before
+// any is named.
+func (l *lane) tooMany(now time.Time) bool {
+	n := 0
+	for t, a := range l.due {
+		if t.topic == "" && !a.at.After(now) {
+			n++
+		}
+	}
+	return n > reconcileOver
 }
 
 func (pl *plan) done(p peer.ID, v *visit) {

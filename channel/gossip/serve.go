@@ -24,6 +24,11 @@ func (r request) cost() int {
 		return 1 + len(r.Keys)/8
 	case askSnapshot:
 		return 1 + int(r.To-r.From)/8
+	case askReconcile:
+		if r.Question.Salt != nil {
+			return reconcileCost
+		}
+		return 1 + len(r.Question.Ranges)/8
 	}
 	return 1
 }
@@ -35,6 +40,7 @@ type server struct {
 	topicOf  func(context.Context, channel.Hash) (string, bool)
 	hidden   func(catalog.Info) bool // channels that are told to nobody; nil for none
 	knocked  func(channel.ID)        // the other end has more of the channel than we
+	mirror   *mirror                 // answers reconciliation; nil: declines
 	patience time.Duration
 	waits    func() // if not nil, called when an answer is complete
 }
@@ -76,6 +82,9 @@ func (s *server) serve(ctx context.Context, c conn, before func(ctx context.Cont
 }
 
 func (s *server) answer(ctx context.Context, c conn, r request) error {
+	if r.Kind != askReconcile {
+		s.mirror.close()
+	}
 	switch r.Kind {
 	case askHeads:
 		return s.heads(ctx, c, r)
@@ -87,6 +96,12 @@ func (s *server) answer(ctx context.Context, c conn, r request) error {
 		return s.snapshot(ctx, c, r)
 	case askLive:
 		return s.live(ctx, c, r)
+	case askReconcile:
+		t, err := s.mirror.answer(ctx, r.Question)
+		if err != nil {
+			return err
+		}
+		return writeFrame(c, t, maxFrame, s.patience)
 	default:
 		return s.items(ctx, c, r)
 	}

@@ -62,9 +62,15 @@ func (g *Gossip) talk(ctx context.Context, p peer.ID, targets []want) (known []c
 			ids = append(ids, w.channel)
 		}
 	}
-	if len(ids) > 0 {
-		var more map[channel.ID]bool
-		if known, more, err = g.compare(ctx, p, pull, ids); err != nil {
+	if len(ids) > MaxKeys {
+		if ids, err = g.narrow(ctx, p, pull, ids); err != nil {
+			return nil, err
+		}
+	}
+	for ids := range slices.Chunk(ids, MaxKeys) {
+		some, more, err := g.compare(ctx, p, pull, ids)
+		known = append(known, some...)
+		if err != nil {
 			return known, err
 		}
 		for _, w := range targets {

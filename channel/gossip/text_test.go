@@ -11,6 +11,7 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/feed"
+	"github.com/anonymous-media-library/aml/channel/reconcile"
 )
 
 // These tests hold CHANNELS.md against the code.
@@ -35,6 +36,8 @@ func TestTextNamesEveryFieldOfTheWire(t *testing.T) {
 	structs := map[string]reflect.Type{
 		"request": reflect.TypeFor[request](), "answer": reflect.TypeFor[answer](), "section": reflect.TypeFor[section](),
 		"logState": reflect.TypeFor[logState](), "fork": reflect.TypeFor[fork](),
+		"question": reflect.TypeFor[question](), "range": reflect.TypeFor[reconcile.Range](), "told": reflect.TypeFor[told](), "toldRange": reflect.TypeFor[reconcile.Told](),
+		"state": reflect.TypeFor[reconcile.State](), "stateLog": reflect.TypeFor[reconcile.Log](), "mark": reflect.TypeFor[reconcile.Mark](),
 	}
 	row := regexp.MustCompile("^\\| (\\d+) \\| `(\\w+)` \\| [^|]+ \\| (yes|no) \\|")
 	for _, table := range regexp.MustCompile(`(?s)<!-- wire: (\w+) -->\n(.*?)\n\n`).FindAllStringSubmatch(text, -1) {
@@ -128,6 +131,16 @@ func TestTextNamesEveryLimitOfTheWire(t *testing.T) {
 			request{Kind: askListing}.cost(), request{Kind: knock}.cost())},
 		{sync, fmt.Sprintf("its roots from version 1 on, at most %d", maxRoots)},
 		{sync, fmt.Sprintf("%d requests per second and peer, burst %d", askRate, askBurst)},
+		{sync, fmt.Sprintf("more than %d channels are due", reconcileOver)},
+		{sync, fmt.Sprintf("at most %d in one session", maxDiffering)},
+		{sync, fmt.Sprintf("at most %d points of the range", reconcile.MaxItems)},
+		{sync, fmt.Sprintf("at most %d items", reconcile.MaxItems)},
+		{sync, fmt.Sprintf("at most %d in one question", reconcile.MaxPoints)},
+		{sync, fmt.Sprintf("1 to %d; in the opening one", reconcile.MaxRanges)},
+		{sync, fmt.Sprintf("at most %d, `split` added", reconcile.MaxBits)},
+		{sync, fmt.Sprintf("1 to %d: counts", reconcile.MaxSplit)},
+		{sync, fmt.Sprintf("of %d peers in all", maxReconciled)},
+		{sync, fmt.Sprintf("Opening costs %d requests, another question 1 and 1 more for every full 8 ranges", reconcileCost)},
 	} {
 		if !strings.Contains(want.text, want.say) {
 			t.Errorf("the text does not say %q", want.say)

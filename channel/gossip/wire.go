@@ -27,6 +27,8 @@ type request struct {
 	From uint64             `cbor:"4,keyasint,omitempty"`
 	To   uint64             `cbor:"5,keyasint,omitempty"` // inclusive
 	Hash *channel.Hash      `cbor:"6,keyasint,omitempty"` // of a snapshot
+
+	Question *question `cbor:"7,keyasint,omitempty"` // reconciliation alone
 }
 
 // answer is one frame of an answer; the last one of an answer has More false.
@@ -101,8 +103,10 @@ func (r request) check() error {
 		ok = one && ranged && log && r.Hash != nil
 	case askListing:
 		ok = one && plain
+	case askReconcile:
+		ok = len(r.Keys) == 0 && plain && r.Question != nil && r.Question.check()
 	}
-	if !ok {
+	if !ok || r.Question != nil && r.Kind != askReconcile {
 		return fmt.Errorf("request of kind %d breaks the rules: %w", r.Kind, channel.ErrMalformed)
 	}
 	return nil

@@ -6,6 +6,7 @@
 //	go run ./internal/bench memory -size 4GiB
 //	go run ./internal/bench files -files 10000 -runs 3
 //	go run ./internal/bench soak -length 8h -every 1m
+//	go run ./internal/bench deliver -nodes 10 -releases 200
 //
 // It prints medians and their ratio; docs/performance.md says what they mean.
 // It must never be imported, and nothing in aml depends on it.
@@ -39,6 +40,7 @@ func main() {
 // processes.
 var jobs = map[string]func(context.Context, options) error{
 	"ingest": benchIngest, "fetch": benchFetch, "memory": benchMemory, "files": benchFiles, "soak": benchSoak,
+	"deliver":      benchDeliver,
 	"floor-files":  floorFiles,
 	"floor-ingest": floorIngest, "floor-serve": floorServe, "floor-fetch": floorFetch,
 }
@@ -48,6 +50,8 @@ type options struct {
 	runs                int
 	files               int
 	length, every, kill time.Duration // of the soak, between its figures, and between kills
+	nodes, releases     int           // that a release is delivered to, and how many of them
+	profile             string        // where to write a processor profile of a delivery
 	dir                 string        // scratch
 
 	// for the floors
@@ -57,7 +61,7 @@ type options struct {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 || jobs[args[0]] == nil {
-		return fmt.Errorf("usage: bench ingest|fetch|memory|files|soak [-size 1GiB] [-files 10000] [-runs 5] [-length 10m] [-every 10s] [-kill 1m] [-dir DIR]")
+		return fmt.Errorf("usage: bench ingest|fetch|memory|files|soak|deliver [-size 1GiB] [-files 10000] [-runs 5] [-length 10m] [-every 10s] [-kill 1m] [-nodes 10] [-releases 200] [-dir DIR]")
 	}
 	var o options
 	var size string
@@ -68,6 +72,9 @@ func run(ctx context.Context, args []string) error {
 	flags.DurationVar(&o.length, "length", 10*time.Minute, "how long to soak")
 	flags.DurationVar(&o.every, "every", 10*time.Second, "how often to print a soak's figures")
 	flags.DurationVar(&o.kill, "kill", time.Minute, "how often a soak kills one of the nodes; 0: never")
+	flags.IntVar(&o.nodes, "nodes", 10, "how many nodes a release is delivered to")
+	flags.IntVar(&o.releases, "releases", 200, "how many releases are delivered, one after the other")
+	flags.StringVar(&o.profile, "profile", "", "write a processor profile of the delivery to this file")
 	flags.StringVar(&o.dir, "dir", "", "scratch folder (default a temporary one)")
 	flags.StringVar(&o.input, "input", "", "for floors: the file, or its entry")
 	flags.StringVar(&o.output, "output", "", "for floors: what to write")

@@ -14,10 +14,12 @@ import sys
 
 sys.dont_write_bytecode = True  # the repository stays as it is
 
+import cbor
 import ed25519
 import hpke
 import jsonform
 import private
+import reconcile
 import rootdraft
 import signed
 import structures
@@ -253,6 +255,43 @@ def wire_json(data):
         yield "%s: %s" % (v["kind"], v["what"]), lambda v=v: check(v)
 
 
+def reconcile_json(data):
+    def state(v):
+        members(v, "name state digest")
+        raw_state = bytes.fromhex(v["state"])
+        found = reconcile.STATE.parse(cbor.decode(raw_state))
+        same("state, encoded again", structures.encode(reconcile.STATE, found).hex(), v["state"])
+        logs = [x["log"] for x in found.get("logs", [])]
+        same("logs ascend", logs, sorted(set(logs)))
+        same("digest", hashlib.sha256(raw_state).hexdigest(), v["digest"])
+
+    def session(v):
+        members(v, "name asker answerer channels answers")
+        asker, answerer = bytes.fromhex(v["asker"]), bytes.fromhex(v["answerer"])
+        items = []
+        for c in v["channels"]:
+            members(c, "key digest point value")
+            key = bytes.fromhex(c["key"])
+            items.append((reconcile.point(asker, answerer, key), reconcile.value(asker, answerer, key, bytes.fromhex(c["digest"]))))
+            same("point", items[-1][0].hex(), c["point"])
+            same("value", items[-1][1].hex(), c["value"])
+        for a in v["answers"]:
+            members(a, "question told")
+            question = wire.decode("request", bytes.fromhex(a["question"]))["question"]
+            told = {"ranges": reconcile.answer(items, question)}
+            if "salt" in question:
+                same("salt", question["salt"].hex(), v["asker"])
+                told["salt"] = answerer
+            same("told", wire.encode("told", told).hex(), a["told"])
+
+    members(data, "wire states sessions")
+    yield from wire_json(data["wire"])
+    for v in data["states"]:
+        yield "state: " + v["name"], lambda v=v: state(v)
+    for v in data["sessions"]:
+        yield "session: " + v["name"], lambda v=v: session(v)
+
+
 def private_json(data):
     seeds = {}
 
@@ -326,6 +365,7 @@ FILES = {
     "private.json": private_json,
     "invalid.json": invalid,
     "wire.json": wire_json,
+    "reconcile.json": reconcile_json,
 }
 
 
