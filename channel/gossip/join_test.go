@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
-	"runtime"
-	"runtime/metrics"
 	"sync"
 	"testing"
 	"time"
@@ -234,8 +232,8 @@ func TestLateJoinerNeedsThreeRoundTrips(t *testing.T) {
 //	go test ./channel/gossip -run '^$' -bench LateJoiner -benchtime 3x -timeout 30m
 //
 // The seconds are those from Follow to the last release and its head; beside them
-// are those of processors that both nodes took together, which a busy machine
-// changes less.
+// (on Unix) are those of processors that both nodes took together, which a busy
+// machine changes less.
 func BenchmarkLateJoiner(b *testing.B) {
 	const releases = 10_000
 	for _, c := range []struct {
@@ -294,12 +292,4 @@ func BenchmarkLateJoiner(b *testing.B) {
 			b.ReportMetric(float64(live), "manifests")
 		})
 	}
-}
-
-// worked is how many seconds of processors this process has taken.
-func worked() float64 {
-	runtime.GC() // counts anew
-	sample := []metrics.Sample{{Name: "/cpu/classes/user:cpu-seconds"}}
-	metrics.Read(sample)
-	return sample[0].Value.Float64()
 }
