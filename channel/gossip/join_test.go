@@ -233,7 +233,7 @@ func TestLateJoinerNeedsThreeRoundTrips(t *testing.T) {
 //
 // The seconds are those from Follow to the last release and its head; beside them
 // (on Unix) are those of processors that both nodes took together, which a busy
-// machine changes less.
+// machine changes less, and the round trips of the session that brings it.
 func BenchmarkLateJoiner(b *testing.B) {
 	const releases = 10_000
 	for _, c := range []struct {
@@ -261,6 +261,10 @@ func BenchmarkLateJoiner(b *testing.B) {
 			mirror := newNode(b, path, patient)
 			if err := mirror.gossip.Follow(p.ch.ID); err != nil {
 				b.Fatal(err)
+			}
+			trips, err := pullFrom(b, ledgerFor(b, p.ch.ID), mirror.ledger, p.ch.ID)
+			if err != nil || c.snapshot && trips > 3 {
+				b.Fatalf("%d round trips, %v", trips, err)
 			}
 			b.ResetTimer()
 			busy := 0.0
@@ -290,6 +294,7 @@ func BenchmarkLateJoiner(b *testing.B) {
 			b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/join")
 			b.ReportMetric(busy/float64(b.N), "cpu-s/join")
 			b.ReportMetric(float64(live), "manifests")
+			b.ReportMetric(float64(trips), "round-trips")
 		})
 	}
 }
