@@ -15,7 +15,8 @@ import (
 // Release is an accepted manifest at its place in the local order.
 type Release struct {
 	// Position grows with every release that this catalogue accepts, over all
-	// channels, and is never used twice. A log's releases ascend by Seq.
+	// channels, and is never used twice. A log's releases ascend by Seq, but for
+	// sealed ones that were opened late, and for what a snapshot listed and came late.
 	Position int64
 	Channel  channel.ID
 	Log      channel.PublicKey

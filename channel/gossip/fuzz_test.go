@@ -61,6 +61,8 @@ func FuzzDecodeRequest(f *testing.F) {
 		{Kind: askManifests, Keys: []channel.Hash{{1}}, Log: &log, From: 1, To: MaxRange},
 		{Kind: askListing, Keys: []channel.Hash{{1}}},
 		{Kind: knock, Keys: []channel.Hash{{1}}},
+		{Kind: askSnapshot, Keys: []channel.Hash{{1}}, Log: &log, From: 1, To: channel.MaxPages},
+		{Kind: askLive, Keys: []channel.Hash{{1}}, Log: &log, From: 1, To: MaxRange, Hash: &channel.Hash{1}},
 	} {
 		data, err := dcbor.Marshal(r)
 		if err != nil {

@@ -109,7 +109,12 @@ func (n *node) note(e Event) {
 // await waits until ok holds, looking again after every event and commit.
 func (n *node) await(what string, ok func() bool) {
 	n.t.Helper()
-	deadline := time.After(waitLimit)
+	n.awaitFor(waitLimit, what, ok)
+}
+
+func (n *node) awaitFor(limit time.Duration, what string, ok func() bool) {
+	n.t.Helper()
+	deadline := time.After(limit)
 	for {
 		n.mu.Lock()
 		kick := n.kick
