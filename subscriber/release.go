@@ -285,6 +285,11 @@ func (a *application) fetch(ctx context.Context) error {
 	for _, r := range stop() {
 		a.follower.skip(r.release, "", r.err)
 	}
+	if errors.Is(err, blobnet.ErrNotFound) && ctx.Err() == nil { // perhaps everybody has let go of it already
+		if gone := a.lookForTombstones(ctx, as.targets); errors.Is(gone, errRetracted) {
+			err = gone
+		}
+	}
 	if recordErr := a.record(context.WithoutCancel(ctx), targets, err != nil); err == nil {
 		err = recordErr
 	}

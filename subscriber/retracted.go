@@ -156,11 +156,11 @@ func (a *application) watchful(parent context.Context, targets []*target) (ctx c
 	}
 }
 
-// lookForTombstones returns errRetracted if there is one for a file that is still
-// to come.
+// lookForTombstones returns errRetracted if there is one for a file that has not
+// come.
 func (a *application) lookForTombstones(ctx context.Context, targets []*target) error {
 	for _, t := range targets {
-		if t == nil || t.over.Load() {
+		if t.over.Load() && !t.lost {
 			continue
 		}
 		view, err := a.cfg.Ledger.Entry(ctx, a.order.Channel, t.entry.Name)

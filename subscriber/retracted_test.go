@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/codec"
 	"github.com/anonymous-media-library/aml/publisher"
 	"github.com/anonymous-media-library/aml/subscriber"
@@ -128,5 +129,68 @@ func TestAFileThatSomebodyChangedStaysAndIsServedNoMore(t *testing.T) {
 	}
 	if tally, err := w.ledger.Tally(t.Context(), w.sub.ID); err != nil || tally.Files != 0 {
 		t.Errorf("it counts as the subscription's: %+v, %v", tally, err)
+	}
+}
+
+// syncSnapshot carries the newest snapshot over.
+func (w *world) syncSnapshot() {
+	w.t.Helper()
+	s, err := w.pubLedger.Snapshot(w.t.Context(), w.id, w.key.Public())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	pages, _, err := w.pubLedger.Pages(w.t.Context(), w.id, w.key.Public(), s.Payload, 0, 10, 10, 1<<20)
+	if err == nil {
+		_, err = w.ledger.OfferSnapshot(w.t.Context(), s.Envelope, s.Anchor, pages)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestABlindMirrorFetchesNoFurtherWhatASnapshotCallsDead(t *testing.T) {
+	w := newWorldOf(t, channel.Private)
+	entries := w.ingest(files{"bad": pattern(20*codec.MinChunkSize, 1)})
+	w.release(publisherRelease(entries))
+	w.release(publisherRelease(w.ingest(files{"good": pattern(3*codec.MinChunkSize, 2)})))
+	w.sync()
+	of := map[blobnet.ID]bool{}
+	for id, err := range codec.Blobs(t.Context(), w.pubStore, entries[0].File()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		of[id] = true
+	}
+	var once sync.Once
+	w.peer.onGet = func(id blobnet.ID) error {
+		if !of[id] {
+			return nil
+		}
+		once.Do(func() {
+			w.retract("wrong cut", "bad")
+			if err := w.pub.Snapshot(t.Context(), w.id, w.key); err != nil {
+				t.Error(err)
+			}
+			w.sync()
+			w.syncSnapshot()
+		})
+		return blobnet.ErrNotFound
+	}
+	if err := w.follow(); err != nil {
+		t.Fatal(err)
+	}
+	w.wantTold("mirrored 2", "mirrored 3")
+	w.loseCursor()
+	w.sync()
+	w.syncSnapshot()
+	w.peer.reset()
+	if err := w.follow(); err != nil {
+		t.Fatal(err)
+	}
+	w.wantTold("mirrored 2", "mirrored 3")
+	for id := range of {
+		if w.peer.asked[id] > 0 {
+			t.Errorf("blob %s was asked for by who joined later", id)
+		}
 	}
 }
