@@ -167,7 +167,7 @@ func (h *Host) reserve(n int) time.Time {
 func (h *Host) jam() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return time.Until(h.free) - backlog
+	return time.Until(h.free.Add(-backlog))
 }
 
 // ID returns the host's name.
