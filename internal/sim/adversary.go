@@ -33,8 +33,6 @@ const (
 
 var kindNames = [...]string{"silent", "replayer", "forger", "stale", "liar", "forker"}
 
-const floodPerSecond = 5 // messages to each neighbour
-
 // adversary is a hostile node. It speaks gossipsub and sync itself, and is as
 // easily found as an honest follower of as many channels.
 type adversary struct {
@@ -98,7 +96,7 @@ func (h *adversary) run(ctx context.Context) error {
 	var work sync.WaitGroup
 	defer work.Wait()
 	work.Go(func() { h.seek(ctx) })
-	act := time.NewTicker(time.Second / floodPerSecond)
+	act := time.NewTicker(time.Duration(float64(time.Second) / h.w.o.Flood))
 	defer act.Stop()
 	for {
 		select {
@@ -171,7 +169,7 @@ func (h *adversary) listen(s network.Stream) {
 	}
 }
 
-// act is done some times a second: one message to every neighbour, if it is
+// act is done at the pace of the flood: one message to every neighbour, if it is
 // that kind of adversary.
 func (h *adversary) act() {
 	if h.kind != replayer && h.kind != forger && h.kind != stale {

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"runtime/debug"
 	"runtime/pprof"
 	"testing"
 	"testing/synctest"
@@ -44,6 +45,9 @@ func main() {
 			os.Exit(2)
 		}
 	}
+	// A hundred thousand goroutines make collecting dear, and there is memory.
+	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(12 << 30)
 	out := os.Stdout
 	os.Stdout = os.Stderr // for what package testing says
 	os.Args = []string{os.Args[0], "-test.timeout=0"}

@@ -17,6 +17,7 @@ type options struct {
 	Loss    float64 `json:"loss"`
 	Churn   float64 `json:"churn"`   // share of the followers that leaves in a minute
 	Hostile float64 `json:"hostile"` // share of the nodes
+	Flood   float64 `json:"flood"`   // messages a second from a flooding node to each of its neighbours
 	Breaks  float64 `json:"breaks"`  // connections of a node that break in a minute
 	Found   int     `json:"found"`   // peers that one look-up gives
 
@@ -38,6 +39,7 @@ func parse(args []string) (o options, asJSON bool, profile string, err error) {
 	f.Float64Var(&o.Loss, "loss", 0.05, "chance that what is sent is lost")
 	f.Float64Var(&o.Churn, "churn", 0.10, "share of the followers that leaves in a minute, half of them without a word")
 	f.Float64Var(&o.Hostile, "hostile", 0.20, "share of the nodes that is hostile")
+	f.Float64Var(&o.Flood, "flood", 1, "messages a second that a flooding node sends to each of its neighbours; three of six kinds of hostile nodes flood")
 	f.Float64Var(&o.Breaks, "breaks", 0.25, "connections of a node that break in a minute")
 	f.IntVar(&o.Found, "found", 8, "peers that the tracker gives at a time")
 	f.DurationVar(&o.Warm, "warm", 90*time.Second, "simulated time before the first release")
@@ -70,8 +72,8 @@ func (o options) validate() error {
 		return errors.New("-forks: each takes two hostile nodes")
 	case o.Releases < 1 || o.Follows < 1 || o.Found < 1 || o.Uplink < 1024:
 		return errors.New("-releases, -follows and -found: at least 1; -uplink: at least 1024")
-	case o.Loss < 0 || o.Loss > 0.5 || o.Churn < 0 || o.Churn > 1 || o.Hostile < 0 || o.Hostile > 0.9 || o.Breaks < 0:
-		return errors.New("-loss: 0 to 0.5; -churn: 0 to 1; -hostile: 0 to 0.9; -breaks: not negative")
+	case o.Loss < 0 || o.Loss > 0.5 || o.Churn < 0 || o.Churn > 1 || o.Hostile < 0 || o.Hostile > 0.9 || o.Breaks < 0 || o.Flood <= 0 || o.Flood > 1000:
+		return errors.New("-loss: 0 to 0.5; -churn: 0 to 1; -hostile: 0 to 0.9; -breaks: not negative; -flood: over 0, to 1000")
 	case o.Warm < time.Second || o.Settle < time.Second || o.Publish < time.Duration(o.Releases)*time.Minute:
 		return errors.New("-warm and -settle: at least 1s; -publish: at least a minute for each release")
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -23,7 +22,7 @@ type watch struct {
 	delivery []time.Duration // to nodes that were in
 	joining  []time.Duration // to nodes that had come less than settled before
 	catchUp  []time.Duration // from coming back to having everything
-	proofs   []time.Duration // of forks, from the second history on
+	proofs   []time.Duration // of forks, from the second history on, or from coming back
 	cut      int             // nodes that left before a release reached them
 	events   map[gossip.EventKind]int
 	peak     uint64
@@ -66,9 +65,6 @@ func (k *watch) event(e gossip.Event) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.events[e.Kind]++
-	if e.Err != nil && os.Getenv("SIMDEBUG") != "" {
-		fmt.Fprintln(os.Stderr, e.Kind, e.Err)
-	}
 }
 
 func (k *watch) memory(n uint64) {
@@ -156,7 +152,11 @@ func (k *watch) changed(n *node, o feed.Outcome) {
 	now := time.Now()
 	if o.Proof != nil && !f.frozen {
 		f.frozen = true
-		k.proofs = append(k.proofs, now.Sub(book.split))
+		since := book.split
+		if up := k.nodes[n].since; up.After(since) {
+			since = up
+		}
+		k.proofs = append(k.proofs, now.Sub(since))
 	}
 	if o.Kind != feed.KindManifest || o.Verdict != feed.Accepted {
 		return
