@@ -28,10 +28,7 @@ const (
 	stale                // floods with valid heads that are old
 	liar                 // lies in sync; how depends on its number
 	forker               // has the key of a channel and signs two histories
-	kinds
 )
-
-var kindNames = [...]string{"silent", "replayer", "forger", "stale", "liar", "forker"}
 
 // adversary is a hostile node. It speaks gossipsub and sync itself, and is as
 // easily found as an honest follower of as many channels.

@@ -159,7 +159,7 @@ func (w *world) run() (*results, error) {
 		})
 	}
 	coming.Wait()
-	time.Sleep(w.began.Add(w.o.Warm).Sub(time.Now()))
+	time.Sleep(time.Until(w.began.Add(w.o.Warm)))
 
 	// Releases, churn, connections that break.
 	season, over := context.WithTimeout(context.Background(), w.o.Publish)
@@ -180,7 +180,7 @@ func (w *world) run() (*results, error) {
 	}
 	busy.Wait()
 	over()
-	time.Sleep(w.began.Add(w.o.Warm + w.o.Publish + w.o.Settle).Sub(time.Now()))
+	time.Sleep(time.Until(w.began.Add(w.o.Warm + w.o.Publish + w.o.Settle)))
 
 	r := w.watch.results()
 	var leaving sync.WaitGroup
