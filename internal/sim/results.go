@@ -19,11 +19,12 @@ type results struct {
 	Memberships int     `json:"memberships"` // honest followers of all channels together
 	Published   int     `json:"published"`
 
-	Delivery times `json:"delivery"` // to who had been up for a minute or more
-	Joining  times `json:"joining"`  // to who had come within the last minute
-	CatchUp  times `json:"catchUp"`  // of who came back, until it had all it had missed
-	Proofs   times `json:"proofs"`   // until an honest follower had the proof of a fork
-	Cut      int   `json:"cut"`      // releases that had not come when the node left
+	Delivery times   `json:"delivery"` // to who had been up for a minute or more
+	Joining  times   `json:"joining"`  // to who had come within the last minute
+	CatchUp  times   `json:"catchUp"`  // of who came back, until it had all it had missed
+	Proofs   times   `json:"proofs"`   // until an honest follower had the proof of a fork
+	Cut      int     `json:"cut"`      // releases that had not come when the node left
+	Slowest  slowest `json:"slowest"`  // of the deliveries to who had been up for a minute
 
 	Gossip       traffic `json:"gossip"`       // of honest nodes
 	Sync         traffic `json:"sync"`         // of honest nodes
@@ -34,6 +35,14 @@ type results struct {
 	Memory   uint64                   `json:"memory"` // bytes had from the system
 	Took     time.Duration            `json:"took"`   // of real time
 	Failures []string                 `json:"failures"`
+}
+
+// slowest is the delivery that took longest, and of how many honest followers
+// how many were up when it came.
+type slowest struct {
+	Took      time.Duration `json:"took"`
+	Followers int           `json:"followers"`
+	Up        int           `json:"up"`
 }
 
 // times are percentiles, in nanoseconds in JSON.
@@ -76,7 +85,7 @@ func (k *watch) results() *results {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	w := k.w
-	r := &results{Options: w.o, Honest: len(w.honest), Cut: k.cut, Events: k.events, Memory: k.peak, Failures: []string{},
+	r := &results{Options: w.o, Honest: len(w.honest), Cut: k.cut, Slowest: k.slowest, Events: k.events, Memory: k.peak, Failures: []string{},
 		Delivery: timesOf(k.delivery), Joining: timesOf(k.joining), CatchUp: timesOf(k.catchUp), Proofs: timesOf(k.proofs)}
 	for _, a := range w.authors {
 		book := k.logs[a]
@@ -167,6 +176,7 @@ func (r *results) writeTable(out io.Writer) error {
 	}
 	slices.Sort(events)
 	fmt.Fprintf(out, "\nhostile nodes sent %.0f%% of all bytes; %d releases had not come when a node left\nevents: %s\n", 100*r.HostileBytes, r.Cut, strings.Join(events, ", "))
+	fmt.Fprintf(out, "the slowest delivery, %s, was of a channel with %d honest followers, %d of them up\n", short(r.Slowest.Took), r.Slowest.Followers, r.Slowest.Up)
 	fmt.Fprintf(out, "%s simulated in %s, %d MiB of memory\n", time.Duration(length)*time.Second, r.Took.Round(time.Second), r.Memory>>20)
 	if len(r.Failures) == 0 {
 		_, err := fmt.Fprintln(out, "every honest follower has every release")

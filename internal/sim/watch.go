@@ -24,6 +24,7 @@ type watch struct {
 	catchUp  []time.Duration // from coming back to having everything
 	proofs   []time.Duration // of forks, from the second history on, or from coming back
 	cut      int             // nodes that left before a release reached them
+	slowest  slowest         // of delivery
 	events   map[gossip.EventKind]int
 	peak     uint64
 }
@@ -167,6 +168,9 @@ func (k *watch) changed(n *node, o feed.Outcome) {
 		took := now.Sub(book.at[o.Seq-1])
 		if in {
 			k.delivery = append(k.delivery, took)
+			if took > k.slowest.Took {
+				k.slowest = slowest{Took: took, Followers: len(book.follows), Up: k.count(book)}
+			}
 		} else {
 			k.joining = append(k.joining, took)
 		}
@@ -175,6 +179,16 @@ func (k *watch) changed(n *node, o feed.Outcome) {
 		f.need = 0
 		k.catchUp = append(k.catchUp, now.Sub(k.nodes[n].since))
 	}
+}
+
+// count is how many honest followers of a channel are up. k.mu is held.
+func (k *watch) count(book *logbook) (up int) {
+	for n := range book.follows {
+		if k.nodes[n].up {
+			up++
+		}
+	}
+	return up
 }
 
 // newest is how many releases of a channel there are.
