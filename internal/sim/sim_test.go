@@ -30,7 +30,7 @@ func TestEveryHonestFollowerHasEveryReleaseDespiteLossChurnAndHostileNodes(t *te
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	r := simulated(t, "-nodes", "30", "-channels", "4", "-forks", "1", "-releases", "3", "-publish", "3m", "-settle", "4m", "-warm", "1m")
+	r := simulated(t, "-nodes", "30", "-channels", "4", "-forks", "1", "-releases", "3", "-publish", "3m", "-follows", "3", "-found", "6", "-settle", "4m", "-warm", "1m", "-flood", "0.5")
 	for _, f := range r.Failures {
 		t.Error(f)
 	}
