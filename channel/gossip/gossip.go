@@ -34,6 +34,7 @@ type Gossip struct {
 	stopped chan struct{} // closed when Run has ended
 
 	opening sync.Mutex // serialises joining and leaving rooms; held across no I/O but pubsub's loop
+	entered int        // rooms that we are in, and do not only speak in; guarded by opening
 
 	mu        sync.Mutex
 	ran       bool                 // Run was called; guarded by mu

@@ -201,6 +201,9 @@ func (g *Gossip) agenda(ctx context.Context) {
 			}
 			in.mu.Unlock()
 			if find {
+				if g.roomLeft() {
+					_ = g.enter(in) // there may not have been; it fails only when pubsub has stopped
+				}
 				g.look(in)
 			}
 			if sync {

@@ -100,7 +100,7 @@ func (r *reconciling) end(p peer.ID) {
 	delete(r.now, p)
 }
 
-// common are the channels in whose rooms we are: what a peer is told of anyway.
+// common are the channels that we follow: what whoever names one is told of anyway.
 func (g *Gossip) common(ctx context.Context) ([]reconcile.Channel, error) {
 	states, ok := g.cfg.Ledger.(States)
 	if !ok {

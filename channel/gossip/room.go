@@ -9,6 +9,10 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
+// maxRooms is how many rooms a node is in. Nobody remembers more of one peer, and
+// pubsub greets with all of them in one RPC, which has to fit.
+const maxRooms = MaxTopicsPerPeer
+
 // room is a gossip topic of pubsub that we speak in, and, once entered, hear
 // and relay. Relaying is enough: all work on a message is done by the
 // validator, so there is no subscription whose buffer could overflow.
@@ -70,14 +74,26 @@ func (g *Gossip) open(t target) (*room, error) {
 
 // enter joins the room of the interest for hearing and relaying, and wants a
 // session with everybody who is or comes in. Entering twice is entering once.
+// Where it is in maxRooms already it stays outside, and what is new in this one
+// comes by sync alone, until there is room.
 func (g *Gossip) enter(in *interest) error {
 	g.opening.Lock()
 	defer g.opening.Unlock()
 	if g.interest(in.target) != in {
 		return nil // removed meanwhile
 	}
+	g.mu.Lock()
+	known := g.rooms[in.room]
+	g.mu.Unlock()
+	if known != nil && known.cancel != nil {
+		return nil
+	}
+	if g.entered >= maxRooms {
+		g.announce(in)
+		return nil
+	}
 	r, err := g.open(in.target)
-	if err != nil || r.cancel != nil {
+	if err != nil {
 		return err
 	}
 	relay, err := r.topic.Relay()
@@ -90,6 +106,7 @@ func (g *Gossip) enter(in *interest) error {
 		return fmt.Errorf("joining gossip: %w", err)
 	}
 	ctx, stop := context.WithCancel(g.ctx)
+	g.entered++
 	r.cancel = func() {
 		stop()
 		events.Cancel()
@@ -112,6 +129,13 @@ func (g *Gossip) enter(in *interest) error {
 	return nil
 }
 
+// roomLeft reports whether this node may enter one more room.
+func (g *Gossip) roomLeft() bool {
+	g.opening.Lock()
+	defer g.opening.Unlock()
+	return g.entered < maxRooms
+}
+
 // leave undoes open and enter.
 func (g *Gossip) leave(in *interest) {
 	g.opening.Lock()
@@ -128,6 +152,7 @@ func (g *Gossip) leave(in *interest) {
 	}
 	if r.cancel != nil {
 		r.cancel()
+		g.entered--
 	}
 	_ = r.topic.Close() // fails only when pubsub has stopped
 	_ = g.mesh.UnregisterTopicValidator(in.room)
