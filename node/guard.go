@@ -52,41 +52,15 @@ func (a *asked) add(id channel.ID) {
 	a.channels[id] = true
 }
 
-// openMemory reads what was given out. A home of before there was such a memory
-// is believed to be what it was.
-func (n *Node) openMemory(ctx context.Context) (*given.Book, error) {
-	book, made, err := given.Open(n.cfg.Paths.Given)
+// openMemory reads what was given out. A home without it is in doubt of all that
+// it publishes: a backup of catalogue and keys alone looks just like that.
+func (n *Node) openMemory() (*given.Book, error) {
+	book, err := given.Open(n.cfg.Paths.Given)
 	if errors.Is(err, given.ErrUnusable) {
 		n.log.Warn("followers are asked what they have before this home publishes again", "error", err)
 		return book, nil
 	}
-	if err != nil || made {
-		return book, err
-	}
-	owns, err := n.catalog.Owns(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, own := range owns {
-		info, err := n.catalog.Channel(ctx, own.Channel)
-		if err != nil {
-			return nil, err
-		}
-		payload, err := info.Root.Encode()
-		if err != nil {
-			return nil, fmt.Errorf("root of %s: %w", address(own.Channel), err)
-		}
-		err = book.Give(own.Channel, theRoot, info.Root.Version, channel.HashPayload(payload))
-		for _, log := range info.Logs {
-			if log.Log == own.Key && err == nil {
-				err = book.Give(own.Channel, own.Key, log.Seq, log.Hash)
-			}
-		}
-		if err != nil {
-			n.log.Warn("remembering what was published", "error", err)
-		}
-	}
-	return book, nil
+	return book, err
 }
 
 // current makes sure that what this home knows of logs, or with a zero key of

@@ -19,7 +19,7 @@ import (
 // again.
 func (w *world) remembering(path string) {
 	w.t.Helper()
-	book, _, err := given.Open(path)
+	book, err := given.Open(path)
 	if err != nil {
 		w.t.Fatal(err)
 	}
