@@ -145,6 +145,9 @@ func (n *Node) remedy(id channel.ID, doubt error) error {
 	if !n.cfg.Network {
 		how = "run `aml daemon --peer FOLLOWER`, which lets it catch up, and try again"
 	}
+	if errors.Is(doubt, publisher.ErrLacks) {
+		return fmt.Errorf("%s: %w; to sign that number again would fork the log. To have it back, %s. If nobody has it any more, another key takes the place of this one: aml channel-rotate %s --only-holder", address(id), doubt, how, address(id))
+	}
 	return fmt.Errorf("%s: %w; signing on might fork the channel. To be safe, %s. If nobody else can have more than is here, say so with --only-holder", address(id), doubt, how)
 }
 

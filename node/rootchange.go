@@ -179,7 +179,8 @@ func (n *Node) currentRoot(ctx context.Context, info catalog.Info, req RootReque
 		keys = append(keys, theRoot)
 	}
 	for _, v := range c.Revoke {
-		if v.LastGood != nil || !mayPublish(info.Root, v.Key) {
+		// The only holder ends a log where it ends here, even if it lacks something.
+		if v.LastGood != nil || req.OnlyHolder || !mayPublish(info.Root, v.Key) {
 			continue
 		}
 		if slices.ContainsFunc(owns, func(o catalog.Own) bool { return o.Channel == info.ID && o.Key == v.Key }) {
