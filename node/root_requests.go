@@ -60,4 +60,5 @@ type RootResult struct {
 type PublishRootRequest struct {
 	Drafts     []Document `json:"drafts"`
 	OnlyHolder bool       `json:"onlyHolder,omitempty"`
+	Void       bool       `json:"void,omitempty"` // also where releases that are here would not count any more
 }

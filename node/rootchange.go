@@ -69,6 +69,9 @@ func (n *Node) draftAndPublish(ctx context.Context, id channel.ID, req RootReque
 		res.Key, res.KeyFile = &turn.grant.Key, turn.file
 	}
 	if req.Draft {
+		if len(c.Revoke) > 0 {
+			res.Changes = append(res.Changes, "beware: what a key that is revoked publishes before this is in force will not count; let it rest")
+		}
 		res.Draft = &d
 		return res, nil
 	}
@@ -237,6 +240,9 @@ func (n *Node) PublishRoot(ctx context.Context, req PublishRootRequest, emit fun
 	if len(res.Missing) == 0 {
 		if err := n.current(ctx, d.Channel, req.OnlyHolder, false, theRoot); err != nil {
 			return RootResult{}, err
+		}
+		if err := n.pub.Voids(ctx, d); err != nil && !req.Void {
+			return RootResult{}, fmt.Errorf("publishing the next root of %s: %w. Draft it again, so that they count; or, if that is what is meant, say --void", address(d.Channel), err)
 		}
 	}
 	unannounced, err := n.pub.PublishRoot(ctx, d, nil)

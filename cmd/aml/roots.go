@@ -248,7 +248,11 @@ func (a *app) channelRootPublishCommand() *cobra.Command {
 		Long: `Put the next root of a channel into force: enough root keys of the version
 before it and of itself must have signed it, or recovery keys and its own.
 Several files are copies of one draft, whose signatures are put together. A
-running node tells followers at once, a later one when it runs.`,
+running node tells followers at once, a later one when it runs.
+
+A draft that revokes a key names its last good release. If this node knows of
+later ones, they would leave every follower's view: that is refused without
+--void.`,
 		Example: "  aml channel-root-publish signed.json\n  aml channel-root-publish anns.json bens.json",
 		Args:    args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) (err error) {
@@ -268,5 +272,6 @@ running node tells followers at once, a later one when it runs.`,
 		},
 	}
 	cmd.Flags().BoolVar(&req.OnlyHolder, "only-holder", false, onlyHolderHelp)
+	cmd.Flags().BoolVar(&req.Void, "void", false, "also where releases after the last good one that the draft names are known here")
 	return cmd
 }
