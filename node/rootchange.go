@@ -93,7 +93,7 @@ func (n *Node) draftAndPublish(ctx context.Context, id channel.ID, req RootReque
 	res.Published = true
 	tellUnannounced(emit, id, unannounced)
 	if turn != nil {
-		return res, n.firstOfNewKey(ctx, turn, emit)
+		return res, n.firstOfNewKey(ctx, id, turn.key, emit)
 	}
 	return res, nil
 }
@@ -255,7 +255,7 @@ func (n *Node) PublishRoot(ctx context.Context, req PublishRootRequest, emit fun
 	}
 	tellUnannounced(emit, d.Channel, unannounced)
 	res.Published = true
-	return res, nil
+	return res, n.succeed(ctx, d.Channel, emit)
 }
 
 func documents(docs []Document) []publisher.DraftText {

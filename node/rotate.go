@@ -34,6 +34,12 @@ func (n *Node) rotation(ctx context.Context, info catalog.Info, req RotateReques
 	owns = slices.DeleteFunc(owns, func(o catalog.Own) bool {
 		return o.Channel != info.ID || !mayPublish(info.Root, o.Key) || req.Key != nil && o.Key != *req.Key
 	})
+	if len(owns) == 0 { // its key was let in, and has published nothing
+		if owns, err = n.heirs(ctx, info); err != nil {
+			return nil, err
+		}
+		owns = slices.DeleteFunc(owns, func(o catalog.Own) bool { return req.Key != nil && o.Key != *req.Key })
+	}
 	if founding := slices.IndexFunc(owns, func(o catalog.Own) bool { return o.Topic != "" }); len(owns) > 1 && founding >= 0 {
 		owns = owns[founding : founding+1] // and not one that was let in
 	}
@@ -76,14 +82,92 @@ func (r *rotation) undo() error {
 	return err
 }
 
+// heirs are the keys of this home that may publish to a channel and of which it
+// has recorded nothing: what they inherit is from an own key that was revoked.
+func (n *Node) heirs(ctx context.Context, info catalog.Info) ([]catalog.Own, error) {
+	owns, err := n.catalog.Owns(ctx)
+	if err != nil {
+		return nil, err
+	}
+	from := catalog.Own{Channel: info.ID}
+	for _, o := range owns {
+		if _, revoked := info.Root.RevokedKey(o.Key); o.Channel == info.ID && revoked && (from.Topic == "" || o.Topic != "") {
+			from = o
+		}
+	}
+	var out []catalog.Own
+	for _, k := range n.keys() {
+		known := slices.ContainsFunc(owns, func(o catalog.Own) bool { return o.Channel == info.ID && o.Key == k.Public() })
+		if !known && mayPublish(info.Root, k.Public()) {
+			heir := from
+			heir.Key, heir.KeyFile = k.Public(), k.file
+			out = append(out, heir)
+		}
+	}
+	return out, nil
+}
+
+// succeed publishes the first release of each key that was made here to take the
+// place of another, once the root lists it: the root may have been signed
+// elsewhere, or this node may have been killed in between.
+func (n *Node) succeed(ctx context.Context, id channel.ID, emit func(any)) error {
+	info, err := n.catalog.Channel(ctx, id)
+	if err != nil || !info.HasRoot || info.RootExpired {
+		return err
+	}
+	owns, err := n.catalog.Owns(ctx)
+	if err != nil {
+		return err
+	}
+	owns = slices.DeleteFunc(owns, func(o catalog.Own) bool { return o.Channel != id })
+	if !slices.ContainsFunc(owns, func(o catalog.Own) bool { _, revoked := info.Root.RevokedKey(o.Key); return revoked }) {
+		return nil // none to take the place of
+	}
+	heirs, err := n.heirs(ctx, info)
+	if err != nil {
+		return err
+	}
+	for _, o := range append(owns, heirs...) {
+		begun := slices.ContainsFunc(info.Logs, func(l catalog.LogInfo) bool { return l.Log == o.Key && l.Seq > 0 })
+		if begun || !mayPublish(info.Root, o.Key) || n.pub.Doubt(ctx, id, o.Key) != nil {
+			continue // a key of which nothing is known was let in, and is another's to begin with
+		}
+		key, err := keyfile.Load(o.KeyFile)
+		if err == nil && key.Public() == o.Key {
+			if err = n.catalog.Found(ctx, o); err == nil {
+				err = n.firstOfNewKey(ctx, id, key, emit)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", address(id), err)
+		}
+	}
+	return nil
+}
+
+// succeedAll is succeed for all own channels.
+func (n *Node) succeedAll(ctx context.Context) {
+	owns, err := n.catalog.Owns(ctx)
+	seen := map[channel.ID]bool{}
+	for _, o := range owns {
+		if !seen[o.Channel] && err == nil {
+			err = n.succeed(ctx, o.Channel, func(any) {})
+		}
+		seen[o.Channel] = true
+	}
+	if err != nil && ctx.Err() == nil {
+		n.log.Warn("publishing with a new key", "error", err)
+	}
+}
+
 // firstOfNewKey is a release that only says what has happened: a log without
 // one has no head, and the channel would be stale until the next.
-func (n *Node) firstOfNewKey(ctx context.Context, r *rotation, emit func(any)) error {
-	n.unlock(ctx, r.own.Channel)
-	done, err := n.pub.Publish(ctx, publisher.Release{Channel: r.own.Channel, Key: r.key, Title: "New publishing key"})
+func (n *Node) firstOfNewKey(ctx context.Context, id channel.ID, key channel.PrivateKey, emit func(any)) error {
+	n.unlock(ctx, id)
+	done, err := n.pub.Publish(ctx, publisher.Release{Channel: id, Key: key, Title: "New publishing key"})
 	if err != nil {
 		return fmt.Errorf("the new key is in force; publishing a first release with it, which says so, failed: %w", err)
 	}
-	tellUnannounced(emit, r.own.Channel, done.Unannounced)
-	return n.own(ctx, r.own.Channel)
+	tellUnannounced(emit, id, done.Unannounced)
+	return n.own(ctx, id)
 }
