@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
@@ -93,8 +94,8 @@ func (n *Node) publication(ctx context.Context, req PublishRequest) (publication
 		return p, err
 	}
 	p.found = true
-	if info, err := n.catalog.Channel(ctx, p.own.Channel); req.KeyFile == "" && err == nil && info.HasRoot && !mayPublish(info.Root, p.key.Public()) {
-		// It was rotated: another key of this home has taken its place.
+	if info, err := n.catalog.Channel(ctx, p.own.Channel); req.KeyFile == "" && err == nil && info.HasRoot && !live(info.Root, p.key.Public()) {
+		// It was rotated, or its time is over: another key of this home has taken its place.
 		if next, err := n.publicationTo(ctx, p.own.Channel, "", p.own.Topic); err == nil {
 			return next, nil
 		}
@@ -105,6 +106,12 @@ func (n *Node) publication(ctx context.Context, req PublishRequest) (publication
 func mayPublish(root channel.Root, key channel.PublicKey) bool {
 	p, ok := root.Publisher(key)
 	return ok && p.Role == channel.RolePublish
+}
+
+// live reports whether a key may publish now.
+func live(root channel.Root, key channel.PublicKey) bool {
+	p, _ := root.Publisher(key)
+	return mayPublish(root, key) && (p.Expires.IsZero() || !time.Now().After(p.Expires.Time()))
 }
 
 // publicationTo finds the key that publishes to a channel: that of file, else
@@ -122,12 +129,13 @@ func (n *Node) publicationTo(ctx context.Context, id channel.ID, file, topic str
 		held = []heldKey{{key, file}}
 	}
 	root, err := n.rootFor(ctx, id, func(r channel.Root) bool {
-		return slices.ContainsFunc(held, func(k heldKey) bool { return mayPublish(r, k.Public()) })
+		return slices.ContainsFunc(held, func(k heldKey) bool { return live(r, k.Public()) })
 	})
 	if err != nil {
 		return publication{}, fmt.Errorf("publishing to %s: %w", address(id), err)
 	}
-	held = slices.DeleteFunc(held, func(k heldKey) bool { return !mayPublish(root, k.Public()) })
+	listed := slices.DeleteFunc(held, func(k heldKey) bool { return !mayPublish(root, k.Public()) })
+	held = slices.DeleteFunc(slices.Clone(listed), func(k heldKey) bool { return !live(root, k.Public()) })
 	owns, err := n.catalog.Owns(ctx)
 	if err != nil {
 		return publication{}, err
@@ -144,6 +152,9 @@ func (n *Node) publicationTo(ctx context.Context, id channel.ID, file, topic str
 		}
 	}
 	switch {
+	case len(held) == 0 && len(listed) > 0:
+		p, _ := root.Publisher(listed[0].Public())
+		return publication{}, fmt.Errorf("publishing to %s: %w: the right of the key of %s ended %s; who has the channel's root key prolongs it with channel-delegate", address(id), channel.ErrExpired, listed[0].file, p.Expires)
 	case len(held) == 0 && file != "":
 		return publication{}, fmt.Errorf("publishing to %s: %w: the key of %s is none of its publishers; who has its root key lets it in with channel-delegate, see key-show", address(id), channel.ErrNotAuthorized, file)
 	case len(held) == 0:

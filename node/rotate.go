@@ -40,6 +40,9 @@ func (n *Node) rotation(ctx context.Context, info catalog.Info, req RotateReques
 		}
 		owns = slices.DeleteFunc(owns, func(o catalog.Own) bool { return req.Key != nil && o.Key != *req.Key })
 	}
+	if now := slices.DeleteFunc(slices.Clone(owns), func(o catalog.Own) bool { return !live(info.Root, o.Key) }); len(now) > 0 {
+		owns = now
+	}
 	if founding := slices.IndexFunc(owns, func(o catalog.Own) bool { return o.Topic != "" }); len(owns) > 1 && founding >= 0 {
 		owns = owns[founding : founding+1] // and not one that was let in
 	}
