@@ -77,7 +77,11 @@ func (n *Node) publication(ctx context.Context, req PublishRequest) (publication
 		return publication{}, err
 	}
 	if t.topic == "" {
-		return n.publicationTo(ctx, t.address.ID, req.KeyFile, "")
+		p, err := n.publicationTo(ctx, t.address.ID, req.KeyFile, "")
+		if err == nil { // as one who follows it: a private channel is sealed with its read key
+			_, err = n.learn(ctx, t.address)
+		}
+		return p, err
 	}
 	p := publication{topic: t.topic}
 	if p.key, p.file, err = n.publishingKey(req.KeyFile); err != nil {
