@@ -88,6 +88,9 @@ func (n *Node) publication(ctx context.Context, req PublishRequest) (publication
 		return p, err
 	}
 	p.own, err = n.catalog.OwnByTopic(ctx, t.topic, p.key.Public())
+	if errors.Is(err, fs.ErrNotExist) && req.KeyFile != "" {
+		return n.letIn(ctx, p, req.KeyFile)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return p, nil
 	}
@@ -105,6 +108,34 @@ func (n *Node) publication(ctx context.Context, req PublishRequest) (publication
 		}
 	}
 	return p, nil
+}
+
+// letIn finds the own channel on a topic that lists a key with which nothing has
+// been published here yet. Without an own channel there one is founded; one that
+// does not list the key is not what is meant, and a second of that name is
+// founded only by who says so.
+func (n *Node) letIn(ctx context.Context, p publication, file string) (publication, error) {
+	owns, err := n.catalog.OwnsOn(ctx, p.topic)
+	if err != nil || len(owns) == 0 {
+		return p, err
+	}
+	var in []channel.ID
+	for _, o := range owns {
+		info, err := n.catalog.Channel(ctx, o.Channel)
+		if err != nil {
+			return p, err
+		}
+		if !slices.Contains(in, o.Channel) && mayPublish(info.Root, p.key.Public()) {
+			in = append(in, o.Channel)
+		}
+	}
+	switch len(in) {
+	case 0:
+		return p, fmt.Errorf("publishing to %q: %w: the key of %s is none of the publishers of %s, which this home publishes there; let it in with channel-delegate, or found another channel with channel-create %s -k %s", p.topic, channel.ErrNotAuthorized, file, address(owns[0].Channel), p.topic, file)
+	case 1:
+		return n.publicationTo(ctx, in[0], file, "")
+	}
+	return p, badRequest("%d channels of this home on %q list the key of %s; name one by its address", len(in), p.topic, file)
 }
 
 func mayPublish(root channel.Root, key channel.PublicKey) bool {
