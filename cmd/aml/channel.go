@@ -81,18 +81,20 @@ by their paths below it, hidden ones included. Through a running node the comman
 release is stored; otherwise it stays to serve until interrupted, unless --once.
 To a channel that somebody else has founded, one publishes by its address and
 with a key that was let in (channel-delegate): one in this home's folder of keys,
-or -k.
+or -k. A key with scopes may name what is below them alone: see --into.
 
 manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
 [FileEntry or {"path": "local file", "name": "name in the channel", "attrs":
 {}}], "remove": ["name"]}. Paths are relative to the manifest's folder.`,
-		Example: "  aml channel-publish music/live show.flac --once\n  aml channel-publish music/live -i manifest.json\n  aml channel-publish music/live album/ -k band.pem",
+		Example: "  aml channel-publish music/live show.flac --once\n  aml channel-publish music/live -i manifest.json\n  aml channel-publish music/live album/ -k band.pem\n  aml channel-publish aml://... track.flac --into guests",
 		Args:    args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) (err error) {
 			req.Topic, req.Peers = given[0], a.peers
 			switch files := len(given) > 1; {
 			case files && input != "":
 				return usage(cmd, fmt.Errorf("give files or a manifest with -i, not both"))
+			case req.Into != "" && input != "":
+				return usage(cmd, fmt.Errorf("--into goes with files; a manifest names them itself"))
 			case !files && input == "":
 				return usage(cmd, fmt.Errorf("what to publish? give files, or a manifest with -i"))
 			}
@@ -137,6 +139,7 @@ manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
 		},
 	}
 	cmd.Flags().StringVarP(&input, "input", "i", "", "manifest.json, - for standard input")
+	cmd.Flags().StringVar(&req.Into, "into", "", "put the files below this `PATH` of the channel")
 	cmd.Flags().StringVar(&req.Title, "title", "", "title of the release")
 	cmd.Flags().StringVar(&req.Description, "description", "", "description of the release")
 	cmd.Flags().StringVar(&chunk, "chunk-size", "1MiB", "plaintext bytes per blob: a power of two from 64KiB to 2MiB")

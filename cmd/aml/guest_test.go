@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +12,52 @@ import (
 	"github.com/anonymous-media-library/aml/channel/keyfile"
 	"github.com/anonymous-media-library/aml/internal/channeltest"
 )
+
+// The README's lines for a guest are run as they are written there, but for the
+// peer, which in life is found. The channel is private, and the address the whole
+// one: who has it can publish without having followed.
+func TestTheReadmesGuestPublishes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	owner, guest := filepath.Join(dir, "p"), filepath.Join(dir, "g")
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := func(start string) []string {
+		t.Helper()
+		for text := range strings.Lines(string(readme)) {
+			if text, _, _ := strings.Cut(text, "#"); strings.HasPrefix(text, start) {
+				return strings.Fields(text)[1:]
+			}
+		}
+		t.Fatalf("the README has no line that begins with %q", start)
+		return nil
+	}
+	with := func(args []string, from, to string) []string {
+		t.Helper()
+		for i, a := range args {
+			if a == from {
+				args[i] = to
+				return args
+			}
+		}
+		t.Fatalf("no %s in %q", from, args)
+		return nil
+	}
+	created := decoded[addresses](t, ok(t, owner, "channel-create", "music/live", "--private", "--read-key", "--json"))
+	publish(t, owner, "music/live", must(t, filepath.Join(dir, "show.flac"), "a show"))
+	key, _, _ := strings.Cut(ok(t, guest, line("aml key-new studio")...), "\n")
+	ok(t, owner, with(line("aml channel-delegate music/live PUBKEY --scope"), "PUBKEY", key)...)
+	ownerAddr := start(t, owner, "daemon").addr()
+
+	publishes := with(line("aml channel-publish aml://ADDRESS track.flac"), "aml://ADDRESS", created.ReadAddress)
+	publishes = append(with(publishes, "track.flac", must(t, filepath.Join(dir, "track.flac"), "a track")), "--peer", ownerAddr)
+	start(t, guest, publishes...).wait("published")
+	until(t, "the owner has the guest's release", func() bool {
+		return strings.Contains(ok(t, owner, "channel-show", "music/live"), "guests/track.flac")
+	})
+}
 
 // A key whose time is over is none that may publish: it leaves nothing to choose
 // from, and where it is the only one that is what is said.
