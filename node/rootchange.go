@@ -247,8 +247,7 @@ func (n *Node) PublishRoot(ctx context.Context, req PublishRootRequest, emit fun
 	}
 	unannounced, err := n.pub.PublishRoot(ctx, d, nil)
 	if errors.Is(err, publisher.ErrPublished) {
-		res.Changes = []string{"nothing: " + err.Error()}
-		err = nil
+		res.Changes, res.Already, err = []string{}, true, nil
 	}
 	if err != nil {
 		return RootResult{}, fmt.Errorf("publishing the next root of %s: %w", address(d.Channel), err)

@@ -371,7 +371,7 @@ func state(ch api.ChannelInfo) string {
 }
 
 func (a *app) channelShowCommand() *cobra.Command {
-	var code, with bool
+	var code, with, replace bool
 	var png string
 	cmd := &cobra.Command{
 		Use:     "channel-show ADDRESS_OR_TOPIC",
@@ -392,7 +392,7 @@ func (a *app) channelShowCommand() *cobra.Command {
 				return usage(cmd, fmt.Errorf("--qr draws, --json does not: want one of them"))
 			}
 			if code || png != "" {
-				if err := a.showQR(cmd.Context(), s, code, png); err != nil || code {
+				if err := a.showQR(cmd.Context(), s, code, png, replace); err != nil || code {
 					return err
 				}
 			}
@@ -401,6 +401,7 @@ func (a *app) channelShowCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&code, "qr", false, "draw the address as a QR code")
 	cmd.Flags().StringVar(&png, "qr-png", "", "write the address as a QR code to this PNG file")
+	cmd.Flags().BoolVar(&replace, "replace", false, replaceHelp)
 	readKeyFlag(cmd, &with)
 	return cmd
 }
