@@ -40,10 +40,12 @@ func (n *Node) ChangeRoot(ctx context.Context, req RootRequest, emit func(any)) 
 		if info, err = n.catalog.Channel(ctx, info.ID); err != nil {
 			return RootResult{}, err
 		}
+		if !turn.spare {
+			n.pub.Made(info.ID, turn.key.Public())
+		}
 		if err := turn.make(info.Root); err != nil {
 			return RootResult{}, err
 		}
-		n.pub.Made(info.ID, turn.key.Public())
 		c.Grant = append(c.Grant, turn.grant)
 	}
 	res, err := n.draftAndPublish(ctx, info.ID, req, c, turn, emit)

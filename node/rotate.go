@@ -21,6 +21,7 @@ type rotation struct {
 	grant channel.Publisher
 	key   channel.PrivateKey
 	file  string
+	spare bool // the key was made before, for a root that never came
 	done  bool // the root names it
 }
 
@@ -58,6 +59,9 @@ func (n *Node) rotation(ctx context.Context, info catalog.Info, req RotateReques
 	if r.key, err = channel.GenerateKey(); err != nil {
 		return nil, err
 	}
+	if k, ok := n.spareKey(ctx, info); ok && r.file == "" {
+		r.key, r.file, r.spare = k.PrivateKey, k.file, true
+	}
 	if r.file == "" {
 		r.file = filepath.Join(n.cfg.Paths.Keys, "publish-"+r.key.Public().Short()+".pem")
 	}
@@ -66,16 +70,32 @@ func (n *Node) rotation(ctx context.Context, info catalog.Info, req RotateReques
 	return r, nil
 }
 
+// spareKey is a key that was made here to publish to a channel and that no root
+// has named: one was drafted and given up, or this node was killed in between.
+func (n *Node) spareKey(ctx context.Context, info catalog.Info) (heldKey, bool) {
+	for _, k := range n.keys() {
+		_, listed := info.Root.Publisher(k.Public())
+		_, revoked := info.Root.RevokedKey(k.Public())
+		if !listed && !revoked && n.pub.Doubt(ctx, info.ID, k.Public()) == nil {
+			return k, true
+		}
+	}
+	return heldKey{}, false
+}
+
 // make writes the new key, which is on disk before any root names it.
 func (r *rotation) make(root channel.Root) error {
 	r.grant, _ = root.Publisher(r.old.Key)
 	r.grant.Role, r.grant.Key = channel.RolePublish, r.key.Public()
+	if r.spare {
+		return nil
+	}
 	return keyfile.Write(r.file, r.key)
 }
 
 // undo removes a key that is for nothing.
 func (r *rotation) undo() error {
-	if r.done || r.grant.Key.IsZero() {
+	if r.done || r.spare || r.grant.Key.IsZero() {
 		return nil
 	}
 	err := os.Remove(r.file)
