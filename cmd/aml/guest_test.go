@@ -63,6 +63,42 @@ func TestTheReadmesGuestPublishes(t *testing.T) {
 	}
 }
 
+// The root of a rotation came from elsewhere, or this node was killed before it
+// could go on: its daemon makes the first release with the new key.
+func TestADaemonBeginsTheLogOfAKeyThatARootMadeElsewhereNames(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	home, draft := filepath.Join(dir, "h"), filepath.Join(dir, "draft.json")
+	address := publish(t, home, "t", must(t, filepath.Join(dir, "file"), "x"))
+	roots, err := filepath.Glob(filepath.Join(home, "keys", "root-*.pem"))
+	if err != nil || len(roots) != 1 {
+		t.Fatal(roots, err)
+	}
+	ok(t, home, "channel-rotate", "t", "-o", draft)
+	ok(t, home, "channel-root-sign", draft, "-k", roots[0], "-o", draft)
+	text, err := os.ReadFile(draft)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := channel.ParseRootDraft(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root2, err := d.Envelope()
+	if err != nil {
+		t.Fatal(err)
+	}
+	knows(t, home, d.Channel, root2)
+	if out := ok(t, home, "channel-show", address); !strings.Contains(out, "stale") || !strings.Contains(out, "version 2") {
+		t.Fatalf("before: %s", out)
+	}
+	start(t, home, "daemon").addr()
+	until(t, "the log of the new key has begun", func() bool {
+		out := ok(t, home, "channel-show", address)
+		return !strings.Contains(out, "stale") && strings.Contains(out, "1 releases, fresh until")
+	})
+}
+
 // A key whose time is over is none that may publish: it leaves nothing to choose
 // from, and where it is the only one that is what is said.
 func TestAKeyWhoseTimeIsOverIsNotCounted(t *testing.T) {
