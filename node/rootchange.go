@@ -188,7 +188,7 @@ func (n *Node) currentRoot(ctx context.Context, info catalog.Info, req RootReque
 		if v.LastGood != nil || req.OnlyHolder || !mayPublish(info.Root, v.Key) {
 			continue
 		}
-		if slices.ContainsFunc(owns, func(o catalog.Own) bool { return o.Channel == info.ID && o.Key == v.Key }) {
+		if req.Rotate != nil || slices.ContainsFunc(owns, func(o catalog.Own) bool { return o.Channel == info.ID && o.Key == v.Key }) {
 			keys = append(keys, v.Key)
 		}
 	}
