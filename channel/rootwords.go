@@ -6,6 +6,10 @@ import (
 	"strings"
 )
 
+// manyRevoked is from how many revoked keys on whoever signs is warned that there
+// is an end of it.
+const manyRevoked = MaxRevoked - 8
+
 // Changes says in words what next says differently from prev, a line each, in a
 // fixed order: whoever signs a root should read it. Keys are shown whole, so
 // that they can be compared.
@@ -24,6 +28,9 @@ func Changes(prev, next Root) []string {
 	c.revoked(prev, next)
 	if prev.Expires != next.Expires {
 		c.add("it is good until %s instead of %s", next.Expires, prev.Expires)
+	}
+	if n := len(next.Revoked); n > len(prev.Revoked) && n >= manyRevoked {
+		c.add("beware: %d keys of this channel are revoked then, and there cannot be more than %d: prepare another channel", n, MaxRevoked)
 	}
 	for _, p := range next.Publishers {
 		if next.Root.contains(p.Key) || next.Recovery != nil && next.Recovery.contains(p.Key) {

@@ -3,6 +3,7 @@ package channel
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // OpenRoot returns the root inside env, without verifying a signature.
@@ -218,15 +219,24 @@ func (r Root) Authorize(log PublicKey, body Body) error {
 	}
 	for _, e := range body.Entries {
 		if !p.MayName(e.Name) {
-			return fmt.Errorf("%w: %q is outside of the key's scopes", ErrNotAuthorized, clip(e.Name))
+			return p.outside(e.Name)
 		}
 	}
 	for _, v := range body.Removals {
 		if !p.MayName(v.Name) {
-			return fmt.Errorf("%w: %q is outside of the key's scopes", ErrNotAuthorized, clip(v.Name))
+			return p.outside(v.Name)
 		}
 	}
 	return nil
+}
+
+// outside says which names would do.
+func (p Publisher) outside(name string) error {
+	scopes := "it may name nothing"
+	if p.Role == RolePublish {
+		scopes = "it may name what is below " + clip(strings.Join(p.Scopes, ", "))
+	}
+	return fmt.Errorf("%w: %q is outside of the key's scopes: %s", ErrNotAuthorized, clip(name), scopes)
 }
 
 // VerifyHead returns the head inside env if channel id's root, which the

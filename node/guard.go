@@ -52,41 +52,15 @@ func (a *asked) add(id channel.ID) {
 	a.channels[id] = true
 }
 
-// openMemory reads what was given out. A home of before there was such a memory
-// is believed to be what it was.
-func (n *Node) openMemory(ctx context.Context) (*given.Book, error) {
-	book, made, err := given.Open(n.cfg.Paths.Given)
+// openMemory reads what was given out. A home without it is in doubt of all that
+// it publishes: a backup of catalogue and keys alone looks just like that.
+func (n *Node) openMemory() (*given.Book, error) {
+	book, err := given.Open(n.cfg.Paths.Given)
 	if errors.Is(err, given.ErrUnusable) {
 		n.log.Warn("followers are asked what they have before this home publishes again", "error", err)
 		return book, nil
 	}
-	if err != nil || made {
-		return book, err
-	}
-	owns, err := n.catalog.Owns(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, own := range owns {
-		info, err := n.catalog.Channel(ctx, own.Channel)
-		if err != nil {
-			return nil, err
-		}
-		payload, err := info.Root.Encode()
-		if err != nil {
-			return nil, fmt.Errorf("root of %s: %w", address(own.Channel), err)
-		}
-		err = book.Give(own.Channel, theRoot, info.Root.Version, channel.HashPayload(payload))
-		for _, log := range info.Logs {
-			if log.Log == own.Key && err == nil {
-				err = book.Give(own.Channel, own.Key, log.Seq, log.Hash)
-			}
-		}
-		if err != nil {
-			n.log.Warn("remembering what was published", "error", err)
-		}
-	}
-	return book, nil
+	return book, err
 }
 
 // current makes sure that what this home knows of logs, or with a zero key of
@@ -170,6 +144,9 @@ func (n *Node) remedy(id channel.ID, doubt error) error {
 	how := "nobody who has the channel answered; name one with --peer"
 	if !n.cfg.Network {
 		how = "run `aml daemon --peer FOLLOWER`, which lets it catch up, and try again"
+	}
+	if errors.Is(doubt, publisher.ErrLacks) {
+		return fmt.Errorf("%s: %w; to sign that number again would fork the log. To have it back, %s. If nobody has it any more, another key takes the place of this one: aml channel-rotate %s --only-holder", address(id), doubt, how, address(id))
 	}
 	return fmt.Errorf("%s: %w; signing on might fork the channel. To be safe, %s. If nobody else can have more than is here, say so with --only-holder", address(id), doubt, how)
 }

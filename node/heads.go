@@ -17,10 +17,12 @@ const (
 // renewHeads keeps heads fresh until ctx ends: those of own logs, and those of
 // all logs of channels followed here in which a key of this home has the role
 // head. Before that it ends doubts about own logs, which must not be called
-// newest. It also makes the snapshots of own logs that are due.
+// newest; makes the snapshots of own logs that are due; and begins the logs of keys
+// that have taken another's place.
 func (n *Node) renewHeads(ctx context.Context) error {
 	for {
 		left := n.settle(ctx)
+		n.succeedAll(ctx)
 		if err := n.pub.RenewHeads(ctx); err != nil && ctx.Err() == nil {
 			n.log.Warn("renewing heads", "error", err)
 		}

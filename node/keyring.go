@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
@@ -76,13 +77,20 @@ func (n *Node) publication(ctx context.Context, req PublishRequest) (publication
 		return publication{}, err
 	}
 	if t.topic == "" {
-		return n.publicationTo(ctx, t.address.ID, req.KeyFile, "")
+		p, err := n.publicationTo(ctx, t.address.ID, req.KeyFile, "")
+		if err == nil { // as one who follows it: a private channel is sealed with its read key
+			_, err = n.learn(ctx, t.address)
+		}
+		return p, err
 	}
 	p := publication{topic: t.topic}
 	if p.key, p.file, err = n.publishingKey(req.KeyFile); err != nil {
 		return p, err
 	}
 	p.own, err = n.catalog.OwnByTopic(ctx, t.topic, p.key.Public())
+	if errors.Is(err, fs.ErrNotExist) && req.KeyFile != "" {
+		return n.letIn(ctx, p, req.KeyFile)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return p, nil
 	}
@@ -93,8 +101,8 @@ func (n *Node) publication(ctx context.Context, req PublishRequest) (publication
 		return p, err
 	}
 	p.found = true
-	if info, err := n.catalog.Channel(ctx, p.own.Channel); req.KeyFile == "" && err == nil && info.HasRoot && !mayPublish(info.Root, p.key.Public()) {
-		// It was rotated: another key of this home has taken its place.
+	if info, err := n.catalog.Channel(ctx, p.own.Channel); req.KeyFile == "" && err == nil && info.HasRoot && !live(info.Root, p.key.Public()) {
+		// It was rotated, or its time is over: another key of this home has taken its place.
 		if next, err := n.publicationTo(ctx, p.own.Channel, "", p.own.Topic); err == nil {
 			return next, nil
 		}
@@ -102,9 +110,43 @@ func (n *Node) publication(ctx context.Context, req PublishRequest) (publication
 	return p, nil
 }
 
+// letIn finds the own channel on a topic that lists a key with which nothing has
+// been published here yet. Without an own channel there one is founded; one that
+// does not list the key is not what is meant, and a second of that name is
+// founded only by who says so.
+func (n *Node) letIn(ctx context.Context, p publication, file string) (publication, error) {
+	owns, err := n.catalog.OwnsOn(ctx, p.topic)
+	if err != nil || len(owns) == 0 {
+		return p, err
+	}
+	var in []channel.ID
+	for _, o := range owns {
+		info, err := n.catalog.Channel(ctx, o.Channel)
+		if err != nil {
+			return p, err
+		}
+		if !slices.Contains(in, o.Channel) && mayPublish(info.Root, p.key.Public()) {
+			in = append(in, o.Channel)
+		}
+	}
+	switch len(in) {
+	case 0:
+		return p, fmt.Errorf("publishing to %q: %w: the key of %s is none of the publishers of %s, which this home publishes there; let it in with channel-delegate, or found another channel with channel-create %s -k %s", p.topic, channel.ErrNotAuthorized, file, address(owns[0].Channel), p.topic, file)
+	case 1:
+		return n.publicationTo(ctx, in[0], file, "")
+	}
+	return p, badRequest("%d channels of this home on %q list the key of %s; name one by its address", len(in), p.topic, file)
+}
+
 func mayPublish(root channel.Root, key channel.PublicKey) bool {
 	p, ok := root.Publisher(key)
 	return ok && p.Role == channel.RolePublish
+}
+
+// live reports whether a key may publish now.
+func live(root channel.Root, key channel.PublicKey) bool {
+	p, _ := root.Publisher(key)
+	return mayPublish(root, key) && (p.Expires.IsZero() || !time.Now().After(p.Expires.Time()))
 }
 
 // publicationTo finds the key that publishes to a channel: that of file, else
@@ -122,12 +164,13 @@ func (n *Node) publicationTo(ctx context.Context, id channel.ID, file, topic str
 		held = []heldKey{{key, file}}
 	}
 	root, err := n.rootFor(ctx, id, func(r channel.Root) bool {
-		return slices.ContainsFunc(held, func(k heldKey) bool { return mayPublish(r, k.Public()) })
+		return slices.ContainsFunc(held, func(k heldKey) bool { return live(r, k.Public()) })
 	})
 	if err != nil {
 		return publication{}, fmt.Errorf("publishing to %s: %w", address(id), err)
 	}
-	held = slices.DeleteFunc(held, func(k heldKey) bool { return !mayPublish(root, k.Public()) })
+	listed := slices.DeleteFunc(held, func(k heldKey) bool { return !mayPublish(root, k.Public()) })
+	held = slices.DeleteFunc(slices.Clone(listed), func(k heldKey) bool { return !live(root, k.Public()) })
 	owns, err := n.catalog.Owns(ctx)
 	if err != nil {
 		return publication{}, err
@@ -144,6 +187,9 @@ func (n *Node) publicationTo(ctx context.Context, id channel.ID, file, topic str
 		}
 	}
 	switch {
+	case len(held) == 0 && len(listed) > 0:
+		p, _ := root.Publisher(listed[0].Public())
+		return publication{}, fmt.Errorf("publishing to %s: %w: the right of the key of %s ended %s; who has the channel's root key prolongs it with channel-delegate", address(id), channel.ErrExpired, listed[0].file, p.Expires)
 	case len(held) == 0 && file != "":
 		return publication{}, fmt.Errorf("publishing to %s: %w: the key of %s is none of its publishers; who has its root key lets it in with channel-delegate, see key-show", address(id), channel.ErrNotAuthorized, file)
 	case len(held) == 0:

@@ -123,7 +123,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if err := n.warnOfLostCatalogue(ctx); err != nil {
 		return err
 	}
-	memory, err := n.openMemory(ctx)
+	memory, err := n.openMemory()
 	if err != nil {
 		return err
 	}

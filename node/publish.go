@@ -163,7 +163,12 @@ func (n *Node) release(ctx context.Context, req PublishRequest, id channel.ID, k
 	if err != nil {
 		return publisher.Release{}, err
 	}
-	spec := publisher.DraftSpec{Dir: req.DraftDir, Channel: id, Key: key, ChunkSize: req.ChunkSize, InPlace: req.InPlace, Erasure: scheme, OnProgress: ingestProgress(emit)}
+	spec := publisher.DraftSpec{Dir: req.DraftDir, Channel: id, Key: key, Into: req.Into, ChunkSize: req.ChunkSize, InPlace: req.InPlace, Erasure: scheme, OnProgress: ingestProgress(emit)}
+	if req.Into != "" {
+		if err := channel.ValidName(req.Into); err != nil {
+			return publisher.Release{}, badRequest("--into: %w", err)
+		}
+	}
 	switch {
 	case req.Draft != nil:
 		draft, err := channel.ParseDraft(req.Draft.Text)

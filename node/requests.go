@@ -138,6 +138,7 @@ type PublishRequest struct {
 	Draft       *Document `json:"draft,omitempty"`
 	DraftDir    string    `json:"draftDir"` // what relative paths in Draft are relative to
 	Paths       []string  `json:"paths"`    // absolute files and folders
+	Into        string    `json:"into"`     // name in the channel that local files are put below
 	Title       string    `json:"title"`
 	Description string    `json:"description"`
 	ChunkSize   int       `json:"chunkSize"`

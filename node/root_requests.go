@@ -47,10 +47,11 @@ type RotateRequest struct {
 type RootResult struct {
 	Address   string             `json:"address"`
 	Channel   string             `json:"channel"`
-	Root      uint64             `json:"root"`      // its version
-	Published bool               `json:"published"` // it is in force
-	Changes   []string           `json:"changes"`   // in words
-	Missing   []string           `json:"missing"`   // whose signatures, in words
+	Root      uint64             `json:"root"`              // its version
+	Published bool               `json:"published"`         // it is in force
+	Already   bool               `json:"already,omitempty"` // it was in force before
+	Changes   []string           `json:"changes"`           // in words
+	Missing   []string           `json:"missing"`           // whose signatures, in words
 	Key       *channel.PublicKey `json:"key,omitempty"`
 	KeyFile   string             `json:"keyFile,omitempty"` // of the new key
 	Draft     *channel.RootDraft `json:"draft,omitempty"`
@@ -60,4 +61,5 @@ type RootResult struct {
 type PublishRootRequest struct {
 	Drafts     []Document `json:"drafts"`
 	OnlyHolder bool       `json:"onlyHolder,omitempty"`
+	Void       bool       `json:"void,omitempty"` // also where releases that are here would not count any more
 }

@@ -40,10 +40,12 @@ func (n *Node) ChangeRoot(ctx context.Context, req RootRequest, emit func(any)) 
 		if info, err = n.catalog.Channel(ctx, info.ID); err != nil {
 			return RootResult{}, err
 		}
+		if !turn.spare {
+			n.pub.Made(info.ID, turn.key.Public())
+		}
 		if err := turn.make(info.Root); err != nil {
 			return RootResult{}, err
 		}
-		n.pub.Made(info.ID, turn.key.Public())
 		c.Grant = append(c.Grant, turn.grant)
 	}
 	res, err := n.draftAndPublish(ctx, info.ID, req, c, turn, emit)
@@ -69,6 +71,9 @@ func (n *Node) draftAndPublish(ctx context.Context, id channel.ID, req RootReque
 		res.Key, res.KeyFile = &turn.grant.Key, turn.file
 	}
 	if req.Draft {
+		if len(c.Revoke) > 0 {
+			res.Changes = append(res.Changes, "beware: what a key that is revoked publishes before this is in force will not count; let it rest")
+		}
 		res.Draft = &d
 		return res, nil
 	}
@@ -90,7 +95,7 @@ func (n *Node) draftAndPublish(ctx context.Context, id channel.ID, req RootReque
 	res.Published = true
 	tellUnannounced(emit, id, unannounced)
 	if turn != nil {
-		return res, n.firstOfNewKey(ctx, turn, emit)
+		return res, n.firstOfNewKey(ctx, id, turn.key, emit)
 	}
 	return res, nil
 }
@@ -179,10 +184,11 @@ func (n *Node) currentRoot(ctx context.Context, info catalog.Info, req RootReque
 		keys = append(keys, theRoot)
 	}
 	for _, v := range c.Revoke {
-		if v.LastGood != nil || !mayPublish(info.Root, v.Key) {
+		// The only holder ends a log where it ends here, even if it lacks something.
+		if v.LastGood != nil || req.OnlyHolder || !mayPublish(info.Root, v.Key) {
 			continue
 		}
-		if slices.ContainsFunc(owns, func(o catalog.Own) bool { return o.Channel == info.ID && o.Key == v.Key }) {
+		if req.Rotate != nil || slices.ContainsFunc(owns, func(o catalog.Own) bool { return o.Channel == info.ID && o.Key == v.Key }) {
 			keys = append(keys, v.Key)
 		}
 	}
@@ -237,18 +243,20 @@ func (n *Node) PublishRoot(ctx context.Context, req PublishRootRequest, emit fun
 		if err := n.current(ctx, d.Channel, req.OnlyHolder, false, theRoot); err != nil {
 			return RootResult{}, err
 		}
+		if err := n.pub.Voids(ctx, d); err != nil && !req.Void {
+			return RootResult{}, fmt.Errorf("publishing the next root of %s: %w. Draft it again, so that they count; or, if that is what is meant, say --void", address(d.Channel), err)
+		}
 	}
 	unannounced, err := n.pub.PublishRoot(ctx, d, nil)
 	if errors.Is(err, publisher.ErrPublished) {
-		res.Changes = []string{"nothing: " + err.Error()}
-		err = nil
+		res.Changes, res.Already, err = []string{}, true, nil
 	}
 	if err != nil {
 		return RootResult{}, fmt.Errorf("publishing the next root of %s: %w", address(d.Channel), err)
 	}
 	tellUnannounced(emit, d.Channel, unannounced)
 	res.Published = true
-	return res, nil
+	return res, n.succeed(ctx, d.Channel, emit)
 }
 
 func documents(docs []Document) []publisher.DraftText {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -25,8 +26,8 @@ func parseWhen(what, s string, now time.Time) (channel.Time, error) {
 			var n int64
 			n, err = strconv.ParseInt(days, 10, 32)
 			life = time.Duration(n) * 24 * time.Hour
-			if n > 100*365 { // also keeps the product from overflowing
-				err = strconv.ErrRange
+			if n > 100*365 || errors.Is(err, strconv.ErrRange) && days[0] != '-' { // also keeps the product from overflowing
+				return 0, badRequest("%s %q: that is too far ahead; at most 36500d, or a date", what, s)
 			}
 		} else {
 			life, err = time.ParseDuration(s)

@@ -16,6 +16,7 @@ type DraftSpec struct {
 	Dir       string             // that local paths in it are relative to; usually the folder of manifest.json
 	Channel   channel.ID         // that it is for; zero for one that is not founded yet
 	Key       channel.PrivateKey // that will publish it
+	Into      string             // a valid name that those of local files are put below; if empty, they are as they are
 	ChunkSize int                // bytes; if zero, codec.DefaultChunkSize
 
 	Erasure    codec.Eraser   // see IngestSpec
@@ -45,7 +46,7 @@ func (p *Publisher) FromDraft(ctx context.Context, spec DraftSpec) (Release, err
 	if spec.InPlace && p.cfg.InPlace == nil {
 		return Release{}, fmt.Errorf("ingesting: %w", errNoInPlace)
 	}
-	pl := plan{most: channel.MaxEntries, inPlace: spec.InPlace}
+	pl := plan{most: channel.MaxEntries, inPlace: spec.InPlace, into: spec.Into}
 	defer pl.close()
 	var given []channel.FileEntry
 	for _, e := range d.Entries {

@@ -18,6 +18,16 @@ import (
 // out. Ask others what they have, and then Confirm.
 var ErrBehind = errors.New("this home may lack what was published before")
 
+// ErrLacks: the ledger certainly ends before what its log has given out, so that
+// the next number is taken, whatever anybody says. Another key has to take the
+// log's place if nobody has the rest. It wraps ErrBehind.
+var ErrLacks error = lacks("this home lacks what it has published")
+
+type lacks string
+
+func (l lacks) Error() string { return string(l) }
+func (lacks) Unwrap() error   { return ErrBehind }
+
 // Given is how far a log was given out, or, with a zero key, the root.
 type Given struct {
 	Seq  uint64 // of the newest manifest, or the version; 0 for none
@@ -44,15 +54,15 @@ func (p *Publisher) doubt(id channel.ID, key channel.PublicKey, seq uint64, hash
 	if p.cfg.Memory == nil {
 		return nil
 	}
-	what, end := "release", "the log"
-	if key == theRoot {
-		what, end = "root version", "what is known"
+	what, end, certain := "release", "the log", ErrLacks
+	if key == theRoot { // no other could take its place: the user may vouch that nobody has it
+		what, end, certain = "root version", "what is known", ErrBehind
 	}
 	switch g := p.cfg.Memory.Given(id, key); {
 	case g.Seq > seq:
-		return fmt.Errorf("%w: %s %d was published from here, and %s ends at %d", ErrBehind, what, g.Seq, end, seq)
+		return fmt.Errorf("%w: %s %d was published from here, and %s ends at %d", certain, what, g.Seq, end, seq)
 	case g.Seq == seq && seq > 0 && g.Hash != hash:
-		return fmt.Errorf("%w: %s %d here is another than was published", ErrBehind, what, seq)
+		return fmt.Errorf("%w: %s %d here is another than was published", certain, what, seq)
 	case !g.Sure:
 		return fmt.Errorf("%w: it is new here, was copied, or was restored from a backup", ErrBehind)
 	}
@@ -86,7 +96,8 @@ func (p *Publisher) Doubt(ctx context.Context, id channel.ID, key channel.Public
 // others were asked what they have and the ledger took it in. What is known to
 // be missing all the same gives ErrBehind, or channel.ErrChain where a head
 // names it. With alone, nobody could be asked and the user vouches that nobody
-// has more than is here; what a head names is believed even then.
+// has more than is here; that a log lacks something (ErrLacks), and what a head
+// names, is believed even then.
 func (p *Publisher) Confirm(ctx context.Context, id channel.ID, key channel.PublicKey, alone bool) error {
 	if p.cfg.Memory == nil {
 		return nil
@@ -96,8 +107,8 @@ func (p *Publisher) Confirm(ctx context.Context, id channel.ID, key channel.Publ
 		return err
 	}
 	g := p.cfg.Memory.Given(id, key)
-	lacks := g.Seq > seq || g.Seq == seq && seq > 0 && g.Hash != hash
-	if err := p.doubt(id, key, seq, hash); err == nil || lacks && !alone {
+	less := g.Seq > seq || g.Seq == seq && seq > 0 && g.Hash != hash
+	if err := p.doubt(id, key, seq, hash); err == nil || less && (!alone || errors.Is(err, ErrLacks)) {
 		return err
 	}
 	if err := p.cfg.Memory.Give(id, key, seq, hash); err != nil {

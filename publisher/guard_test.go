@@ -19,7 +19,7 @@ import (
 // again.
 func (w *world) remembering(path string) {
 	w.t.Helper()
-	book, _, err := given.Open(path)
+	book, err := given.Open(path)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -132,6 +132,9 @@ func TestALedgerThatEndsBeforeTheMemoryIsNotGoneOnWith(t *testing.T) {
 	}
 	if err := w.Confirm(t.Context(), c.Channel, w.key.Public(), false); !errors.Is(err, publisher.ErrBehind) {
 		t.Errorf("others were asked, and have it not: %v", err)
+	}
+	if err := w.Confirm(t.Context(), c.Channel, w.key.Public(), true); !errors.Is(err, publisher.ErrLacks) {
+		t.Errorf("a user vouches for what is certainly wrong: %v", err)
 	}
 	if err := old.Append(t.Context(), manifests[1]); err != nil { // one of them has
 		t.Fatal(err)

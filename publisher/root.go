@@ -88,6 +88,9 @@ func (p *Publisher) change(ctx context.Context, info catalog.Info, c RootChange)
 			return next, err
 		}
 	}
+	if n := len(next.Revoked); n > channel.MaxRevoked {
+		return next, fmt.Errorf("%w: %d keys of this channel are revoked, and a channel can revoke no more in its life; go on with the keys that it has, or found another channel (channel-create) and name it in a last release of this one", channel.ErrLimit, channel.MaxRevoked)
+	}
 	for _, g := range c.Grant {
 		if err := p.grant(&next, g); err != nil {
 			return next, err

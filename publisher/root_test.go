@@ -2,6 +2,7 @@ package publisher_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"testing"
@@ -162,6 +163,43 @@ func TestARevocationNamesTheLastGoodReleaseByItsHash(t *testing.T) {
 	}
 	if _, err := w.DraftRoot(t.Context(), c.Channel, publisher.RootChange{Revoke: []publisher.Revocation{{Key: channeltest.Pub("nobody")}}}); !errors.Is(err, channel.ErrNotAuthorized) {
 		t.Errorf("a key that is none: %v", err)
+	}
+}
+
+// What is revoked stays so, and a root has room for so many.
+func TestAChannelRevokesSoManyKeysAndWarnsBeforeTheEnd(t *testing.T) {
+	w := newWorld(t, 0)
+	c := w.create("t")
+	warned := 0
+	for n := range channel.MaxRevoked/16 + 1 {
+		var in, out publisher.RootChange
+		for i := range 16 {
+			name := fmt.Sprintf("guest %d", 16*n+i)
+			in.Grant = append(in.Grant, grant(name, channel.RolePublish, w.clock.Now().Add(time.Hour)).Grant...)
+			out.Revoke = append(out.Revoke, publisher.Revocation{Key: channeltest.Pub(name)})
+		}
+		w.replace(c, in)
+		d, err := w.DraftRoot(t.Context(), c.Channel, out)
+		if n == channel.MaxRevoked/16 {
+			if !errors.Is(err, channel.ErrLimit) || !strings.Contains(err.Error(), "found another channel") {
+				t.Errorf("one batch too many: %v", err)
+			}
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		prev, err := d.Previous()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(strings.Join(channel.Changes(prev, d.Root), "; "), "there cannot be more than 64") {
+			warned++
+		}
+		w.replace(c, out)
+	}
+	if warned != 1 {
+		t.Errorf("warned at %d of the batches, want the last alone", warned)
 	}
 }
 

@@ -34,6 +34,7 @@ type plan struct {
 	total   uint64     // bytes
 	most    int        // sources; 0 for no bound
 	inPlace bool       // the chunks stay in the files
+	into    string     // what names go below; may be empty
 }
 
 func (p *plan) close() {
@@ -58,10 +59,13 @@ func (p *plan) add(ctx context.Context, path, name string, attrs map[string]stri
 	if err != nil {
 		return false, err // names the path
 	}
+	if !info.IsDir() && name == "" {
+		name = channel.NormalizeName(filepath.Base(filepath.Clean(path)))
+	}
+	if p.into != "" {
+		name = strings.TrimSuffix(p.into+"/"+name, "/")
+	}
 	if !info.IsDir() {
-		if name == "" {
-			name = channel.NormalizeName(filepath.Base(filepath.Clean(path)))
-		}
 		return false, p.note(source{name: name, path: path, info: info, attrs: attrs, same: -1})
 	}
 	root, err := os.OpenRoot(path)

@@ -86,18 +86,20 @@ found. If that takes longer than --wait-timeout it fails, and says how many have
 and what has the fewest copies; the release stays published.
 To a channel that somebody else has founded, one publishes by its address and
 with a key that was let in (channel-delegate): one in this home's folder of keys,
-or -k.
+or -k. A key with scopes may name what is below them alone: see --into.
 
 manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
 [FileEntry or {"path": "local file", "name": "name in the channel", "attrs":
 {}}], "remove": ["name"]}. Paths are relative to the manifest's folder.`,
-		Example: "  aml channel-publish music/live show.flac --once\n  aml channel-publish music/live -i manifest.json\n  aml channel-publish music/live album/ -k band.pem\n  aml channel-publish music/live show.flac --once --wait-copies 2 --wait-timeout 1h",
+		Example: "  aml channel-publish music/live show.flac --once\n  aml channel-publish music/live -i manifest.json\n  aml channel-publish music/live album/ -k band.pem\n  aml channel-publish music/live show.flac --once --wait-copies 2 --wait-timeout 1h\n  aml channel-publish aml://... track.flac --into guests",
 		Args:    args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) (err error) {
 			req.Topic, req.Peers = given[0], a.peers
 			switch files := len(given) > 1; {
 			case files && input != "":
 				return usage(cmd, fmt.Errorf("give files or a manifest with -i, not both"))
+			case req.Into != "" && input != "":
+				return usage(cmd, fmt.Errorf("--into goes with files; a manifest names them itself"))
 			case !files && input == "":
 				return usage(cmd, fmt.Errorf("what to publish? give files, or a manifest with -i"))
 			}
@@ -149,6 +151,7 @@ manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
 		},
 	}
 	cmd.Flags().StringVarP(&input, "input", "i", "", "manifest.json, - for standard input")
+	cmd.Flags().StringVar(&req.Into, "into", "", "put the files below this `PATH` of the channel")
 	cmd.Flags().StringVar(&req.Title, "title", "", "title of the release")
 	cmd.Flags().StringVar(&req.Description, "description", "", "description of the release")
 	cmd.Flags().StringVar(&chunk, "chunk-size", "1MiB", "plaintext bytes per blob: a power of two from 64KiB to 2MiB")
@@ -390,7 +393,7 @@ func state(ch api.ChannelInfo) string {
 }
 
 func (a *app) channelShowCommand() *cobra.Command {
-	var code, with bool
+	var code, with, replace bool
 	var png string
 	cmd := &cobra.Command{
 		Use:     "channel-show ADDRESS_OR_TOPIC",
@@ -411,7 +414,7 @@ func (a *app) channelShowCommand() *cobra.Command {
 				return usage(cmd, fmt.Errorf("--qr draws, --json does not: want one of them"))
 			}
 			if code || png != "" {
-				if err := a.showQR(cmd.Context(), s, code, png); err != nil || code {
+				if err := a.showQR(cmd.Context(), s, code, png, replace); err != nil || code {
 					return err
 				}
 			}
@@ -420,6 +423,7 @@ func (a *app) channelShowCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&code, "qr", false, "draw the address as a QR code")
 	cmd.Flags().StringVar(&png, "qr-png", "", "write the address as a QR code to this PNG file")
+	cmd.Flags().BoolVar(&replace, "replace", false, replaceHelp)
 	readKeyFlag(cmd, &with)
 	return cmd
 }

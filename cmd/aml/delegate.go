@@ -7,9 +7,10 @@ import (
 )
 
 // rootFlags are those of the commands that change who may publish.
-func rootFlags(cmd *cobra.Command, req *api.RootRequest, out *string) {
+func rootFlags(cmd *cobra.Command, req *api.RootRequest, out *string, replace *bool) {
 	cmd.Flags().StringArrayVarP(&req.RootKeys, "key", "k", nil, "root key file to sign with, PKCS#8 PEM (repeatable; default those of this home)")
 	cmd.Flags().StringVarP(out, "output", "o", "", "write a draft to this file instead, - for standard output: for channel-root-sign and channel-root-publish")
+	cmd.Flags().BoolVar(replace, "replace", false, replaceHelp)
 	cmd.Flags().BoolVar(&req.OnlyHolder, "only-holder", false, onlyHolderHelp)
 }
 
@@ -17,6 +18,7 @@ func (a *app) channelDelegateCommand() *cobra.Command {
 	var req api.RootRequest
 	var d api.DelegateRequest
 	var role, out string
+	var replace bool
 	cmd := &cobra.Command{
 		Use:   "channel-delegate CHANNEL PUBKEY",
 		Short: "let another key publish to a channel, or keep it fresh",
@@ -39,13 +41,13 @@ With enough root keys at hand this is done at once. Otherwise write a draft.`,
 			}
 			d.Key, d.Role = key, api.Role(role)
 			req.Target, req.Delegate = given[0], &d
-			return a.changeRoot(cmd, req, out)
+			return a.changeRoot(cmd, req, out, replace)
 		},
 	}
 	cmd.Flags().StringVar(&role, "role", "publish", "publish or head")
 	cmd.Flags().StringArrayVar(&d.Scopes, "scope", nil, "path: it may name this and what is below (repeatable; default all)")
 	cmd.Flags().StringVar(&d.Expires, "expires", "", "until when: 2027-01-31, or 90d from now (default never)")
-	rootFlags(cmd, &req, &out)
+	rootFlags(cmd, &req, &out, &replace)
 	return cmd
 }
 
@@ -53,6 +55,7 @@ func (a *app) channelRevokeCommand() *cobra.Command {
 	var req api.RootRequest
 	var last uint64
 	var out string
+	var replace bool
 	cmd := &cobra.Command{
 		Use:   "channel-revoke CHANNEL PUBKEY [--last-good SEQ]",
 		Short: "withdraw a key from a channel",
@@ -73,11 +76,11 @@ ends this way, too: name the last release, as this node has it, that is good.`,
 			if cmd.Flags().Changed("last-good") {
 				req.Revoke.LastGood = &last
 			}
-			return a.changeRoot(cmd, req, out)
+			return a.changeRoot(cmd, req, out, replace)
 		},
 	}
 	cmd.Flags().Uint64Var(&last, "last-good", 0, "`SEQ` of its last release that counts, 0 for none (default the newest known here)")
-	rootFlags(cmd, &req, &out)
+	rootFlags(cmd, &req, &out, &replace)
 	return cmd
 }
 
@@ -97,6 +100,7 @@ func (a *app) channelRotateCommand() *cobra.Command {
 	var req api.RootRequest
 	var r api.RotateRequest
 	var old, out string
+	var replace bool
 	cmd := &cobra.Command{
 		Use:   "channel-rotate CHANNEL",
 		Short: "put a new publishing key in place of this home's",
@@ -125,11 +129,11 @@ channel fresh.`,
 				}
 			}
 			req.Target, req.Rotate = given[0], &r
-			return a.changeRoot(cmd, req, out)
+			return a.changeRoot(cmd, req, out, replace)
 		},
 	}
 	cmd.Flags().StringVar(&old, "old-key", "", "public `KEY` to replace, where this home publishes with several")
 	cmd.Flags().StringVar(&r.NewKeyFile, "new-key", "", "`FILE` for the new key (default in this home's folder of keys)")
-	rootFlags(cmd, &req, &out)
+	rootFlags(cmd, &req, &out, &replace)
 	return cmd
 }

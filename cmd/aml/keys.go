@@ -27,6 +27,9 @@ Only the public half, which is printed, is told to others.`,
 			if (len(given) == 1) == (out != "") {
 				return usage(cmd, fmt.Errorf("give either a name or a file with -o"))
 			}
+			if standardOutput(out) {
+				return usage(cmd, fmt.Errorf("-o %s: a private key goes into a file, which its owner alone can read; name one", out))
+			}
 			var info api.KeyInfo
 			var err error
 			if out != "" {

@@ -44,7 +44,7 @@ func TestAListWithKeysLetsAnotherHomeReadAndOneWithoutMakesABlindMirror(t *testi
 	}
 	// What was read is what is written again.
 	again := filepath.Join(dir, "again.json")
-	ok(t, home("second"), "channel-import", secret)
+	ok(t, home("second"), "channel-import", secret, "--trust")
 	ok(t, home("second"), "channel-export", "--with-keys", "-o", again)
 	if !sameSubscriptions(t, read(t, again), read(t, secret)) {
 		t.Errorf("imported and exported again:\n%s\nwas\n%s", read(t, again), read(t, secret))

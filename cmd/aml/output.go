@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/anonymous-media-library/aml/internal/disk"
 	"github.com/anonymous-media-library/aml/internal/outfile"
@@ -52,6 +55,23 @@ func (a *app) output(ctx context.Context, path string) (*output, error) {
 	}
 	return &output{app: a, path: path, file: file}, nil
 }
+
+// newOutput is output, but a file that is there is left as it is unless replace
+// is true, or it is one of the inputs, all of which goes into what is written.
+func (a *app) newOutput(ctx context.Context, path string, replace bool, inputs ...string) (*output, error) {
+	if there, err := os.Stat(path); err == nil && there.Mode().IsRegular() && !replace && !standardOutput(path) {
+		input := slices.ContainsFunc(inputs, func(name string) bool {
+			info, err := os.Stat(name)
+			return err == nil && os.SameFile(info, there)
+		})
+		if !input {
+			return nil, fmt.Errorf("writing output %s: %w; name another file, or say --replace", path, fs.ErrExist)
+		}
+	}
+	return a.output(ctx, path)
+}
+
+const replaceHelp = "write over a file that is there"
 
 // standardOutput reports whether path names this process's standard output: a
 // node in another process has its own.

@@ -28,7 +28,7 @@ func qr(address string) (*qrcode.QrCode, error) {
 
 // showQR prints the code of a channel's address, and writes it as PNG to the file
 // path, if there is one.
-func (a *app) showQR(ctx context.Context, s api.ShowResult, print bool, path string) error {
+func (a *app) showQR(ctx context.Context, s api.ShowResult, print bool, path string, replace bool) error {
 	address := orElse(s.ReadAddress, s.Address)
 	code, err := qr(address)
 	if err != nil {
@@ -39,7 +39,7 @@ func (a *app) showQR(ctx context.Context, s api.ShowResult, print bool, path str
 		if err != nil {
 			return fmt.Errorf("making a QR code: %w", err)
 		}
-		out, err := a.output(ctx, path)
+		out, err := a.newOutput(ctx, path, replace)
 		if err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ func TestAnAddressComesBackFromItsQRCodeOnATerminalAndAsPNG(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "code.png")
 	var out bytes.Buffer
 	a := newApp(nil, &out, &out)
-	if err := a.showQR(t.Context(), s, true, path); err != nil {
+	if err := a.showQR(t.Context(), s, true, path, false); err != nil {
 		t.Fatal(err)
 	}
 	file, err := os.Open(path)

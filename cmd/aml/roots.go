@@ -18,6 +18,7 @@ func (a *app) channelRootDraftCommand() *cobra.Command {
 	var add, remove, recovery []string
 	var recoveryThreshold uint64
 	var title, out string
+	var replace bool
 	cmd := &cobra.Command{
 		Use:   "channel-root-draft CHANNEL [-o DRAFT.JSON]",
 		Short: "draft the next root of a channel: who may sign what",
@@ -61,7 +62,7 @@ which write drafts too.`,
 			if !anyChanged(flags, "add-root-key", "remove-root-key", "threshold", "recovery-key", "title", "topic", "expires") {
 				return usage(cmd, fmt.Errorf("what is to change? name it with a flag"))
 			}
-			return a.changeRoot(cmd, req, out)
+			return a.changeRoot(cmd, req, out, replace)
 		},
 	}
 	cmd.Flags().StringArrayVar(&add, "add-root-key", nil, "public `KEY` that may sign roots from then on (repeatable)")
@@ -73,6 +74,7 @@ which write drafts too.`,
 	cmd.Flags().StringArrayVar(&req.Topics, "topic", nil, "topic, in place of all that it is listed on (repeatable)")
 	cmd.Flags().StringVar(&req.Expires, "expires", "", "until when the root is good: 2036-01-31, or 365d from now")
 	cmd.Flags().StringVarP(&out, "output", "o", "-", "file for the draft, - for standard output")
+	cmd.Flags().BoolVar(&replace, "replace", false, replaceHelp)
 	return cmd
 }
 
@@ -108,7 +110,7 @@ func clip(s string) string {
 
 // changeRoot has the node make the next root. With out, "-" being standard
 // output, it is written there as a draft; else it is in force afterwards.
-func (a *app) changeRoot(cmd *cobra.Command, req api.RootRequest, out string) (err error) {
+func (a *app) changeRoot(cmd *cobra.Command, req api.RootRequest, out string, replace bool) (err error) {
 	for i, file := range req.RootKeys {
 		if req.RootKeys[i], err = absolute(file); err != nil {
 			return err
@@ -117,7 +119,7 @@ func (a *app) changeRoot(cmd *cobra.Command, req api.RootRequest, out string) (e
 	req.Draft = out != ""
 	var o *output
 	if req.Draft {
-		if o, err = a.output(cmd.Context(), out); err != nil {
+		if o, err = a.newOutput(cmd.Context(), out, replace); err != nil {
 			return err
 		}
 		defer o.abort()
@@ -160,6 +162,10 @@ func (a *app) draft(o *output, draft *api.RootDraft, res api.RootResult) error {
 
 // rootWords says what a root is about, for people.
 func rootWords(w io.Writer, res api.RootResult) {
+	if res.Already {
+		fmt.Fprintf(w, "%s\nroot version %d was published already, and is in force\n", res.Address, res.Root)
+		return
+	}
 	fmt.Fprintf(w, "%s\nroot version %d changes:\n", res.Address, res.Root)
 	for _, c := range res.Changes {
 		fmt.Fprintf(w, "  %s\n", c)
@@ -181,6 +187,7 @@ func rootWords(w io.Writer, res api.RootResult) {
 func (a *app) channelRootSignCommand() *cobra.Command {
 	var keys []string
 	var out string
+	var replace bool
 	cmd := &cobra.Command{
 		Use:   "channel-root-sign DRAFT.JSON... [-k ROOT_KEY.PEM] [-o SIGNED.JSON]",
 		Short: "show what a root draft changes, and sign it",
@@ -208,7 +215,7 @@ channel-root-publish.`,
 			if len(keys) == 0 && len(given) == 1 && out == "" {
 				return a.result(res, func(w io.Writer) { rootWords(w, res) })
 			}
-			o, err := a.output(cmd.Context(), out)
+			o, err := a.newOutput(cmd.Context(), out, replace, given...)
 			if err != nil {
 				return err
 			}
@@ -223,7 +230,8 @@ channel-root-publish.`,
 		},
 	}
 	cmd.Flags().StringArrayVarP(&keys, "key", "k", nil, "root or recovery key file, PKCS#8 PEM (repeatable)")
-	cmd.Flags().StringVarP(&out, "output", "o", "", "file for the signed draft, - for standard output")
+	cmd.Flags().StringVarP(&out, "output", "o", "", "file for the signed draft, which may be one of the drafts, - for standard output")
+	cmd.Flags().BoolVar(&replace, "replace", false, replaceHelp)
 	return cmd
 }
 
@@ -248,7 +256,11 @@ func (a *app) channelRootPublishCommand() *cobra.Command {
 		Long: `Put the next root of a channel into force: enough root keys of the version
 before it and of itself must have signed it, or recovery keys and its own.
 Several files are copies of one draft, whose signatures are put together. A
-running node tells followers at once, a later one when it runs.`,
+running node tells followers at once, a later one when it runs.
+
+A draft that revokes a key names its last good release. If this node knows of
+later ones, they would leave every follower's view: that is refused without
+--void.`,
 		Example: "  aml channel-root-publish signed.json\n  aml channel-root-publish anns.json bens.json",
 		Args:    args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) (err error) {
@@ -268,5 +280,6 @@ running node tells followers at once, a later one when it runs.`,
 		},
 	}
 	cmd.Flags().BoolVar(&req.OnlyHolder, "only-holder", false, onlyHolderHelp)
+	cmd.Flags().BoolVar(&req.Void, "void", false, "also where releases after the last good one that the draft names are known here")
 	return cmd
 }

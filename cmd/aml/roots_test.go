@@ -47,6 +47,30 @@ func seqs(t *testing.T, home, address string) (out []uint64, forks int) {
 	return out, len(s.Forks)
 }
 
+// knows puts what was signed into a home's catalogue.
+func knows(t *testing.T, home string, id channel.ID, envelopes ...[]byte) {
+	t.Helper()
+	ledger, err := catalog.Open(t.Context(), catalog.Config{Path: filepath.Join(home, "aml.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ledger.Expect(t.Context(), id, catalog.Followed); err != nil {
+		t.Fatal(err)
+	}
+	outcomes, err := ledger.OfferAll(t.Context(), envelopes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range outcomes {
+		if o.Err != nil {
+			t.Fatal(o.Err)
+		}
+	}
+	if err := ledger.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Two publishers, each on a node of its own, write to one channel; whoever
 // follows it has what both published.
 func TestTwoPublishersOfOneChannelAreSeenAsOne(t *testing.T) {
@@ -224,25 +248,7 @@ func TestAHeadKeyOnAnAlwaysOnNodeKeepsAChannelFresh(t *testing.T) {
 		}
 	})
 	known := [][]byte{first, root2, c.Release(channel.Body{Title: "the last"}), c.Head(24 * time.Hour)}
-	ledger, err := catalog.Open(t.Context(), catalog.Config{Path: filepath.Join(clock, "aml.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := ledger.Expect(t.Context(), c.ID, catalog.Followed); err != nil {
-		t.Fatal(err)
-	}
-	outcomes, err := ledger.OfferAll(t.Context(), known)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, o := range outcomes {
-		if o.Err != nil {
-			t.Fatal(o.Err)
-		}
-	}
-	if err := ledger.Close(); err != nil {
-		t.Fatal(err)
-	}
+	knows(t, clock, c.ID, known...)
 	address := "aml://" + c.ID.String()
 	if out := ok(t, clock, "channel-show", address); !strings.Contains(out, "stale") || !strings.Contains(out, "signs heads") {
 		t.Fatalf("before: %s", out)

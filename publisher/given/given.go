@@ -60,32 +60,31 @@ type row struct {
 
 var _ publisher.Memory = (*Book)(nil)
 
-// Open reads the file, if there is one. made is false if there is none: the
-// caller may know what was given out before there was such a file. With
-// ErrUnusable the Book is an empty one, which replaces the file when it is told
-// something.
-func Open(path string) (b *Book, made bool, err error) {
-	b = &Book{path: path}
+// Open reads the file. Without one the Book knows nothing, and is sure of
+// nothing: a backup may have left the file out. With ErrUnusable the Book is an
+// empty one, which replaces the file when it is told something.
+func Open(path string) (*Book, error) {
+	b := &Book{path: path}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return b, false, nil
+		return b, nil
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("reading what was published: %w", err)
+		return nil, fmt.Errorf("reading what was published: %w", err)
 	}
 	defer f.Close() // only read from
 	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err != nil {
-		return nil, false, fmt.Errorf("reading what was published: %w", err)
+		return nil, fmt.Errorf("reading what was published: %w", err)
 	}
 	var doc document
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if err := dec.Decode(&doc); err != nil || len(data) > maxSize || doc.Version != 1 || dec.More() {
-		return b, true, fmt.Errorf("%w: %s", ErrUnusable, path)
+		return b, fmt.Errorf("%w: %s", ErrUnusable, path)
 	}
 	mark, err := markOf(f)
 	if err != nil {
-		return nil, false, fmt.Errorf("reading what was published: %w", err)
+		return nil, fmt.Errorf("reading what was published: %w", err)
 	}
 	b.rows = doc.Given
 	if mark != doc.Mark {
@@ -93,7 +92,7 @@ func Open(path string) (b *Book, made bool, err error) {
 			b.rows[i].Sure = false
 		}
 	}
-	return b, true, nil
+	return b, nil
 }
 
 func nameOf(key channel.PublicKey) string {

@@ -14,20 +14,20 @@ import (
 	"github.com/anonymous-media-library/aml/publisher"
 )
 
-func open(t *testing.T, path string) (*Book, bool) {
+func open(t *testing.T, path string) *Book {
 	t.Helper()
-	b, made, err := Open(path)
+	b, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b, made
+	return b
 }
 
 func TestWhatWasGivenIsRememberedAcrossRestarts(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "given")
-	b, made := open(t, path)
+	b := open(t, path)
 	id, key := channel.ID{1}, channeltest.Pub("alice")
-	if made || b.Given(id, key) != (publisher.Given{}) {
+	if b.Given(id, key) != (publisher.Given{}) {
 		t.Error("something is remembered before anything was given")
 	}
 	for seq := range uint64(3) {
@@ -38,8 +38,8 @@ func TestWhatWasGivenIsRememberedAcrossRestarts(t *testing.T) {
 	if err := b.Give(id, channel.PublicKey{}, 7, channel.Hash{7}); err != nil {
 		t.Fatal(err)
 	}
-	b, made = open(t, path)
-	if got, want := b.Given(id, key), (publisher.Given{Seq: 3, Hash: channel.Hash{2}, Sure: true}); got != want || !made {
+	b = open(t, path)
+	if got, want := b.Given(id, key), (publisher.Given{Seq: 3, Hash: channel.Hash{2}, Sure: true}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	if got, want := b.Given(id, channel.PublicKey{}), (publisher.Given{Seq: 7, Hash: channel.Hash{7}, Sure: true}); got != want {
@@ -60,7 +60,7 @@ func TestACopyIsSureOfNothing(t *testing.T) {
 	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "given")
-	b, _ := open(t, path)
+	b := open(t, path)
 	id, alice, bob := channel.ID{1}, channeltest.Pub("alice"), channeltest.Pub("bob")
 	for _, key := range []channel.PublicKey{alice, bob} {
 		if err := b.Give(id, key, 5, channel.Hash{5}); err != nil {
@@ -74,7 +74,7 @@ func TestACopyIsSureOfNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, _ = open(t, path)
+	b = open(t, path)
 	if got := b.Given(id, alice); got.Sure || got.Seq != 5 {
 		t.Errorf("the copy says %+v", got)
 	}
@@ -82,7 +82,7 @@ func TestACopyIsSureOfNothing(t *testing.T) {
 	if err := b.Give(id, alice, 6, channel.Hash{6}); err != nil {
 		t.Fatal(err)
 	}
-	b, _ = open(t, path)
+	b = open(t, path)
 	if !b.Given(id, alice).Sure || b.Given(id, bob).Sure {
 		t.Errorf("alice %+v, bob %+v", b.Given(id, alice), b.Given(id, bob))
 	}
@@ -90,7 +90,7 @@ func TestACopyIsSureOfNothing(t *testing.T) {
 	if err := os.Rename(path, path+"2"); err != nil {
 		t.Fatal(err)
 	}
-	if b, _ = open(t, path+"2"); !b.Given(id, alice).Sure {
+	if b = open(t, path+"2"); !b.Given(id, alice).Sure {
 		t.Error("renamed, and not sure any more")
 	}
 }
@@ -101,18 +101,18 @@ func TestAMemoryThatIsNoneIsNamed(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := Open(path); !errors.Is(err, ErrUnusable) || !strings.Contains(err.Error(), path) {
+		if _, err := Open(path); !errors.Is(err, ErrUnusable) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	if _, _, err := Open(t.TempDir()); err == nil {
+	if _, err := Open(t.TempDir()); err == nil {
 		t.Error("a folder was read")
 	}
 }
 
 func TestManyGiveAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "given")
-	b, _ := open(t, path)
+	b := open(t, path)
 	var group sync.WaitGroup
 	for i := range 20 {
 		group.Go(func() {
@@ -122,7 +122,7 @@ func TestManyGiveAtOnce(t *testing.T) {
 		})
 	}
 	group.Wait()
-	b, _ = open(t, path)
+	b = open(t, path)
 	for i := range 20 {
 		if got := b.Given(channel.ID{byte(i + 1)}, channeltest.Pub("alice")); got.Seq != uint64(i) || !got.Sure {
 			t.Errorf("%d: %+v", i, got)
@@ -139,7 +139,7 @@ func FuzzOpen(f *testing.F) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		b, _, err := Open(path)
+		b, err := Open(path)
 		if err != nil {
 			return
 		}
