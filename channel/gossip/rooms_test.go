@@ -36,7 +36,8 @@ func TestWhoFollowsThousandsOfChannelsIsStillInGossip(t *testing.T) {
 		return names
 	}
 	mirror.poll("the rooms", func() bool { return len(entered()) == MaxTopicsPerPeer })
-	in := slices.IndexFunc(ids, func(id channel.ID) bool { return slices.Contains(entered()[:1], channelRoomName(id)) })
+	one := entered()[0]
+	in := slices.IndexFunc(ids, func(id channel.ID) bool { return channelRoomName(id) == one })
 	other := newNode(t, "", func(c *Config) { c.Ledger = newFakeLedger() })
 	if err := other.gossip.Follow(ids[in]); err != nil {
 		t.Fatal(err)
