@@ -60,7 +60,10 @@ func (n *Node) rotation(ctx context.Context, info catalog.Info, req RotateReques
 // make writes the new key, which is on disk before any root names it.
 func (r *rotation) make(root channel.Root) error {
 	r.grant, _ = root.Publisher(r.old.Key)
-	r.grant.Role, r.grant.Key = channel.RolePublish, r.key.Public()
+	r.grant.Role, r.grant.Key = channel.RolePublish, r.key.Public() // its name stays
+	if root.Class == channel.Private {
+		r.grant.Name = "" // the root is in clear
+	}
 	return keyfile.Write(r.file, r.key)
 }
 

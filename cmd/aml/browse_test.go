@@ -60,3 +60,18 @@ func TestATopicIsBrowsedFromAboveAndThenSearched(t *testing.T) {
 		t.Errorf("search: %+v, %v", found, err)
 	}
 }
+
+func TestAFewPublishersAreNamedAndTheOthersCounted(t *testing.T) {
+	for _, v := range []struct {
+		names   []string
+		unnamed int
+		want    string
+	}{
+		{nil, 0, ""}, {nil, 3, ""}, {[]string{"Ann"}, 0, "by Ann"}, {[]string{"Ann"}, 2, "by Ann and 2 more"},
+		{[]string{"Ann", "Ben", "Cem"}, 0, "by Ann, Ben, Cem"}, {[]string{"Ann", "Ben", "Cem", "Dot", "Eve"}, 1, "by Ann, Ben, Cem and 3 more"},
+	} {
+		if got := byWords(v.names, v.unnamed); got != v.want {
+			t.Errorf("%q and %d: %q, want %q", v.names, v.unnamed, got, v.want)
+		}
+	}
+}
