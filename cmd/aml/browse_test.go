@@ -13,6 +13,7 @@ func TestATopicIsBrowsedFromAboveAndThenSearched(t *testing.T) {
 	dir := t.TempDir()
 	file, home := filepath.Join(dir, "image.iso"), filepath.Join(dir, "b")
 	write(t, file, []byte("an image"))
+	ok(t, filepath.Join(dir, "p"), "channel-create", "software/linux", "--by", "Ann")
 	publisher := start(t, filepath.Join(dir, "p"), "channel-publish", "software/linux", file, "--title", "First")
 	addr := publisher.addr()
 	publisher.wait("published")
@@ -23,11 +24,13 @@ func TestATopicIsBrowsedFromAboveAndThenSearched(t *testing.T) {
 			Channels int    `json:"channels"`
 		} `json:"topics"`
 		Channels []struct {
-			Address   string `json:"address"`
-			Title     string `json:"title"`
-			State     string `json:"state"`
-			Seq       int    `json:"seq"`
-			Followers int    `json:"followers"`
+			Address   string   `json:"address"`
+			Title     string   `json:"title"`
+			State     string   `json:"state"`
+			By        []string `json:"by"`
+			Seq       int      `json:"seq"`
+			Release   string   `json:"release"`
+			Followers int      `json:"followers"`
 		} `json:"channels"`
 		Asked int `json:"asked"`
 	}
@@ -46,6 +49,9 @@ func TestATopicIsBrowsedFromAboveAndThenSearched(t *testing.T) {
 	on := browse("software/linux")
 	if len(on.Channels) != 1 || on.Channels[0].Title != "software/linux" || on.Channels[0].State != "listed" || on.Channels[0].Seq != 1 {
 		t.Fatalf("software/linux: %+v", on)
+	}
+	if by := on.Channels[0].By; len(by) != 1 || by[0] != "Ann" || on.Channels[0].Release != "" {
+		t.Errorf("by %q; the release of a listed channel has the title %q", by, on.Channels[0].Release)
 	}
 	publisher.kill()
 	if again := browse("software/linux", "--offline"); len(again.Channels) != 1 || again.Channels[0].Followers > 1 {
