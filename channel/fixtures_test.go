@@ -91,6 +91,19 @@ func testRoot2() Root {
 	return r
 }
 
+// testNamedRoot is another version 2, in which publishers have names: one at its
+// limit, and one that a head key shares with a publisher.
+func testNamedRoot() Root {
+	r := testRoot2()
+	for i := range r.Publishers {
+		r.Publishers[i].Name = `Аврора, "the" founder`
+		if r.Publishers[i].Key == testPub("publisher2") {
+			r.Publishers[i].Name = strings.Repeat("n", MaxPublisherName)
+		}
+	}
+	return r
+}
+
 // testRoot3 revokes the first publisher after its second manifest. The root
 // keys are lost: recovery signs.
 func testRoot3() Root {

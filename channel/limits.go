@@ -21,6 +21,8 @@ const (
 	MaxRevoked    = 64
 	MaxScopes     = 16 // of one publisher
 
+	MaxPublisherName = 64
+
 	MaxInlineBody  = 32 << 10 // encoded body inside a manifest; a larger one lives in a blob
 	MaxBody        = 2 << 20  // encoded body in a blob
 	MaxSealedBody  = 40 << 10 // sealed body inside a manifest

@@ -31,6 +31,7 @@ type Publisher struct {
 	Role    Role      `cbor:"2,keyasint" json:"role"`                       // publish (manifests and heads) or head (heads alone)
 	Scopes  []string  `cbor:"3,keyasint,omitempty" json:"scopes,omitempty"` // path prefixes it may name; none means all
 	Expires Time      `cbor:"4,keyasint,omitempty" json:"expires,omitzero"` // zero means never
+	Name    string    `cbor:"5,keyasint,omitempty" json:"name,omitempty"`   // for people; a claim of who signed the root, which proves nothing
 }
 
 // Revoked withdraws a publishing key: what its log holds up to Seq stands,

@@ -225,6 +225,8 @@ func readPublisher(r *jsonReader) (p Publisher, err error) {
 			})
 		case "expires":
 			err = r.into(&p.Expires)
+		case "name":
+			p.Name, err = r.text()
 		default:
 			err = r.unknown(key)
 		}

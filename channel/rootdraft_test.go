@@ -164,11 +164,28 @@ func TestChangesSayAllThatADraftChanges(t *testing.T) {
 			t.Errorf("it does not say %q:\n%s", want, got)
 		}
 	}
+	got = strings.Join(Changes(testRoot(), testNamedRoot()), "\n")
+	for _, want := range []string{
+		fmt.Sprintf("key %s is called %q", testPub("publisher1"), `Аврора, "the" founder`),
+		fmt.Sprintf("key %s, called %q, may publish below", testPub("publisher2"), strings.Repeat("n", MaxPublisherName)),
+		fmt.Sprintf("are both called %q", `Аврора, "the" founder`),
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("it does not say %q:\n%s", want, got)
+		}
+	}
+	renamed := testNamedRoot()
+	renamed.Publishers[0].Name, renamed.Publishers[1].Name = "Ann", ""
+	got = strings.Join(Changes(testNamedRoot(), renamed), "\n")
+	if !strings.Contains(got, ` is called "Ann" instead of "`) || !strings.Contains(got, ` is no longer called "`) || strings.Contains(got, " may ") {
+		t.Errorf("of new names:\n%s", got)
+	}
 	// Whatever differs is said: each change alone gives a line, and none gives one too.
 	for name, change := range map[string]func(r *Root){
 		"title": func(r *Root) { r.Title = "x" }, "topics": func(r *Root) { r.Topics = []string{"radio"} }, "kind": func(r *Root) { r.Kind = Update },
 		"expires": func(r *Root) { r.Expires++ }, "recovery": func(r *Root) { r.Recovery = nil }, "threshold": func(r *Root) { r.Root.Threshold = 1 },
 		"publishers": func(r *Root) { r.Publishers = r.Publishers[1:] },
+		"name":       func(r *Root) { r.Publishers = slices.Clone(r.Publishers); r.Publishers[0].Name = "x" },
 	} {
 		next := testRoot2()
 		change(&next)

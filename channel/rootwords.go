@@ -37,6 +37,7 @@ func Changes(prev, next Root) []string {
 			c.add("beware: key %s publishes and is a root or recovery key as well; such keys belong offline", p.Key)
 		}
 	}
+	c.sameNames(next)
 	if !slices.ContainsFunc(next.Publishers, func(p Publisher) bool { return p.Role == RolePublish }) {
 		c.add("beware: nobody may publish any more")
 	}
@@ -97,10 +98,15 @@ func (c *changes) publishers(prev, next Root) {
 	for _, p := range next.Publishers {
 		old, ok := prev.Publisher(p.Key)
 		switch {
+		case !ok && p.Name != "":
+			c.add("key %s, called %q, may %s", p.Key, p.Name, p.words())
 		case !ok:
 			c.add("key %s may %s", p.Key, p.words())
 		case p.words() != old.words():
 			c.add("key %s may %s, instead of %s", p.Key, p.words(), old.words())
+		}
+		if ok {
+			c.name(p, old.Name)
 		}
 	}
 	for _, p := range prev.Publishers {
@@ -109,6 +115,34 @@ func (c *changes) publishers(prev, next Root) {
 		if !stays && !revoked {
 			c.add("key %s may no longer %s", p.Key, p.words())
 		}
+	}
+}
+
+// name says how the name of a key that stays changes.
+func (c *changes) name(p Publisher, old string) {
+	switch {
+	case p.Name == old:
+	case old == "":
+		c.add("key %s is called %q", p.Key, p.Name)
+	case p.Name == "":
+		c.add("key %s is no longer called %q", p.Key, old)
+	default:
+		c.add("key %s is called %q instead of %q", p.Key, p.Name, old)
+	}
+}
+
+// sameNames tells of keys that followers cannot tell apart by their names.
+func (c *changes) sameNames(next Root) {
+	first := make(map[string]PublicKey)
+	for _, p := range next.Publishers {
+		if p.Name == "" {
+			continue
+		}
+		if other, ok := first[p.Name]; ok {
+			c.add("beware: keys %s and %s are both called %q", other, p.Key, p.Name)
+			continue
+		}
+		first[p.Name] = p.Key
 	}
 }
 

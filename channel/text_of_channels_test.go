@@ -113,7 +113,7 @@ func goShape(typ reflect.Type) string {
 func TestTextNamesEveryLimit(t *testing.T) {
 	limits := map[string]int{
 		"MaxRoot": MaxRoot, "MaxManifest": MaxManifest, "MaxHead": MaxHead, "MaxSnapshot": MaxSnapshot, "MaxPage": MaxPage, "MaxPages": MaxPages, "MaxEnvelope": MaxEnvelope, "MaxSignatures": MaxSignatures,
-		"MaxRootKeys": MaxRootKeys, "MaxPublishers": MaxPublishers, "MaxRevoked": MaxRevoked, "MaxScopes": MaxScopes,
+		"MaxRootKeys": MaxRootKeys, "MaxPublishers": MaxPublishers, "MaxRevoked": MaxRevoked, "MaxScopes": MaxScopes, "MaxPublisherName": MaxPublisherName,
 		"MaxInlineBody": MaxInlineBody, "MaxBody": MaxBody, "MaxSealedBody": MaxSealedBody, "MaxEntries": MaxEntries,
 		"MaxRemovals": MaxRemovals, "MaxTitle": MaxTitle, "MaxDescription": MaxDescription, "MaxReason": MaxReason,
 		"MaxPairs": MaxPairs, "MaxPairKey": MaxPairKey, "MaxPairValue": MaxPairValue, "MaxMediaType": MaxMediaType,

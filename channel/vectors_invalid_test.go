@@ -28,6 +28,7 @@ func makeInvalidVectors(t *testing.T) invalidVectors {
 	out.inputs(t)
 	out.private()
 	out.snapshots()
+	out.publisherNames(t)
 	return out
 }
 

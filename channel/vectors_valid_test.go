@@ -42,7 +42,9 @@ func makeStructVectors(t *testing.T) []structVector {
 		makeStructVector(t, "head-by-head-key", pub, "root2", testDelegatedHead(), "head1"),
 		makeStructVector(t, "head-private", private, "private-root1", testPrivateHead(), "publisher1"),
 		makeStructVector(t, "head-at-its-limits", pub, "root1", fringe, "publisher1"),
-	}, makeSnapshotVectors(t)...)
+	}, append(makeSnapshotVectors(t),
+		makeStructVector(t, "root2-with-names", pub, "root1", testNamedRoot(), "root1", "root2", "root3"),
+	)...)
 }
 
 func makeStructVector(t *testing.T, name string, id ID, under string, v interface{ Encode() ([]byte, error) }, signers ...string) structVector {
@@ -129,6 +131,8 @@ func makeTextVectors(t *testing.T) textVectors {
 		{"of root2, without signatures", "root-draft", rootDraftText(t, testDraft2(t))},
 		{"of root2, with one of three signatures", "root-draft", rootDraftText(t, must(testDraft2(t).Sign(testKey("root2")))(t))},
 		{"of root3, complete", "root-draft", rootDraftText(t, must(testDraft3(t).Sign(testKeys("recovery1", "root4")...))(t))},
+		{"of root2, with names", "root-draft", rootDraftText(t, testDraft(t, 1, testNamedRoot()))},
+		{"of root2, with an empty name", "root-draft", strings.Replace(rootDraftText(t, testDraft2(t)), `"role":"publish"`, `"role":"publish","name":""`, 1)},
 	}
 	return v
 }

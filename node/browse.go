@@ -39,9 +39,11 @@ type BrowseChannel struct {
 	State     string       `json:"state"` // own, followed or listed
 	LookAlike string       `json:"lookAlike,omitempty"`
 	Topics    []string     `json:"topics"`
-	Seq       uint64       `json:"seq,omitempty"` // of the newest release
+	By        []string     `json:"by,omitempty"`      // what its root calls those who may publish, each name once
+	Unnamed   int          `json:"unnamed,omitempty"` // keys that may publish and have no name
+	Seq       uint64       `json:"seq,omitempty"`     // of the newest release
 	Updated   channel.Time `json:"updated,omitzero"`
-	Release   string       `json:"release,omitempty"` // its title; known of followed channels alone
+	Release   string       `json:"release,omitempty"` // its title; not of a channel that is only listed: a listing has no manifests
 	Found     channel.Time `json:"found,omitzero"`    // when it was first listed here
 
 	// Followers is how many peers that were connected to this node took part in
@@ -115,7 +117,7 @@ func (n *Node) look(ctx context.Context, topic string, wait time.Duration) (answ
 func browsed(c catalog.Browsed) BrowseChannel {
 	out := BrowseChannel{
 		Channel: c.ID.String(), Address: address(c.ID), Title: c.Title, State: stateOf(c.Reason), LookAlike: lookAlike(c.Looks),
-		Topics: c.Topics, Seq: c.Seq, Updated: c.Issued, Release: c.Release, Followers: c.Followers,
+		Topics: c.Topics, By: c.By, Unnamed: c.Unnamed, Seq: c.Seq, Updated: c.Issued, Release: c.Release, Followers: c.Followers,
 	}
 	if !c.Seen.IsZero() {
 		out.Seen = channel.TimeOf(c.Seen)

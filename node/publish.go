@@ -28,7 +28,7 @@ func (n *Node) Create(ctx context.Context, req CreateRequest, _ func(any)) (Crea
 	} else if req.WithReadKey {
 		return CreateResult{}, badRequest("a public channel has no read key")
 	}
-	created, err := n.create(ctx, req.Topics, req.Title, req.Kind, class, key, file)
+	created, err := n.create(ctx, publisher.CreateSpec{Topics: req.Topics, Title: req.Title, By: req.By, Kind: req.Kind, Class: class, Key: key, KeyFile: file})
 	if err != nil {
 		return CreateResult{}, err
 	}
@@ -42,27 +42,30 @@ func (n *Node) Create(ctx context.Context, req CreateRequest, _ func(any)) (Crea
 	return res, nil
 }
 
-func (n *Node) create(ctx context.Context, topics []string, title string, kind channel.Kind, class channel.Class, key channel.PrivateKey, file string) (publisher.Created, error) {
-	for i, t := range topics {
+// create founds a channel as spec says, whose texts are what somebody gave.
+func (n *Node) create(ctx context.Context, spec publisher.CreateSpec) (publisher.Created, error) {
+	for i, t := range spec.Topics {
 		normal, err := channel.NormalizeTopic(t)
 		if err != nil {
 			return publisher.Created{}, badRequest("topic %q: %w", t, err)
 		}
-		topics[i] = normal
+		spec.Topics[i] = normal
 	}
-	switch kind {
+	if err := channel.CheckPublisherName(spec.By); err != nil {
+		return publisher.Created{}, badRequest("%w", err)
+	}
+	switch spec.Kind {
 	case "":
-		kind = channel.Media
+		spec.Kind = channel.Media
 	case channel.Media, channel.Update:
 	default:
-		return publisher.Created{}, badRequest("kind %q: want media or update", kind)
+		return publisher.Created{}, badRequest("kind %q: want media or update", spec.Kind)
 	}
-	if title == "" && len(topics) > 0 {
-		title = topics[0]
+	if spec.Title == "" && len(spec.Topics) > 0 {
+		spec.Title = spec.Topics[0]
 	}
-	created, err := n.pub.Create(ctx, publisher.CreateSpec{
-		Topics: topics, Title: title, Kind: kind, Class: class, Key: key, KeyFile: file, KeyDir: n.cfg.Paths.Keys,
-	})
+	spec.KeyDir = n.cfg.Paths.Keys
+	created, err := n.pub.Create(ctx, spec)
 	if err != nil {
 		return publisher.Created{}, fmt.Errorf("founding a channel: %w", err)
 	}
@@ -119,7 +122,7 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 	}
 	switch {
 	case !to.found:
-		created, err := n.create(ctx, []string{to.topic}, "", "", channel.Public, to.key, to.file)
+		created, err := n.create(ctx, publisher.CreateSpec{Topics: []string{to.topic}, Class: channel.Public, Key: to.key, KeyFile: to.file})
 		if err != nil {
 			return PublishResult{}, err
 		}

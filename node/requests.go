@@ -113,6 +113,7 @@ type PinResult struct {
 type CreateRequest struct {
 	Topics  []string     `json:"topics"` // at least one
 	Title   string       `json:"title"`  // empty: the first topic
+	By      string       `json:"by"`     // what people call who publishes; empty: nothing
 	Kind    channel.Kind `json:"kind"`   // empty: media
 	KeyFile string       `json:"keyFile"`
 

@@ -23,12 +23,14 @@ type RootRequest struct {
 	OnlyHolder bool     `json:"onlyHolder,omitempty"` // nobody else can have more of the channel than this home
 }
 
-// DelegateRequest lets a key in.
+// DelegateRequest lets a key in. Of a key that is in already, a Name alone changes
+// that, and nothing of what it may do.
 type DelegateRequest struct {
 	Key     channel.PublicKey `json:"key"`
 	Role    channel.Role      `json:"role"` // empty: publish
 	Scopes  []string          `json:"scopes,omitempty"`
 	Expires string            `json:"expires,omitempty"` // as in RootRequest
+	Name    *string           `json:"name,omitempty"`    // for people; none: as it was
 }
 
 // RevokeRequest withdraws a key.

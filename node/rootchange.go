@@ -46,7 +46,7 @@ func (n *Node) ChangeRoot(ctx context.Context, req RootRequest, emit func(any)) 
 		if err := turn.make(info.Root); err != nil {
 			return RootResult{}, err
 		}
-		c.Grant = append(c.Grant, turn.grant)
+		c.Grant = append(c.Grant, publisher.Grant{Publisher: turn.grant})
 	}
 	res, err := n.draftAndPublish(ctx, info.ID, req, c, turn, emit)
 	if err != nil && turn != nil {
@@ -144,7 +144,13 @@ func (n *Node) rootChange(info catalog.Info, req RootRequest) (publisher.RootCha
 		c.Topics = append(c.Topics, topic)
 	}
 	if d := req.Delegate; d != nil {
-		g := channel.Publisher{Key: d.Key, Role: d.Role, Scopes: d.Scopes}
+		g := publisher.Grant{Publisher: channel.Publisher{Key: d.Key, Role: d.Role, Scopes: d.Scopes}, KeepName: d.Name == nil}
+		if d.Name != nil {
+			g.Name, g.KeepRights = *d.Name, d.Role == "" && len(d.Scopes) == 0 && d.Expires == ""
+			if err := channel.CheckPublisherName(g.Name); err != nil {
+				return c, badRequest("%w", err)
+			}
+		}
 		switch g.Role {
 		case "":
 			g.Role = channel.RolePublish

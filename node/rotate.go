@@ -86,7 +86,10 @@ func (n *Node) spareKey(ctx context.Context, info catalog.Info) (heldKey, bool) 
 // make writes the new key, which is on disk before any root names it.
 func (r *rotation) make(root channel.Root) error {
 	r.grant, _ = root.Publisher(r.old.Key)
-	r.grant.Role, r.grant.Key = channel.RolePublish, r.key.Public()
+	r.grant.Role, r.grant.Key = channel.RolePublish, r.key.Public() // its name stays
+	if root.Class == channel.Private {
+		r.grant.Name = "" // the root is in clear
+	}
 	if r.spare {
 		return nil
 	}

@@ -19,6 +19,7 @@ type KeySetInfo struct {
 // PublisherInfo is a key and what it may do.
 type PublisherInfo struct {
 	Key     channel.PublicKey `json:"key"`
+	Name    string            `json:"name,omitempty"` // what the root calls it
 	Role    channel.Role      `json:"role"`
 	Scopes  []string          `json:"scopes,omitempty"`
 	Expires channel.Time      `json:"expires,omitzero"`
@@ -117,7 +118,7 @@ func (n *Node) showKeys(res *ShowResult, info catalog.Info) {
 	res.Publishers, res.Revoked = []PublisherInfo{}, []RevokedInfo{}
 	now := channel.TimeOf(time.Now())
 	for _, p := range info.Root.Publishers {
-		out := PublisherInfo{Key: p.Key, Role: p.Role, Scopes: p.Scopes, Expires: p.Expires, Expired: !p.Expires.IsZero() && now > p.Expires}
+		out := PublisherInfo{Key: p.Key, Name: p.Name, Role: p.Role, Scopes: p.Scopes, Expires: p.Expires, Expired: !p.Expires.IsZero() && now > p.Expires}
 		if i := slices.IndexFunc(held, func(k heldKey) bool { return k.Public() == p.Key }); i >= 0 {
 			out.Here = held[i].file
 		}

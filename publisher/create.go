@@ -19,6 +19,7 @@ import (
 type CreateSpec struct {
 	Topics []string // in normal form; the first is the one that it is found again by
 	Title  string
+	By     string             // what the publishing key is called; if empty, nothing. Not of a private channel
 	Kind   channel.Kind       // if empty, channel.Media
 	Class  channel.Class      // if empty, channel.Public; the title of a private one is kept from its root
 	Key    channel.PrivateKey // that will publish
@@ -126,13 +127,16 @@ func (p *Publisher) firstRoot(spec CreateSpec, rootKey channel.PublicKey) (chann
 		class = channel.Public
 	case channel.Private:
 		title = "" // the root is in clear
+		if spec.By != "" {
+			return channel.Root{}, errNamedInClear
+		}
 	}
 	topics := slices.Clone(spec.Topics)
 	slices.Sort(topics)
 	return channel.Root{
 		Format: 1, Version: 1, Topics: slices.Compact(topics), Title: title, Class: class, Kind: kind,
 		Root:       channel.KeySet{Keys: []channel.PublicKey{rootKey}, Threshold: 1},
-		Publishers: []channel.Publisher{{Key: spec.Key.Public(), Role: channel.RolePublish}},
+		Publishers: []channel.Publisher{{Key: spec.Key.Public(), Role: channel.RolePublish, Name: spec.By}},
 		Expires:    channel.TimeOf(p.cfg.Now().Add(p.cfg.RootLife)),
 		Nonce:      nonce,
 	}, nil

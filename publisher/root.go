@@ -16,13 +16,20 @@ import (
 type RootChange struct {
 	AddRootKeys    []channel.PublicKey
 	RemoveRootKeys []channel.PublicKey
-	Threshold      uint64              // of root keys; if zero, as it was
-	Recovery       *channel.KeySet     // if nil, as it was
-	Title          *string             // if nil, as it was
-	Topics         []string            // in normal form; if empty, as they were
-	Expires        channel.Time        // if zero, as it was
-	Grant          []channel.Publisher // each in place of what its key may do now
+	Threshold      uint64          // of root keys; if zero, as it was
+	Recovery       *channel.KeySet // if nil, as it was
+	Title          *string         // if nil, as it was
+	Topics         []string        // in normal form; if empty, as they were
+	Expires        channel.Time    // if zero, as it was
+	Grant          []Grant
 	Revoke         []Revocation
+}
+
+// Grant lets a key do something, in place of what it may do now.
+type Grant struct {
+	channel.Publisher
+	KeepName   bool // a key that is a publisher already keeps its name
+	KeepRights bool // a key that is a publisher already keeps all but its name
 }
 
 // Revocation withdraws a key.
@@ -32,6 +39,9 @@ type Revocation struct {
 	// it is the newest that is known here.
 	LastGood *uint64
 }
+
+// errNamedInClear: like the title, who publishes is not for who has no read key.
+var errNamedInClear = fmt.Errorf("%w: the root of a private channel is in clear, and names nobody", channel.ErrMalformed)
 
 // ErrPublished: this root is known already, and in force.
 var ErrPublished = errors.New("published already")
@@ -127,9 +137,12 @@ func changeKeys(s channel.KeySet, c RootChange) (channel.KeySet, error) {
 }
 
 // grant lets a key do something.
-func (p *Publisher) grant(next *channel.Root, g channel.Publisher) error {
+func (p *Publisher) grant(next *channel.Root, g Grant) error {
 	if _, ok := next.RevokedKey(g.Key); ok {
 		return fmt.Errorf("%w: key %s is revoked, and stays so; make another key", channel.ErrChain, g.Key)
+	}
+	if g.Name != "" && next.Class == channel.Private {
+		return errNamedInClear
 	}
 	if !g.Expires.IsZero() && p.cfg.Now().After(g.Expires.Time()) {
 		return fmt.Errorf("%w: the right of key %s would have ended %s", channel.ErrExpired, g.Key, g.Expires)
@@ -137,17 +150,25 @@ func (p *Publisher) grant(next *channel.Root, g channel.Publisher) error {
 	g.Scopes = slices.Compact(slices.Sorted(slices.Values(g.Scopes)))
 	i, found := slices.BinarySearchFunc(next.Publishers, g.Key, func(p channel.Publisher, k channel.PublicKey) int { return p.Key.Compare(k) })
 	if !found {
-		next.Publishers = slices.Insert(next.Publishers, i, g)
+		next.Publishers = slices.Insert(next.Publishers, i, g.Publisher)
 		return nil
 	}
 	old := next.Publishers[i]
+	if g.KeepName {
+		g.Name = old.Name
+	}
+	if g.KeepRights {
+		g.Role, g.Scopes, g.Expires = old.Role, old.Scopes, old.Expires
+	}
 	switch {
-	case old.Role == g.Role && old.Expires == g.Expires && slices.Equal(old.Scopes, g.Scopes):
+	case g.KeepRights && old.Name == g.Name:
+		return fmt.Errorf("%w: key %s is called %q already", channel.ErrMalformed, g.Key, g.Name)
+	case old.Name == g.Name && old.Role == g.Role && old.Expires == g.Expires && slices.Equal(old.Scopes, g.Scopes):
 		return fmt.Errorf("%w: key %s may do that already", channel.ErrMalformed, g.Key)
 	case old.Role == channel.RolePublish && g.Role != old.Role:
 		return fmt.Errorf("%w: key %s may publish; revoke it, and let another key sign heads", channel.ErrChain, g.Key)
 	}
-	next.Publishers[i] = g
+	next.Publishers[i] = g.Publisher
 	return nil
 }
 

@@ -36,7 +36,7 @@ func (w *world) replace(c publisher.Created, change publisher.RootChange) {
 }
 
 func grant(name string, role channel.Role, expires time.Time) publisher.RootChange {
-	return publisher.RootChange{Grant: []channel.Publisher{{Key: channeltest.Pub(name), Role: role, Expires: channel.TimeOf(expires)}}}
+	return publisher.RootChange{Grant: []publisher.Grant{{Publisher: channel.Publisher{Key: channeltest.Pub(name), Role: role, Expires: channel.TimeOf(expires)}}}}
 }
 
 func TestAHeadKeyRenewsHeadsAtAQuarterOfTheirLifeAndNothingElse(t *testing.T) {

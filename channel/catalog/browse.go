@@ -30,6 +30,8 @@ type Browsed struct {
 	Reason    Reason
 	Topics    []string
 	Looks     LookAlike
+	By        []string // see channel.Root.PublisherNames
+	Unnamed   int
 	Seq       uint64       // of the newest release that is known of, also if only a head names it
 	Issued    channel.Time // of it, or of the head that names it
 	Release   string       // its title, where that is known
@@ -148,6 +150,7 @@ func browsed(s *session, no int64, topic string) (Browsed, error) {
 	if err != nil {
 		return b, fmt.Errorf("channel %s: %w", b.ID, err)
 	}
+	b.By, b.Unnamed = state.Root.PublisherNames()
 	for _, log := range state.Logs {
 		seq, issued := log.Seq, log.Issued
 		if log.Claim != nil && log.Claim.Seq > seq {

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -115,4 +116,56 @@ func TestTitlesThatLookAlikeAreFlaggedOnTheSideThatIsKnownLess(t *testing.T) {
 	listOn(t, c, "plain", "music", "music")
 	listOn(t, c, "plain too", "music", "music")
 	flags(map[channel.ID]channel.ID{later.ID: mine.ID, listed.ID: mine.ID})
+}
+
+func TestAChannelIsKnownAndFoundByTheNamesOfItsPublishers(t *testing.T) {
+	c := fresh(t)
+	ch := listOn(t, c, "radio", "Radio Aurora", "music")
+	name := func(names ...string) {
+		t.Helper()
+		offer(t, c, ch.Replace(func(r *channel.Root) {
+			r.Publishers = nil
+			for i, key := range []string{"radio", "guest", "other"} {
+				p := channel.Publisher{Key: channeltest.Pub(key), Role: channel.RolePublish}
+				if i < len(names) {
+					p.Name = names[i]
+				}
+				r.Publishers = append(r.Publishers, p)
+			}
+			r.Publishers = append(r.Publishers, channel.Publisher{Key: channeltest.Pub("clock"), Role: channel.RoleHead, Name: "Cellar"})
+			slices.SortFunc(r.Publishers, func(a, b channel.Publisher) int { return a.Key.Compare(b.Key) })
+		}), feed.Accepted)
+	}
+	found := func(query string) []Hit {
+		t.Helper()
+		res, err := c.Search(t.Context(), Search{Query: query})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.Hits
+	}
+	name("Zoë", "Ann")
+	top, err := c.Browse(t.Context(), "music")
+	if err != nil || len(top.Channels) != 1 || !slices.Equal(top.Channels[0].By, []string{"Ann", "Zoë"}) || top.Channels[0].Unnamed != 1 {
+		t.Fatalf("%+v, %v", top, err)
+	}
+	for _, query := range []string{"zoe", "aurora ann", "music zo"} {
+		if hits := found(query); len(hits) != 1 || hits[0].Channel != ch.ID || hits[0].score <= 0 || hits[0].Snippet != "music by Ann, Zoë" {
+			t.Errorf("%s: %+v", query, hits)
+		}
+	}
+	if hits := found("aurora"); len(hits) != 1 || hits[0].Snippet != "" {
+		t.Errorf("by its title: %+v", hits)
+	}
+	if hits := found("cellar"); len(hits) != 0 {
+		t.Errorf("by the name of a head key: %+v", hits)
+	}
+	// The newest root counts.
+	name("Ann", "Ann", "Ann")
+	if hits := found("zoe"); len(hits) != 0 {
+		t.Errorf("by a name of before: %+v", hits)
+	}
+	if top, err = c.Browse(t.Context(), "music"); err != nil || !slices.Equal(top.Channels[0].By, []string{"Ann"}) || top.Channels[0].Unnamed != 0 {
+		t.Errorf("%+v, %v", top, err)
+	}
 }

@@ -35,7 +35,8 @@ type document struct {
 }
 
 func channelDocument(root *channel.Root) document {
-	return document{name: words.Indexed(root.Title), text: words.Indexed(strings.Join(root.Topics, " "))}
+	names, _ := root.PublisherNames()
+	return document{name: words.Indexed(root.Title), text: words.Indexed(strings.Join(append(names, root.Topics...), "\n"))}
 }
 
 func entryDocument(e *channel.FileEntry) document {
@@ -100,7 +101,8 @@ const (
 	putFoundEntry   = "INSERT OR REPLACE INTO found_entries (rowid, name, text, scope) VALUES (?, ?, ?, ?)"
 )
 
-// indexChannel makes a channel found by its newest root's title and topics.
+// indexChannel makes a channel found by its newest root's title, topics and names
+// of publishers.
 func (t *tx) indexChannel(no int64, root *channel.Root) error {
 	if _, err := t.exec("UPDATE channels SET skeleton = ? WHERE no = ?", skeleton(root), no); err != nil {
 		return err

@@ -217,7 +217,7 @@ func (r *search) enoughNames(hits []Hit) bool {
 	for i := range hits {
 		name := hits[i].Name
 		if hits[i].Kind == HitChannel {
-			return true // a title and topics are both names
+			return true // all that it is found by is a name
 		}
 		if r.allIn(words.Indexed(name)) {
 			n++
@@ -310,7 +310,8 @@ var (
 		CROSS JOIN releases m ON m.position = f.no
 		WHERE m.issued >= ?3 AND $within ORDER BY f.no DESC`, "m.channel")
 	findChannels = newFinding(`SELECT c.no, c.title, (SELECT max(issued) FROM logs l WHERE l.channel = c.no),
-			(SELECT group_concat(topic, ' ') FROM topics t WHERE t.channel = c.no)
+			(SELECT group_concat(topic, ' ') FROM topics t WHERE t.channel = c.no),
+			(SELECT envelope FROM roots v WHERE v.channel = c.no AND v.version = c.version)
 		FROM (SELECT rowid AS no FROM found_channels WHERE found_channels MATCH ?1 ORDER BY rowid DESC LIMIT $looked) f
 		CROSS JOIN channels c ON c.no = f.no WHERE $within ORDER BY f.no DESC`, "c.no")
 )
@@ -379,16 +380,39 @@ func (r *search) channels(m match) (bool, error) {
 		h := Hit{Kind: HitChannel}
 		var issued sql.NullInt64
 		var title, topics sql.NullString
-		if err := scan(&h.no, &title, &issued, &topics); err != nil || r.seen[h.no] || issued.Int64 < r.since() {
+		var root []byte
+		if err := scan(&h.no, &title, &issued, &topics, &root); err != nil || r.seen[h.no] || issued.Int64 < r.since() {
 			return false, err
 		}
 		r.seen[h.no] = true
 		h.Issued = channel.Time(issued.Int64)
 		h.Snippet = topics.String
-		h.score = r.score(field{words.Indexed(title.String), 8}, field{words.Indexed(topics.String), 4})
+		inTitle, inTopics := words.Indexed(title.String), words.Indexed(topics.String)
+		names, err := r.publishers(append(slices.Clone(inTitle), inTopics...), root)
+		if err != nil {
+			return false, err
+		}
+		if names != "" {
+			h.Snippet += " by " + names
+		}
+		h.score = r.score(field{inTitle, 8}, field{inTopics, 4}, field{words.Indexed(names), 2})
 		r.found.Hits = append(r.found.Hits, h)
 		return true, nil
 	})
+}
+
+// publishers are the names in a channel's root, if words that are asked for are not
+// among the others that it is found by: most often they are, and nothing is decoded.
+func (r *search) publishers(others []string, envelope []byte) (string, error) {
+	if envelope == nil || r.allIn(others) {
+		return "", nil
+	}
+	root, _, err := storedRoot(envelope)
+	if err != nil {
+		return "", err
+	}
+	names, _ := root.PublisherNames()
+	return strings.Join(names, ", "), nil
 }
 
 // complete adds to a hit what is said about its channel, and cuts its snippet.

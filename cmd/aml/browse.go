@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -18,7 +19,9 @@ func (a *app) channelBrowseCommand() *cobra.Command {
 		Use:   "channel-browse [TOPIC]",
 		Short: "look at a topic: what lies below it, and its channels",
 		Long: `Show the topics right below TOPIC and the channels listed on it: title, newest
-release, and how many were seen to follow it. Without TOPIC the known topics of the
+release, who publishes, and how many were seen to follow it. Of a channel that is only
+listed the newest release has no title here, just a number and a date: a listing has
+heads, and no manifests. Names of publishers are the channel's own word, and no proof. Without TOPIC the known topics of the
 highest level are shown, and nobody is asked.
 
 Others are asked for a moment what they know of the topic, and so learn that
@@ -86,7 +89,11 @@ func printTopic(w io.Writer, res api.BrowseResult) {
 		if c.Followers > 0 {
 			line += fmt.Sprintf(", %d followers seen", c.Followers)
 		}
-		fmt.Fprintf(w, "%s\n  %s\n", line, c.Address)
+		fmt.Fprintf(w, "%s\n", line)
+		if by := byWords(c.By, c.Unnamed); by != "" {
+			fmt.Fprintf(w, "  %s\n", by)
+		}
+		fmt.Fprintf(w, "  %s\n", c.Address)
 		if c.LookAlike != "" {
 			fmt.Fprintf(w, "  CAREFUL: its title looks like that of %s\n", c.LookAlike)
 		}
@@ -94,4 +101,25 @@ func printTopic(w io.Writer, res api.BrowseResult) {
 	if res.More {
 		fmt.Fprintln(w, "... and others")
 	}
+}
+
+// namesShown is how many publishers of a channel are named.
+const namesShown = 3
+
+// byWords says who publishes: a few names, and how many others may. They stand on a
+// line of their own, so that no name can look like what this node says.
+func byWords(names []string, unnamed int) string {
+	if len(names) == 0 {
+		return ""
+	}
+	others := unnamed
+	if len(names) > namesShown {
+		others += len(names) - namesShown
+		names = names[:namesShown]
+	}
+	s := "by " + strings.Join(names, ", ")
+	if others > 0 {
+		s += fmt.Sprintf(" and %d more", others)
+	}
+	return s
 }

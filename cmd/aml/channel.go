@@ -25,12 +25,13 @@ func (a *app) channelCreateCommand() *cobra.Command {
 who may publish; the publishing key stays. channel-publish does this by itself
 for the first release under a topic. A channel may be listed on up to 8 topics;
 channel-publish finds it under each of them. Who looks at a topic above, as at
-software for software/linux, is shown what lies below.
+software for software/linux, is shown what lies below. --by is a name for who
+publishes, which channel-browse and search show: your word, and no proof of anything.
 
 With --private only who has a read key reads the channel: it stands in the
 address that is printed on a terminal, or with --read-key, and is sealed to the
 members of channel-member-add. Topics stay in clear; the title does not.`,
-		Example: "  aml channel-create software/linux --title 'Example OS' --kind update\n  aml channel-create music/live radio/jazz --title 'Radio Aurora'\n  aml channel-create music/live -k band.pem --json\n  aml channel-create firmware --private",
+		Example: "  aml channel-create software/linux --title 'Example OS' --kind update\n  aml channel-create music/live radio/jazz --title 'Radio Aurora' --by Aurora\n  aml channel-create music/live -k band.pem --json\n  aml channel-create firmware --private",
 		Args:    args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, topics []string) (err error) {
 			req.Topics = topics
@@ -42,6 +43,9 @@ members of channel-member-add. Topics stay in clear; the title does not.`,
 			}
 			if req.WithReadKey && !req.Private {
 				return usage(cmd, fmt.Errorf("--read-key goes with --private: a public channel has none"))
+			}
+			if req.By != "" && req.Private {
+				return usage(cmd, fmt.Errorf("--by goes with public channels: the root of a private one is in clear, and names nobody"))
 			}
 			req.WithReadKey = req.WithReadKey || req.Private && !a.json && terminal(a.out)
 			c, err := a.connect(cmd.Context(), api.NeedStore)
@@ -61,6 +65,7 @@ members of channel-member-add. Topics stay in clear; the title does not.`,
 		},
 	}
 	cmd.Flags().StringVar(&req.Title, "title", "", "title for people (default the first topic)")
+	cmd.Flags().StringVar(&req.By, "by", "", "`NAME` of who publishes, for people: up to 64 bytes (default none)")
 	cmd.Flags().StringVar(&kind, "kind", "media", "media or update: what stale means to followers")
 	cmd.Flags().StringVarP(&req.KeyFile, "key", "k", "", "publishing key file, PKCS#8 PEM (default this node's own)")
 	cmd.Flags().BoolVar(&req.Private, "private", false, "seal what is released; only who has a read key reads it")

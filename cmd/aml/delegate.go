@@ -17,7 +17,7 @@ func rootFlags(cmd *cobra.Command, req *api.RootRequest, out *string, replace *b
 func (a *app) channelDelegateCommand() *cobra.Command {
 	var req api.RootRequest
 	var d api.DelegateRequest
-	var role, out string
+	var role, name, out string
 	var replace bool
 	cmd := &cobra.Command{
 		Use:   "channel-delegate CHANNEL PUBKEY",
@@ -29,8 +29,13 @@ key makes it with key-new, tells you its public half, and publishes with
 channel-publish and the channel's address; a daemon with a head key in its home
 that follows the channel does the rest.
 
+--name says who holds the key, for channel-show, channel-browse and search: your
+word to followers, and no proof of anything. With --name alone a key that is let in
+already gets another name ('' for none), and may do what it might.
+
 With enough root keys at hand this is done at once. Otherwise write a draft.`,
 		Example: `  aml channel-delegate music/live PUBKEY --scope live/2026 --expires 90d
+  aml channel-delegate music/live PUBKEY --name 'Ann of Aurora'
   aml channel-delegate aml://... PUBKEY --role head
   aml channel-delegate aml://... PUBKEY -o draft.json`,
 		Args: args(cobra.ExactArgs(2)),
@@ -39,7 +44,13 @@ With enough root keys at hand this is done at once. Otherwise write a draft.`,
 			if err != nil {
 				return err
 			}
-			d.Key, d.Role = key, api.Role(role)
+			d.Key = key
+			if cmd.Flags().Changed("role") {
+				d.Role = api.Role(role)
+			}
+			if cmd.Flags().Changed("name") {
+				d.Name = &name
+			}
 			req.Target, req.Delegate = given[0], &d
 			return a.changeRoot(cmd, req, out, replace)
 		},
@@ -47,6 +58,7 @@ With enough root keys at hand this is done at once. Otherwise write a draft.`,
 	cmd.Flags().StringVar(&role, "role", "publish", "publish or head")
 	cmd.Flags().StringArrayVar(&d.Scopes, "scope", nil, "path: it may name this and what is below (repeatable; default all)")
 	cmd.Flags().StringVar(&d.Expires, "expires", "", "until when: 2027-01-31, or 90d from now (default never)")
+	cmd.Flags().StringVar(&name, "name", "", "`NAME` of who holds it, for people: up to 64 bytes (default as it was)")
 	rootFlags(cmd, &req, &out, &replace)
 	return cmd
 }
@@ -105,7 +117,7 @@ func (a *app) channelRotateCommand() *cobra.Command {
 		Use:   "channel-rotate CHANNEL",
 		Short: "put a new publishing key in place of this home's",
 		Long: `Make a new key, let it do what this home's publishing key may do in the channel,
-and revoke the old one after its newest release. channel-publish uses the new
+under the same name, and revoke the old one after its newest release. channel-publish uses the new
 one from then on. A first release with it, without files, says so and keeps the
 channel fresh.`,
 		Example: `  aml channel-rotate music/live

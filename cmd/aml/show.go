@@ -25,7 +25,7 @@ func show(w io.Writer, s api.ShowResult) {
 	showKeySet(t, "root", &s.RootKeys)
 	showKeySet(t, "recovery", s.RecoveryKeys)
 	for _, p := range s.Publishers {
-		fmt.Fprintf(t, "key\t%s: %s\n", p.Key, may(p))
+		fmt.Fprintf(t, "key\t%s: %s\n", called(s, p.Key), may(p))
 	}
 	for _, v := range s.Revoked {
 		fmt.Fprintf(t, "revoked\t%s: after its release %d\n", v.Key, v.Seq)
@@ -47,7 +47,7 @@ func show(w io.Writer, s api.ShowResult) {
 		if l.Joined > 0 {
 			note += fmt.Sprintf("; joined by a snapshot: of those up to %d only what counts is here", l.Joined)
 		}
-		fmt.Fprintf(t, "log\t%s: %d releases, %s\n", l.Log, l.Seq, note)
+		fmt.Fprintf(t, "log\t%s: %d releases, %s\n", called(s, l.Log), l.Seq, note)
 	}
 	for _, f := range s.Forks {
 		fmt.Fprintf(t, "FORK\t%s\n", forkWords(s.Address, f))
@@ -78,6 +78,16 @@ func showKeySet(w io.Writer, what string, s *api.KeySetInfo) {
 		}
 		fmt.Fprintf(w, "%s key\t%s%s\n", what, k, note)
 	}
+}
+
+// called is a key, with what the channel's root calls it.
+func called(s api.ShowResult, key api.PublicKey) string {
+	for _, p := range s.Publishers {
+		if p.Key == key && p.Name != "" {
+			return fmt.Sprintf("%s %q", key, p.Name)
+		}
+	}
+	return key.String()
 }
 
 // may says what a publisher may do.
