@@ -34,6 +34,7 @@ type lettingGo struct {
 	mu        sync.Mutex // guards what follows
 	all       bool       // dead releases of any channel may be here
 	snapshots map[channel.ID]bool
+	deleted   int // blobs, so far
 }
 
 func (n *Node) openLetGo() (err error) {
@@ -80,6 +81,13 @@ func (l *lettingGo) again() {
 	l.all = true
 }
 
+// gone is how many blobs were deleted so far, by whoever had the turn.
+func (l *lettingGo) gone() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.deleted
+}
+
 // letGo lets go of what was taken back, and stops announcing it.
 func (n *Node) letGo(ctx context.Context) (letgo.Result, error) {
 	select {
@@ -93,6 +101,9 @@ func (n *Node) letGo(ctx context.Context) (letgo.Result, error) {
 		n.letting.again()
 	}
 	if res.Deleted > 0 {
+		n.letting.mu.Lock()
+		n.letting.deleted += res.Deleted
+		n.letting.mu.Unlock()
 		n.lookAgain()
 	}
 	return res, err

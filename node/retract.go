@@ -116,6 +116,7 @@ func (n *Node) retract(ctx context.Context, r publisher.Retraction, to publicati
 	if err := n.mayWrite(ctx, to, req.OnlyHolder, len(req.Peers) > 0); err != nil {
 		return nil, err
 	}
+	before := n.letting.gone() // a pass that hears of the release may be quicker than ours
 	files, done, err := n.pub.Retract(ctx, r)
 	for _, d := range done {
 		res.Releases = append(res.Releases, d.Seq)
@@ -124,8 +125,8 @@ func (n *Node) retract(ctx context.Context, r publisher.Retraction, to publicati
 	if len(done) == 0 {
 		return files, err
 	}
-	gone := n.tookBack(ctx, r.Channel, r.Key)
-	res.Blobs, res.Pinned = gone.Deleted, gone.Waiting
+	res.Pinned = n.tookBack(ctx, r.Channel, r.Key).Waiting
+	res.Blobs = n.letting.gone() - before
 	if err == nil {
 		err = n.own(ctx, r.Channel)
 	}
