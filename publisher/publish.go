@@ -109,12 +109,12 @@ func (p *Publisher) append(ctx context.Context, r Release, body channel.Body) (P
 	if err != nil {
 		return Published{}, nil, err
 	}
-	outdated, err := p.outdated(ctx, r, body)
+	outdated, after, err := p.outdated(ctx, r, body)
 	if err != nil {
 		return Published{}, nil, err
 	}
 	held := p.hold()
-	published, envelopes, err := p.record(ctx, r, &body, info.Root, log, v, held)
+	published, envelopes, err := p.record(ctx, r, &body, info.Root, log, after, v, held)
 	if err != nil {
 		held.drop(ctx)
 		return Published{}, nil, err
@@ -127,8 +127,8 @@ func (p *Publisher) append(ctx context.Context, r Release, body channel.Body) (P
 }
 
 // record stores blobs, signs, and puts the release on disk. v is there in a
-// private channel, where alone body may be nil.
-func (p *Publisher) record(ctx context.Context, r Release, body *channel.Body, root channel.Root, log catalog.LogInfo, v *private, held *held) (Published, [][]byte, error) {
+// private channel, where alone body may be nil. It is not issued before after.
+func (p *Publisher) record(ctx context.Context, r Release, body *channel.Body, root channel.Root, log catalog.LogInfo, after channel.Time, v *private, held *held) (Published, [][]byte, error) {
 	m, err := p.manifest(ctx, body, v, held)
 	if err != nil {
 		return Published{}, nil, err
@@ -141,7 +141,7 @@ func (p *Publisher) record(ctx context.Context, r Release, body *channel.Body, r
 		m.Prev = &log.Hash
 	}
 	// A clock that was put back must not date it before its predecessor.
-	m.Issued = max(channel.TimeOf(p.cfg.Now()), log.Issued)
+	m.Issued = max(channel.TimeOf(p.cfg.Now()), log.Issued, after)
 	if v != nil {
 		if err := v.seal(&m); err != nil {
 			return Published{}, nil, err

@@ -269,6 +269,33 @@ func TestAClockThatIsPutBackDoesNotBackdateARelease(t *testing.T) {
 	}
 }
 
+// Of the words of two logs on a name in one second that of the greater key counts:
+// who publishes later, from what it knows, means to be heard all the same.
+func TestOfTwoPublishersInOneSecondTheLaterCounts(t *testing.T) {
+	w := newWorld(t, 0)
+	c := w.create("t")
+	other, err := channel.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.replace(c, publisher.RootChange{Grant: []publisher.Grant{{Publisher: channel.Publisher{Key: other.Public(), Role: channel.RolePublish}}}})
+	keys := []channel.PrivateKey{w.key, other}
+	for i := range 6 { // of two, one is the greater
+		entries := w.ingest(map[string][]byte{"name": []byte(fmt.Sprint(i))})
+		for k, r := range []publisher.Release{{Entries: entries}, {Remove: []string{"name"}}} {
+			r.Channel, r.Key = c.Channel, keys[(i+k)%2]
+			done, err := w.Publish(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := w.catalog.Entry(t.Context(), c.Channel, "name")
+			if err != nil || e.Log != r.Key.Public() || e.Seq != done.Seq || e.Removed != (k == 1) {
+				t.Fatalf("turn %d.%d: the view has %+v, %v", i, k, e, err)
+			}
+		}
+	}
+}
+
 func TestNothingIsPublishedUnderAnExpiredRoot(t *testing.T) {
 	w := newWorld(t, 0)
 	c := w.create("t")
