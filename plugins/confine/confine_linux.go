@@ -43,6 +43,30 @@ func KillTree(p *os.Process) {
 	_ = p.Kill()
 }
 
+// Wait waits for a program that Attributes started, and ends what is left of its
+// session before its number can be another's.
+func Wait(cmd *exec.Cmd) error {
+	for {
+		err := unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	return cmd.Wait()
+}
+
+// Unspaced reports whether a start failed because this system does not give us
+// namespaces.
+func Unspaced(err error) bool {
+	for _, e := range []error{syscall.EPERM, syscall.EINVAL, syscall.ENOSPC, syscall.EUSERS, syscall.ENOSYS, syscall.EACCES} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
 // restrict takes rights from this thread, which then becomes the program.
 func restrict(s Spec) error {
 	runtime.LockOSThread()

@@ -21,6 +21,12 @@ func Attributes(*exec.Cmd, Spec, bool) {}
 // KillTree ends a program.
 func KillTree(p *os.Process) { _ = p.Kill() }
 
+// Wait waits for a program that Attributes started.
+func Wait(cmd *exec.Cmd) error { return cmd.Wait() }
+
+// Unspaced: there are no namespaces here, and none were asked for.
+func Unspaced(error) bool { return false }
+
 func restrict(Spec) error { return nil }
 
 func become(string, []string, []string) error { return errors.ErrUnsupported }

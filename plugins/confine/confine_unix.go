@@ -25,6 +25,12 @@ func KillTree(p *os.Process) {
 	_ = p.Kill()
 }
 
+// Wait waits for a program that Attributes started.
+func Wait(cmd *exec.Cmd) error { return cmd.Wait() }
+
+// Unspaced: there are no namespaces here, and none were asked for.
+func Unspaced(error) bool { return false }
+
 func restrict(s Spec) error {
 	for _, l := range []struct {
 		resource int
