@@ -139,7 +139,12 @@ func (c *Child) connect() error {
 		if c.proc.failed != nil {
 			return c.proc.failed // it did not even start
 		}
-		return fmt.Errorf("%w: %s", plugins.ErrFailed, said(err))
+		select {
+		case <-c.proc.done:
+			return fmt.Errorf("%w: it ended before it was ready: %w", plugins.ErrFailed, c.proc.ending())
+		default:
+			return fmt.Errorf("%w: %s", plugins.ErrFailed, Said(err))
+		}
 	}
 	raw, err := protocol.Dispense("aml")
 	if err != nil {
@@ -147,7 +152,7 @@ func (c *Child) connect() error {
 	}
 	c.conn = raw.(*grpc.ClientConn)
 	if err := protocol.Ping(); err != nil {
-		return fmt.Errorf("%w: it does not answer: %s", plugins.ErrFailed, said(err))
+		return fmt.Errorf("%w: it does not answer: %s", plugins.ErrFailed, Said(err))
 	}
 	return nil
 }
@@ -166,9 +171,9 @@ func tame(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, met
 	return s, err
 }
 
-// said makes an error that holds what a plugin has said fit for a log and a
+// Said makes an error that holds what a plugin has said fit for a log and a
 // terminal: its first line, without control characters.
-func said(err error) string {
+func Said(err error) string {
 	text, _, _ := strings.Cut(err.Error(), "\n")
 	text = strings.Map(func(r rune) rune {
 		if r < 0x20 || r >= 0x7f && r < 0xa0 || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
@@ -191,11 +196,11 @@ func (c *Child) PID() int { return c.proc.pid() }
 // Done is closed when the process has ended.
 func (c *Child) Done() <-chan struct{} { return c.proc.done }
 
-// Err says how the process ended; nil before that, and after a good end.
+// Err says how the process ended; nil before that.
 func (c *Child) Err() error {
 	select {
 	case <-c.proc.done:
-		return c.proc.exit
+		return c.proc.ending()
 	default:
 		return nil
 	}

@@ -182,6 +182,14 @@ func (p *process) end() {
 	}
 }
 
+// ending says how it ended, once it is done.
+func (p *process) ending() error {
+	if p.exit == nil {
+		return errors.New("exit status 0")
+	}
+	return p.exit
+}
+
 func (p *process) pid() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
