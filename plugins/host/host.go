@@ -131,7 +131,7 @@ func (h *Host) Sync() error {
 		if !p.Enabled {
 			continue
 		}
-		i := slices.IndexFunc(before, func(m *member) bool { return same(m.plugin, p) })
+		i := slices.IndexFunc(before, func(m *member) bool { return same(m.plugin, p) && (m.current() != Off || p.Off != nil) })
 		if i >= 0 {
 			now = append(now, before[i])
 			continue
@@ -157,12 +157,8 @@ func (h *Host) Sync() error {
 	return nil
 }
 
-// same reports whether two entries of the lock would run alike. One that was
-// turned off, and is on again by the operator's word, would not.
+// same reports whether two entries of the lock would run alike.
 func same(a, b shelf.Plugin) bool {
-	if b.Off == nil && a.Off != nil {
-		return false
-	}
 	a.Off, b.Off, a.Err, b.Err = nil, nil, nil, nil
 	return reflect.DeepEqual(a, b)
 }
