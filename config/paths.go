@@ -19,6 +19,7 @@ type Paths struct {
 	Roots    string `json:"roots"`    // which files that were ingested or fetched a daemon announces
 	Given    string `json:"given"`    // how far own logs and roots were given out
 	Accounts string `json:"accounts"` // what was moved with whom
+	Plugins  string `json:"plugins"`  // what is installed of them, and what they keep
 	Files    string `json:"files"`    // what subscriptions without a folder of their own write
 	Identity string `json:"identity"` // the key that names this node to its peers
 	Socket   string `json:"socket"`   // the local API of the node that runs on this home
@@ -63,6 +64,7 @@ func FindPaths(home string) (Paths, error) {
 		Roots:    filepath.Join(home, "roots"),
 		Given:    filepath.Join(home, "given"),
 		Accounts: filepath.Join(home, "peers.db"),
+		Plugins:  filepath.Join(home, "plugins"),
 		Files:    filepath.Join(home, "files"),
 		Identity: filepath.Join(home, "keys", "node.key"),
 		Socket:   socket(home),

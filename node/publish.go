@@ -117,6 +117,9 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 	if err != nil {
 		return PublishResult{}, err
 	}
+	if release, err = n.beforePublish(ctx, release); err != nil {
+		return PublishResult{}, err
+	}
 	switch {
 	case !to.found:
 		created, err := n.create(ctx, []string{to.topic}, "", "", channel.Public, to.key, to.file)

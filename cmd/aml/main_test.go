@@ -12,10 +12,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/anonymous-media-library/aml/channel/keyfile"
+	"github.com/anonymous-media-library/aml/plugins/confine"
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
+	if os.Getenv(asProgram) != "" || len(os.Args) > 1 && os.Args[1] == confine.Verb {
 		main()
 	}
 	testscript.Main(m, map[string]func(){"aml": main})

@@ -56,6 +56,7 @@ var floors = map[string]int{
 	"plugins/child":               2, // one process
 	"plugins/shelf":               2, // what is installed
 	"plugins/host":                4, // who asks plugins about releases
+	"plugins/examples/no-cats":    3, // a plugin
 	"node":                        5,
 	"node/api":                    6,
 	"cmd/aml":                     7,

@@ -32,8 +32,11 @@ type Draft struct {
 // answer, stops the publication. Whether what comes out is a valid release is
 // for the publisher to check, as always.
 func (h *Host) BeforePublish(ctx context.Context, id channel.ID, d Draft) (Draft, error) {
-	for _, m := range h.with(plugins.BeforePublish) {
-		var err error
+	members, err := h.with(ctx, plugins.BeforePublish)
+	if err != nil {
+		return Draft{}, err
+	}
+	for _, m := range members {
 		if d, err = m.beforePublish(ctx, id, d); err != nil {
 			return Draft{}, err
 		}
@@ -101,7 +104,7 @@ func edited(d Draft, e *pluginv1.Draft) (Draft, error) {
 
 // PublicKeys returns the keys that the plugin id signs with.
 func (h *Host) PublicKeys(ctx context.Context, id string) ([]channel.PublicKey, error) {
-	m, err := h.find(id, plugins.Sign)
+	m, err := h.find(ctx, id, plugins.Sign)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +132,7 @@ func (h *Host) PublicKeys(ctx context.Context, id string) ([]channel.PublicKey, 
 // Sign has the plugin id sign a message with one of its keys. The signature is
 // verified.
 func (h *Host) Sign(ctx context.Context, id string, key channel.PublicKey, message []byte) ([]byte, error) {
-	m, err := h.find(id, plugins.Sign)
+	m, err := h.find(ctx, id, plugins.Sign)
 	if err != nil {
 		return nil, err
 	}

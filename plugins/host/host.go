@@ -81,9 +81,12 @@ type Host struct {
 
 	syncing sync.Mutex // one Sync at a time; held while plugins end
 
+	known chan struct{} // closed when it is known which plugins there are
+
 	mu      sync.Mutex // guards what follows
 	ctx     context.Context
 	members []*member // in the order in which they are asked
+	broken  error     // why it is not known
 	lives   sync.WaitGroup
 }
 
@@ -93,7 +96,7 @@ func New(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Host{cfg: cfg}, nil
+	return &Host{cfg: cfg, known: make(chan struct{})}, nil
 }
 
 // Run keeps plugins until ctx ends, and returns when all of them have ended.
@@ -104,6 +107,7 @@ func (h *Host) Run(ctx context.Context) error {
 	if err := h.Sync(); err != nil {
 		h.cfg.Log.Error("plugins are not run", "error", err) // the node is more than its plugins
 	}
+	close(h.known)
 	<-ctx.Done()
 	h.syncing.Lock() // nothing is started any more
 	defer h.syncing.Unlock()
@@ -117,12 +121,13 @@ func (h *Host) Sync() error {
 	h.syncing.Lock()
 	defer h.syncing.Unlock()
 	list, err := h.cfg.Shelf.List()
+	h.mu.Lock()
+	h.broken = err
+	ctx, before := h.ctx, h.members
+	h.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	h.mu.Lock()
-	ctx, before := h.ctx, h.members
-	h.mu.Unlock()
 	if ctx == nil || ctx.Err() != nil {
 		return nil // Run does it, or did
 	}
@@ -163,12 +168,25 @@ func same(a, b shelf.Plugin) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// with returns the plugins that have a hook and what it needs, in order.
-func (h *Host) with(hook plugins.Hook) []*member {
-	rule, _ := plugins.RuleOf(hook)
+// with returns the plugins that have a hook and what it needs, in order, once it
+// is known which there are: before that nothing may pass them by.
+func (h *Host) with(ctx context.Context, hook plugins.Hook) ([]*member, error) {
+	select {
+	case <-h.known:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var out []*member
+	if h.broken != nil {
+		return nil, h.broken
+	}
+	return h.having(hook), nil
+}
+
+// having is with of those that are known by now. mu is held.
+func (h *Host) having(hook plugins.Hook) (out []*member) {
+	rule, _ := plugins.RuleOf(hook)
 	for _, m := range h.members {
 		if m.plugin.Manifest.Has(hook) && !slices.ContainsFunc(rule.Needs, func(c plugins.Capability) bool { return !m.plugin.Has(c) }) {
 			out = append(out, m)
@@ -178,11 +196,19 @@ func (h *Host) with(hook plugins.Hook) []*member {
 }
 
 // Has reports whether a plugin is enabled for a hook.
-func (h *Host) Has(hook plugins.Hook) bool { return len(h.with(hook)) > 0 }
+func (h *Host) Has(hook plugins.Hook) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.having(hook)) > 0
+}
 
 // find returns the plugin id if it has a hook.
-func (h *Host) find(id string, hook plugins.Hook) (*member, error) {
-	for _, m := range h.with(hook) {
+func (h *Host) find(ctx context.Context, id string, hook plugins.Hook) (*member, error) {
+	members, err := h.with(ctx, hook)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range members {
 		if m.plugin.ID == id {
 			return m, nil
 		}

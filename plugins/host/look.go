@@ -24,9 +24,9 @@ const maxBatch = 64
 // which is: not taken now; any other passes.
 func (h *Host) Filter(ctx context.Context, releases ...Release) ([]plugins.Verdict, error) {
 	out := make([]plugins.Verdict, len(releases))
-	members := h.with(plugins.FilterManifest)
-	if len(members) == 0 {
-		return out, nil
+	members, err := h.with(ctx, plugins.FilterManifest)
+	if err != nil || len(members) == 0 {
+		return out, err
 	}
 	for from := 0; from < len(releases); from += maxBatch {
 		batch := releases[from:min(from+maxBatch, len(releases))]
@@ -129,7 +129,10 @@ const maxPriority = 100
 // first word stands. Without an answer nothing changes.
 func (h *Host) Plan(ctx context.Context, subscription string, r Release, files []Planned, labels map[string]string) (map[string]Change, error) {
 	out := map[string]Change{}
-	members := h.with(plugins.PlanFetch)
+	members, err := h.with(ctx, plugins.PlanFetch)
+	if err != nil {
+		return nil, err
+	}
 	said := make([]map[string]Change, len(members))
 	var asking sync.WaitGroup
 	for i, m := range members {
@@ -194,6 +197,19 @@ func (m *member) plan(ctx context.Context, subscription string, r Release, files
 	return out
 }
 
+// Unscanned returns a verdict if what is fetched now could not be scanned, since
+// a plugin with ScanContent is off: it need not be fetched then.
+func (h *Host) Unscanned(ctx context.Context) (plugins.Verdict, error) {
+	members, err := h.with(ctx, plugins.ScanContent)
+	var out plugins.Verdict
+	for _, m := range members {
+		if m.current() == Off {
+			out.Add(m.plugin.ID, plugins.Verdict{Decision: plugins.Quarantine, Failed: true, Reason: "it is off, and would have to look into the files"})
+		}
+	}
+	return out, err
+}
+
 // Content is a verified file: Open is called once for each plugin that scans it.
 type Content struct {
 	Channel channel.ID
@@ -208,7 +224,10 @@ const scanChunk = 256 << 10
 // Scan shows a file to all plugins with ScanContent, at the same time. Without an
 // answer it is quarantined. The error is that of reading the file, or ctx's.
 func (h *Host) Scan(ctx context.Context, content Content) (plugins.Verdict, error) {
-	members := h.with(plugins.ScanContent)
+	members, err := h.with(ctx, plugins.ScanContent)
+	if err != nil {
+		return plugins.Verdict{}, err
+	}
 	said := make([]plugins.Verdict, len(members))
 	errs := make([]error, len(members))
 	var asking sync.WaitGroup

@@ -28,7 +28,7 @@ const (
 // Poll asks the source id for what is new after cursor, and calls each for every
 // item with the cursor after it. An error of each ends it.
 func (h *Host) Poll(ctx context.Context, id string, cursor []byte, each func(item *pluginv1.SourceItem, cursor []byte) error) error {
-	m, err := h.find(id, plugins.Source)
+	m, err := h.find(ctx, id, plugins.Source)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func streamEnd(ctx context.Context, err error) error {
 
 // Open writes the bytes of a file of an item to w, at most limit of them.
 func (h *Host) Open(ctx context.Context, id, handle string, offset uint64, limit int64, w io.Writer) error {
-	m, err := h.find(id, plugins.Source)
+	m, err := h.find(ctx, id, plugins.Source)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func drain(ctx context.Context, w io.Writer, limit int64, touch func(), next fun
 
 // Put gives a sealed blob to the mirror id.
 func (h *Host) Put(ctx context.Context, id string, blob blobnet.ID, data []byte) error {
-	m, err := h.find(id, plugins.Mirror)
+	m, err := h.find(ctx, id, plugins.Mirror)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (h *Host) Put(ctx context.Context, id string, blob blobnet.ID, data []byte)
 
 // HasBlobs asks the mirror id which of at most 1,024 blobs it has.
 func (h *Host) HasBlobs(ctx context.Context, id string, blobs []blobnet.ID) ([]bool, error) {
-	m, err := h.find(id, plugins.Mirror)
+	m, err := h.find(ctx, id, plugins.Mirror)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +166,7 @@ func (h *Host) HasBlobs(ctx context.Context, id string, blobs []blobnet.ID) ([]b
 // Get has a blob from the mirror id. What comes is checked against its id; one
 // that is not there gives blobnet.ErrNotFound.
 func (h *Host) Get(ctx context.Context, id string, blob blobnet.ID) ([]byte, error) {
-	m, err := h.find(id, plugins.Mirror)
+	m, err := h.find(ctx, id, plugins.Mirror)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +195,7 @@ func (h *Host) Get(ctx context.Context, id string, blob blobnet.ID) ([]byte, err
 
 // Delete lets the mirror id forget blobs.
 func (h *Host) Delete(ctx context.Context, id string, blobs []blobnet.ID) error {
-	m, err := h.find(id, plugins.Mirror)
+	m, err := h.find(ctx, id, plugins.Mirror)
 	if err != nil {
 		return err
 	}
@@ -224,7 +224,7 @@ type View struct {
 // Render has the plugin id make a document of a channel. Whoever keeps documents
 // keeps the last good one when it fails.
 func (h *Host) Render(ctx context.Context, id string, v View) (mediaType string, document []byte, err error) {
-	m, err := h.find(id, plugins.Render)
+	m, err := h.find(ctx, id, plugins.Render)
 	if err != nil {
 		return "", nil, err
 	}

@@ -92,7 +92,9 @@ func (s *Shelf) Get(id string) (Plugin, error) {
 	return all[i], nil
 }
 
-func unknown(id string) error { return fmt.Errorf("%w: %q; see aml plugin-list", plugins.ErrUnknown, id) }
+func unknown(id string) error {
+	return fmt.Errorf("%w: %q; see aml plugin-list", plugins.ErrUnknown, id)
+}
 
 // Change changes what the operator has decided, or nothing if change fails.
 func (s *Shelf) Change(id string, change func(p *plugins.Installed, m plugins.Manifest) error) error {
