@@ -284,7 +284,7 @@ func (m Manifest) Settings(set map[string]string) (map[string]string, error) {
 		case ok:
 			out[s.Key] = v
 		case s.Required:
-			return nil, fmt.Errorf("%w: %s is not set: aml plugin-config %s %s=...", ErrConfig, s.Key, m.ID, s.Key)
+			return nil, fmt.Errorf("%w: %s is not set: aml plugin-config %s %s=VALUE", ErrConfig, s.Key, m.ID, s.Key)
 		case s.Default != "":
 			out[s.Key] = s.Default
 		}

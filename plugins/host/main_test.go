@@ -109,8 +109,9 @@ func kinds() map[string]kind {
 		"panics in mid-call":  filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { panic("oh") }),
 		"hangs in mid-call":   filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { select {} }),
 		"spins in mid-call": filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) {
-			for {
+			for n := uint64(1); n != 0; n += 2 { // for some centuries
 			}
+			return nil, nil
 		}),
 		"a huge reply":       filtering(hugeReply),
 		"another decision":   filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { return &sdk.Verdict{Decision: 77}, nil }),
@@ -404,7 +405,6 @@ type options struct {
 	granted []plugins.Capability // nil: all that it declares
 	host    func(*Config)
 	lock    func(*plugins.Installed)
-	enabled bool
 }
 
 // run installs and runs the test binary as a plugin.
