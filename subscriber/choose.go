@@ -52,6 +52,10 @@ func (a *application) judge(e *channel.FileEntry, before *catalog.Written) (want
 		a.leaveOut(*e, v)
 		return false
 	}
+	if v := a.scannedBefore(e.Name); !v.Take() {
+		a.leaveOut(*e, v)
+		return false
+	}
 	if at, ok := a.keeping.doomed[e.Name]; ok && at == a.release.Position {
 		a.leaveOut(*e, policy.Verdict{Reason: policy.KeepRule, Why: a.rules.WhyGone(e.Name)})
 		return false

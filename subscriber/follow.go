@@ -166,6 +166,7 @@ type follower struct {
 	missed      []error // what was left out before, and cannot be had now
 	freed       bool    // there is more room in the quota than when what did not fit was left out
 
+	refusals    map[content]refusal
 	unsettled   bool // hooks have left something out, and are asked again
 	inventories *inventories
 	unlocker    *unlocker

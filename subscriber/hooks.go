@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
@@ -152,14 +153,47 @@ func (t *target) scanned(ctx context.Context) (passed bool, err error) {
 	return false, nil
 }
 
+// content is one file of one release.
+type content struct {
+	position int64
+	name     string
+}
+
+// refusal is what hooks said of what is in a file, so that it is not fetched again
+// only to hear the same.
+type refusal struct {
+	verdict policy.Verdict
+	until   time.Time // zero: as long as this run lasts
+}
+
+// maxRefusals bounds what is remembered of a run.
+const maxRefusals = 1 << 14
+
+// scannedBefore is what hooks have said of a file in this run, and would say again.
+func (a *application) scannedBefore(name string) policy.Verdict {
+	r, ok := a.refusals[content{a.release.Position, name}]
+	if !ok || !r.until.IsZero() && a.cfg.Now().After(r.until) {
+		return policy.Verdict{}
+	}
+	return r.verdict
+}
+
 // tellScanned tells of a file that hooks have refused.
 func (a *application) tellScanned(it item, v policy.Verdict) {
 	a.leaveOut(it.entry, v)
+	r := refusal{verdict: v}
+	if v.Reason.MayPass() {
+		r.until = a.cfg.Now().Add(againPause - time.Second)
+	}
+	if a.refusals == nil || len(a.refusals) >= maxRefusals {
+		a.follower.refusals = map[content]refusal{}
+	}
+	a.refusals[content{a.release.Position, it.entry.Name}] = r
 	if v.Reason.MayPass() {
 		a.unsettled = true
 	}
-	r := a.release
+	rel := a.release
 	a.emit(PassedEvent{
-		Event: "passed", Channel: r.Channel, Log: r.Log, Seq: r.Seq, Name: it.entry.Name, Files: 1, Bytes: it.entry.Size, Reason: string(v.Reason), Message: v.Why,
+		Event: "passed", Channel: rel.Channel, Log: rel.Log, Seq: rel.Seq, Name: it.entry.Name, Files: 1, Bytes: it.entry.Size, Reason: string(v.Reason), Message: v.Why,
 	})
 }
