@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, confine.Main())
 		os.Exit(1)
 	}
+	if len(os.Args) > 2 && os.Args[1] == "host" {
+		beHost(os.Args[2])
+	}
 	if len(os.Args) > 2 && os.Args[1] == "be" {
 		be(os.Args[2])
 		os.Exit(0)
