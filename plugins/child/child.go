@@ -190,6 +190,9 @@ func Said(err error) string {
 // Conn is where its services are called. Calls end when the process does.
 func (c *Child) Conn() grpc.ClientConnInterface { return c.conn }
 
+// Folder is a folder that the process can read, and that is gone when it is.
+func (c *Child) Folder() string { return c.proc.sockets }
+
 // PID is the process's number.
 func (c *Child) PID() int { return c.proc.pid() }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -256,12 +258,29 @@ func (m *member) scan(ctx context.Context, content Content) (out plugins.Verdict
 		entry := &pluginv1.Entry{}
 		fillEntry(entry, &content.Entry, m.plugin.Has(plugins.Keys))
 		start := &pluginv1.ScanStart{Channel: content.Channel.String(), Kind: kindOf(content.Kind), Entry: entry}
-		if err := stream.Send(&pluginv1.ScanContentRequest{Part: &pluginv1.ScanContentRequest_Start{Start: start}}); err == nil {
+		pipe := m.pipe(conn)
+		if pipe != nil {
+			defer os.Remove(pipe.Name())
+			defer pipe.Close()
+			start.Pipe = pipe.Name()
+		}
+		if err := stream.Send(&pluginv1.ScanContentRequest{Part: &pluginv1.ScanContentRequest_Start{Start: start}}); err == nil && pipe == nil {
 			if readErr = pour(stream, content.Open); readErr != nil {
 				return readErr
 			}
 		} // else the answer is there, or will say why not
+		var poured chan error
+		if pipe != nil {
+			poured = make(chan error, 1)
+			go func() { poured <- fill(pipe, content.Open) }()
+		}
 		res, err := stream.CloseAndRecv()
+		if pipe != nil {
+			_ = pipe.SetWriteDeadline(time.Unix(1, 0)) // it has its answer
+			if readErr = <-poured; readErr != nil {
+				return readErr
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -279,6 +298,50 @@ func (m *member) scan(ctx context.Context, content Content) (out plugins.Verdict
 		out = plugins.Verdict{Decision: plugins.Quarantine, Failed: true, Reason: child.Said(err)}
 	}
 	return out, nil
+}
+
+// pipe makes a pipe to the process that is called by conn, or returns nil.
+func (m *member) pipe(conn grpc.ClientConnInterface) *os.File {
+	m.mu.Lock()
+	c := m.child
+	m.pipes++
+	n := m.pipes
+	m.mu.Unlock()
+	if c == nil || c.Conn() != conn {
+		return nil
+	}
+	f, err := makePipe(filepath.Join(c.Folder(), fmt.Sprintf("scan-%d", n)))
+	if err != nil {
+		return nil
+	}
+	return f
+}
+
+// fill writes a file into a pipe, until it ends or nobody wants more. Its error
+// is that of reading.
+func fill(pipe *os.File, open func() (io.ReadCloser, error)) error {
+	r, err := open()
+	if err != nil {
+		_ = pipe.Close() // the plugin waits for no more
+		return err
+	}
+	defer r.Close()
+	buf := make([]byte, scanChunk)
+	for {
+		n, err := io.ReadFull(r, buf)
+		if n > 0 {
+			if _, err := pipe.Write(buf[:n]); err != nil {
+				return nil
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return nil
+		case err != nil:
+			_ = pipe.Close()
+			return err
+		}
+	}
 }
 
 // pour sends a file, until it ends or nobody wants more. Its error is that of

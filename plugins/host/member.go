@@ -58,6 +58,7 @@ type member struct {
 	failures []time.Time
 	strikes  int // answers in a row that came too late
 	starts   int
+	pipes    int // that were made
 	log      *child.Log
 	stats    map[plugins.Hook]*Stats
 }

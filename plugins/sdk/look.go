@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"slices"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -79,10 +81,20 @@ func (s scanner) ScanContent(stream grpc.ClientStreamingServer[pluginv1.ScanCont
 	if first.GetStart() == nil {
 		return status.Error(codes.InvalidArgument, "the stream does not begin with its start")
 	}
-	v, err := s.do(stream.Context(), first.GetStart(), &chunks{next: func() ([]byte, error) {
+	var content io.Reader = &chunks{next: func() ([]byte, error) {
 		req, err := stream.Recv()
 		return req.GetData(), err
-	}})
+	}}
+	if path := first.GetStart().GetPipe(); path != "" {
+		pipe, err := os.OpenFile(path, os.O_RDONLY|pipeFlags, 0)
+		if err != nil {
+			return err
+		}
+		defer pipe.Close()
+		defer context.AfterFunc(stream.Context(), func() { _ = pipe.SetReadDeadline(time.Unix(1, 0)) })()
+		content = io.LimitReader(pipe, int64(first.GetStart().GetEntry().GetSize()))
+	}
+	v, err := s.do(stream.Context(), first.GetStart(), content)
 	if err != nil {
 		return err
 	}

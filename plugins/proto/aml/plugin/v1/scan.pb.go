@@ -107,10 +107,14 @@ func (*ScanContentRequest_Start) isScanContentRequest_Part() {}
 func (*ScanContentRequest_Data) isScanContentRequest_Part() {}
 
 type ScanStart struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Channel       string                 `protobuf:"bytes,1,opt,name=channel,proto3" json:"channel,omitempty"`
-	Kind          Kind                   `protobuf:"varint,2,opt,name=kind,proto3,enum=aml.plugin.v1.Kind" json:"kind,omitempty"`
-	Entry         *Entry                 `protobuf:"bytes,3,opt,name=entry,proto3" json:"entry,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Channel string                 `protobuf:"bytes,1,opt,name=channel,proto3" json:"channel,omitempty"`
+	Kind    Kind                   `protobuf:"varint,2,opt,name=kind,proto3,enum=aml.plugin.v1.Kind" json:"kind,omitempty"`
+	Entry   *Entry                 `protobuf:"bytes,3,opt,name=entry,proto3" json:"entry,omitempty"`
+	// If not empty, a named pipe in PLUGIN_UNIX_SOCKET_DIR in which the file is, in
+	// place of messages with data: entry.size bytes, which are not followed by an
+	// end before the answer. A pipe costs a tenth of what messages do.
+	Pipe          string `protobuf:"bytes,4,opt,name=pipe,proto3" json:"pipe,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -164,6 +168,13 @@ func (x *ScanStart) GetEntry() *Entry {
 		return x.Entry
 	}
 	return nil
+}
+
+func (x *ScanStart) GetPipe() string {
+	if x != nil {
+		return x.Pipe
+	}
+	return ""
 }
 
 type ScanContentResponse struct {
@@ -234,11 +245,12 @@ const file_aml_plugin_v1_scan_proto_rawDesc = "" +
 	"\x12ScanContentRequest\x120\n" +
 	"\x05start\x18\x01 \x01(\v2\x18.aml.plugin.v1.ScanStartH\x00R\x05start\x12\x14\n" +
 	"\x04data\x18\x02 \x01(\fH\x00R\x04dataB\x06\n" +
-	"\x04part\"z\n" +
+	"\x04part\"\x8e\x01\n" +
 	"\tScanStart\x12\x18\n" +
 	"\achannel\x18\x01 \x01(\tR\achannel\x12'\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x13.aml.plugin.v1.KindR\x04kind\x12*\n" +
-	"\x05entry\x18\x03 \x01(\v2\x14.aml.plugin.v1.EntryR\x05entry\"\xe5\x01\n" +
+	"\x05entry\x18\x03 \x01(\v2\x14.aml.plugin.v1.EntryR\x05entry\x12\x12\n" +
+	"\x04pipe\x18\x04 \x01(\tR\x04pipe\"\xe5\x01\n" +
 	"\x13ScanContentResponse\x123\n" +
 	"\bdecision\x18\x01 \x01(\x0e2\x17.aml.plugin.v1.DecisionR\bdecision\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12F\n" +
