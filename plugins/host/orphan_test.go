@@ -1,3 +1,5 @@
+//go:build unix
+
 package host
 
 import (
@@ -52,6 +54,9 @@ func TestAPluginEndsWithAHostThatIsKilled(t *testing.T) {
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		t.Skip("there is no way here to see whether a process lives")
 	}
 	stat := "/proc/" + strings.TrimSpace(line) + "/stat"
 	if _, err := os.Stat(stat); err != nil {
