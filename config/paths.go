@@ -20,6 +20,7 @@ type Paths struct {
 	Given    string `json:"given"`    // how far own logs and roots were given out
 	Accounts string `json:"accounts"` // what was moved with whom
 	Copies   string `json:"copies"`   // folder: who had copies of which channel when that was last looked at
+	Plugins  string `json:"plugins"`  // what is installed of them, and what they keep
 	Files    string `json:"files"`    // what subscriptions without a folder of their own write
 	Identity string `json:"identity"` // the key that names this node to its peers
 	Socket   string `json:"socket"`   // the local API of the node that runs on this home
@@ -65,6 +66,7 @@ func FindPaths(home string) (Paths, error) {
 		Given:    filepath.Join(home, "given"),
 		Accounts: filepath.Join(home, "peers.db"),
 		Copies:   filepath.Join(home, "copies"),
+		Plugins:  filepath.Join(home, "plugins"),
 		Files:    filepath.Join(home, "files"),
 		Identity: filepath.Join(home, "keys", "node.key"),
 		Socket:   socket(home),

@@ -62,6 +62,7 @@ type Node struct {
 	follows  follows
 	works    works
 	asked    asked
+	plugins  plugged
 
 	damaged chan blobnet.ID // to be had again
 	mending atomic.Int32    // scrubs with repair that run
@@ -123,6 +124,9 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if err := n.warnOfLostCatalogue(ctx); err != nil {
 		return err
 	}
+	if err := n.openPlugins(ctx); err != nil {
+		return err
+	}
 	memory, err := n.openMemory()
 	if err != nil {
 		return err
@@ -151,6 +155,7 @@ func (n *Node) Ready() <-chan struct{} { return n.ready }
 // Run runs the node until ctx ends or a part of it fails, and waits for all of
 // it to end. It returns nil after an end by ctx.
 func (n *Node) Run(ctx context.Context) error {
+	defer n.runPlugins(ctx)()
 	if !n.cfg.Network {
 		close(n.ready)
 		<-ctx.Done()
@@ -196,7 +201,7 @@ func (n *Node) Run(ctx context.Context) error {
 
 // Close closes what Open opened. Call it after Run has returned.
 func (n *Node) Close() error {
-	var errs []error
+	errs := []error{n.closePlugins()}
 	if n.catalog != nil {
 		errs = append(errs, n.catalog.Close())
 	}

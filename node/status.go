@@ -38,6 +38,7 @@ type Status struct {
 	Channels      int            `json:"channels"` // known
 	Own           int            `json:"own"`      // that this node publishes
 	Subscriptions []Subscription `json:"subscriptions"`
+	Plugins       []PluginStatus `json:"plugins"` // those that are enabled
 }
 
 // Subscription is one followed channel or topic.
@@ -166,6 +167,7 @@ type RelayStatus struct {
 // Status says who the node is, where it listens and what it holds.
 func (n *Node) Status(ctx context.Context, _ None, _ func(any)) (Status, error) {
 	s := Status{
+		Plugins:    n.plugins.host.Status(),
 		Goroutines: runtime.NumGoroutine(), Home: n.cfg.Paths.Home, PID: os.Getpid(), Started: channel.Time(n.started.Unix()),
 		Addrs: []string{}, URLs: []string{}, Subscriptions: []Subscription{},
 	}

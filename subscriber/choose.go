@@ -48,6 +48,14 @@ func (a *application) judge(e *channel.FileEntry, before *catalog.Written) (want
 		a.leaveOut(*e, v)
 		return false
 	}
+	if v := a.hooked.heed(e.Name); !v.Take() {
+		a.leaveOut(*e, v)
+		return false
+	}
+	if v := a.scannedBefore(e.Name); !v.Take() {
+		a.leaveOut(*e, v)
+		return false
+	}
 	if at, ok := a.keeping.doomed[e.Name]; ok && at == a.release.Position {
 		a.leaveOut(*e, policy.Verdict{Reason: policy.KeepRule, Why: a.rules.WhyGone(e.Name)})
 		return false
@@ -235,6 +243,7 @@ func (a *application) pathOf(ctx context.Context, e channel.FileEntry, before *c
 	path := a.rules.Template.Path(policy.Named{
 		File: e.Name, Title: a.body.Title, Channel: a.order.Title, Seq: a.release.Seq, Issued: a.release.Manifest.Issued,
 	})
+	path = a.hooked.path(e.Name, path)
 	for n, try := 2, path; n < maxNumbered; n++ {
 		owner, err := a.cfg.Ledger.WrittenTo(ctx, a.order.Subscription, a.order.Channel, try)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -138,7 +138,7 @@ func (s *Subscriber) newFollower(order Follow, emit func(Event)) (*follower, err
 // idle waits for news, or for the time to look again at what was left out.
 func (f *follower) idle(ctx context.Context, news <-chan struct{}) (may bool, err error) {
 	var tick <-chan time.Time // never
-	if timed(f.rules.Policy) || len(f.missed) > 0 {
+	if timed(f.rules.Policy) || len(f.missed) > 0 || f.unsettled {
 		t := time.NewTimer(againPause)
 		defer t.Stop()
 		tick = t.C
@@ -168,6 +168,8 @@ type follower struct {
 	missed      []error // what was left out before, and cannot be had now
 	freed       bool    // there is more room in the quota than when what did not fit was left out
 
+	refusals    map[content]refusal
+	unsettled   bool // hooks have left something out, and are asked again
 	inventories *inventories
 	unlocker    *unlocker
 	ahead       ahead
@@ -296,6 +298,9 @@ func (f *follower) writeOnce(ctx context.Context, r catalog.Release, body *chann
 	out.floor = f.cfg.MinFree
 	a := &application{follower: f, release: r, body: body, out: out, again: again, verdicts: f.judgeOf(r, body), claimed: map[string]string{}}
 	defer func() { f.budget.give(a.taken) }()
+	if err := a.consult(ctx); err != nil {
+		return err
+	}
 	if err := a.look(ctx); err != nil {
 		return err
 	}

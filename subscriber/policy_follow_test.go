@@ -26,6 +26,7 @@ type picky struct {
 	policy  policy.Policy
 	now     time.Time
 	sources map[blobnet.ID]int
+	hooks   subscriber.Hooks
 }
 
 var everything = catalog.EntryFilter{}
@@ -49,7 +50,7 @@ func (p *picky) CountSources(_ context.Context, root blobnet.ID, _ int) int { re
 
 func (p *picky) follow() error {
 	p.t.Helper()
-	s, err := subscriber.New(subscriber.Config{Ledger: p.ledger, Blobs: p.store, Swarm: p.swarm, Now: func() time.Time { return p.now }, Sources: p})
+	s, err := subscriber.New(subscriber.Config{Ledger: p.ledger, Blobs: p.store, Swarm: p.swarm, Now: func() time.Time { return p.now }, Sources: p, Hooks: p.hooks})
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -28,6 +28,7 @@ type application struct {
 
 	again    bool // it was applied before, and something was left out
 	verdicts *policy.Judge
+	hooked   hooked
 	left     []refused
 	claimed  map[string]string // path to the name of the entry that gets it
 	taken    int64             // bytes of the budget
@@ -262,12 +263,14 @@ func (a *application) fetch(ctx context.Context) error {
 		targets[i] = &target{
 			entry: it.entry, name: it.path, out: a.out, place: a.cfg.Place, ours: append([]version{}, a.history[it.entry.Name]...),
 			optional: it.stale, onEnd: func(*target) { settled <- i }, order: inorder{size: it.entry.Size},
+			scan: a.scanning(),
 		}
 		as.targets = append(as.targets, targets[i])
 		if it.entry.Size >= progressMin {
 			large[targets[i]] = i
 		}
 	}
+	a.hooked.order(as.targets)
 	if len(as.targets) > 0 { // else it may be another release that goes on
 		if err := a.out.prune(ctx, a.cfg.Place, as.targets); err != nil {
 			return err
@@ -358,6 +361,9 @@ func (a *application) tell(it item, t *target) {
 		return
 	case t == nil:
 		a.emit(file)
+		return
+	case t.said != nil:
+		a.tellScanned(it, *t.said)
 		return
 	case t.err != nil && t.lost && t.optional:
 		return

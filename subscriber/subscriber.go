@@ -118,6 +118,9 @@ type Config struct {
 	// nobody is asked and there are enough.
 	Sources Sources
 
+	// Hooks have a say in what is taken. If nil, nobody has.
+	Hooks Hooks
+
 	// Now is the clock that ages and hours go by; if nil, time.Now.
 	Now func() time.Time
 

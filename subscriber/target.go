@@ -14,6 +14,7 @@ import (
 	"github.com/anonymous-media-library/aml/codec"
 	"github.com/anonymous-media-library/aml/codec/inplace"
 	"github.com/anonymous-media-library/aml/internal/disk"
+	"github.com/anonymous-media-library/aml/subscriber/policy"
 )
 
 // target is one file on its way into an output.
@@ -52,14 +53,17 @@ type target struct {
 	fromStore atomic.Uint64 // bytes of plaintext
 	fromPeers atomic.Uint64
 
+	scan func(context.Context, *target) (HookVerdict, error) // before it gets its name; may be nil
+
 	onEnd func(*target) // called once, by whoever ends it; may be nil
 	ended sync.Once
 	over  atomic.Bool // it has ended
 	// Written before over becomes true, read after.
 	local string
-	kept  string // where what was replaced is now
-	err   error  // nil: the file is in place
-	lost  bool   // err is that a blob cannot be had
+	kept  string          // where what was replaced is now
+	err   error           // nil: the file is in place
+	lost  bool            // err is that a blob cannot be had
+	said  *policy.Verdict // why hooks refuse what is in it
 }
 
 // settle says what became of the target; only the first call counts.
@@ -123,6 +127,9 @@ func (t *target) finish(ctx context.Context) error {
 		}
 		t.refuse(fmt.Errorf("%w: got %s, the entry says %s", codec.ErrHash, got, t.entry.SHA256))
 		return nil
+	}
+	if passed, err := t.scanned(ctx); err != nil || !passed {
+		return err
 	}
 	if err := t.temp.Sync(); err != nil {
 		return err

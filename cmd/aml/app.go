@@ -104,6 +104,8 @@ Those who host the bytes cannot read them.`,
 		a.channelMemberAddCommand(), a.channelMemberRemoveCommand(), a.channelMemberListCommand(), a.keyMemberCommand(),
 		a.channelRootDraftCommand(), a.channelRootSignCommand(), a.channelRootPublishCommand(),
 		a.channelRotateCommand(), a.channelDelegateCommand(), a.channelRevokeCommand(),
+		a.pluginInstallCommand(), a.pluginListCommand(), a.pluginEnableCommand(), a.pluginDisableCommand(),
+		a.pluginConfigCommand(), a.pluginRemoveCommand(), a.pluginVerifyCommand(), a.pluginLogsCommand(),
 		a.keyNewCommand(), a.keyShowCommand(), a.versionCommand(),
 	)
 	strict(root)

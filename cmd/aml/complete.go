@@ -15,6 +15,7 @@ var completions = map[string]func(given string) []string{
 	"kind":       values("media", "update"),
 	"chunk-size": values("64KiB", "128KiB", "256KiB", "512KiB", "1MiB", "2MiB"),
 	"erasure":    values("4+2", "10+4", "16+4"),
+	"grant":      values("all", "plaintext", "keys", "publish", "network", "files", "processes"),
 	"set":        settings,
 
 	"wait-copies":  values("1", "2", "3", "5"),

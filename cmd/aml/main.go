@@ -9,12 +9,21 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/anonymous-media-library/aml/plugins/confine"
 )
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == confine.Verb { // on the way to being a plugin
+		fmt.Fprintln(os.Stderr, "aml:", confine.Main())
+		os.Exit(1)
+	}
+	os.Exit(run(os.Args[1:]))
+}
 
 // errTerminated is why the context ends on SIGTERM, a service manager's way to
 // ask for an end, and on SIGHUP, a terminal's that closes; that is no failure of what serves until it is asked to stop.

@@ -12,11 +12,16 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/anonymous-media-library/aml/channel/keyfile"
+	"github.com/anonymous-media-library/aml/plugins/confine"
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
+	if os.Getenv(asProgram) != "" || len(os.Args) > 1 && os.Args[1] == confine.Verb {
 		main()
+	}
+	if len(os.Args) > 1 && os.Args[1] == "be-a-plugin" {
+		bePlugin()
+		os.Exit(0)
 	}
 	testscript.Main(m, map[string]func(){"aml": main})
 }
@@ -28,8 +33,9 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		// exitcode N COMMAND... runs it and wants that exit code; public NAME FILE
 		// sets NAME to a key's public half; rootkey NAME does it for the root key of
-		// the home's only channel, sets NAMEFILE to its file, and CHANNEL.
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitcode, "public": public, "rootkey": rootKey},
+		// the home's only channel, sets NAMEFILE to its file, and CHANNEL. plugin DIR makes
+		// DIR, which has a plugin.yaml, a plugin.
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitcode, "public": public, "rootkey": rootKey, "plugin": writePlugin},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("AML_HOME", env.WorkDir+"/home")
 			env.Setenv("AML_LAN", "false")

@@ -42,6 +42,13 @@ func status(w io.Writer, s api.Status) {
 	for _, sub := range s.Subscriptions {
 		fmt.Fprintf(t, "follows\t%s -> %s\n", sub.Target, sub.Output)
 	}
+	for _, p := range s.Plugins {
+		state := string(p.State)
+		if p.Reason != "" {
+			state += ": " + p.Reason
+		}
+		fmt.Fprintf(t, "plugin\t%s, %s\n", p.ID, state)
+	}
 	t.Flush()
 }
 

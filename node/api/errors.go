@@ -9,6 +9,7 @@ import (
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/codec"
 	"github.com/anonymous-media-library/aml/node"
+	"github.com/anonymous-media-library/aml/plugins"
 )
 
 // Error is how a failure crosses the API, and what --json prints of it.
@@ -41,6 +42,7 @@ var ErrNoDaemon = &Error{Code: CodeNoDaemon, Message: "no aml daemon runs on thi
 var verification = []error{
 	blobnet.ErrCorrupt, codec.ErrSealed, codec.ErrPadding, codec.ErrIndex, codec.ErrHash,
 	channel.ErrSignature, channel.ErrNotAuthorized, channel.ErrChain,
+	plugins.ErrChanged,
 }
 
 func toError(err error) *Error {

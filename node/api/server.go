@@ -69,6 +69,14 @@ func NewServer(n *node.Node, log *slog.Logger) *Server {
 	handle(mux, "key-member", n.MemberKey)
 	handle(mux, "channel-browse", n.Browse)
 	handle(mux, "search", n.Search)
+	handle(mux, "plugin-install", n.PluginInstall)
+	handle(mux, "plugin-list", n.PluginList)
+	handle(mux, "plugin-enable", n.PluginEnable)
+	handle(mux, "plugin-disable", n.PluginDisable)
+	handle(mux, "plugin-config", n.PluginConfig)
+	handle(mux, "plugin-remove", n.PluginRemove)
+	handle(mux, "plugin-verify", n.PluginVerify)
+	handle(mux, "plugin-logs", n.PluginLogs)
 	return &Server{mux: mux, log: log}
 }
 

@@ -27,11 +27,22 @@ const (
 	AutoDownload Reason = "autoDownload"
 	Quota        Reason = "quota" // the subscriber says so
 	KeepRule     Reason = "keep"  // the subscriber says so
+
+	// Of plugins; the subscriber says so.
+	Plugin    Reason = "plugin"    // of a release or a file, before it is fetched
+	Scan      Reason = "scan"      // of what is in a file
+	ScanLater Reason = "scanLater" // who was to look into it did not, or not finally
 )
 
 // MayPass reports whether something that was left out for this reason may be
 // taken later though the policy stays the same.
-func (r Reason) MayPass() bool { return r == MinSources || r == Quota || r == KeepRule }
+func (r Reason) MayPass() bool {
+	switch r {
+	case MinSources, Quota, KeepRule, Plugin, ScanLater:
+		return true
+	}
+	return false
+}
 
 // Verdict is what the rules say of a file.
 type Verdict struct {

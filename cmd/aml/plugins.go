@@ -1,0 +1,343 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/anonymous-media-library/aml/config"
+	"github.com/anonymous-media-library/aml/node/api"
+)
+
+// grantFlags are what an operator decides about a plugin.
+func grantFlags(cmd *cobra.Command, g *api.PluginGrant, priority *int) {
+	cmd.Flags().StringSliceVar(&g.Grant, "grant", nil, "grant these capabilities, or all that it declares: plaintext, keys, publish, network, files, processes, all")
+	cmd.Flags().StringArrayVar(&g.Paths, "path", nil, "file or folder that the capability files opens (repeatable; default all)")
+	cmd.Flags().BoolVar(&g.Partial, "partial", false, "run it also without something that it declares")
+	cmd.Flags().IntVar(priority, "priority", 0, "when it is asked: higher first (default what the plugin says)")
+	cmd.Flags().StringVar(&g.Memory, "memory", "", "memory that it may have, such as 256MiB (default what the plugin says)")
+}
+
+// granted completes a request by what was said on the command line.
+func granted(cmd *cobra.Command, g *api.PluginGrant, priority int) (err error) {
+	if cmd.Flags().Changed("priority") {
+		g.Priority = &priority
+	}
+	for i, path := range g.Paths {
+		if g.Paths[i], err = absolute(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) pluginInstallCommand() *cobra.Command {
+	var req api.PluginInstallRequest
+	var priority int
+	cmd := &cobra.Command{
+		Use:   "plugin-install FILE|DIR|aml://CHANNEL/NAME",
+		Short: "install a plugin, without running it",
+		Long: `Install a plugin from a folder with a plugin.yaml, from a tar, tar.gz or zip of
+one, or from such an archive in a channel that this home follows. Nothing of it
+is run: what it asks for is shown, and plugin-enable runs it with what you grant.
+An installed version is replaced; what was granted to it stays granted, and one
+that asks for more waits for you. The bytes that are installed now are the only
+ones that are ever run under its name.`,
+		Example: "  aml plugin-install ./no-cats\n  aml plugin-install no-cats.tar.gz --grant network --enable\n  aml plugin-install aml://.../no-cats.tar.gz",
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) (err error) {
+			req.From = given[0]
+			need := api.NeedStore
+			if strings.HasPrefix(req.From, "aml://") || strings.HasPrefix(req.From, "@") {
+				need = api.NeedNetwork
+			} else if _, err := os.Stat(req.From); err != nil {
+				return fmt.Errorf("installing a plugin: %w", err)
+			} else if req.From, err = absolute(req.From); err != nil {
+				return err
+			}
+			if err := granted(cmd, &req.PluginGrant, priority); err != nil {
+				return err
+			}
+			c, err := a.connect(cmd.Context(), need)
+			if err != nil {
+				return err
+			}
+			p := a.beside()
+			res, err := c.PluginInstall(cmd.Context(), req, p.event)
+			if err = closing(c, p.done(err)); err != nil {
+				return err
+			}
+			return a.result(res, func(w io.Writer) { installed(w, res) })
+		},
+	}
+	grantFlags(cmd, &req.PluginGrant, &priority)
+	cmd.Flags().BoolVar(&req.Enable, "enable", false, "run it from now on")
+	return cmd
+}
+
+// installed says what a plugin is and what it asks for.
+func installed(w io.Writer, p api.PluginInfo) {
+	fmt.Fprintf(w, "%s %s  %s\n", p.ID, p.Version, p.Title)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var hooks, missing []string
+	for _, h := range p.Hooks {
+		hooks = append(hooks, string(h))
+	}
+	fmt.Fprintf(t, "hooks\t%s\n", strings.Join(hooks, ", "))
+	for _, c := range p.Capabilities {
+		state := "granted"
+		if !c.Granted {
+			state, missing = "not granted", append(missing, string(c.Name))
+		}
+		fmt.Fprintf(t, "may\t%s\t%s\t(%s)\n", c.Name, c.Means, state)
+	}
+	for _, path := range p.Paths {
+		fmt.Fprintf(t, "path\t%s\n", path)
+	}
+	fmt.Fprintf(t, "memory\t%s\n", config.FormatSize(p.Memory))
+	if len(p.Unenforced) > 0 {
+		fmt.Fprintf(t, "beware\tthis system cannot keep it within: %s\n", strings.Join(p.Unenforced, ", "))
+	}
+	fmt.Fprintf(t, "state\t%s\n", pluginState(p))
+	t.Flush()
+	switch {
+	case p.Error != "":
+	case !p.Enabled && len(missing) > 0:
+		fmt.Fprintf(w, "to run it: aml plugin-enable %s --grant %s\n", p.ID, strings.Join(missing, ","))
+	case !p.Enabled:
+		fmt.Fprintf(w, "to run it: aml plugin-enable %s\n", p.ID)
+	}
+}
+
+// pluginState says in a few words what a plugin does.
+func pluginState(p api.PluginInfo) string {
+	switch {
+	case p.Error != "":
+		return p.Error
+	case !p.Enabled:
+		return "disabled"
+	case p.Off != "":
+		return "off: " + p.Off
+	case p.Run != nil && p.Run.Reason != "":
+		return string(p.Run.State) + ": " + p.Run.Reason
+	case p.Run != nil && p.Run.State != "idle":
+		return "enabled, " + string(p.Run.State)
+	}
+	return "enabled"
+}
+
+func (a *app) pluginListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "plugin-list",
+		Short:   "list the installed plugins",
+		Long:    "List the installed plugins, with what each is doing. --json has everything: hooks,\ngrants, configuration but for secrets, calls, errors and timeouts.",
+		Example: "  aml plugin-list\n  aml plugin-list --json",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.existing(cmd.Context())
+			if err != nil {
+				return err
+			}
+			res, err := c.PluginList(cmd.Context())
+			if err = closing(c, err); err != nil {
+				return err
+			}
+			return a.result(res.Plugins, func(w io.Writer) {
+				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+				for _, p := range res.Plugins {
+					fmt.Fprintf(t, "%s\t%s\t%s\n", p.ID, p.Version, pluginState(p))
+				}
+				t.Flush()
+			})
+		},
+	}
+}
+
+func (a *app) pluginEnableCommand() *cobra.Command {
+	var req api.PluginRequest
+	var priority int
+	cmd := &cobra.Command{
+		Use:   "plugin-enable ID",
+		Short: "run a plugin, with what you grant it",
+		Long: `Run a plugin from now on, with the capabilities that you grant. One that was
+turned off because it failed three times within an hour is turned on again. What
+is not granted is not there for it: hooks that need it are not called, and where
+the system can (see docs/operators.md) the network, files and processes are out
+of its reach.`,
+		Example: "  aml plugin-enable no-cats\n  aml plugin-enable blocklist --grant files --path /etc/blocklists",
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			req.ID = given[0]
+			if err := granted(cmd, &req.PluginGrant, priority); err != nil {
+				return err
+			}
+			return a.changePlugin(cmd, func(c *api.Client) (api.PluginInfo, error) { return c.PluginEnable(cmd.Context(), req) })
+		},
+	}
+	grantFlags(cmd, &req.PluginGrant, &priority)
+	return cmd
+}
+
+func (a *app) changePlugin(cmd *cobra.Command, change func(*api.Client) (api.PluginInfo, error)) error {
+	c, err := a.existing(cmd.Context())
+	if err != nil {
+		return err
+	}
+	res, err := change(c)
+	if err = closing(c, err); err != nil {
+		return err
+	}
+	return a.result(res, func(w io.Writer) { installed(w, res) })
+}
+
+func (a *app) pluginDisableCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "plugin-disable ID",
+		Short:   "end a plugin",
+		Long:    "End a plugin, and do not run it again. What it was granted and its configuration\nstay for plugin-enable. Hooks that wait for its word go on without it.",
+		Example: "  aml plugin-disable no-cats",
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			return a.changePlugin(cmd, func(c *api.Client) (api.PluginInfo, error) {
+				return c.PluginDisable(cmd.Context(), api.PluginRequest{ID: given[0]})
+			})
+		},
+	}
+}
+
+func (a *app) pluginConfigCommand() *cobra.Command {
+	req := api.PluginConfigRequest{Set: map[string]string{}}
+	cmd := &cobra.Command{
+		Use:   "plugin-config ID [KEY=VALUE...]",
+		Short: "show and set a plugin's configuration",
+		Long: `Show a plugin's configuration, or set values of it: KEY=VALUE, or KEY=@FILE for
+what is in a file, so that a secret is in no shell's history. The plugin is
+started again with them. Secrets are kept in plugins.lock, which its owner alone
+can read, and are not shown.`,
+		Example: "  aml plugin-config blocklist\n  aml plugin-config blocklist lists=/etc/blocklists/music token=@token.txt\n  aml plugin-config blocklist --unset lists",
+		Args:    args(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			req.ID = given[0]
+			for _, kv := range given[1:] {
+				key, value, ok := strings.Cut(kv, "=")
+				if !ok {
+					return usage(cmd, fmt.Errorf("%q: want KEY=VALUE", kv))
+				}
+				if file, named := strings.CutPrefix(value, "@"); named {
+					doc, err := a.readInput(file)
+					if err != nil {
+						return err
+					}
+					value = strings.TrimRight(string(doc.Text), "\r\n")
+				}
+				req.Set[key] = value
+			}
+			c, err := a.existing(cmd.Context())
+			if err != nil {
+				return err
+			}
+			res, err := c.PluginConfig(cmd.Context(), req)
+			if err = closing(c, err); err != nil {
+				return err
+			}
+			return a.result(res.Config, func(w io.Writer) {
+				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+				for _, s := range res.Config {
+					value := s.Value
+					switch {
+					case s.Secret && s.Set:
+						value = "(secret)"
+					case !s.Set && s.Required:
+						value = "(not set)"
+					}
+					fmt.Fprintf(t, "%s\t%s\t%s\n", s.Key, value, s.Doc)
+				}
+				t.Flush()
+			})
+		},
+	}
+	cmd.Flags().StringArrayVar(&req.Unset, "unset", nil, "take this `KEY`'s value away (repeatable)")
+	return cmd
+}
+
+func (a *app) pluginRemoveCommand() *cobra.Command {
+	var req api.PluginRemoveRequest
+	cmd := &cobra.Command{
+		Use:     "plugin-remove ID",
+		Short:   "end a plugin and take it away",
+		Long:    "End a plugin and take it away, with what was granted to it. What it has kept in\nits own folder stays, unless --state says otherwise.",
+		Example: "  aml plugin-remove no-cats\n  aml plugin-remove no-cats --state",
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			req.ID = given[0]
+			c, err := a.existing(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if err = closing(c, c.PluginRemove(cmd.Context(), req)); err != nil {
+				return err
+			}
+			return a.result(req, func(w io.Writer) { fmt.Fprintf(w, "%s is removed\n", req.ID) })
+		},
+	}
+	cmd.Flags().BoolVar(&req.State, "state", false, "remove what it has kept, its log and its cursor too")
+	return cmd
+}
+
+func (a *app) pluginVerifyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "plugin-verify [ID]",
+		Short:   "compare plugins' files with what was installed",
+		Long:    "Compare all files of a plugin, or of all plugins, with what was installed. One that\nwas changed is never run; this says which file it is. Exit code 5 if one was.",
+		Example: "  aml plugin-verify\n  aml plugin-verify no-cats",
+		Args:    args(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			var req api.PluginRequest
+			if len(given) == 1 {
+				req.ID = given[0]
+			}
+			c, err := a.existing(cmd.Context())
+			if err != nil {
+				return err
+			}
+			res, err := c.PluginVerify(cmd.Context(), req)
+			if err = closing(c, err); err != nil {
+				return err
+			}
+			return a.result(res.Plugins, func(w io.Writer) {
+				for _, p := range res.Plugins {
+					fmt.Fprintf(w, "%s %s: as installed\n", p.ID, p.Version)
+				}
+			})
+		},
+	}
+}
+
+func (a *app) pluginLogsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "plugin-logs ID",
+		Short:   "show what a plugin has said",
+		Long:    "Show the end of what a plugin has written to its standard error, and what the node\nsays about it. Control characters are replaced; of a flood only a part is kept.",
+		Example: "  aml plugin-logs no-cats",
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			c, err := a.existing(cmd.Context())
+			if err != nil {
+				return err
+			}
+			res, err := c.PluginLogs(cmd.Context(), api.PluginRequest{ID: given[0]})
+			if err = closing(c, err); err != nil {
+				return err
+			}
+			return a.result(res, func(w io.Writer) {
+				for _, line := range res.Lines {
+					fmt.Fprintln(w, line)
+				}
+			})
+		},
+	}
+}

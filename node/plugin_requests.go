@@ -1,0 +1,410 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/internal/size"
+	"github.com/anonymous-media-library/aml/plugins"
+	"github.com/anonymous-media-library/aml/plugins/confine"
+	plughost "github.com/anonymous-media-library/aml/plugins/host"
+	"github.com/anonymous-media-library/aml/plugins/shelf"
+)
+
+// PluginGrant is what an operator decides about a plugin.
+type PluginGrant struct {
+	Grant    []string `json:"grant"`    // capabilities; "all" for those that it declares
+	Paths    []string `json:"paths"`    // absolute: what the capability files opens; none: everything
+	Enable   bool     `json:"enable"`   //
+	Partial  bool     `json:"partial"`  // also if something that it declares is not granted
+	Priority *int     `json:"priority"` // nil: as before
+	Memory   string   `json:"memory"`   // such as 256MiB; empty: as before
+}
+
+// PluginInstallRequest names a plugin: the absolute path of a folder or an
+// archive, or aml://CHANNEL/name of an archive in a channel that is known here.
+type PluginInstallRequest struct {
+	From string `json:"from"`
+	PluginGrant
+}
+
+// PluginRequest names an installed plugin.
+type PluginRequest struct {
+	ID string `json:"id"`
+	PluginGrant
+}
+
+// PluginConfigRequest sets and unsets values.
+type PluginConfigRequest struct {
+	ID    string            `json:"id"`
+	Set   map[string]string `json:"set"`
+	Unset []string          `json:"unset"`
+}
+
+// PluginRemoveRequest takes a plugin away, with State also what it has kept.
+type PluginRemoveRequest struct {
+	ID    string `json:"id"`
+	State bool   `json:"state"`
+}
+
+// PluginInfo is all about one plugin.
+type PluginInfo struct {
+	ID           string             `json:"id"`
+	Version      string             `json:"version"`
+	Title        string             `json:"title"`
+	Description  string             `json:"description"`
+	Hooks        []plugins.Hook     `json:"hooks"`
+	Capabilities []PluginCapability `json:"capabilities"`
+	Paths        []string           `json:"paths"`
+	Enabled      bool               `json:"enabled"`
+	Off          string             `json:"off,omitempty"`   // why it is, though it is enabled
+	Error        string             `json:"error,omitempty"` // why it cannot be used
+	Priority     int                `json:"priority"`
+	Memory       int64              `json:"memory"`
+	Source       string             `json:"source"`
+	Installed    channel.Time       `json:"installed"`
+	Folder       string             `json:"folder"`
+	Config       []PluginSetting    `json:"config"`
+	Unenforced   []string           `json:"unenforced"` // what this system cannot keep it from
+	Run          *PluginStatus      `json:"run,omitempty"`
+}
+
+// PluginStatus is what a plugin does at the moment.
+type PluginStatus = plughost.Status
+
+// PluginCapability is one that a plugin declares.
+type PluginCapability struct {
+	Name    plugins.Capability `json:"name"`
+	Means   string             `json:"means"`
+	Granted bool               `json:"granted"`
+}
+
+// PluginSetting is a value of a plugin's configuration. That of a secret is not
+// shown.
+type PluginSetting struct {
+	Key      string `json:"key"`
+	Doc      string `json:"doc"`
+	Value    string `json:"value"`
+	Set      bool   `json:"set"`
+	Required bool   `json:"required"`
+	Secret   bool   `json:"secret"`
+}
+
+// PluginListResult lists plugins in the order of their ids.
+type PluginListResult struct {
+	Plugins []PluginInfo `json:"plugins"`
+}
+
+// PluginLogsResult is the end of what a plugin has said.
+type PluginLogsResult struct {
+	Lines []string `json:"lines"`
+}
+
+// PluginInstall puts a plugin on the shelf. It is not run before it is enabled.
+func (n *Node) PluginInstall(ctx context.Context, req PluginInstallRequest, emit func(any)) (PluginInfo, error) {
+	path, source := req.From, req.From
+	if strings.HasPrefix(req.From, "aml://") || strings.HasPrefix(req.From, petnameMark) {
+		fetched, err := n.fetchPlugin(ctx, req.From, emit)
+		if err != nil {
+			return PluginInfo{}, fmt.Errorf("fetching the plugin: %w", err)
+		}
+		defer os.RemoveAll(filepath.Dir(fetched))
+		path = fetched
+	} else if !filepath.IsAbs(path) {
+		return PluginInfo{}, badRequest("path %q is not absolute", path)
+	}
+	st, err := n.plugins.shelf.Stage(ctx, path)
+	if err != nil {
+		return PluginInfo{}, err
+	}
+	defer st.Close() // what is left is removed by the next Open too
+	if _, err := st.Install(source, func(p *plugins.Installed) error { return decide(p, st.Manifest, req.PluginGrant) }); err != nil {
+		return PluginInfo{}, err
+	}
+	return n.pluginChanged(st.Manifest.ID)
+}
+
+// fetchPlugin has an archive out of a channel: whoever signs that vouches for it.
+func (n *Node) fetchPlugin(ctx context.Context, from string, emit func(any)) (string, error) {
+	target, name, _ := strings.Cut(strings.TrimPrefix(from, "aml://"), "/")
+	if name == "" {
+		return "", badRequest("%s: want aml://CHANNEL/NAME, the name of an archive in the channel", from)
+	}
+	if strings.HasPrefix(from, "aml://") {
+		target = "aml://" + target
+	}
+	t, err := n.target(ctx, target)
+	if err != nil {
+		return "", err
+	}
+	entry, err := n.catalog.Entry(ctx, t.address.ID, name)
+	if err == nil && entry.Removed {
+		err = fmt.Errorf("%w", fs.ErrNotExist)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s in %s: %w; follow the channel first, so that it is known what is in it", name, address(t.address.ID), err)
+	}
+	text, err := json.Marshal(entry.FileEntry)
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp("", "aml-plugin-*")
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, "plugin")
+	if _, err := n.Fetch(ctx, FetchRequest{Entries: Document{Name: from, Text: text}, Output: file}, emit); err != nil {
+		return "", errors.Join(err, os.RemoveAll(dir))
+	}
+	return file, nil
+}
+
+// decide applies an operator's word.
+func decide(p *plugins.Installed, m plugins.Manifest, g PluginGrant) error {
+	for _, name := range g.Grant {
+		if name == "all" {
+			p.Granted = slices.Clone(m.Capabilities)
+			continue
+		}
+		c := plugins.Capability(name)
+		if !slices.Contains(m.Capabilities, c) {
+			return badRequest("%s does not ask for %q; it asks for %v", m.ID, name, m.Capabilities)
+		}
+		if !p.Has(c) {
+			p.Granted = append(p.Granted, c)
+		}
+	}
+	if len(g.Paths) > 0 && !p.Has(plugins.Files) {
+		return badRequest("paths are for the capability %s, which is not granted", plugins.Files)
+	}
+	for _, path := range g.Paths {
+		if !filepath.IsAbs(path) {
+			return badRequest("path %q is not absolute", path)
+		}
+	}
+	if len(g.Paths) > 0 {
+		p.Paths = g.Paths
+	}
+	if g.Priority != nil {
+		p.Priority = g.Priority
+	}
+	if g.Memory != "" {
+		n, err := size.Parse(g.Memory)
+		if err != nil || n < plugins.MinMemory || n > plugins.MaxMemory {
+			return badRequest("memory %q: want %s to %s", g.Memory, size.Format(plugins.MinMemory), size.Format(plugins.MaxMemory))
+		}
+		p.Memory = n
+	}
+	if !g.Enable {
+		return nil
+	}
+	if missing := p.Missing(m); len(missing) > 0 && !g.Partial {
+		return fmt.Errorf("%s: %w: %v; grant them (--grant) or run it without (--partial)", m.ID, plugins.ErrNotGranted, missing)
+	}
+	if _, err := m.Settings(p.Config); err != nil {
+		return err
+	}
+	p.Enabled, p.Off = true, nil
+	return nil
+}
+
+// pluginChanged makes what runs what the shelf says, and returns what it says of one.
+func (n *Node) pluginChanged(id string) (PluginInfo, error) {
+	err := n.makeSockets()
+	if err == nil {
+		err = n.plugins.host.Sync()
+	}
+	if err != nil {
+		return PluginInfo{}, err
+	}
+	p, err := n.plugins.shelf.Get(id)
+	if err != nil {
+		return PluginInfo{}, err
+	}
+	return n.pluginInfo(p), nil
+}
+
+func (n *Node) pluginInfo(p shelf.Plugin) PluginInfo {
+	m := p.Manifest
+	info := PluginInfo{
+		ID: p.ID, Version: p.Version, Title: m.Title, Description: m.Description, Hooks: m.Hooks, Paths: p.Paths, Enabled: p.Enabled,
+		Priority: m.Priority, Memory: p.Memory, Source: p.Source, Installed: channel.TimeOf(p.Installed.Installed),
+		Folder: n.plugins.shelf.Folder(p.Installed), Capabilities: []PluginCapability{}, Config: []PluginSetting{}, Unenforced: confine.Can().Missing(),
+	}
+	if p.Priority != nil {
+		info.Priority = *p.Priority
+	}
+	if want, err := m.MemoryLimit(); err == nil {
+		info.Memory = cmp.Or(p.Memory, want)
+	}
+	if p.Off != nil {
+		info.Off = p.Off.Reason
+	}
+	if p.Err != nil {
+		info.Error = p.Err.Error()
+	}
+	for _, c := range m.Capabilities {
+		info.Capabilities = append(info.Capabilities, PluginCapability{Name: c, Means: c.Means(), Granted: p.Has(c)})
+	}
+	for _, s := range m.Config {
+		value, set := p.Config[s.Key]
+		if !set {
+			value = s.Default
+		}
+		if s.Secret {
+			value = ""
+		}
+		info.Config = append(info.Config, PluginSetting{Key: s.Key, Doc: s.Doc, Value: value, Set: set, Required: s.Required, Secret: s.Secret})
+	}
+	for _, s := range n.plugins.host.Status() {
+		if s.ID == p.ID {
+			info.Run = &s
+		}
+	}
+	return info
+}
+
+// PluginList tells of all plugins.
+func (n *Node) PluginList(context.Context, None, func(any)) (PluginListResult, error) {
+	list, err := n.plugins.shelf.List()
+	out := PluginListResult{Plugins: []PluginInfo{}}
+	for _, p := range list {
+		out.Plugins = append(out.Plugins, n.pluginInfo(p))
+	}
+	return out, err
+}
+
+// PluginEnable lets a plugin run, with what is granted.
+func (n *Node) PluginEnable(_ context.Context, req PluginRequest, _ func(any)) (PluginInfo, error) {
+	req.Enable = true
+	err := n.plugins.shelf.Change(req.ID, func(p *plugins.Installed, m plugins.Manifest) error { return decide(p, m, req.PluginGrant) })
+	if err != nil {
+		return PluginInfo{}, err
+	}
+	return n.pluginChanged(req.ID)
+}
+
+// PluginDisable ends a plugin. What it was granted stays granted.
+func (n *Node) PluginDisable(_ context.Context, req PluginRequest, _ func(any)) (PluginInfo, error) {
+	err := n.plugins.shelf.Change(req.ID, func(p *plugins.Installed, _ plugins.Manifest) error {
+		p.Enabled, p.Off = false, nil
+		return nil
+	})
+	if err != nil {
+		return PluginInfo{}, err
+	}
+	return n.pluginChanged(req.ID)
+}
+
+// PluginConfig sets values. One that runs is started again with them.
+func (n *Node) PluginConfig(_ context.Context, req PluginConfigRequest, _ func(any)) (PluginInfo, error) {
+	if len(req.Set)+len(req.Unset) > 0 {
+		err := n.plugins.shelf.Change(req.ID, func(p *plugins.Installed, m plugins.Manifest) error {
+			if p.Config == nil {
+				p.Config = map[string]string{}
+			}
+			for key, value := range req.Set {
+				p.Config[key] = value
+			}
+			for _, key := range req.Unset {
+				delete(p.Config, key)
+			}
+			_, err := m.Settings(p.Config)
+			if errors.Is(err, plugins.ErrConfig) && !p.Enabled { // not all may be set yet
+				for key := range req.Set {
+					if !slices.ContainsFunc(m.Config, func(s plugins.Setting) bool { return s.Key == key }) {
+						return err
+					}
+				}
+				return nil
+			}
+			return err
+		})
+		if err != nil {
+			return PluginInfo{}, err
+		}
+	}
+	return n.pluginChanged(req.ID)
+}
+
+// PluginRemove ends a plugin and takes it away.
+func (n *Node) PluginRemove(ctx context.Context, req PluginRemoveRequest, _ func(any)) (None, error) {
+	// Also one whose files were changed, which Change refuses.
+	_ = n.plugins.shelf.Change(req.ID, func(p *plugins.Installed, _ plugins.Manifest) error {
+		p.Enabled = false
+		return nil
+	})
+	if err := n.plugins.host.Sync(); err != nil {
+		return None{}, err
+	}
+	if err := n.plugins.shelf.Remove(req.ID, req.State); err != nil {
+		return None{}, err
+	}
+	return None{}, n.plugins.host.Sync()
+}
+
+// PluginVerify compares a plugin's files with the lock; without an id, all
+// plugins'.
+func (n *Node) PluginVerify(ctx context.Context, req PluginRequest, _ func(any)) (PluginListResult, error) {
+	list, err := n.plugins.shelf.List()
+	if err != nil {
+		return PluginListResult{}, err
+	}
+	var out PluginListResult
+	var errs []error
+	for _, p := range list {
+		if req.ID != "" && p.ID != req.ID {
+			continue
+		}
+		errs = append(errs, n.plugins.shelf.Verify(ctx, p.ID))
+		out.Plugins = append(out.Plugins, n.pluginInfo(p))
+	}
+	if req.ID != "" && len(out.Plugins) == 0 {
+		_, err := n.plugins.shelf.Get(req.ID)
+		return out, err
+	}
+	return out, errors.Join(errs...)
+}
+
+// maxLogLines is how much of a log is told.
+const maxLogLines = 1000
+
+// PluginLogs tells the end of a plugin's log.
+func (n *Node) PluginLogs(_ context.Context, req PluginRequest, _ func(any)) (PluginLogsResult, error) {
+	if _, err := n.plugins.shelf.Get(req.ID); err != nil {
+		return PluginLogsResult{}, err
+	}
+	out := PluginLogsResult{Lines: []string{}}
+	path := n.plugins.shelf.LogFile(req.ID)
+	for _, file := range []string{path + ".1", path} {
+		f, err := os.Open(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return out, fmt.Errorf("reading a plugin's log: %w", err)
+		}
+		text, err := io.ReadAll(io.LimitReader(f, 4<<20))
+		f.Close()
+		if err != nil {
+			return out, fmt.Errorf("reading a plugin's log: %w", err)
+		}
+		for line := range strings.Lines(string(text)) {
+			out.Lines = append(out.Lines, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	if extra := len(out.Lines) - maxLogLines; extra > 0 {
+		out.Lines = out.Lines[extra:]
+	}
+	return out, nil
+}

@@ -1,0 +1,148 @@
+package node
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+
+	"github.com/anonymous-media-library/aml/plugins"
+	"github.com/anonymous-media-library/aml/plugins/confine"
+	plughost "github.com/anonymous-media-library/aml/plugins/host"
+	"github.com/anonymous-media-library/aml/plugins/shelf"
+)
+
+// plugged is what has to do with plugins.
+type plugged struct {
+	shelf   *shelf.Shelf
+	host    *plughost.Host
+	journal *plughost.Journal // nil but in a daemon
+	sockets string
+}
+
+// maxSockets is how long the path of the folder of sockets may be: what comes
+// below it has about 40 bytes, and 103 are allowed.
+const maxSockets = 60
+
+// openPlugins opens what is on disk of plugins. It starts none.
+func (n *Node) openPlugins(ctx context.Context) (err error) {
+	p, dir := &n.plugins, n.cfg.Paths.Plugins
+	if p.shelf, err = shelf.Open(dir, nil); err != nil {
+		return err
+	}
+	p.sockets = filepath.Join(dir, ".s")
+	if len(p.sockets) > maxSockets {
+		sum := sha256.Sum256([]byte(dir))
+		p.sockets = filepath.Join(os.TempDir(), fmt.Sprintf("aml-%d-%s", os.Getuid(), hex.EncodeToString(sum[:6])))
+	}
+	if err := os.RemoveAll(p.sockets); err != nil { // of a process that was killed
+		return fmt.Errorf("removing sockets of plugins: %w", err)
+	}
+	if n.cfg.Resume {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("making the plugins' folder: %w", err)
+		}
+		if p.journal, err = plughost.OpenJournal(ctx, filepath.Join(dir, ".events.db")); err != nil {
+			return err
+		}
+	}
+	// A plugin is started by this very program, which takes rights from itself
+	// before it becomes the plugin.
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding this program: %w", err)
+	}
+	p.host, err = plughost.New(plughost.Config{
+		Shelf: p.shelf, Launcher: []string{self, confine.Verb}, Sockets: p.sockets, Version: version(), Log: n.log, Journal: p.journal,
+	})
+	return err
+}
+
+// runPlugins runs plugins until the function that it returns is called, which
+// waits until all of them have ended.
+func (n *Node) runPlugins(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	if err := n.makeSockets(); err != nil {
+		n.log.Error("plugins cannot be started", "error", err)
+	}
+	group.Go(func() { _ = n.plugins.host.Run(ctx) }) // has no error
+	if n.plugins.journal != nil {
+		group.Go(func() {
+			if err := n.plugins.journal.Run(ctx); err != nil {
+				n.log.Error("events are not kept for plugins", "error", err)
+			}
+		})
+		group.Go(func() { n.tellPlugins(ctx) })
+	}
+	return func() {
+		cancel()
+		group.Wait()
+		_ = os.Remove(n.plugins.sockets) // empty by now, or the next one who opens removes it
+	}
+}
+
+// makeSockets makes the folder of sockets if plugins are installed.
+func (n *Node) makeSockets() error {
+	list, err := n.plugins.shelf.List()
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	err = os.Mkdir(n.plugins.sockets, 0o700) // one that is another's is an error
+	if errors.Is(err, os.ErrExist) {
+		return nil // we made it
+	}
+	return err
+}
+
+// tellPlugins hands on what this node does to those who observe.
+func (n *Node) tellPlugins(ctx context.Context) {
+	events, unwatch := n.bus.lookOn(func(about string) bool { return about != aboutUploads })
+	defer unwatch()
+	for {
+		select {
+		case e := <-events:
+			n.tellPlugin(e)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (n *Node) tellPlugin(e any) {
+	if _, progress := e.(ProgressEvent); progress || !n.plugins.host.Has(plugins.Observe) {
+		return
+	}
+	raw, err := json.Marshal(e)
+	if err != nil {
+		return
+	}
+	var head struct {
+		Event string `json:"event"`
+	}
+	if json.Unmarshal(raw, &head) == nil {
+		n.plugins.host.Observed(head.Event, json.RawMessage(raw))
+	}
+}
+
+// closePlugins closes what openPlugins opened.
+func (n *Node) closePlugins() error {
+	if n.plugins.journal == nil {
+		return nil
+	}
+	return n.plugins.journal.Close()
+}
+
+// version is this program's, as plugins are told it.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return ""
+}

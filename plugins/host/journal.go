@@ -1,0 +1,200 @@
+package host
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/anonymous-media-library/aml/internal/sqlite"
+)
+
+const (
+	journalBuffer = 1 << 14  // events that wait to be written
+	journalKeeps  = 100_000  // events on disk
+	journalBatch  = 1024     // events of one transaction
+	maxEvent      = 64 << 10 // bytes of one event's JSON
+	pruneEvery    = 1024     // events
+)
+
+const journalSchema = `
+CREATE TABLE IF NOT EXISTS events (
+	cursor INTEGER PRIMARY KEY AUTOINCREMENT, -- never used twice
+	time   INTEGER NOT NULL,                  -- seconds since 1970
+	event  TEXT NOT NULL,
+	json   TEXT NOT NULL
+);`
+
+// Journal keeps the newest events on disk for those who observe, so that who was
+// away gets them later. Adding to it never blocks.
+type Journal struct {
+	db     *sql.DB
+	in     chan record
+	missed atomic.Int64 // that found no room
+
+	mu   sync.Mutex    // guards news
+	news chan struct{} // closed when there is more
+}
+
+type record struct {
+	at    time.Time
+	event string
+	json  string
+}
+
+// OpenJournal opens the journal at path. One that is damaged is begun anew: it
+// holds nothing but news.
+func OpenJournal(ctx context.Context, path string) (*Journal, error) {
+	db, err := openEvents(ctx, path)
+	if sqlite.IsDamaged(err) {
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("opening the journal of events: %w", err)
+			}
+		}
+		db, err = openEvents(ctx, path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the journal of events: %w", err)
+	}
+	return &Journal{db: db, in: make(chan record, journalBuffer), news: make(chan struct{})}, nil
+}
+
+func openEvents(ctx context.Context, path string) (*sql.DB, error) {
+	db, err := sqlite.Open(ctx, path, false)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := db.ExecContext(ctx, journalSchema); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// Add takes an event, which is encoded as JSON.
+func (j *Journal) Add(name string, event any) {
+	text, err := json.Marshal(event)
+	if err != nil || len(text) > maxEvent {
+		j.missed.Add(1)
+		return
+	}
+	select {
+	case j.in <- record{time.Now(), name, string(text)}:
+	default:
+		j.missed.Add(1)
+	}
+}
+
+// Run writes what is added until ctx ends.
+func (j *Journal) Run(ctx context.Context) error {
+	for {
+		select {
+		case r := <-j.in:
+			if err := j.write(context.WithoutCancel(ctx), r); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			for len(j.in) > 0 { // what was told is kept
+				if err := j.write(context.WithoutCancel(ctx), <-j.in); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+}
+
+func (j *Journal) write(ctx context.Context, first record) error {
+	tx, err := j.db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("journal of events: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
+	var last int64
+	put := func(r record) error {
+		res, err := tx.ExecContext(ctx, `INSERT INTO events (time, event, json) VALUES (?, ?, ?)`, r.at.Unix(), r.event, r.json)
+		if err == nil {
+			last, err = res.LastInsertId()
+		}
+		return err
+	}
+	if n := j.missed.Swap(0); n > 0 {
+		err = put(record{time.Now(), "missed", fmt.Sprintf(`{"event":"missed","events":%d}`, n)})
+	}
+	for n := 0; err == nil; n++ {
+		if err = put(first); err != nil || n == journalBatch {
+			break
+		}
+		select {
+		case first = <-j.in:
+			continue
+		default:
+		}
+		break
+	}
+	if err == nil && last%pruneEvery < journalBatch {
+		_, err = tx.ExecContext(ctx, `DELETE FROM events WHERE cursor <= ?`, last-journalKeeps)
+	}
+	if err == nil {
+		err = tx.Commit()
+	}
+	if err != nil {
+		if sqlite.IsFull(err) {
+			j.missed.Add(1)
+			return nil // observers miss events; the node goes on
+		}
+		return fmt.Errorf("journal of events: %w", err)
+	}
+	j.mu.Lock()
+	close(j.news)
+	j.news = make(chan struct{})
+	j.mu.Unlock()
+	return nil
+}
+
+// more is closed when something has been written since it was asked for.
+func (j *Journal) more() <-chan struct{} {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.news
+}
+
+// Stored is an event of the journal.
+type Stored struct {
+	Cursor uint64
+	Time   int64
+	Event  string
+	JSON   string
+}
+
+// After returns events after a cursor, at most limit of them.
+func (j *Journal) After(ctx context.Context, cursor uint64, limit int) (out []Stored, err error) {
+	rows, err := j.db.QueryContext(ctx, `SELECT cursor, time, event, json FROM events WHERE cursor > ? ORDER BY cursor LIMIT ?`, int64(cursor), limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var s Stored
+		if err := rows.Scan(&s.Cursor, &s.Time, &s.Event, &s.JSON); err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, rows.Err()
+}
+
+// Last is the cursor of the newest event, 0 for none.
+func (j *Journal) Last(ctx context.Context) (cursor uint64, err error) {
+	err = j.db.QueryRowContext(ctx, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)`).Scan(&cursor)
+	return cursor, err
+}
+
+// Close closes the file. Call it after Run has returned.
+func (j *Journal) Close() error { return j.db.Close() }

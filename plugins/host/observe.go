@@ -1,0 +1,158 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/anonymous-media-library/aml/plugins"
+	"github.com/anonymous-media-library/aml/plugins/child"
+	pluginv1 "github.com/anonymous-media-library/aml/plugins/proto/aml/plugin/v1"
+)
+
+const (
+	observeWindow = 256 // events that may be on their way
+	observePage   = 64
+)
+
+// Observed tells those who observe of an event. It never blocks.
+func (h *Host) Observed(name string, event any) {
+	if h.cfg.Journal != nil && h.Has(plugins.Observe) {
+		h.cfg.Journal.Add(name, event)
+	}
+}
+
+// observe feeds a process with events until it ends. What it has said by then
+// counts, so that this does not end before.
+func (m *member) observe(ctx context.Context, c *child.Child) {
+	err := m.feed(context.WithoutCancel(ctx), c)
+	if ctx.Err() != nil || err == nil {
+		return
+	}
+	m.count(plugins.Observe, 0, err)
+	m.mu.Lock()
+	broken := m.broken
+	m.mu.Unlock()
+	select {
+	case broken <- fmt.Errorf("%w: Observe: %s", plugins.ErrFailed, child.Said(err)):
+	default:
+	}
+}
+
+func (m *member) feed(ctx context.Context, c *child.Child) error {
+	journal, file := m.h.cfg.Journal, m.h.cfg.Shelf.CursorFile(m.plugin.ID)
+	cursor, err := readCursor(file)
+	if errors.Is(err, fs.ErrNotExist) { // it begins with what happens from now on
+		if cursor, err = journal.Last(ctx); err == nil {
+			err = writeCursor(file, cursor)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := pluginv1.NewObserverClient(c.Conn()).Observe(ctx)
+	if err != nil {
+		return err
+	}
+	var done, sent atomic.Uint64
+	done.Store(cursor)
+	sent.Store(cursor)
+	acked, ended := make(chan struct{}, 1), make(chan error, 1)
+	go func() { // ends with the stream, which ends with ctx
+		for {
+			res, err := stream.Recv()
+			if err == nil && (res.Cursor < done.Load() || res.Cursor > sent.Load()) {
+				err = fmt.Errorf("%w: it has dealt with event %d, which it has not got", plugins.ErrFailed, res.Cursor)
+			}
+			if err != nil {
+				ended <- err
+				return
+			}
+			done.Store(res.Cursor)
+			select {
+			case acked <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	saved := cursor
+	save := func() error {
+		if now := done.Load(); now != saved {
+			saved = now
+			return writeCursor(file, now)
+		}
+		return nil
+	}
+	defer func() { _ = save() }() // or it gets some again
+	for {
+		news := journal.more()
+		events, err := journal.After(ctx, cursor, observePage)
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			msg := &pluginv1.ObserveRequest{Cursor: e.Cursor, Time: e.Time, Event: e.Event, Json: e.JSON}
+			if cursor > 0 {
+				msg.Missed = e.Cursor - cursor - 1 // they were deleted, as it was away for long
+			}
+			sent.Store(e.Cursor)
+			if err := stream.Send(msg); err != nil {
+				return <-ended // says why
+			}
+			cursor = e.Cursor
+			m.count(plugins.Observe, 0, nil)
+		}
+		for len(events) == 0 || cursor-done.Load() > observeWindow {
+			if err := save(); err != nil {
+				return err
+			}
+			select {
+			case <-news:
+			case <-acked:
+				if cursor-done.Load() > observeWindow || len(events) == 0 {
+					continue
+				}
+			case err := <-ended:
+				return err
+			}
+			if cursor-done.Load() <= observeWindow {
+				break
+			}
+			news = nil // only an answer helps now
+		}
+	}
+}
+
+func readCursor(file string) (uint64, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 63)
+	if err != nil {
+		return 0, fmt.Errorf("cursor %s: %w", file, err)
+	}
+	return n, nil
+}
+
+// writeCursor replaces the file whole. It need not survive a power loss: an older
+// cursor means that events come again.
+func writeCursor(file string, cursor uint64) error {
+	temp := filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+strconv.FormatInt(time.Now().UnixNano(), 36))
+	if err := os.WriteFile(temp, []byte(strconv.FormatUint(cursor, 10)+"\n"), 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, file); err != nil {
+		return errors.Join(err, os.Remove(temp))
+	}
+	return nil
+}

@@ -1,0 +1,174 @@
+package shelf
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/anonymous-media-library/aml/plugins"
+)
+
+// maxBytes bounds all files of one plugin.
+const maxBytes = 1 << 30
+
+// walk calls fn for each regular file below dir, with its slash path. Anything
+// but files and folders is an error, and so is too much of them.
+func walk(ctx context.Context, dir string, fn func(name, path string, info fs.FileInfo) error) error {
+	var files, folders int
+	var bytes int64
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if folders++; folders > plugins.MaxFiles {
+				return fmt.Errorf("more than %d folders", plugins.MaxFiles)
+			}
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("%s is neither a file nor a folder", rel)
+		}
+		if files++; files > plugins.MaxFiles {
+			return fmt.Errorf("more than %d files", plugins.MaxFiles)
+		}
+		if bytes += info.Size(); bytes > maxBytes {
+			return fmt.Errorf("more than %d bytes", int64(maxBytes))
+		}
+		return fn(filepath.ToSlash(rel), path, info)
+	})
+}
+
+// openFile opens a regular file, and no link, pipe or device in its place.
+func openFile(path string) (*os.File, error) {
+	before, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !before.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	after, err := f.Stat()
+	if err == nil && !os.SameFile(before, after) {
+		err = fmt.Errorf("%s was replaced while it was opened", path)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func sumFile(path string) (sum plugins.Sum, err error) {
+	f, err := openFile(path)
+	if err != nil {
+		return sum, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, io.LimitReader(f, maxBytes)); err != nil {
+		return sum, err
+	}
+	return plugins.Sum(h.Sum(nil)), nil
+}
+
+// copyFile copies a file and returns the sum of the bytes that are now at to.
+func copyFile(from, to string, mode fs.FileMode) (sum plugins.Sum, err error) {
+	src, err := openFile(from)
+	if err != nil {
+		return sum, err
+	}
+	defer src.Close()
+	return writeFile(to, io.LimitReader(src, maxBytes), mode)
+}
+
+func writeFile(to string, src io.Reader, mode fs.FileMode) (sum plugins.Sum, err error) {
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return sum, err
+	}
+	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return sum, err
+	}
+	h := sha256.New()
+	_, err = io.Copy(io.MultiWriter(dst, h), src)
+	if err == nil {
+		err = dst.Chmod(mode)
+	}
+	return plugins.Sum(h.Sum(nil)), errors.Join(err, dst.Close())
+}
+
+// readSmall reads a regular file of at most max bytes.
+func readSmall(path string, max int64) ([]byte, plugins.Sum, error) {
+	f, err := openFile(path)
+	if err != nil {
+		return nil, plugins.Sum{}, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err == nil && int64(len(text)) > max {
+		err = fmt.Errorf("%s has over %d bytes", path, max)
+	}
+	return text, plugins.Sum(sha256.Sum256(text)), err
+}
+
+// replace writes a file of mode 0600 that survives a power loss, whole or not at
+// all.
+func replace(path string, text []byte) (err error) {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".aml-plugin-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// removeAll is os.RemoveAll that also removes read-only folders.
+func removeAll(path string) error {
+	err := os.RemoveAll(path)
+	if err == nil || !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	_ = filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			_ = os.Chmod(p, 0o700)
+		}
+		return nil
+	})
+	return os.RemoveAll(path)
+}

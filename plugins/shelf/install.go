@@ -1,0 +1,175 @@
+package shelf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/anonymous-media-library/aml/plugins"
+)
+
+// Staged is a plugin that was read in and is not installed: what it asks for can
+// be shown before that. Install it or Close it.
+type Staged struct {
+	Manifest plugins.Manifest
+	Before   *plugins.Installed // what is installed under its id, nil for nothing
+
+	shelf *Shelf
+	dir   string // its files
+	temp  string // what is removed at the end
+	files map[string]plugins.Sum
+}
+
+// Stage reads a plugin from a folder, or from a tar, tar.gz or zip of one. What is
+// installed later are the bytes that it has read.
+func (s *Shelf) Stage(ctx context.Context, path string) (_ *Staged, err error) {
+	if err := os.MkdirAll(s.path(tempDir), 0o700); err != nil {
+		return nil, fmt.Errorf("reading a plugin: %w", err)
+	}
+	temp, err := os.MkdirTemp(s.path(tempDir), "stage-*")
+	if err != nil {
+		return nil, fmt.Errorf("reading a plugin: %w", err)
+	}
+	st := &Staged{shelf: s, dir: filepath.Join(temp, "files"), temp: temp, files: map[string]plugins.Sum{}}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("reading plugin %s: %w", path, errors.Join(err, st.Close()))
+		}
+	}()
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		unpacked := filepath.Join(temp, "unpacked")
+		if err := unpack(ctx, path, unpacked); err != nil {
+			return nil, err
+		}
+		if path, err = top(unpacked); err != nil {
+			return nil, err
+		}
+	}
+	if err := st.take(ctx, path); err != nil {
+		return nil, err
+	}
+	if p, err := s.Get(st.Manifest.ID); err == nil {
+		st.Before = &p.Installed
+	} else if !errors.Is(err, plugins.ErrUnknown) {
+		return nil, err
+	}
+	return st, nil
+}
+
+// top is the folder of an archive in which plugin.yaml stands: the only one in
+// it, or itself.
+func top(dir string) (string, error) {
+	if _, err := os.Lstat(filepath.Join(dir, plugins.ManifestFile)); err == nil {
+		return dir, nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
+	if len(entries) == 1 && entries[0].IsDir() {
+		return filepath.Join(dir, entries[0].Name()), nil
+	}
+	return "", fmt.Errorf("%w: there is none", plugins.ErrManifest)
+}
+
+// take copies the files of a plugin.
+func (st *Staged) take(ctx context.Context, from string) error {
+	// First what it says it is: a folder that is no plugin need not be copied.
+	text, _, err := readSmall(filepath.Join(from, plugins.ManifestFile), plugins.MaxManifest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: there is none", plugins.ErrManifest)
+	}
+	if err != nil {
+		return err
+	}
+	if st.Manifest, err = plugins.ParseManifest(text); err != nil {
+		return err
+	}
+	err = walk(ctx, from, func(name, path string, _ fs.FileInfo) error {
+		sum, err := copyFile(path, filepath.Join(st.dir, filepath.FromSlash(name)), 0o600)
+		st.files[name] = sum
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if text, _, err = readSmall(filepath.Join(st.dir, plugins.ManifestFile), plugins.MaxManifest); err != nil {
+		return err
+	}
+	if st.Manifest, err = plugins.ParseManifest(text); err != nil { // of what was copied
+		return err
+	}
+	for platform, file := range st.Manifest.Binaries {
+		if _, ok := st.files[file]; !ok {
+			return fmt.Errorf("%w: binaries: %s: there is no %s", plugins.ErrManifest, platform, file)
+		}
+	}
+	return nil
+}
+
+// Needs is what the plugin declares and was not granted before.
+func (st *Staged) Needs() []plugins.Capability {
+	if st.Before == nil {
+		return st.Manifest.Capabilities
+	}
+	return st.Before.Missing(st.Manifest)
+}
+
+// Install puts the plugin on the shelf. What was decided about an earlier version
+// stays: grants, configuration, priority, and whether it is enabled, unless it
+// needs more than it was granted. decide changes that; it may be nil.
+func (st *Staged) Install(source string, decide func(*plugins.Installed) error) (plugins.Installed, error) {
+	p := plugins.Installed{ID: st.Manifest.ID}
+	if st.Before != nil {
+		p = *st.Before
+		p.Off = nil
+		if len(p.Missing(st.Manifest)) > 0 {
+			p.Enabled = false
+		}
+		p.Granted = slices.DeleteFunc(slices.Clone(p.Granted), func(c plugins.Capability) bool { return !slices.Contains(st.Manifest.Capabilities, c) })
+	}
+	p.Version, p.Source, p.Files, p.Installed = st.Manifest.Version, source, st.files, st.shelf.now().UTC().Truncate(1e9)
+	if decide != nil {
+		if err := decide(&p); err != nil {
+			return p, err
+		}
+	}
+	s := st.shelf
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lock, err := s.read()
+	if err != nil {
+		return p, err
+	}
+	if err := os.MkdirAll(filepath.Join(s.dir, p.ID), 0o700); err != nil {
+		return p, fmt.Errorf("installing %s: %w", p.ID, err)
+	}
+	// The lock names the new files before they are there or after: in between the
+	// plugin is refused, and installing it again mends that.
+	folder := s.Folder(p)
+	if err := removeAll(folder); err != nil {
+		return p, fmt.Errorf("installing %s: %w", p.ID, err)
+	}
+	if err := os.Rename(st.dir, folder); err != nil {
+		return p, fmt.Errorf("installing %s: %w", p.ID, err)
+	}
+	lock.Plugins = append(slices.DeleteFunc(lock.Plugins, func(o plugins.Installed) bool { return o.ID == p.ID }), p)
+	if err := s.write(lock); err != nil {
+		return p, err
+	}
+	if st.Before != nil && st.Before.Version != p.Version {
+		_ = removeAll(s.Folder(*st.Before)) // nothing names it any more
+	}
+	return p, nil
+}
+
+// Close removes what Stage has read and Install has not taken.
+func (st *Staged) Close() error { return removeAll(st.temp) }
