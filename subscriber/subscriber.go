@@ -45,6 +45,7 @@ var (
 // What is not there gives an error that wraps fs.ErrNotExist. All methods of
 // the interfaces may be called from many goroutines at once.
 type Releases interface {
+	Channel(ctx context.Context, id channel.ID) (catalog.Info, error)
 	Releases(ctx context.Context, id channel.ID, after int64, limit int) ([]catalog.Release, error)
 	Dead(ctx context.Context, id channel.ID, after int64, limit int) ([]catalog.Release, error)
 	Entry(ctx context.Context, id channel.ID, name string) (catalog.Entry, error)
