@@ -32,6 +32,8 @@ func (info Info) Hold() (reason, message string) {
 	}
 	const remedy = "; wait for the publisher, or name another follower with --peer"
 	switch {
+	case info.RootFork:
+		return "forked", "the channel's root keys have signed two histories, and nothing says which one is the owner's; ask for the address of a new channel"
 	case info.RootExpired:
 		return "stale", "the channel's root has expired; its owner has to sign a new one"
 	case live > 0 && stale == "":
