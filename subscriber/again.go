@@ -113,6 +113,9 @@ func (f *follower) pending(ctx context.Context, after int64) func(yield func(cat
 
 // round does all that there is to do now.
 func (f *follower) round(ctx context.Context, may bool) error {
+	if err := f.withdraw(ctx); err != nil {
+		return err
+	}
 	for {
 		held, err := f.held(ctx)
 		if err == nil && !held {

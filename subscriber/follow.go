@@ -63,7 +63,9 @@ const (
 // stays sealed is passed over, and news once it can be opened; where no read key
 // of the channel is known at all, Blind has its blobs fetched for others, unread.
 //
-// What the channel takes back while it is fetched is fetched no further.
+// What the channel takes back while it is fetched is fetched no further. What a
+// release had brought that a new root has voided is deleted, if it is as it was
+// signed, and what stood under the name before is written again.
 //
 // Of a channel of kind update nothing is written while it is not fresh, see
 // HeldEvent, unless the order says Stale: its releases are listed, and their blobs

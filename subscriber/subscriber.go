@@ -77,6 +77,7 @@ type Records interface {
 	WrittenTo(ctx context.Context, subscription string, id channel.ID, path string) (catalog.Written, error)
 	WrittenBy(ctx context.Context, subscription string, id channel.ID, position int64) (bool, error)
 	AllWritten(ctx context.Context, subscription string, id channel.ID, after string, limit int) ([]catalog.Written, error)
+	Withdrawn(ctx context.Context, subscription string, id channel.ID) ([]catalog.Written, error)
 	PassedOver(ctx context.Context, subscription string, id channel.ID, before int64, judged string, again bool, limit int) ([]int64, error)
 	Tally(ctx context.Context, subscription string) (catalog.Tally, error)
 }
