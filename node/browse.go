@@ -33,10 +33,11 @@ type SubTopic struct {
 
 // BrowseChannel is a channel on a topic.
 type BrowseChannel struct {
-	Channel   string       `json:"channel"`
-	Address   string       `json:"address"`
-	Title     string       `json:"title"` // the publisher's name for it
-	State     string       `json:"state"` // own, followed or listed
+	Channel string `json:"channel"`
+	Address string `json:"address"`
+	Title   string `json:"title"` // the publisher's name for it
+	State   string `json:"state"` // own, followed or listed
+	Currency
 	LookAlike string       `json:"lookAlike,omitempty"`
 	Topics    []string     `json:"topics"`
 	By        []string     `json:"by,omitempty"`      // what its root calls those who may publish, each name once
@@ -87,7 +88,11 @@ func (n *Node) Browse(ctx context.Context, req BrowseRequest, _ func(any)) (Brow
 		res.Topics = append(res.Topics, SubTopic{Topic: t.Topic, Channels: t.Channels})
 	}
 	for _, c := range known.Channels {
-		res.Channels = append(res.Channels, browsed(c))
+		out := browsed(c)
+		if out.Currency, err = n.currency(ctx, c.ID); err != nil {
+			return BrowseResult{}, err
+		}
+		res.Channels = append(res.Channels, out)
 	}
 	return res, nil
 }

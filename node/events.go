@@ -73,5 +73,6 @@ type (
 	KeptEvent     = subscriber.KeptEvent
 	PassedEvent   = subscriber.PassedEvent
 	WaitingEvent  = subscriber.WaitingEvent
+	HeldEvent     = subscriber.HeldEvent
 	MirroredEvent = subscriber.MirroredEvent
 )

@@ -126,7 +126,7 @@ func (n *Node) followChannel(ctx context.Context, sub catalog.Subscription, id c
 	retry := firstRetry
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := n.apply(ctx, sub, id, false, emit)
+		err := n.apply(ctx, sub, id, false, false, emit)
 		if err == nil || canceled(ctx, err) {
 			return
 		}
@@ -187,8 +187,9 @@ func (n *Node) followListed(ctx context.Context, id channel.ID) error {
 }
 
 // apply writes a channel's releases out, with blobs from whoever has them,
-// until ctx ends or, with once, all that is known is there.
-func (n *Node) apply(ctx context.Context, sub catalog.Subscription, id channel.ID, once bool, emit func(any)) error {
+// until ctx ends or, with once, all that is known is there. With stale, that of
+// channels of kind update too while they are not fresh.
+func (n *Node) apply(ctx context.Context, sub catalog.Subscription, id channel.ID, once, stale bool, emit func(any)) error {
 	w, err := n.workOf(sub)
 	if err != nil {
 		return err
@@ -205,7 +206,7 @@ func (n *Node) apply(ctx context.Context, sub catalog.Subscription, id channel.I
 		return err
 	}
 	return s.Follow(ctx, subscriber.Follow{
-		Subscription: sub.ID, Channel: id, Output: folder(sub, id), Once: once,
+		Subscription: sub.ID, Channel: id, Output: folder(sub, id), Once: once, Stale: stale,
 		KeepBlobs: keep, Policy: w.policy, Title: n.titleOf(ctx, id), Budget: &w.budget,
 		Blind: sub.Topic == "" || slices.Contains(sub.Trust, id),
 	}, func(e subscriber.Event) {

@@ -2,11 +2,13 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/subscriber"
 )
 
 // defaultPatience is how long a request that must end waits without any
@@ -14,7 +16,7 @@ import (
 const defaultPatience = time.Minute
 
 // once catches up and returns.
-func (n *Node) once(ctx context.Context, sub catalog.Subscription, patience time.Duration, emit func(any)) (SubscribeResult, error) {
+func (n *Node) once(ctx context.Context, sub catalog.Subscription, stale bool, patience time.Duration, emit func(any)) (SubscribeResult, error) {
 	idle := patience == 0
 	if idle {
 		patience = defaultPatience
@@ -47,7 +49,8 @@ func (n *Node) once(ctx context.Context, sub catalog.Subscription, patience time
 	ids, err := n.channelsOf(ctx, sub, count)
 	for _, id := range ids {
 		if err == nil {
-			err = n.catchUp(ctx, sub, id, count)
+			err = n.catchUp(ctx, sub, id, stale, count)
+			err = n.addCurrency(ctx, &res.Currency, id, err)
 		}
 	}
 	if err == nil {
@@ -61,7 +64,7 @@ func (n *Node) once(ctx context.Context, sub catalog.Subscription, patience time
 
 // catchUp asks followers until at least one has answered, applies what it
 // brought, and asks again until nothing new came.
-func (n *Node) catchUp(ctx context.Context, sub catalog.Subscription, id channel.ID, emit func(any)) error {
+func (n *Node) catchUp(ctx context.Context, sub catalog.Subscription, id channel.ID, stale bool, emit func(any)) error {
 	if err := n.net.gossip.Follow(id); err != nil {
 		return fmt.Errorf("following %s: %w", address(id), err)
 	}
@@ -76,11 +79,32 @@ func (n *Node) catchUp(ctx context.Context, sub catalog.Subscription, id channel
 		if fork := forked(info); info.Position == applied && (!info.Behind || fork != nil) {
 			return fork
 		}
-		if err := n.apply(ctx, sub, id, true, emit); err != nil {
+		err = n.apply(ctx, sub, id, true, stale, emit)
+		if errors.Is(err, subscriber.ErrHeld) {
+			if info.Behind && pause(ctx, syncRetry) == nil {
+				continue // another follower may have what is missing
+			}
+			return fmt.Errorf("%s is not to be installed now: %w. Its files stay as they were; --stale with --once writes them all the same", address(id), err)
+		}
+		if err != nil {
 			return err
 		}
 		applied = info.Position
 	}
+}
+
+// addCurrency adds that of a channel to that of those before. err is what there was
+// before, and goes first.
+func (n *Node) addCurrency(ctx context.Context, sum *Currency, id channel.ID, err error) error {
+	one, oneErr := n.currency(context.WithoutCancel(ctx), id)
+	sum.Forked = sum.Forked || one.Forked
+	if sum.Fresh == nil || one.Stale() {
+		sum.Fresh = one.Fresh
+	}
+	if err != nil {
+		return err
+	}
+	return oneErr
 }
 
 // forked is an error if a log of the channel is frozen: what it signed before

@@ -174,6 +174,7 @@ type SubscribeRequest struct {
 	Timeout  Duration `json:"timeout"`
 	Trust    []string `json:"trust"`    // channels to follow on a topic
 	TrustAll bool     `json:"trustAll"` // follow every channel of a topic
+	Stale    bool     `json:"stale"`    // with Once: write out what a channel of kind update has although it is not fresh
 
 	Policy PolicyChange `json:"policy"` // what it takes, how fast, and what stays
 	Peers  []string     `json:"peers"`
@@ -186,6 +187,7 @@ type SubscribeResult struct {
 	Bytes    uint64 `json:"bytes"`
 	Passed   int    `json:"passed"`             // files that were left out
 	Mirrored int    `json:"mirrored,omitempty"` // releases that this node cannot read, and has for others
+	Currency        // of the channels together
 }
 
 // UnsubscribeRequest ends the subscriptions to Target; its files stay.
@@ -216,7 +218,7 @@ type ChannelInfo struct {
 	Entries    uint64       `json:"entries"`  // in the view
 	Updated    channel.Time `json:"updated,omitzero"`
 	Fresh      bool         `json:"fresh"`  // a head is in force
-	Forked     bool         `json:"forked"` // a log is frozen, see channel-show
+	Forked     bool         `json:"forked"` // a log is frozen, or there are two roots of one version, see channel-show
 	State      string       `json:"state"`  // own, followed or listed: then its releases are not here
 	Own        bool         `json:"own"`
 	Subscribed bool         `json:"subscribed"`

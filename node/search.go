@@ -38,6 +38,7 @@ type SearchHit struct {
 	Channel   string       `json:"channel"` // its id
 	Title     string       `json:"title"`   // the channel's
 	State     string       `json:"state"`   // own, followed or listed
+	Currency               // the channel's
 	LookAlike string       `json:"lookAlike,omitempty"`
 	Address   string       `json:"address"`        // of the file, else of the channel
 	Name      string       `json:"name,omitempty"` // of the file, or the release's title
@@ -82,8 +83,18 @@ func (n *Node) Search(ctx context.Context, req SearchRequest, _ func(any)) (Sear
 		return SearchResult{}, err
 	}
 	res := SearchResult{Hits: []SearchHit{}, More: found.More}
+	known := map[channel.ID]Currency{}
 	for _, h := range found.Hits {
-		res.Hits = append(res.Hits, hit(h))
+		out := hit(h)
+		current, ok := known[h.Channel]
+		if !ok {
+			if current, err = n.currency(ctx, h.Channel); err != nil {
+				return SearchResult{}, err
+			}
+			known[h.Channel] = current
+		}
+		out.Currency = current
+		res.Hits = append(res.Hits, out)
 	}
 	return res, nil
 }

@@ -25,13 +25,14 @@ type SetResult struct {
 
 // SubscriptionInfo is one subscription, and what it has brought.
 type SubscriptionInfo struct {
-	Target  string          `json:"target"` // address without its read key, or topic
-	Output  string          `json:"output"`
-	Policy  json.RawMessage `json:"policy"`
-	Files   int64           `json:"files"` // on disk, of its own
-	Bytes   int64           `json:"bytes"`
-	Passed  []PassedInfo    `json:"passed"` // what it has left out
-	Changed bool            `json:"changed,omitempty"`
+	Target   string          `json:"target"` // address without its read key, or topic
+	Output   string          `json:"output"`
+	Policy   json.RawMessage `json:"policy"`
+	Files    int64           `json:"files"` // on disk, of its own
+	Bytes    int64           `json:"bytes"`
+	Passed   []PassedInfo    `json:"passed"` // what it has left out
+	Changed  bool            `json:"changed,omitempty"`
+	Currency                 // of the channel; of a topic there is none
 }
 
 // PassedInfo counts files that were left out for one reason.
@@ -113,7 +114,11 @@ func (n *Node) subscriptionInfo(ctx context.Context, sub catalog.Subscription) (
 	if err != nil {
 		return SubscriptionInfo{}, err
 	}
-	info := SubscriptionInfo{Target: targetOf(sub), Output: sub.Output, Policy: sub.Options, Files: tally.Files, Bytes: tally.Bytes, Passed: []PassedInfo{}}
+	current, err := n.currency(ctx, sub.Channel)
+	if err != nil {
+		return SubscriptionInfo{}, err
+	}
+	info := SubscriptionInfo{Currency: current, Target: targetOf(sub), Output: sub.Output, Policy: sub.Options, Files: tally.Files, Bytes: tally.Bytes, Passed: []PassedInfo{}}
 	for _, p := range tally.Passed {
 		info.Passed = append(info.Passed, PassedInfo{p.Reason, p.Files, p.Bytes})
 	}

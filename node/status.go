@@ -47,6 +47,7 @@ type Subscription struct {
 	Target  string `json:"target"` // an address or a topic
 	Output  string `json:"output"` // folder
 	Running bool   `json:"running"`
+	Currency
 }
 
 // BlobStatus counts the blob store and what was moved; sizes are bytes.
@@ -210,7 +211,11 @@ func (n *Node) Status(ctx context.Context, _ None, _ func(any)) (Status, error) 
 	}
 	running := n.follows.names()
 	for _, sub := range subs {
-		s.Subscriptions = append(s.Subscriptions, Subscription{
+		current, err := n.currency(ctx, sub.Channel)
+		if err != nil {
+			return Status{}, err
+		}
+		s.Subscriptions = append(s.Subscriptions, Subscription{Currency: current,
 			ID: sub.ID, Target: targetOf(sub), Output: sub.Output, Running: slices.Contains(running, sub.ID),
 		})
 	}

@@ -23,6 +23,9 @@ func (n *Node) Subscribe(ctx context.Context, req SubscribeRequest, emit func(an
 	if err != nil {
 		return SubscribeResult{}, err
 	}
+	if req.Stale && !req.Once {
+		return SubscribeResult{}, badRequest("--stale goes with --once: it is not remembered")
+	}
 	sub, err := n.subscription(ctx, req)
 	if err != nil {
 		return SubscribeResult{}, err
@@ -38,7 +41,7 @@ func (n *Node) Subscribe(ctx context.Context, req SubscribeRequest, emit func(an
 		return SubscribeResult{}, err
 	}
 	if req.Once {
-		return n.subscribeOnce(ctx, sub, fresh, time.Duration(req.Timeout), emit)
+		return n.subscribeOnce(ctx, sub, fresh, req.Stale, time.Duration(req.Timeout), emit)
 	}
 	events, stop := n.bus.watch(func(about string) bool { return about == sub.ID || about == aboutPeers })
 	defer stop()
@@ -63,9 +66,9 @@ func (n *Node) Subscribe(ctx context.Context, req SubscribeRequest, emit func(an
 
 // subscribeOnce catches up. A follower of the same subscription that runs in
 // this node stands aside meanwhile; a daemon goes on with it afterwards.
-func (n *Node) subscribeOnce(ctx context.Context, sub catalog.Subscription, fresh bool, patience time.Duration, emit func(any)) (SubscribeResult, error) {
+func (n *Node) subscribeOnce(ctx context.Context, sub catalog.Subscription, fresh, stale bool, patience time.Duration, emit func(any)) (SubscribeResult, error) {
 	goOn := n.follows.stop(sub.ID) || n.cfg.Resume
-	res, err := n.once(ctx, sub, patience, emit)
+	res, err := n.once(ctx, sub, stale, patience, emit)
 	if err != nil && fresh && n.forget(ctx, sub) {
 		return res, err
 	}

@@ -67,6 +67,12 @@ func (f *follower) lookAgain(ctx context.Context, may bool) error {
 			if err := ctx.Err(); err != nil {
 				return context.Cause(ctx)
 			}
+			if held, err := f.held(ctx); held || err != nil {
+				return err
+			}
+			if f.frozen[r.Log] {
+				continue
+			}
 			err := f.apply(ctx, r, true)
 			if errors.Is(err, blobnet.ErrNotFound) && ctx.Err() == nil {
 				f.miss(r, err)
@@ -107,8 +113,27 @@ func (f *follower) pending(ctx context.Context, after int64) func(yield func(cat
 
 // round does all that there is to do now.
 func (f *follower) round(ctx context.Context, may bool) error {
-	if err := f.catchUp(ctx); err != nil {
+	if err := f.withdraw(ctx); err != nil {
 		return err
+	}
+	for {
+		held, err := f.held(ctx)
+		if err == nil && !held {
+			err = f.catchUp(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		if f.why == "" {
+			break
+		}
+		cursor, err := f.cfg.Ledger.Cursor(ctx, f.order.Subscription, f.order.Channel)
+		if err == nil {
+			err = f.hold(ctx, cursor)
+		}
+		if err != nil || f.why != "" {
+			return err
+		}
 	}
 	if err := f.sweep(ctx); err != nil {
 		return err

@@ -7,7 +7,7 @@ import (
 )
 
 // Event is what Follow tells: a ManifestEvent, ProgressEvent, FileEvent,
-// RemovedEvent, KeptEvent, MirroredEvent, PassedEvent, WaitingEvent or ErrorEvent. In JSON the field "event" tells them apart.
+// RemovedEvent, KeptEvent, MirroredEvent, PassedEvent, WaitingEvent, HeldEvent or ErrorEvent. In JSON the field "event" tells them apart.
 //
 // After a crash, or an error that ends Follow, a release whose cursor had not
 // moved is told again from its ManifestEvent on.

@@ -24,6 +24,7 @@ type Follow struct {
 	Title        string  // of the channel, for the names of files
 	Budget       *Budget // shared by all orders of the subscription; if nil, one of its own
 	Blind        bool    // have the blobs of what cannot be read, for others
+	Stale        bool    // write out what a channel of kind update has although it is not fresh
 	KeepBlobs    bool    // keep the blobs of files as well, in spite of Config.Place, which should be a *inplace.Keeper then
 }
 
@@ -62,7 +63,14 @@ const (
 // stays sealed is passed over, and news once it can be opened; where no read key
 // of the channel is known at all, Blind has its blobs fetched for others, unread.
 //
-// What the channel takes back while it is fetched is fetched no further.
+// What the channel takes back while it is fetched is fetched no further. What a
+// release had brought that a new root has voided is deleted, if it is as it was
+// signed, and what stood under the name before is written again.
+//
+// Of a channel of kind update nothing is written while it is not fresh, see
+// HeldEvent, unless the order says Stale: its releases are listed, and their blobs
+// are had for others and for later. With Once, Follow then returns ErrHeld.
+// Releases of a log that has forked are left out, and those of others go on.
 //
 // The channel's view decides between releases of several logs: a file whose
 // name a release of another log holds rightfully is not written, nor one that
@@ -168,8 +176,13 @@ type follower struct {
 	missed      []error // what was left out before, and cannot be had now
 	freed       bool    // there is more room in the quota than when what did not fit was left out
 
-	refusals    map[content]refusal
-	unsettled   bool // hooks have left something out, and are asked again
+	refusals  map[content]refusal
+	unsettled bool // hooks have left something out, and are asked again
+
+	why, message string                     // why nothing is written now; empty if it is
+	frozen       map[channel.PublicKey]bool // logs of a channel of kind update that have forked
+	mirrored     int64                      // while it is held, the blobs of releases up to this position were had
+
 	inventories *inventories
 	unlocker    *unlocker
 	ahead       ahead
@@ -215,12 +228,20 @@ func (f *follower) catchUp(ctx context.Context) error {
 			if err := ctx.Err(); err != nil {
 				return context.Cause(ctx)
 			}
+			if held, err := f.held(ctx); held || err != nil {
+				return err // the round goes on with what may be done
+			}
 			if len(f.rules.Policy.Keep) > 0 && r.Position > f.keeping.upTo {
 				if err := f.plan(ctx, f.pending(ctx, cursor)); err != nil {
 					return err
 				}
 			}
-			if err := f.apply(ctx, r, false); err != nil {
+			if f.frozen[r.Log] {
+				err = f.leaveForked(ctx, r)
+			} else {
+				err = f.apply(ctx, r, false)
+			}
+			if err != nil {
 				return applying(r, err)
 			}
 			if err := f.cfg.Ledger.SetCursor(ctx, f.order.Subscription, f.order.Channel, cursor, r.Position); err != nil {

@@ -45,6 +45,7 @@ var (
 // What is not there gives an error that wraps fs.ErrNotExist. All methods of
 // the interfaces may be called from many goroutines at once.
 type Releases interface {
+	Channel(ctx context.Context, id channel.ID) (catalog.Info, error)
 	Releases(ctx context.Context, id channel.ID, after int64, limit int) ([]catalog.Release, error)
 	Dead(ctx context.Context, id channel.ID, after int64, limit int) ([]catalog.Release, error)
 	Entry(ctx context.Context, id channel.ID, name string) (catalog.Entry, error)
@@ -76,6 +77,7 @@ type Records interface {
 	WrittenTo(ctx context.Context, subscription string, id channel.ID, path string) (catalog.Written, error)
 	WrittenBy(ctx context.Context, subscription string, id channel.ID, position int64) (bool, error)
 	AllWritten(ctx context.Context, subscription string, id channel.ID, after string, limit int) ([]catalog.Written, error)
+	Withdrawn(ctx context.Context, subscription string, id channel.ID) ([]catalog.Written, error)
 	PassedOver(ctx context.Context, subscription string, id channel.ID, before int64, judged string, again bool, limit int) ([]int64, error)
 	Tally(ctx context.Context, subscription string) (catalog.Tally, error)
 }

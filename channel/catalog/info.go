@@ -27,8 +27,10 @@ type Info struct {
 	SealedTitle   string // of a private channel, for those who have a read key
 	Position      int64  // of the newest release, 0 for none
 
-	Fresh       bool // every log that may still publish is fresh, and there is one
-	Forked      bool // a log is frozen, or the root's fork has been proven
+	Fresh       bool         // every log that may still publish is fresh, and there is one
+	Forked      bool         // a log is frozen, or the root's fork has been proven
+	RootFork    bool         // the latter: nothing says which history is the one
+	RootHash    channel.Hash // of the newest, when HasRoot
 	RootExpired bool
 	Behind      bool // a head names manifests that we miss
 }
@@ -193,7 +195,7 @@ func readDebts(s *session, no int64) (map[int64]map[channel.PublicKey]debt, erro
 
 // judge fills in what follows from the state.
 func (info *Info) judge(state feed.State, debts map[channel.PublicKey]debt, now time.Time) {
-	info.Forked = state.RootFork
+	info.Forked, info.RootFork, info.RootHash = state.RootFork, state.RootFork, state.RootHash
 	if state.Root != nil {
 		info.HasRoot, info.Root = true, *state.Root
 		info.RootExpired = now.After(state.Root.Expires.Time())

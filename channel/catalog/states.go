@@ -126,12 +126,19 @@ func digest(s *session, rows []stateRow, list []reconcile.Channel) error {
 	err = s.each(func(scan func(...any) error) (bool, error) {
 		var no int64
 		var version uint64
-		err := scan(&no, &version)
+		var hash []byte
+		var forked bool
+		err := scan(&no, &version, &forked, &hash)
 		if i, ok := place(no); ok {
-			all[i].Root = version
+			all[i].Root, all[i].Forked = version, forked
+			if len(hash) == len(channel.Hash{}) {
+				h := channel.Hash(hash)
+				all[i].Hash = &h
+			}
 		}
 		return true, err
-	}, "SELECT no, version FROM channels WHERE no BETWEEN ? AND ?", first, last)
+	}, `SELECT no, version, root_fork, (SELECT hash FROM roots r WHERE r.channel = c.no AND r.version = c.version)
+		FROM channels c WHERE no BETWEEN ? AND ?`, first, last)
 	if err != nil {
 		return err
 	}

@@ -127,6 +127,21 @@ func (c *Catalog) AllWritten(ctx context.Context, subID string, id channel.ID, a
 	return out, err
 }
 
+// Withdrawn returns the files of a subscription to a channel that are still its own
+// although a root has withdrawn the release that brought them.
+func (c *Catalog) Withdrawn(ctx context.Context, subID string, id channel.ID) ([]Written, error) {
+	var out []Written
+	err := c.view(ctx, "reading what was withdrawn", func(s *session) error {
+		return s.each(func(scan func(...any) error) (bool, error) {
+			w, err := scanWritten(scan)
+			out = append(out, w)
+			return true, err
+		}, "SELECT "+writtenColumns+` FROM written WHERE subscription = ? AND channel = ? AND NOT gone
+			AND NOT EXISTS (SELECT 1 FROM manifests m WHERE m.position = written.position) ORDER BY name`, subID, id[:])
+	})
+	return out, err
+}
+
 // PassedOver returns releases before a position of which something was left out
 // by another policy than the one with that fingerprint, or, with again, that may
 // be taken though the policy stays: the newest first, at most limit.

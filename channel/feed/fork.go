@@ -12,6 +12,10 @@ import (
 // where only one of the branches, or none, has been seen. Rejected means that
 // it proves nothing.
 func (m *Machine) Evidence(now time.Time, f Fork, past History) Outcome {
+	return m.lenient(m.evidence(f, past))
+}
+
+func (m *Machine) evidence(f Fork, past History) Outcome {
 	a, aPage, err := parseSide(f.A)
 	if err != nil {
 		return Refuse(err)
@@ -22,7 +26,7 @@ func (m *Machine) Evidence(now time.Time, f Fork, past History) Outcome {
 	}
 	o := b.outcome(m.state.Channel)
 	if a.Kind == KindRoot || b.Kind == KindRoot {
-		return decide(o, Ignored, fmt.Errorf("proof of two roots: %w", channel.ErrMalformed))
+		return m.rootEvidence(a, b, f, o, past)
 	}
 	for _, it := range []*Item{a, b} {
 		if it.Channel != m.state.Channel {
@@ -82,8 +86,12 @@ func (m *Machine) verifyEvidence(it *Item, o Outcome, past History) (Outcome, bo
 }
 
 // Contradicts reports whether two envelopes of one channel name different
-// manifests for one number of one log. Whether they are signed is not looked at.
+// manifests for one number of one log, or are two roots of one version. Whether they
+// are signed is not looked at.
 func (it *Item) Contradicts(other *Item) bool {
+	if it.Kind == KindRoot && other.Kind == KindRoot {
+		return it.root.Version == other.root.Version && it.root.Version > 1 && it.Hash != other.Hash && it.Prev == other.Prev
+	}
 	if it.Kind == KindRoot || other.Kind == KindRoot || it.Channel != other.Channel {
 		return false
 	}

@@ -97,6 +97,10 @@ type Input struct {
 // Changed, the caller stores State before it steps again or tells anyone, and
 // drops the machine if it cannot.
 func (m *Machine) Step(in Input, past History) Outcome {
+	return m.lenient(m.step(in, past))
+}
+
+func (m *Machine) step(in Input, past History) Outcome {
 	if in.Item.Kind != KindRoot && in.Item.Channel != m.state.Channel {
 		o := in.Item.outcome(m.state.Channel)
 		o.Verdict, o.Err = Ignored, ErrForeign

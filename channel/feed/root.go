@@ -36,7 +36,7 @@ func (m *Machine) stepRoot(in Input, past History) Outcome {
 		return m.oldRoot(it, o, past)
 	}
 	if it.Prev != m.state.RootHash {
-		return decide(o, Ignored, fmt.Errorf("root version %d: %w", it.root.Version, channel.ErrChain))
+		return m.otherPast(it, o)
 	}
 	if _, err := channel.VerifyRoot(it.env, cur); err != nil {
 		return refuse(o, err)
@@ -61,10 +61,18 @@ func (m *Machine) oldRoot(it *Item, o Outcome, past History) Outcome {
 	if known.Hash == it.Hash {
 		return decide(o, Duplicate, ErrKnown)
 	}
-	prev, err := rootAt(past, it.root.Version-1)
+	data0, err := past.RootAt(it.root.Version - 1)
 	if err != nil {
 		return undecided(o, err)
 	}
+	before, err := Parse(data0)
+	if err != nil {
+		return undecided(o, err)
+	}
+	if it.Prev != before.Hash {
+		return m.otherPast(it, o)
+	}
+	prev := before.root
 	if _, err := channel.VerifyRoot(it.env, &prev); err != nil {
 		return refuse(o, err)
 	}
@@ -76,6 +84,80 @@ func (m *Machine) oldRoot(it *Item, o Outcome, past History) Outcome {
 		o.Proof = &Fork{A: data, B: it.encoded}
 	}
 	return decide(o, Forked, fmt.Errorf("root version %d: %w", it.root.Version, ErrFork))
+}
+
+// maxPast is how many versions before a root are asked for at once where it does
+// not follow ours.
+const maxPast = 64
+
+// otherPast decides about a root whose predecessor is another than ours. Anybody
+// can make one, but if its predecessors are signed, then the root keys have signed
+// two versions of one of them, and only these tell.
+func (m *Machine) otherPast(it *Item, o Outcome) Outcome {
+	if err := it.Verify(); err != nil {
+		return refuse(o, err)
+	}
+	last := it.root.Version - 1
+	if last == 1 || m.state.RootFork { // that of another channel; or it is known why
+		return decide(o, Ignored, fmt.Errorf("root version %d: %w", it.root.Version, channel.ErrChain))
+	}
+	o.Want = []Range{{From: max(last, maxPast+1) - maxPast + 1, To: last}}
+	return decide(o, Gap, fmt.Errorf("root version %d follows another one than ours: %w", it.root.Version, channel.ErrChain))
+}
+
+// rootEvidence decides about two roots of one version.
+func (m *Machine) rootEvidence(a, b *Item, f Fork, o Outcome, past History) Outcome {
+	if a.Kind != b.Kind || a.root.Version != b.root.Version || a.root.Version < 2 || a.Hash == b.Hash || a.Prev != b.Prev {
+		return decide(o, Rejected, fmt.Errorf("no two roots of one version: %w", channel.ErrMalformed))
+	}
+	for _, it := range []*Item{a, b} {
+		if err := it.Verify(); err != nil {
+			return refuse(o, err)
+		}
+	}
+	last, have := a.root.Version-1, uint64(0)
+	if m.state.Root != nil {
+		have = m.state.Root.Version
+	}
+	if have < last {
+		o.Want = []Range{{From: have + 1, To: last}}
+		return decide(o, Gap, fmt.Errorf("two roots of version %d, have %d: %w", last+1, have, ErrGap))
+	}
+	data, err := past.RootAt(last)
+	if err != nil {
+		return undecided(o, err)
+	}
+	prev, err := Parse(data)
+	if err != nil {
+		return undecided(o, err)
+	}
+	if a.Prev != prev.Hash {
+		return decide(o, Ignored, fmt.Errorf("two roots of version %d after another one than ours: %w", last+1, channel.ErrChain))
+	}
+	for _, it := range []*Item{a, b} {
+		if _, err := channel.VerifyRoot(it.env, &prev.root); err != nil {
+			return refuse(o, err)
+		}
+	}
+	if m.state.RootFork {
+		return decide(o, Duplicate, ErrKnown)
+	}
+	m.state.RootFork, o.Changed, o.Proof = true, true, &Fork{A: f.A, B: f.B}
+	return decide(o, Forked, fmt.Errorf("root version %d: %w", last+1, ErrFork))
+}
+
+// lenient takes the blame out of an outcome where the root has forked: what one of
+// its histories authorises the other does not, and both have honest followers.
+func (m *Machine) lenient(o Outcome) Outcome {
+	if o.Verdict == Rejected && m.state.RootFork {
+		for _, why := range []error{channel.ErrNotAuthorized, channel.ErrExpired, channel.ErrChain, ErrNarrowed, ErrBackdated} {
+			if errors.Is(o.Err, why) {
+				o.Verdict = Ignored
+				break
+			}
+		}
+	}
+	return o
 }
 
 // acceptRoot moves to a verified root and withdraws what it revokes.

@@ -94,7 +94,7 @@ func FuzzDecodeAnswer(f *testing.F) {
 	for _, x := range []answer{
 		{},
 		{More: true},
-		{Sections: []section{{Key: a.id.Discovery(), Root: 1, Logs: []logState{{Log: a.key.Public(), Seq: 1, Hash: a.prev}}, Items: [][]byte{a.head}, Forks: []fork{{A: a.head, B: a.all[0]}}}}},
+		{Sections: []section{{Key: a.id.Discovery(), Root: 1, Hash: firstRoot(a.id), Logs: []logState{{Log: a.key.Public(), Seq: 1, Hash: a.prev}}, Items: [][]byte{a.head}, Forks: []fork{{A: a.head, B: a.all[0]}}}}},
 	} {
 		data, err := dcbor.Marshal(x)
 		if err != nil {
@@ -148,7 +148,7 @@ func FuzzPull(f *testing.F) {
 	a.release()
 	key := a.id.Discovery()
 	logs := []logState{{Log: a.key.Public(), Seq: 2, Hash: a.prev}}
-	f.Add(frames(f, answer{Sections: []section{{Key: key, Root: 1, Logs: logs, Items: [][]byte{a.head}}}},
+	f.Add(frames(f, answer{Sections: []section{{Key: key, Root: 1, Hash: firstRoot(a.id), Logs: logs, Items: [][]byte{a.head}}}},
 		answer{Sections: []section{{Key: key, Items: [][]byte{a.founding}}}},
 		answer{Sections: []section{{Key: key, Items: a.all}}}))
 	f.Add(frames(f, answer{}))

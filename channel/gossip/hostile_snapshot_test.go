@@ -62,7 +62,10 @@ func TestLyingAboutSnapshotsIsCaught(t *testing.T) {
 	unsigned := encode(t, forged, err)
 
 	logs := []logState{{Log: log, Seq: 7, Hash: p.ch.Hash, Snapshot: 6}}
-	heads := func(c net.Conn) { skip(c); send(c, answer{Sections: []section{{Key: key, Root: 1, Logs: logs}}}) }
+	heads := func(c net.Conn) {
+		skip(c)
+		send(c, answer{Sections: []section{{Key: key, Root: 1, Hash: firstRoot(p.ch.ID), Logs: logs}}})
+	}
 	items := func(es ...[]byte) answer { return answer{Sections: []section{{Key: key, Items: es}}} }
 	more := func(a answer) answer { a.More = true; return a }
 	roots := func(c net.Conn) { heads(c); skip(c); skip(c); send(c, items(p.ch.Envelope)) }
@@ -93,7 +96,7 @@ func TestLyingAboutSnapshotsIsCaught(t *testing.T) {
 		},
 		"a snapshot beyond the log": func(c net.Conn) {
 			skip(c)
-			send(c, answer{Sections: []section{{Key: key, Root: 1, Logs: []logState{{Log: log, Seq: 5, Hash: p.ch.Hash, Snapshot: 6}}}}})
+			send(c, answer{Sections: []section{{Key: key, Root: 1, Hash: firstRoot(p.ch.ID), Logs: []logState{{Log: log, Seq: 5, Hash: p.ch.Hash, Snapshot: 6}}}}})
 		},
 		"what was not asked for as live":  func(c net.Conn) { joined(c); send(c, items(p.all[6])) },
 		"live ones in another order":      func(c net.Conn) { joined(c); send(c, items(p.all[4], p.all[3])) },

@@ -51,7 +51,7 @@ func attacks(t testing.TB, a *author) map[string]struct {
 	stranger := newAuthor(t, "stranger")
 	stranger.release()
 	key := a.id.Discovery()
-	truth := section{Key: key, Root: 1, Logs: []logState{{Log: a.key.Public(), Seq: a.seq, Hash: a.prev}}, Items: [][]byte{a.head}}
+	truth := section{Key: key, Root: 1, Hash: firstRoot(a.id), Logs: []logState{{Log: a.key.Public(), Seq: a.seq, Hash: a.prev}}, Items: [][]byte{a.head}}
 	with := func(change func(*section)) section {
 		s := truth
 		change(&s)
@@ -79,7 +79,7 @@ func attacks(t testing.TB, a *author) map[string]struct {
 		"a frame of 4 GiB":      {ErrMisbehaved, func(c net.Conn) { skip(c); _, _ = c.Write([]byte{255, 255, 255, 255}) }},
 		"another channel": {ErrMisbehaved, func(c net.Conn) {
 			skip(c)
-			send(c, answer{Sections: []section{{Key: stranger.id.Discovery(), Root: 1}}})
+			send(c, answer{Sections: []section{{Key: stranger.id.Discovery(), Root: 1, Hash: firstRoot(stranger.id)}}})
 		}},
 		"the same channel twice": {ErrMisbehaved, func(c net.Conn) {
 			skip(c)
@@ -93,13 +93,13 @@ func attacks(t testing.TB, a *author) map[string]struct {
 		}},
 		"a head with a bad sig": {ErrMisbehaved, func(c net.Conn) {
 			skip(c)
-			send(c, answer{Sections: []section{{Key: key, Root: 1, Items: [][]byte{flip(a.head)}}}})
+			send(c, answer{Sections: []section{{Key: key, Root: 1, Hash: firstRoot(a.id), Items: [][]byte{flip(a.head)}}}})
 			skip(c)
 			send(c, items(a.founding))
 		}},
 		"a fork that is none": {ErrMisbehaved, func(c net.Conn) {
 			skip(c)
-			send(c, answer{Sections: []section{{Key: key, Root: 1, Forks: []fork{{A: a.all[0], B: a.all[1]}}}}})
+			send(c, answer{Sections: []section{{Key: key, Root: 1, Hash: firstRoot(a.id), Forks: []fork{{A: a.all[0], B: a.all[1]}}}}})
 			skip(c)
 			send(c, items(a.founding))
 		}},

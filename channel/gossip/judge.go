@@ -152,7 +152,7 @@ func (t *tally) note(o feed.Outcome) {
 	if o.Proof != nil {
 		g.publishFork(o.Channel, *o.Proof, o.Err)
 	}
-	if (len(o.Want) > 0 || errors.Is(o.Err, feed.ErrPages)) && t.in.topic == "" {
+	if (len(o.Want) > 0 || otherPast(o) || errors.Is(o.Err, feed.ErrPages)) && t.in.topic == "" {
 		g.plan.want(t.src, t.in.target, gapGrace, false)
 	}
 }
@@ -163,7 +163,7 @@ func (t *tally) add(o feed.Outcome) {
 	switch t.note(o); {
 	case o.Verdict == feed.Rejected:
 		t.rejected = true
-	case o.Verdict == feed.Forked && o.Proof != nil && o.Kind == feed.KindManifest:
+	case o.Verdict == feed.Forked && o.Proof != nil && (o.Kind == feed.KindManifest || o.Kind == feed.KindRoot):
 		// Passed on is the proof, which everybody understands, and not this half
 		// of it, which others may refuse.
 		t.unfit = true

@@ -37,6 +37,12 @@ func newHost(t testing.TB) host.Host {
 	return h
 }
 
+// firstRoot is the hash of a channel's root of version 1.
+func firstRoot(id channel.ID) *channel.Hash {
+	h := channel.Hash(id)
+	return &h
+}
+
 func infoOf(h host.Host) peer.AddrInfo { return peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()} }
 
 func connect(t testing.TB, a, b host.Host) {

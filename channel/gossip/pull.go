@@ -32,8 +32,36 @@ func newPuller(l Ledger, cl *claims, c conn, patience time.Duration, notify func
 type brought struct {
 	accepted int
 	behind   bool // the peer, or a head it quoted, has more than we got
+	known    bool // the root has forked, and that is known
+	split    bool // it has a root that does not follow ours, so that what is signed under it cannot be judged
 	heads    []feed.Outcome
 	encoded  [][]byte // of heads
+}
+
+// excuses reports whether what was refused may be right in a history of the root
+// that is not ours.
+func (b *brought) excuses(o feed.Outcome) bool {
+	return o.Verdict == feed.Rejected && b.split && (errors.Is(o.Err, channel.ErrNotAuthorized) || errors.Is(o.Err, channel.ErrExpired))
+}
+
+// maxPast is how many versions before a root that does not follow ours are asked
+// for at once.
+const maxPast = 64
+
+// otherPast reports whether an outcome is that of a root whose predecessor is
+// nothing that we have.
+func otherPast(o feed.Outcome) bool {
+	return o.Verdict == feed.Ignored && o.Kind == feed.KindRoot && o.Channel.IsZero()
+}
+
+// before is what to ask for where root version seq does not follow ours: somewhere
+// before it the root keys have signed two, unless we know so.
+func (b *brought) before(seq uint64) []feed.Range {
+	b.split = true
+	if b.known || seq <= 2 {
+		return nil
+	}
+	return []feed.Range{{From: max(seq, maxPast+1) - maxPast, To: seq - 1}}
 }
 
 func lied(format string, args ...any) error {
@@ -103,7 +131,7 @@ func (p *puller) heads(ids []channel.ID) (map[channel.ID]section, error) {
 	known := make(map[channel.ID]section)
 	err := p.sections(len(ids), func(s section) error {
 		id, asked := byKey[s.Key]
-		if !asked || s.Root == 0 {
+		if !asked || s.Root == 0 || s.Hash == nil {
 			return lied("answer about a channel that was not asked for, or without a root")
 		}
 		known[id] = s
@@ -146,6 +174,7 @@ func (p *puller) channel(ctx context.Context, id channel.ID, s section) (brought
 		if err != nil {
 			return b, err
 		}
+		b.known = info.RootFork
 		if err := sameEpochs(info, s); err != nil {
 			return b, err
 		}
@@ -224,6 +253,13 @@ func missing(info catalog.Info, s section, shelf, jump bool, asked map[need]bool
 	if newest > version {
 		ranges = append(ranges, need{kind: askRoots, Range: feed.Range{From: version + 1, To: min(newest, version+MaxRange)}})
 	}
+	if info.HasRoot && s.Root == version && s.Hash != nil && *s.Hash != info.RootHash && !info.RootFork {
+		// That root proves a fork, and what is signed under it is judged after that.
+		n := need{kind: askRoots, Range: feed.Range{From: version, To: version}}
+		if !asked[n] {
+			return append(ranges, n)
+		}
+	}
 	if info.Reason == catalog.Listed {
 		return ranges
 	}
@@ -281,6 +317,10 @@ func (p *puller) askNeed(id channel.ID, n need) error {
 	return p.ask(r)
 }
 
+// maxSteps is how many times what an envelope wants is asked for: enough to walk
+// back over all versions of a root that one request may name.
+const maxSteps = 64
+
 // needs asks for all of them, some ahead of the answers, and offers what comes to
 // the Ledger.
 func (p *puller) needs(ctx context.Context, id channel.ID, needs []need, b *brought) error {
@@ -317,9 +357,12 @@ func (p *puller) needs(ctx context.Context, id channel.ID, needs []need, b *brou
 			return fmt.Errorf("reading pages of the snapshot of %s: %w", j.snap.Log, err)
 		}
 	}
-	// What the envelopes themselves say is missing, once: it is how the other
-	// side of a fork is found.
-	for _, w := range wants[:min(len(wants), maxAhead)] {
+	// What the envelopes themselves say is missing: it is how the other side of a
+	// fork is found. Of manifests once; of roots back to where they part.
+	wants = wants[:min(len(wants), maxAhead)]
+	for steps := 0; len(wants) > 0 && steps < maxSteps; steps++ {
+		w := wants[0]
+		wants = wants[1:]
 		w.To = min(w.To, w.From+MaxRange-1)
 		if w.From == 0 || w.To < w.From {
 			continue
@@ -331,8 +374,14 @@ func (p *puller) needs(ctx context.Context, id channel.ID, needs []need, b *brou
 		if err := p.askNeed(id, n); err != nil {
 			return err
 		}
-		if _, err := p.receive(ctx, id, w, b); err != nil {
+		more, err := p.receive(ctx, id, w, b)
+		if err != nil {
 			return fmt.Errorf("reading %d to %d of %s: %w", w.From, w.To, w.Log, err)
+		}
+		for _, m := range more {
+			if m.Log.IsZero() && m.To < w.From {
+				wants = append(wants, m)
+			}
 		}
 	}
 	return nil

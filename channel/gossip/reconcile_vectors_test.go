@@ -157,9 +157,9 @@ func stateVectors(t *testing.T) []stateVector {
 		state reconcile.State
 	}{
 		{"nothing", reconcile.State{}},
-		{"a root", reconcile.State{Root: 1}},
-		{"a log with a head", reconcile.State{Root: 1, Logs: []reconcile.Log{{Log: log(0), Seq: 7, Hash: channel.Hash{7}, Head: &reconcile.Mark{Seq: 7, Issued: 1_770_000_000}}}}},
-		{"two logs, private, one frozen, one behind a claim", reconcile.State{Root: 3, Logs: []reconcile.Log{
+		{"a root", reconcile.State{Root: 1, Hash: &channel.Hash{31: 1}}},
+		{"a log with a head", reconcile.State{Root: 1, Hash: &channel.Hash{31: 1}, Logs: []reconcile.Log{{Log: log(0), Seq: 7, Hash: channel.Hash{7}, Head: &reconcile.Mark{Seq: 7, Issued: 1_770_000_000}}}}},
+		{"two logs, private, one frozen, one behind a claim", reconcile.State{Root: 3, Hash: &channel.Hash{31: 3}, Forked: true, Logs: []reconcile.Log{
 			{Log: log(0), Epoch: 2, Seq: 9, Hash: channel.Hash{9}, Frozen: 5, Claim: &reconcile.Mark{Seq: 12, Issued: 1_770_000_001}, Snapshot: 8, Owed: 3},
 			{Log: log(1), Epoch: 2, Seq: 1, Hash: channel.Hash{1}},
 		}}},

@@ -132,7 +132,7 @@ func (s *server) state(ctx context.Context, key channel.Hash) (section, error) {
 	if !info.HasRoot {
 		return section{}, fs.ErrNotExist
 	}
-	sec := section{Key: key, Root: info.Root.Version}
+	sec := section{Key: key, Root: info.Root.Version, Hash: &info.RootHash}
 	for _, l := range info.Logs {
 		if l.Seq > 0 && len(sec.Logs) < maxLogs {
 			sec.Logs = append(sec.Logs, logState{Log: l.Log, Seq: l.Seq, Hash: l.Hash, Epoch: l.Epoch, Snapshot: l.Snapshot})
@@ -175,18 +175,11 @@ func (s *server) forks(ctx context.Context, id channel.ID, sec *section) error {
 	}
 	for _, f := range forks {
 		size := len(f.A) + len(f.B) + 16
-		if len(sec.Forks) < maxForks && size <= maxProof && sec.size()+size <= MaxAnswer && !isRoot(f.A) {
+		if len(sec.Forks) < maxForks && size <= maxProof && sec.size()+size <= MaxAnswer {
 			sec.Forks = append(sec.Forks, fork{A: f.A, B: f.B})
 		}
 	}
 	return nil
-}
-
-// isRoot reports whether an envelope carries a root: two roots of one version
-// are found by asking for roots.
-func isRoot(envelope []byte) bool {
-	env, err := channel.DecodeEnvelope(envelope)
-	return err == nil && env.Type == channel.TypeRoot
 }
 
 // listing tells which channels are on a topic. If there are more than

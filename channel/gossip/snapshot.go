@@ -175,6 +175,10 @@ func (p *puller) offerSnapshot(ctx context.Context, j *joining, b *brought) erro
 	if err != nil {
 		return fmt.Errorf("offering to the ledger: %w", err)
 	}
+	if b.excuses(o) {
+		b.behind = true
+		return nil
+	}
 	if o.Verdict == feed.Rejected {
 		return lied("snapshot of %d: %w", o.Seq, o.Err)
 	}
@@ -321,6 +325,9 @@ func (p *puller) receiveLive(ctx context.Context, id channel.ID, n need, b *brou
 		}
 		for _, o := range outcomes {
 			switch {
+			case b.excuses(o):
+				b.behind = true
+				return nil
 			case o.Verdict == feed.Rejected:
 				return lied("manifest %d: %w", o.Seq, o.Err)
 			case !o.Channel.IsZero() && o.Channel != id:

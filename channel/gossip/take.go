@@ -62,6 +62,9 @@ func (p *puller) offer(ctx context.Context, id channel.ID, log channel.PublicKey
 	for i, o := range outcomes {
 		seq := next + uint64(i)
 		switch {
+		case b.excuses(o):
+			b.behind = true
+			return nil, true, nil
 		case o.Verdict == feed.Rejected:
 			return nil, false, lied("%s %d: %w", kind, seq, o.Err)
 		case !o.Channel.IsZero() && o.Channel != id:
@@ -70,10 +73,16 @@ func (p *puller) offer(ctx context.Context, id channel.ID, log channel.PublicKey
 			// Of a later version of aml, or of what we have just stopped to
 			// follow, or a root that does not continue ours.
 			b.behind = true
+			if kind == feed.KindRoot && otherPast(o) {
+				return b.before(seq), true, nil
+			}
 			return nil, true, nil
 		case o.Kind != kind || o.Channel != id || o.Log != log || o.Seq != seq:
 			return nil, false, lied("%s %d of log %s where %s %d of log %s was asked for", o.Kind, o.Seq, o.Log, kind, seq, log)
 		case o.Verdict == feed.Gap, o.Verdict == feed.Forked, o.Verdict == feed.Ignored:
+			if kind == feed.KindRoot {
+				b.split = true
+			}
 			return o.Want, true, nil
 		}
 	}
@@ -106,6 +115,9 @@ func (p *puller) offerHeads(ctx context.Context, id channel.ID, items [][]byte, 
 	}
 	for i, o := range outcomes {
 		switch {
+		case b.excuses(o):
+			b.behind = true
+			return nil
 		case o.Verdict == feed.Rejected:
 			return lied("head: %w", o.Err)
 		case o.Kind == feed.KindNone:

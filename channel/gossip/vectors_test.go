@@ -146,15 +146,15 @@ func vectors(t *testing.T) []vector {
 
 	add("answer", "nothing", "", answer{})
 	add("answer", "nothing yet", "", answer{More: true})
-	add("answer", "heads", "", answer{Sections: []section{{Key: a, Root: 1, Logs: []logState{{Log: log, Seq: 7, Hash: b}, {Log: other, Seq: 1, Hash: a}}, Items: one, Forks: []fork{{[]byte{1}, []byte{2}}}}}})
-	add("answer", "heads of a private channel, with a snapshot", "", answer{Sections: []section{{Key: a, Root: 1, Logs: []logState{{Log: log, Seq: 300, Hash: b, Epoch: 2, Snapshot: 256}}}}})
-	add("answer", "a snapshot beyond the log", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1, Logs: []logState{{Log: log, Seq: 7, Hash: b, Snapshot: 8}}}}})
+	add("answer", "heads", "", answer{Sections: []section{{Key: a, Root: 1, Hash: &b, Logs: []logState{{Log: log, Seq: 7, Hash: b}, {Log: other, Seq: 1, Hash: a}}, Items: one, Forks: []fork{{[]byte{1}, []byte{2}}}}}})
+	add("answer", "heads of a private channel, with a snapshot", "", answer{Sections: []section{{Key: a, Root: 1, Hash: &b, Logs: []logState{{Log: log, Seq: 300, Hash: b, Epoch: 2, Snapshot: 256}}}}})
+	add("answer", "a snapshot beyond the log", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1, Hash: &b, Logs: []logState{{Log: log, Seq: 7, Hash: b, Snapshot: 8}}}}})
 	add("answer", "items of two channels", "", answer{Sections: []section{{Key: a, Items: one}, {Key: b, Items: one}}, More: true})
 	add("answer", "a channel twice", "ErrMalformed", answer{Sections: []section{{Key: a, Items: one}, {Key: a, Items: one}}})
-	add("answer", "a log twice", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1, Logs: []logState{{Log: log, Seq: 7, Hash: b}, {Log: log, Seq: 8, Hash: b}}}}})
-	add("answer", "an empty log", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1, Logs: []logState{{Log: log, Hash: b}}}}})
+	add("answer", "a log twice", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1, Hash: &b, Logs: []logState{{Log: log, Seq: 7, Hash: b}, {Log: log, Seq: 8, Hash: b}}}}})
+	add("answer", "an empty log", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1, Hash: &b, Logs: []logState{{Log: log, Hash: b}}}}})
 	add("answer", "an empty envelope", "ErrMalformed", answer{Sections: []section{{Key: a, Items: [][]byte{{}}}}})
-	add("answer", "17 forks", "ErrLimit", answer{Sections: []section{{Key: a, Root: 1, Forks: make([]fork, maxForks+1)}}})
+	add("answer", "17 forks", "ErrLimit", answer{Sections: []section{{Key: a, Root: 1, Hash: &b, Forks: make([]fork, maxForks+1)}}})
 	many := make([][]byte, MaxItems+1)
 	for i := range many {
 		many[i] = []byte{1}
@@ -164,9 +164,11 @@ func vectors(t *testing.T) []vector {
 	for i := range logs {
 		logs[i] = logState{Log: channel.PublicKey{0: byte(i), 1: byte(i >> 8)}, Seq: 1, Hash: a}
 	}
-	add("answer", "129 logs", "ErrLimit", answer{Sections: []section{{Key: a, Root: 1, Logs: logs}}})
+	add("answer", "129 logs", "ErrLimit", answer{Sections: []section{{Key: a, Root: 1, Hash: &b, Logs: logs}}})
 	add("request", "manifests of a key of small order", "ErrMalformed", request{Kind: askManifests, Keys: key, Log: &channel.PublicKey{}, From: 1, To: 1})
-	add("answer", "a log of small order", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1, Logs: []logState{{Log: channel.PublicKey{1}, Seq: 1, Hash: b}}}}})
-	add("answer", "half a fork", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1, Forks: []fork{{nil, []byte{1}}}}}})
+	add("answer", "a log of small order", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1, Hash: &b, Logs: []logState{{Log: channel.PublicKey{1}, Seq: 1, Hash: b}}}}})
+	add("answer", "a root without its hash", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1}}})
+	add("answer", "a hash of no root", "ErrMalformed", answer{Sections: []section{{Key: a, Hash: &b}}})
+	add("answer", "half a fork", "ErrMalformed", answer{Sections: []section{{Key: a, Root: 1, Hash: &b, Forks: []fork{{nil, []byte{1}}}}}})
 	return out
 }

@@ -45,9 +45,11 @@ type section struct {
 	Logs  []logState   `cbor:"3,keyasint,omitempty"` // heads only
 	Items [][]byte     `cbor:"4,keyasint,omitempty"` // envelopes
 	Forks []fork       `cbor:"5,keyasint,omitempty"` // heads only
+
+	Hash *channel.Hash `cbor:"6,keyasint,omitempty"` // of the newest root; heads only
 }
 
-// fork is a proof that a log's key has signed two histories.
+// fork is a proof that a log's key, or the root keys, have signed two histories.
 type fork struct {
 	A []byte `cbor:"1,keyasint"`
 	B []byte `cbor:"2,keyasint"`
@@ -130,6 +132,9 @@ func decodeAnswer(data []byte) (answer, error) {
 			return answer{}, fmt.Errorf("answer names a channel twice: %w", channel.ErrMalformed)
 		}
 		seen[s.Key] = true
+		if (s.Root > 0) != (s.Hash != nil) {
+			return answer{}, fmt.Errorf("answer with half of what tells the newest root: %w", channel.ErrMalformed)
+		}
 		if len(s.Logs) > maxLogs {
 			return answer{}, fmt.Errorf("answer with %d logs of one channel: %w of %d", len(s.Logs), channel.ErrLimit, maxLogs)
 		}
@@ -169,7 +174,7 @@ func decodeAnswer(data []byte) (answer, error) {
 }
 
 func (s section) size() int {
-	n := 64 + 100*len(s.Logs)
+	n := 128 + 100*len(s.Logs)
 	for _, e := range s.Items {
 		n += len(e) + 5
 	}

@@ -15,6 +15,9 @@ import (
 type State struct {
 	Root uint64 `cbor:"1,keyasint"`           // newest version, 0 for none
 	Logs []Log  `cbor:"2,keyasint,omitempty"` // ascending by key
+
+	Hash   *channel.Hash `cbor:"3,keyasint,omitempty"` // of the newest root, nil for none
+	Forked bool          `cbor:"4,keyasint,omitempty"` // two roots of one version were proven
 }
 
 // Log is how far a node has a log.

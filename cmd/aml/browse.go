@@ -80,6 +80,7 @@ func printTopic(w io.Writer, res api.BrowseResult) {
 		if c.State != "listed" {
 			line += ", " + c.State
 		}
+		line += caution(", ", c.Currency)
 		if c.Seq > 0 {
 			line += fmt.Sprintf(", release %d of %s", c.Seq, c.Updated.Time().Format(time.DateOnly))
 			if c.Release != "" {

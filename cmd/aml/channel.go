@@ -253,6 +253,11 @@ A private channel is read with the whole address, whose read key stays in this
 home, or with the bare one by its members (key-member). Without either, the node
 is a blind mirror: it has the channel's blobs for others, and writes no files.
 
+Of a channel of kind update nothing is written while it is stale: what is new may
+be withheld, or what is old shown as new. Its releases are listed and mirrored, an
+event says why, and --once ends with an error; --stale with --once writes them all
+the same, this time. What is of kind media is written and plays on.
+
 ` + policyHelp,
 		Example: "  aml channel-subscribe aml://... -o live\n  aml channel-subscribe aml://... -o live --once --timeout 2m --json\n  aml channel-subscribe music/live --trust-all -o music --quota 20GiB\n  aml channel-subscribe aml://... --media-type 'video/*' --max-age 7d --keep count=20",
 		Args:    args(cobra.ExactArgs(1)),
@@ -270,6 +275,9 @@ is a blind mirror: it has the channel's blobs for others, and writes no files.
 		}
 		if err := notNegative(timeout); err != nil {
 			return usage(cmd, err)
+		}
+		if req.Stale && !req.Once {
+			return usage(cmd, fmt.Errorf("--stale goes with --once: it is not remembered"))
 		}
 		if timeout > 0 && !req.Once {
 			return usage(cmd, fmt.Errorf("--timeout goes with --once"))
@@ -306,10 +314,11 @@ is a blind mirror: it has the channel's blobs for others, and writes no files.
 		if res.Mirrored > 0 {
 			mirrored = fmt.Sprintf(", %d mirrored without a read key", res.Mirrored)
 		}
-		return a.write(fmt.Appendf(nil, "up to date: %d releases, %d files, %s%s%s\n", res.Releases, res.Files, config.FormatSize(int64(res.Bytes)), leftOut(res.Passed), mirrored))
+		return a.write(fmt.Appendf(nil, "%s: %d releases, %d files, %s%s%s\n", orElse(strings.TrimPrefix(caution(", ", res.Currency), ", "), "up to date"), res.Releases, res.Files, config.FormatSize(int64(res.Bytes)), leftOut(res.Passed), mirrored))
 	}
 	cmd.Flags().StringVarP(&req.Output, "output", "o", "", "folder to write to (default below this home's files/)")
 	cmd.Flags().BoolVar(&req.Once, "once", false, "end when all releases known now are there")
+	cmd.Flags().BoolVar(&req.Stale, "stale", false, "with --once: write files of a channel of kind update though it is stale")
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "with --once: fail if that takes longer (default 1m without any progress)")
 	cmd.Flags().StringArrayVar(&req.Trust, "trust", nil, "on a topic: follow this channel (address or id; repeatable)")
 	cmd.Flags().BoolVar(&req.TrustAll, "trust-all", false, "on a topic: follow every channel, whoever made it")
@@ -372,6 +381,18 @@ func (a *app) channelListCommand() *cobra.Command {
 			})
 		},
 	}
+}
+
+// caution says of a channel that it is stale or has forked, each after a separator.
+func caution(sep string, c api.Currency) string {
+	words := ""
+	if c.Forked {
+		words += sep + "FORKED"
+	}
+	if c.Stale() {
+		words += sep + "stale"
+	}
+	return words
 }
 
 // titled is a channel's title after the names that this node's user has for it.

@@ -195,7 +195,7 @@ func showSubscription(w io.Writer, s api.SubscriptionInfo) {
 	if policy == "{}" {
 		policy = "everything"
 	}
-	fmt.Fprintf(w, "subscription\t%s\n  to\t%s\n  takes\t%s\n  has\t%d files, %s\n", s.Target, s.Output, policy, s.Files, config.FormatSize(s.Bytes))
+	fmt.Fprintf(w, "subscription\t%s%s\n  to\t%s\n  takes\t%s\n  has\t%d files, %s\n", s.Target, caution(", ", s.Currency), s.Output, policy, s.Files, config.FormatSize(s.Bytes))
 	for _, p := range s.Passed {
 		fmt.Fprintf(w, "  left out\t%d files, %s: %s\n", p.Files, config.FormatSize(int64(p.Bytes)), p.Reason)
 	}

@@ -195,6 +195,11 @@ func words(e api.Event) string {
 		if e.Decode(&v) == nil {
 			return "waiting until " + v.Until.Time().Local().Format("Mon 15:04")
 		}
+	case "held":
+		var v api.HeldEvent
+		if e.Decode(&v) == nil {
+			return fmt.Sprintf("held back, %.12s is %s: %s", v.Channel, v.Reason, v.Message)
+		}
 	case "kept":
 		var v api.KeptEvent
 		if e.Decode(&v) == nil {

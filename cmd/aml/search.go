@@ -105,6 +105,7 @@ func printHit(w io.Writer, h api.SearchHit) {
 	if h.State != "listed" {
 		head += ", " + h.State
 	}
+	head += caution(", ", h.Currency)
 	if h.Issued != 0 {
 		head += ", " + h.Issued.Time().Format(time.DateOnly)
 	}

@@ -114,7 +114,7 @@ func may(p api.PublisherInfo) string {
 // forkWords says what was signed twice, what follows, and what can be done.
 func forkWords(address string, f api.ForkInfo) string {
 	if f.Log == nil {
-		return fmt.Sprintf("root keys signed two roots of version %d (%s and %s); the one known first stands here, others may follow the other: ask who rules the channel", f.Seq, f.Hashes[0], f.Hashes[1])
+		return fmt.Sprintf("root keys signed two roots of version %d (%s and %s); the one known first stands here, others follow the other, nothing is fresh any more, and the channel does not get out of it: ask its owner for a new one", f.Seq, f.Hashes[0], f.Hashes[1])
 	}
 	what := fmt.Sprintf("key %s signed two releases %d (%s and %s)", f.Log, f.Seq, f.Hashes[0], f.Hashes[1])
 	if f.Over {

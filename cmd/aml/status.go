@@ -40,7 +40,7 @@ func status(w io.Writer, s api.Status) {
 	}
 	moved(t, s.Blobs)
 	for _, sub := range s.Subscriptions {
-		fmt.Fprintf(t, "follows\t%s -> %s\n", sub.Target, sub.Output)
+		fmt.Fprintf(t, "follows\t%s -> %s%s\n", sub.Target, sub.Output, caution(", ", sub.Currency))
 	}
 	for _, p := range s.Plugins {
 		state := string(p.State)

@@ -86,6 +86,12 @@ type Channel struct {
 // NewChannel founds a public media channel whose root lives for 10 years.
 func NewChannel(t testing.TB, name string, topics ...string) *Channel {
 	t.Helper()
+	return NewChannelOf(t, channel.Media, name, topics...)
+}
+
+// NewChannelOf founds a channel of that kind.
+func NewChannelOf(t testing.TB, kind channel.Kind, name string, topics ...string) *Channel {
+	t.Helper()
 	if len(topics) == 0 {
 		topics = []string{"test"}
 	}
@@ -93,7 +99,7 @@ func NewChannel(t testing.TB, name string, topics ...string) *Channel {
 	nonce := sha256.Sum256([]byte("nonce of " + name))
 	c := &Channel{t: t, Name: name, Now: Epoch()}
 	c.Root = channel.Root{
-		Format: 1, Version: 1, Topics: topics, Title: "Channel of " + name, Class: channel.Public, Kind: channel.Media,
+		Format: 1, Version: 1, Topics: topics, Title: "Channel of " + name, Class: channel.Public, Kind: kind,
 		Root:       channel.KeySet{Keys: Pubs(name + "-root"), Threshold: 1},
 		Publishers: []channel.Publisher{{Key: Pub(name), Role: channel.RolePublish}},
 		Expires:    channel.TimeOf(Epoch().AddDate(10, 0, 0)), Nonce: nonce[:16],

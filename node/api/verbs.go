@@ -130,6 +130,8 @@ type (
 	KeptEvent      = node.KeptEvent
 	PassedEvent    = node.PassedEvent
 	WaitingEvent   = node.WaitingEvent
+	HeldEvent      = node.HeldEvent
+	Currency       = node.Currency
 	MirroredEvent  = node.MirroredEvent
 	ChannelEvent   = node.ChannelEvent
 	ErrorEvent     = node.ErrorEvent

@@ -4,7 +4,7 @@ import hashlib
 
 import wire
 from errors import LIMIT, MALFORMED, need
-from fields import Bytes, Key, List, Struct, Time, Uint
+from fields import Bool, Bytes, Key, List, Struct, Time, Uint
 
 MARK = Struct("mark", [
     (1, "seq", Uint(), False),
@@ -26,6 +26,8 @@ LOG = Struct("log of a state vector", [
 STATE = Struct("state vector", [
     (1, "root", Uint(), False),
     (2, "logs", List(LOG, 1), True),
+    (3, "hash", Bytes(32), True),
+    (4, "forked", Bool(), True),
 ])
 
 

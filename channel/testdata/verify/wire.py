@@ -127,6 +127,7 @@ FORK = Struct("fork", [
 
 
 def _section(s):
+    need(("root" in s) == ("hash" in s), MALFORMED, "root and hash go together")
     logs = [x["log"] for x in s.get("logs", [])]
     need(len(set(logs)) == len(logs), MALFORMED, "a log twice")
 
@@ -137,6 +138,7 @@ SECTION = Struct("section", [
     (3, "logs", List(LOG_STATE, 1, 128), True),
     (4, "items", List(Bytes(most=MAX_ANSWER)), True),
     (5, "forks", List(FORK, 1, 16), True),
+    (6, "hash", Bytes(32), True),
 ], _section)
 
 
