@@ -177,6 +177,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.repair(ctx) })
 	group.Go(func() error { return n.keepHeld(ctx) })
 	group.Go(func() error { return n.keepLettingGo(ctx) })
+	group.Go(func() error { return n.keepTellingTurns(ctx) })
 	if n.cfg.Resume { // a daemon
 		group.Go(func() error { return n.scrubForever(ctx) })
 		group.Go(func() error { return n.serveRoots(ctx) })

@@ -43,7 +43,9 @@ func (n *Node) Subscribe(ctx context.Context, req SubscribeRequest, emit func(an
 	if req.Once {
 		return n.subscribeOnce(ctx, sub, fresh, req.Stale, time.Duration(req.Timeout), emit)
 	}
-	events, stop := n.bus.watch(func(about string) bool { return about == sub.ID || about == aboutPeers })
+	events, stop := n.bus.watch(func(about string) bool {
+		return about == sub.ID || about == aboutPeers || about == aboutTurns(sub.Channel)
+	})
 	defer stop()
 	if err := n.startFollow(sub); err != nil {
 		return SubscribeResult{}, err

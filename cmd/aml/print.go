@@ -154,6 +154,15 @@ func words(e api.Event) string {
 		if e.Decode(&v) == nil {
 			return v.Message
 		}
+	case "turn":
+		var v api.TurnEvent
+		if e.Decode(&v) == nil {
+			word := v.Turn
+			if word == "forked" {
+				word = "FORKED"
+			}
+			return fmt.Sprintf("%s: %s: %s", v.Address, word, v.Message)
+		}
 	case "channel":
 		var v api.ChannelEvent
 		if e.Decode(&v) == nil {

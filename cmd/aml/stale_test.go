@@ -28,6 +28,11 @@ func TestStaleIsShownEverywhereAndStopsInstalls(t *testing.T) {
 	}
 	ok(t, owner, "channel-revoke", "soft/tool", s.Logs[0].Log, "--last-good", "1")
 
+	var turn struct{ Turn, Channel string }
+	if daemon.wait("turn").decode(t, &turn); turn.Turn != "root" || !strings.Contains(address, turn.Channel) {
+		t.Errorf("the daemon tells %+v", turn)
+	}
+
 	again := filepath.Join(dir, "again")
 	subscribe := []string{"channel-subscribe", address, "-o", again, "--peer", addr, "--once"}
 	fails(t, 1, reader, subscribe, "not to be installed", "--stale")

@@ -58,6 +58,9 @@ func (l *lies) OfferGossip(ctx context.Context, envelope []byte) (feed.Outcome, 
 	return l.Ledger.OfferGossip(ctx, envelope)
 }
 
+// over puts the lies over a catalogue.
+func (l *lies) over(c *catalog.Catalog) { l.Ledger = c }
+
 func changed[T any](f func(T) T, v T, err error) (T, error) {
 	if f == nil || err != nil {
 		return v, err

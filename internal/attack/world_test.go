@@ -149,8 +149,8 @@ func newParty(w *world, name string, options ...option) *party {
 	p.ledger.Watch(func(channel.ID, feed.Kind) { p.note(gossip.Event{}) })
 	if talk.Ledger == nil {
 		talk.Ledger = p.ledger
-	} else if l, ok := talk.Ledger.(*lies); ok {
-		l.Ledger = p.ledger
+	} else if l, ok := talk.Ledger.(interface{ over(*catalog.Catalog) }); ok {
+		l.over(p.ledger)
 	}
 	p.gossip, err = gossip.New(talk)
 	w.must(err)

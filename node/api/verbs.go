@@ -124,6 +124,7 @@ type (
 	UploadEvent    = node.UploadEvent
 	PeerEvent      = node.PeerEvent
 	LateEvent      = node.LateEvent
+	TurnEvent      = node.TurnEvent
 	ManifestEvent  = node.ManifestEvent
 	FileEvent      = node.FileEvent
 	RemovedEvent   = node.RemovedEvent
