@@ -26,8 +26,9 @@ type topicKeys struct {
 	listened map[channel.Hash]string // by our own user's will, whatever the Ledger has
 	named    map[channel.Hash]string // by roots
 	above    map[channel.Hash]string
-	most     int       // of named, until it is made anew
-	made     time.Time // when it was made of the Ledger
+	most     int           // of named, until it is made anew
+	made     time.Time     // when it was made of the Ledger
+	reading  chan struct{} // closed when that has been read; nil while it is not being
 	// all guarded by mu
 }
 
@@ -65,26 +66,38 @@ func (k *topicKeys) put(topics []string) {
 }
 
 // find returns the topic with the key. Where it is not known, all gives the
-// topics of the Ledger, once in a while.
+// topics of the Ledger, once in a while; who asks meanwhile waits for them.
 func (k *topicKeys) find(ctx context.Context, key channel.Hash, all func(context.Context) ([]string, error)) (string, bool) {
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	topic, ok := k.get(key)
-	stale := time.Since(k.made) > topicsAge
-	if !ok && stale {
-		k.made = time.Now()
-	}
-	k.mu.Unlock()
-	if ok || !stale {
-		return topic, ok
-	}
-	topics, err := all(ctx)
-	if err != nil {
+	switch reading := k.reading; {
+	case ok:
+		return topic, true
+	case reading != nil:
+		k.mu.Unlock()
+		select {
+		case <-reading:
+		case <-ctx.Done():
+		}
+		k.mu.Lock()
+		return k.get(key)
+	case time.Since(k.made) <= topicsAge:
 		return "", false
 	}
+	read := make(chan struct{})
+	k.reading = read
+	k.mu.Unlock()
+	topics, err := all(ctx)
 	topics = slices.Clone(topics)
 	rand.Shuffle(len(topics), func(i, j int) { topics[i], topics[j] = topics[j], topics[i] })
 	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.reading = nil
+	close(read)
+	if err != nil { // the next one who asks tries again
+		return "", false
+	}
+	k.made = time.Now()
 	k.named, k.above = make(map[channel.Hash]string), make(map[channel.Hash]string)
 	k.most = 2*len(topics) + spareKeys
 	k.put(topics)

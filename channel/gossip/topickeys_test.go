@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
 )
@@ -41,4 +43,33 @@ func TestSybilChannelsWithTopicsOfTheirOwnHideNoTopic(t *testing.T) {
 	if _, ok := k.find(t.Context(), channel.TopicKey("gone/1"), all); ok {
 		t.Error("a topic that is in the Ledger no more is remembered for ever")
 	}
+}
+
+// Who asks while the Ledger is being read for somebody else is not told that
+// there is no such topic.
+func TestATopicIsFoundWhileTheLedgerIsBeingReadForAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newTopicKeys()
+		reads := 0
+		all := func(context.Context) ([]string, error) {
+			reads++
+			<-time.After(time.Second)
+			return []string{"a/b", "c"}, nil
+		}
+		found := make(chan string, 2)
+		for _, topic := range []string{"a", "c"} {
+			go func() {
+				got, _ := k.find(t.Context(), channel.TopicKey(topic), all)
+				found <- got
+			}()
+		}
+		for range 2 {
+			if got := <-found; got == "" {
+				t.Error("a topic was not found")
+			}
+		}
+		if _, ok := k.find(t.Context(), channel.TopicKey("d"), all); ok || reads != 1 {
+			t.Errorf("%v, the Ledger was read %d times", ok, reads)
+		}
+	})
 }
