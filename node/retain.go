@@ -30,7 +30,7 @@ type RetainResult struct {
 	Keep     json.RawMessage `json:"keep"`   // an array of rules
 	Rules    []string        `json:"rules"`  // the same, as flags have them
 	Beyond   []RetiredFile   `json:"beyond"` // goes with the next release, or when a daemon looks
-	Spared   []RetiredFile   `json:"spared"` // of the newest release: goes with the one after the next
+	Spared   []RetiredFile   `json:"spared"` // of the newest release: goes with the next one
 	Removed  []RetiredFile   `json:"removed"`
 	Releases []uint64        `json:"releases"` // that removed
 }
@@ -114,7 +114,8 @@ func rulesOf(keep []policy.Keep) (raw json.RawMessage, texts []string) {
 	return doc.Keep, texts
 }
 
-// setRetention stores rules, and lets a daemon look at what is beyond them.
+// setRetention stores rules. What is beyond them goes with the next release, or as it
+// becomes too old: new rules delete nothing by themselves, since they may be a slip.
 func (n *Node) setRetention(ctx context.Context, to publication, doc Document) error {
 	keep, err := policy.ParseKeeps(doc.Name, doc.Text)
 	if err != nil {
@@ -165,14 +166,17 @@ func (n *Node) lookAtAges() {
 }
 
 // retainForever removes what has become too old for the keep rules of own channels,
-// until ctx ends: when the oldest file does so.
+// until ctx ends: when the oldest file does so. When rules have just been given it
+// only works out when that is.
 func (n *Node) retainForever(ctx context.Context) error {
-	for {
-		next := n.retainAll(ctx)
+	for remove := true; ; {
+		next := n.retainAll(ctx, remove)
 		timer := time.NewTimer(max(time.Second, min(time.Until(next), retainInterval)))
 		select {
 		case <-n.aging:
+			remove = false
 		case <-timer.C:
+			remove = true
 		case <-ctx.Done():
 		}
 		timer.Stop()
@@ -184,14 +188,14 @@ func (n *Node) retainForever(ctx context.Context) error {
 
 // retainAll goes through all channels with keep rules, and returns when to look
 // again.
-func (n *Node) retainAll(ctx context.Context) (next time.Time) {
+func (n *Node) retainAll(ctx context.Context, remove bool) (next time.Time) {
 	next = time.Now().Add(retainInterval)
 	ids, err := n.catalog.Retained(ctx)
 	if err != nil && ctx.Err() == nil {
 		n.log.Warn("looking for keep rules", "error", err)
 	}
 	for _, id := range ids {
-		soonest, err := n.retainOne(ctx, id)
+		soonest, err := n.retainOne(ctx, id, remove)
 		if err != nil && ctx.Err() == nil {
 			n.log.Warn("keep rules", "channel", address(id), "error", err)
 			soonest = time.Now().Add(retainRetry)
@@ -203,7 +207,7 @@ func (n *Node) retainAll(ctx context.Context) (next time.Time) {
 	return next
 }
 
-func (n *Node) retainOne(ctx context.Context, id channel.ID) (soonest time.Time, err error) {
+func (n *Node) retainOne(ctx context.Context, id channel.ID, remove bool) (soonest time.Time, err error) {
 	to, err := n.publicationTo(ctx, id, "", "")
 	if err != nil {
 		return soonest, err
@@ -213,7 +217,7 @@ func (n *Node) retainOne(ctx context.Context, id channel.ID) (soonest time.Time,
 		return soonest, err
 	}
 	beyond, err := n.pub.Beyond(ctx, id, to.own.Key, keep)
-	if err != nil || len(beyond.Removed) == 0 {
+	if err != nil || len(beyond.Removed) == 0 || !remove {
 		return beyond.Next, err
 	}
 	if err := n.mayWrite(ctx, to, false, false); err != nil {

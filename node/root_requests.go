@@ -23,13 +23,13 @@ type RootRequest struct {
 	OnlyHolder bool     `json:"onlyHolder,omitempty"` // nobody else can have more of the channel than this home
 }
 
-// DelegateRequest lets a key in. Of a key that is in already, a Name alone changes
-// that, and nothing of what it may do.
+// DelegateRequest lets a key in. Of a key that is in already it changes what it
+// names, and leaves the rest.
 type DelegateRequest struct {
 	Key     channel.PublicKey `json:"key"`
 	Role    channel.Role      `json:"role"` // empty: publish
-	Scopes  []string          `json:"scopes,omitempty"`
-	Expires string            `json:"expires,omitempty"` // as in RootRequest
+	Scopes  []string          `json:"scopes,omitempty"`  // [""]: all paths
+	Expires string            `json:"expires,omitempty"` // as in RootRequest, or never
 	Name    *string           `json:"name,omitempty"`    // for people; none: as it was
 }
 

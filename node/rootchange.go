@@ -144,9 +144,13 @@ func (n *Node) rootChange(info catalog.Info, req RootRequest) (publisher.RootCha
 		c.Topics = append(c.Topics, topic)
 	}
 	if d := req.Delegate; d != nil {
-		g := publisher.Grant{Publisher: channel.Publisher{Key: d.Key, Role: d.Role, Scopes: d.Scopes}, KeepName: d.Name == nil}
+		g := publisher.Grant{Publisher: channel.Publisher{Key: d.Key, Role: d.Role, Scopes: d.Scopes},
+			KeepName: d.Name == nil, KeepRole: d.Role == "", KeepScopes: len(d.Scopes) == 0, KeepExpires: d.Expires == ""}
+		if slices.Equal(d.Scopes, []string{""}) {
+			g.Scopes = nil
+		}
 		if d.Name != nil {
-			g.Name, g.KeepRights = *d.Name, d.Role == "" && len(d.Scopes) == 0 && d.Expires == ""
+			g.Name = *d.Name
 			if err := channel.CheckPublisherName(g.Name); err != nil {
 				return c, badRequest("%w", err)
 			}
@@ -167,8 +171,10 @@ func (n *Node) rootChange(info catalog.Info, req RootRequest) (publisher.RootCha
 				return c, badRequest("scope: %w", err)
 			}
 		}
-		if g.Expires, err = parseWhen("--expires", d.Expires, now); err != nil {
-			return c, err
+		if d.Expires != "never" {
+			if g.Expires, err = parseWhen("--expires", d.Expires, now); err != nil {
+				return c, err
+			}
 		}
 		c.Grant = append(c.Grant, g)
 	}

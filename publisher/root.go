@@ -25,12 +25,15 @@ type RootChange struct {
 	Revoke         []Revocation
 }
 
-// Grant lets a key do something, in place of what it may do now.
+// Grant lets a key do something, in place of what it may do now. A key that is a
+// publisher already keeps what is said to be kept.
 type Grant struct {
 	channel.Publisher
-	KeepName   bool // a key that is a publisher already keeps its name
-	KeepRights bool // a key that is a publisher already keeps all but its name
+	KeepName, KeepRole, KeepScopes, KeepExpires bool
 }
+
+// names reports whether a grant is about the name of a publisher alone.
+func (g Grant) names() bool { return !g.KeepName && g.KeepRole && g.KeepScopes && g.KeepExpires }
 
 // Revocation withdraws a key.
 type Revocation struct {
@@ -157,11 +160,17 @@ func (p *Publisher) grant(next *channel.Root, g Grant) error {
 	if g.KeepName {
 		g.Name = old.Name
 	}
-	if g.KeepRights {
-		g.Role, g.Scopes, g.Expires = old.Role, old.Scopes, old.Expires
+	if g.KeepRole {
+		g.Role = old.Role
+	}
+	if g.KeepScopes && g.Role == channel.RolePublish {
+		g.Scopes = old.Scopes
+	}
+	if g.KeepExpires {
+		g.Expires = old.Expires
 	}
 	switch {
-	case g.KeepRights && old.Name == g.Name:
+	case g.names() && old.Name == g.Name:
 		return fmt.Errorf("%w: key %s is called %q already", channel.ErrMalformed, g.Key, g.Name)
 	case old.Name == g.Name && old.Role == g.Role && old.Expires == g.Expires && slices.Equal(old.Scopes, g.Scopes):
 		return fmt.Errorf("%w: key %s may do that already", channel.ErrMalformed, g.Key)

@@ -30,8 +30,11 @@ channel-publish and the channel's address; a daemon with a head key in its home
 that follows the channel does the rest.
 
 --name says who holds the key, for channel-show, channel-browse and search: your
-word to followers, and no proof of anything. With --name alone a key that is let in
-already gets another name ('' for none), and may do what it might.
+word to followers, and no proof of anything.
+
+Of a key that is let in already the flags change what they name, and the rest stays:
+--scope '' is all paths, --expires never for ever, --name '' no name. What it may do
+can be widened and not narrowed: for that it is revoked.
 
 With enough root keys at hand this is done at once. Otherwise write a draft.`,
 		Example: `  aml channel-delegate music/live PUBKEY --scope live/2026 --expires 90d
@@ -56,8 +59,8 @@ With enough root keys at hand this is done at once. Otherwise write a draft.`,
 		},
 	}
 	cmd.Flags().StringVar(&role, "role", "publish", "publish or head")
-	cmd.Flags().StringArrayVar(&d.Scopes, "scope", nil, "path: it may name this and what is below (repeatable; default all)")
-	cmd.Flags().StringVar(&d.Expires, "expires", "", "until when: 2027-01-31, or 90d from now (default never)")
+	cmd.Flags().StringArrayVar(&d.Scopes, "scope", nil, "path: it may name this and what is below (repeatable; default all, or as it was)")
+	cmd.Flags().StringVar(&d.Expires, "expires", "", "until when: 2027-01-31, 90d from now, or never (default never, or as it was)")
 	cmd.Flags().StringVar(&name, "name", "", "`NAME` of who holds it, for people: up to 64 bytes (default as it was)")
 	rootFlags(cmd, &req, &out, &replace)
 	return cmd

@@ -195,8 +195,8 @@ func retained(w io.Writer, res api.RetainResult) {
 		}
 	}
 	list("removed", res.Removed)
-	list("goes with the next release", res.Beyond)
-	list("goes with the one after the next", res.Spared)
+	list("goes with the next release, or when a daemon looks, within an hour", res.Beyond)
+	list("is of the newest release: goes with the next one", res.Spared)
 	t.Flush()
 }
 
