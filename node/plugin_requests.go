@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/internal/size"
 	"github.com/anonymous-media-library/aml/plugins"
 	"github.com/anonymous-media-library/aml/plugins/confine"
@@ -154,6 +155,13 @@ func (n *Node) fetchPlugin(ctx context.Context, from string, emit func(any)) (st
 	if err != nil {
 		return "", fmt.Errorf("%s in %s: %w; follow the channel first, so that it is known what is in it", name, address(t.address.ID), err)
 	}
+	info, err := n.catalog.Channel(ctx, t.address.ID)
+	if err != nil {
+		return "", err
+	}
+	if err := installable(info, entry); err != nil {
+		return "", err
+	}
 	text, err := json.Marshal(entry.FileEntry)
 	if err != nil {
 		return "", err
@@ -167,6 +175,21 @@ func (n *Node) fetchPlugin(ctx context.Context, from string, emit func(any)) (st
 		return "", errors.Join(err, os.RemoveAll(dir))
 	}
 	return file, nil
+}
+
+// installable refuses what may be an old state of the channel, of whatever kind it
+// is, or one of two histories: a plugin that has been mended since must not come in.
+func installable(info catalog.Info, e catalog.Entry) error {
+	why := ""
+	switch {
+	case slices.ContainsFunc(info.Logs, func(l catalog.LogInfo) bool { return l.Log == e.Log && l.Frozen }):
+		why = "the key that published it has signed two histories"
+	case !info.Fresh:
+		why = "the channel is stale: there may be a newer one"
+	default:
+		return nil
+	}
+	return fmt.Errorf("%s of %s is not installed: %s; see channel-show. To install it all the same, fetch the file and give its path", e.Name, address(info.ID), why)
 }
 
 // decide applies an operator's word.

@@ -27,7 +27,7 @@ type RootRequest struct {
 // names, and leaves the rest.
 type DelegateRequest struct {
 	Key     channel.PublicKey `json:"key"`
-	Role    channel.Role      `json:"role"` // empty: publish
+	Role    channel.Role      `json:"role"`              // empty: publish
 	Scopes  []string          `json:"scopes,omitempty"`  // [""]: all paths
 	Expires string            `json:"expires,omitempty"` // as in RootRequest, or never
 	Name    *string           `json:"name,omitempty"`    // for people; none: as it was
