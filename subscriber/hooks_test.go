@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/anonymous-media-library/aml/channel"
@@ -16,6 +17,7 @@ import (
 type say struct {
 	on   bool
 	seen []string // what it was shown of files
+	mu   sync.Mutex
 }
 
 func (s *say) Filter(_ context.Context, _ catalog.Release, body *channel.Body) (f subscriber.Filtered, _ error) {
@@ -61,7 +63,9 @@ func (s *say) Scan(_ context.Context, _ catalog.Release, e channel.FileEntry, op
 	if err != nil || uint64(len(text)) != e.Size {
 		return subscriber.HookVerdict{}, errUnreadable
 	}
+	s.mu.Lock() // files are scanned side by side
 	s.seen = append(s.seen, string(text))
+	s.mu.Unlock()
 	switch {
 	case string(text) == "virus":
 		return subscriber.HookVerdict{Refused: true, Why: "a virus"}, nil
