@@ -53,7 +53,7 @@ type Config struct {
 	Pinned func(ctx context.Context, ids ...blobnet.ID) ([]bool, error)
 
 	// Unpin takes those pins back that the ledger says are to be. *publisher.Publisher's
-	// is one.
+	// is one. If nil, this node publishes nothing.
 	Unpin func(ctx context.Context) error
 }
 
@@ -64,8 +64,8 @@ type LetGo struct {
 
 // New returns a LetGo. It starts nothing.
 func New(cfg Config) (*LetGo, error) {
-	if cfg.Ledger == nil || cfg.Blobs == nil || cfg.Pinned == nil || cfg.Unpin == nil {
-		return nil, errors.New("letgo: want a ledger, a store, and who knows what is pinned and who unpins")
+	if cfg.Ledger == nil || cfg.Blobs == nil || cfg.Pinned == nil {
+		return nil, errors.New("letgo: want a ledger, a store and who knows what is pinned")
 	}
 	return &LetGo{cfg}, nil
 }
@@ -110,8 +110,10 @@ type taken struct {
 // in channels for which look says so. After a crash, or an error, another pass does
 // the rest.
 func (l *LetGo) Pass(ctx context.Context, look func(channel.ID) bool) (res Result, err error) {
-	if err := l.cfg.Unpin(ctx); err != nil { // what a kill has left
-		return res, err
+	if l.cfg.Unpin != nil {
+		if err := l.cfg.Unpin(ctx); err != nil { // what a kill has left
+			return res, err
+		}
 	}
 	if err := l.passFiles(ctx, &res); err != nil {
 		return res, err
@@ -280,6 +282,9 @@ func (l *LetGo) chunksOf(ctx context.Context, t taken, ids []blobnet.ID, pinned 
 // unpin takes back the pins of one's own releases which another publisher, or a
 // root, has taken back: one's own publications do so themselves.
 func (l *LetGo) unpin(ctx context.Context, b *batch) error {
+	if l.cfg.Unpin == nil {
+		return nil
+	}
 	var numbers []int64
 	var owns []catalog.Own
 	for _, t := range b.files {
