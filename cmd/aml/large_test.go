@@ -11,3 +11,6 @@ func TestTheMainJobAtFullSize(t *testing.T) { threeProcesses(t, 256<<20, 200) }
 
 // At most 1 % comes twice of a file that is large enough for it.
 func TestAFetchKilledInTheMiddleAtFullSize(t *testing.T) { killedInTheMiddle(t, 256<<20) }
+
+// A rollout to 200 installations, each by processes of its own.
+func TestUpdatesOfManyInstallationsAtFullSize(t *testing.T) { updatesFromItsChannel(t, 200) }

@@ -106,6 +106,25 @@ func (d *Dir) open() (err error) {
 	return nil
 }
 
+// Look is the state of a folder, which may be missing, be changed by somebody meanwhile,
+// and stays as it is.
+func Look(path string) (State, error) {
+	d := &Dir{path: path}
+	if entries, err := os.ReadDir(path); err == nil && len(entries) > 0 {
+		if _, err := os.Lstat(d.at(ownName)); err != nil {
+			return State{}, fmt.Errorf("%s %w", path, ErrForeign)
+		}
+	}
+	return d.read()
+}
+
+// Scratch makes a folder for what is to be staged, such as an archive on its way. It
+// goes with Apply, or with the next Open.
+func (d *Dir) Scratch() (string, error) {
+	path := d.at(stagingName + "/scratch")
+	return path, os.MkdirAll(path, 0o755)
+}
+
 // Close gives the folder up.
 func (d *Dir) Close() error {
 	if d.lock == nil {
@@ -158,7 +177,9 @@ func (d *Dir) Apply(ctx context.Context, v Version) error {
 	if d.state.Version != "" && updates.Compare(v.Version, d.state.Version) <= 0 {
 		return fmt.Errorf("version %s is not higher than %s, which is installed", v.Version, d.state.Version)
 	}
-	if err := d.stage(ctx, v); err != nil {
+	err := d.stage(ctx, v)
+	err = errors.Join(err, os.RemoveAll(d.at(stagingName)))
+	if err != nil {
 		return fmt.Errorf("staging version %s: %w", v.Version, err)
 	}
 	d.state.Channel = v.Channel

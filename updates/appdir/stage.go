@@ -25,7 +25,7 @@ func (d *Dir) stage(ctx context.Context, v Version) error {
 		return err
 	}
 	if err := fill(ctx, staged, v); err != nil {
-		return errors.Join(err, os.RemoveAll(d.at(stagingName)))
+		return err
 	}
 	if err := open(ctx, staged); err != nil {
 		return err
