@@ -94,8 +94,9 @@ func TestAKillWhilePinsAreTakenBackLeavesNoneAndTakesNoneTwice(t *testing.T) {
 		if err := w.Unpin(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		after := pins()
 		for id, want := range before {
-			if got := pins()[id]; got != want {
+			if got := after[id]; got != want {
 				t.Fatalf("after a kill at step %d: blob %s has %d pins, want %d", steps, id.Short(), got, want)
 			}
 		}
