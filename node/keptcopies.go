@@ -41,12 +41,13 @@ func (n *Node) keptCopies(ctx context.Context, info catalog.Info, limit int) (Co
 		n.log.Warn("reading what is known of copies; it is looked for anew", "error", err)
 	}
 	res.Channel, res.Address, res.Title = info.ID.String(), address(info.ID), titleIn(info)
+	res.Freshness = freshnessOf(info)
 	newest, err := n.catalog.Newest(ctx, info.ID, limit)
 	if err != nil {
 		return res, err
 	}
 	age := time.Since(res.Checked.Time())
-	res.Fresh = !res.Checked.IsZero() && age >= 0 && age < copiesFresh && kept.Newest == first(newest) && kept.Limit >= min(limit, len(newest))
+	res.Current = !res.Checked.IsZero() && age >= 0 && age < copiesCurrent && kept.Newest == first(newest) && kept.Limit >= min(limit, len(newest))
 	res.Releases = res.Releases[:min(len(res.Releases), limit)]
 	return res, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -30,7 +31,10 @@ random: "proved". One that does not give what it said it has is named and does n
 count. Peers of one network (the first 24 bits of an IPv4 address, 48 of an IPv6
 address) may be one person, so networks are counted apart; on this machine every
 peer counts as one. A mirror that cannot read the channel asks about all that a
-release lists.`,
+release lists.
+
+Whether the channel itself is fresh, or stale and since when, is said first. Of kind
+update followers then write nothing of it: "held back" says why.`,
 		Example: "  aml channel-status music/live\n  aml channel-status aml://... --check --json\n  aml channel-status @band --offline",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
@@ -76,7 +80,7 @@ func (a *app) copies(ctx context.Context, req api.CopiesRequest) (api.CopiesResu
 		known := req
 		known.Offline = true
 		res, err := c.Copies(ctx, known)
-		if err = closing(c, err); err != nil || req.Offline || res.Fresh {
+		if err = closing(c, err); err != nil || req.Offline || res.Current {
 			return res, err
 		}
 	}
@@ -90,11 +94,14 @@ func (a *app) copies(ctx context.Context, req api.CopiesRequest) (api.CopiesResu
 
 func printCopies(w io.Writer, res api.CopiesResult) {
 	fmt.Fprintf(w, "%s\n", orElse(res.Title, res.Address))
+	if words := freshWords(res.Freshness); words != "" {
+		fmt.Fprintln(w, words)
+	}
 	if res.Checked == 0 {
 		return
 	}
 	age := "looked at " + res.Checked.String()
-	if !res.Fresh {
+	if !res.Current {
 		age += ", which is not the newest state"
 	}
 	fmt.Fprintf(w, "%s: %d peers found, %d answered\n", age, res.Found, res.Answered)
@@ -130,6 +137,30 @@ func printCopies(w io.Writer, res api.CopiesResult) {
 	for _, l := range res.Liars {
 		fmt.Fprintf(w, "LIES peer %s (%s) says that it has %d blobs: %s\n", l.Peer, l.Class, l.Said, l.Why)
 	}
+}
+
+// freshWords says whether a channel is fresh, and what follows if it is not.
+func freshWords(f api.Freshness) string {
+	var words []string
+	if f.Forked {
+		words = append(words, "FORKED: two histories were signed, see channel-show")
+	}
+	switch {
+	case f.Fresh == nil:
+	case *f.Fresh:
+		words = append(words, "fresh until "+f.Until.String())
+	default:
+		stale := "stale"
+		if !f.Since.IsZero() {
+			stale += " since " + f.Since.String()
+		}
+		stale += ": nothing in force says that what is here is the newest"
+		words = append(words, stale)
+	}
+	if f.Held != "" {
+		words = append(words, "held back: followers write none of its files now, but with channel-subscribe --once --stale: "+f.Held)
+	}
+	return strings.Join(words, "\n")
 }
 
 func askedWords(r api.ReleaseCopies) string {

@@ -77,7 +77,7 @@ func wrong(blobnet.ID) ([]byte, error) { return make([]byte, 100_000), nil }
 // copiesSeen is what the tests read of channel-status --json.
 type copiesSeen struct {
 	Checked  string `json:"checked"`
-	Fresh    bool   `json:"fresh"`
+	Current  bool   `json:"current"`
 	Cut      bool   `json:"cut"`
 	Releases []struct {
 		Seq                       uint64
@@ -135,7 +135,7 @@ func TestStatusCountsReadersAndMirrorsOfAPrivateChannelAndNamesWhoLies(t *testin
 	}
 
 	got := copiesOf(t, home("p"), "a/topic", "--check")
-	if len(got.Releases) != 2 || len(got.Holders) != 2 || !got.Fresh {
+	if len(got.Releases) != 2 || len(got.Holders) != 2 || !got.Current {
 		t.Fatalf("%+v\n%s", got, p.stderr)
 	}
 	r, said := got.Releases[1], got.Releases[0].Asked+got.Releases[1].Asked

@@ -40,7 +40,7 @@ func TestStaleIsShownEverywhereAndStopsInstalls(t *testing.T) {
 		t.Errorf("written were %v", got)
 	}
 	start(t, reader, "daemon", "--peer", addr).addr()
-	for _, c := range [][]string{{"status"}, {"search", "tool"}, {"channel-browse", "soft/tool", "--offline"}, {"channel-set", address}, {"channel-list"}, {"channel-show", address}} {
+	for _, c := range [][]string{{"status"}, {"search", "tool"}, {"channel-browse", "soft/tool", "--offline"}, {"channel-set", address}, {"channel-list"}, {"channel-status", address, "--offline"}, {"channel-show", address}} {
 		if got := ok(t, reader, c...); !strings.Contains(got, "stale") {
 			t.Errorf("%s does not say it: %s", c[0], got)
 		}

@@ -133,6 +133,7 @@ type (
 	WaitingEvent   = node.WaitingEvent
 	HeldEvent      = node.HeldEvent
 	Currency       = node.Currency
+	Freshness      = node.Freshness
 	MirroredEvent  = node.MirroredEvent
 	ChannelEvent   = node.ChannelEvent
 	ErrorEvent     = node.ErrorEvent
