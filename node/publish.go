@@ -51,8 +51,8 @@ func (n *Node) create(ctx context.Context, spec publisher.CreateSpec) (publisher
 		}
 		spec.Topics[i] = normal
 	}
-	if err := channel.CheckPublisherName(spec.By); err != nil {
-		return publisher.Created{}, badRequest("%w", err)
+	if err := CheckPublisherName(spec.By); err != nil {
+		return publisher.Created{}, err
 	}
 	switch spec.Kind {
 	case "":

@@ -243,6 +243,7 @@ type ShowResult struct {
 	RootKeys     KeySetInfo          `json:"rootKeys"`
 	RecoveryKeys *KeySetInfo         `json:"recoveryKeys,omitempty"`
 	Publishers   []PublisherInfo     `json:"publishers"`
+	Alike        [][]string          `json:"alike,omitempty"` // different names of publishers that look alike, in groups
 	Revoked      []RevokedInfo       `json:"revoked"`
 	Logs         []LogInfo           `json:"logs"`
 	Forks        []ForkInfo          `json:"forks"`

@@ -113,7 +113,8 @@ type Hit struct {
 	Channel channel.ID
 	Title   string // of the channel
 	Reason  Reason
-	Looks   LookAlike // what the channel looks like
+	Looks   LookAlike  // what the channel looks like
+	Alike   [][]string // names of its publishers, where it was found by them: see channel.Root.AlikeNames
 
 	Name     string // of the file; the title of a release
 	Snippet  string // of what else is said, where that is why it was found
@@ -388,31 +389,29 @@ func (r *search) channels(m match) (bool, error) {
 		h.Issued = channel.Time(issued.Int64)
 		h.Snippet = topics.String
 		inTitle, inTopics := words.Indexed(title.String), words.Indexed(topics.String)
-		names, err := r.publishers(append(slices.Clone(inTitle), inTopics...), root)
+		by, err := r.publishers(append(slices.Clone(inTitle), inTopics...), root)
 		if err != nil {
 			return false, err
 		}
-		if names != "" {
-			h.Snippet += " by " + names
+		names, _ := by.PublisherNames()
+		if len(names) > 0 {
+			h.Snippet += " by " + channel.QuotedNames(names)
+			h.Alike = by.AlikeNames()
 		}
-		h.score = r.score(field{inTitle, 8}, field{inTopics, 4}, field{words.Indexed(names), 2})
+		h.score = r.score(field{inTitle, 8}, field{inTopics, 4}, field{words.Indexed(strings.Join(names, "\n")), 2})
 		r.found.Hits = append(r.found.Hits, h)
 		return true, nil
 	})
 }
 
-// publishers are the names in a channel's root, if words that are asked for are not
+// publishers is the root that names a channel's, if words that are asked for are not
 // among the others that it is found by: most often they are, and nothing is decoded.
-func (r *search) publishers(others []string, envelope []byte) (string, error) {
+func (r *search) publishers(others []string, envelope []byte) (channel.Root, error) {
 	if envelope == nil || r.allIn(others) {
-		return "", nil
+		return channel.Root{}, nil
 	}
 	root, _, err := storedRoot(envelope)
-	if err != nil {
-		return "", err
-	}
-	names, _ := root.PublisherNames()
-	return strings.Join(names, ", "), nil
+	return root, err
 }
 
 // complete adds to a hit what is said about its channel, and cuts its snippet.

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -98,9 +97,17 @@ func printTopic(w io.Writer, res api.BrowseResult) {
 		if c.LookAlike != "" {
 			fmt.Fprintf(w, "  CAREFUL: its title looks like that of %s\n", c.LookAlike)
 		}
+		alikeNames(w, "  ", c.Alike)
 	}
 	if res.More {
 		fmt.Fprintln(w, "... and others")
+	}
+}
+
+// alikeNames marks names of publishers of one channel that look alike.
+func alikeNames(w io.Writer, indent string, groups [][]string) {
+	for _, names := range groups {
+		fmt.Fprintf(w, "%sCAREFUL: its publishers' names %s look alike\n", indent, api.QuotedNames(names))
 	}
 }
 
@@ -118,7 +125,7 @@ func byWords(names []string, unnamed int) string {
 		others += len(names) - namesShown
 		names = names[:namesShown]
 	}
-	s := "by " + strings.Join(names, ", ")
+	s := "by " + api.QuotedNames(names)
 	if others > 0 {
 		s += fmt.Sprintf(" and %d more", others)
 	}

@@ -44,6 +44,12 @@ members of channel-member-add. Topics stay in clear; the title does not.`,
 			if req.WithReadKey && !req.Private {
 				return usage(cmd, fmt.Errorf("--read-key goes with --private: a public channel has none"))
 			}
+			if cmd.Flags().Changed("by") && req.By == "" {
+				return usage(cmd, fmt.Errorf("--by is empty: leave it out to name nobody"))
+			}
+			if err := api.CheckPublisherName(req.By); err != nil {
+				return err
+			}
 			if req.By != "" && req.Private {
 				return usage(cmd, fmt.Errorf("--by goes with public channels: the root of a private one is in clear, and names nobody"))
 			}

@@ -116,4 +116,5 @@ func printHit(w io.Writer, h api.SearchHit) {
 	if h.LookAlike != "" {
 		fmt.Fprintf(w, "  CAREFUL: its title looks like that of %s\n", h.LookAlike)
 	}
+	alikeNames(w, "  ", h.Alike)
 }

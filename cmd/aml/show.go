@@ -27,6 +27,7 @@ func show(w io.Writer, s api.ShowResult) {
 	for _, p := range s.Publishers {
 		fmt.Fprintf(t, "key\t%s: %s\n", called(s, p.Key), may(p))
 	}
+	alikeNames(t, "key\t", s.Alike)
 	for _, v := range s.Revoked {
 		fmt.Fprintf(t, "revoked\t%s: after its release %d\n", v.Key, v.Seq)
 	}
