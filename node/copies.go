@@ -28,7 +28,7 @@ type CopiesResult struct {
 	Address  string          `json:"address"`
 	Title    string          `json:"title"`
 	Checked  channel.Time    `json:"checked,omitzero"` // absent: never
-	Current  bool            `json:"current"`          // not long ago, and of all releases that are known now
+	Current  bool            `json:"current"`          // not long ago, and of the releases that count now
 	Cut      bool            `json:"cut"`              // the time was over before everybody had answered
 	Found    int             `json:"found"`            // peers that may have something
 	Answered int             `json:"answered"`
@@ -138,7 +138,7 @@ func (n *Node) Copies(ctx context.Context, req CopiesRequest, _ func(any)) (Copi
 	if err != nil {
 		return CopiesResult{}, err
 	}
-	n.keepCopies(ctx, info.ID, newest, limit, res)
+	n.keepCopies(ctx, info.ID, newest, res)
 	if info, err = n.catalog.Channel(ctx, info.ID); err != nil { // a head may have come meanwhile
 		return CopiesResult{}, err
 	}
