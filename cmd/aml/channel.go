@@ -94,7 +94,8 @@ release is stored; otherwise it stays to serve until interrupted, unless --once.
 With --wait-copies N it ends when N other nodes have everything of the release, by
 their word and, of a few blobs chosen at random, by proof; each is printed as it is
 found. If that takes longer than --wait-timeout it fails, and says how many have it
-and what has the fewest copies; the release stays published.
+and what has the fewest copies; the release stays published. If it is retracted
+meanwhile the command fails at once.
 To a channel that somebody else has founded, one publishes by its address and
 with a key that was let in (channel-delegate): one in this home's folder of keys,
 or -k. A key with scopes may name what is below them alone: see --into.

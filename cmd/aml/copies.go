@@ -240,8 +240,13 @@ func (a *app) waitCopies(ctx context.Context, c *api.Client, res api.PublishResu
 	if lost != nil {
 		return lost
 	}
-	if err != nil {
+	stays := fmt.Sprintf("release %d stays published; see channel-status", res.Seq)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		a.warn(stays) // the error says no more than that it was interrupted
 		return err
+	case err != nil:
+		return fmt.Errorf("%w; %s", err, stays)
 	}
 	if a.json {
 		if err := a.line(struct {
@@ -254,13 +259,16 @@ func (a *app) waitCopies(ctx context.Context, c *api.Client, res api.PublishResu
 	switch {
 	case done.Empty:
 		a.warn("there is nothing in the release that anybody could have: nothing was waited for")
+	case done.Retracted != "":
+		return &api.Error{Code: api.CodeFailure, Message: fmt.Sprintf(
+			"release %d was retracted, by then %d of %d other nodes had everything of it: %s", res.Seq, done.Have, done.Wanted, done.Retracted)}
 	case done.TimedOut:
 		weak := ""
 		if done.Weakest != nil {
 			weak = "; weakest: " + weakestWords(*done.Weakest)
 		}
 		return &api.Error{Code: api.CodeFailure, Message: fmt.Sprintf(
-			"%d of %d other nodes have everything of release %d after %v%s. The release is published and stays so; see channel-status", done.Have, done.Wanted, res.Seq, f.timeout, weak)}
+			"%d of %d other nodes have everything of release %d after %v%s; %s", done.Have, done.Wanted, res.Seq, f.timeout, weak, stays)}
 	}
 	return nil
 }
