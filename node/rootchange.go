@@ -144,6 +144,11 @@ func (n *Node) rootChange(info catalog.Info, req RootRequest) (publisher.RootCha
 	if req.Title != nil && *req.Title != "" && private {
 		return c, badRequest("the title of a private channel is sealed with its releases, and its root is in clear")
 	}
+	if req.Title != nil {
+		if err := checkWords(*req.Title, ""); err != nil {
+			return c, err
+		}
+	}
 	var err error
 	if c.Expires, err = parseWhen("--expires", req.Expires, now); err != nil {
 		return c, err

@@ -12,6 +12,7 @@ import (
 	"runtime/pprof"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -226,7 +227,7 @@ func (a *app) warn(message string) {
 func (a *app) begins(root *cobra.Command) (stop func() error) {
 	var file *os.File
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) (err error) {
-		if err := notEmpty(cmd); err != nil || a.profile == "" {
+		if err := errors.Join(notEmpty(cmd), inUTF8(cmd)); err != nil || a.profile == "" {
 			return err
 		}
 		if file, err = os.Create(a.profile); err != nil {
@@ -253,6 +254,20 @@ func notEmpty(cmd *cobra.Command) (err error) {
 		case "input", "output", "key", "home", "peer", "listen", "target", "erasure":
 			if f.Value.String() == "" || many != nil && slices.Contains(many.GetSlice(), "") {
 				err = usage(cmd, fmt.Errorf("--%s is empty", f.Name))
+			}
+		}
+	})
+	return err
+}
+
+// inUTF8 refuses texts for people that are not UTF-8: a node would be sent
+// something else, and sign that.
+func inUTF8(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		switch f.Name {
+		case "title", "description", "reason", "by", "name", "as":
+			if !utf8.ValidString(f.Value.String()) {
+				err = usage(cmd, fmt.Errorf("--%s %q is not valid UTF-8", f.Name, f.Value))
 			}
 		}
 	})

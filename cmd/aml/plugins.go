@@ -18,7 +18,7 @@ func grantFlags(cmd *cobra.Command, g *api.PluginGrant, priority *int) {
 	cmd.Flags().StringSliceVar(&g.Grant, "grant", nil, "grant these capabilities, or all that it declares: plaintext, keys, publish, network, files, processes, all")
 	cmd.Flags().StringArrayVar(&g.Paths, "path", nil, "file or folder that the capability files opens (repeatable; default all)")
 	cmd.Flags().BoolVar(&g.Partial, "partial", false, "run it also without something that it declares")
-	cmd.Flags().IntVar(priority, "priority", 0, "when it is asked: higher first (default what the plugin says)")
+	cmd.Flags().IntVar(priority, "priority", 0, "when it is asked: higher first, -1000 to 1000 (default what the plugin says)")
 	cmd.Flags().StringVar(&g.Memory, "memory", "", "memory that it may have, such as 256MiB (default what the plugin says)")
 }
 
@@ -134,7 +134,7 @@ func (a *app) pluginListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "plugin-list",
 		Short:   "list the installed plugins",
-		Long:    "List the installed plugins, with what each is doing. --json has everything: hooks,\ngrants, configuration but for secrets, calls, errors and timeouts.",
+		Long:    "List the installed plugins, with what each is doing. One whose files were changed since\nit was installed is named; plugin-verify says all of it. --json has everything: hooks,\ngrants, configuration but for secrets, calls, errors and timeouts.",
 		Example: "  aml plugin-list\n  aml plugin-list --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

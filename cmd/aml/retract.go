@@ -133,6 +133,9 @@ with what is beyond them; --keep '' takes them away. They are this home's own.`,
 				}
 				req.Keep = &api.Document{Name: "--keep", Text: text}
 			case cmd.Flags().Changed("filters"):
+				if strings.TrimSpace(file) == "" {
+					return usage(cmd, fmt.Errorf("-f is empty: name a file, or give {\"keep\": []} to take all rules away"))
+				}
 				doc, err := a.inline(file)
 				if err != nil {
 					return err
