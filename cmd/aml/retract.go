@@ -26,7 +26,8 @@ manifests stay, and channel-show lists what was taken back. What somebody has
 copied elsewhere nobody can take back.
 
 A name is that of a file in the channel, or a pattern: * and ? do not cross a
-slash, ** does. --release N takes back all that the release brought and that is
+slash, ** does. Where there is a file of that very name it means that file alone;
+which it was is said. --release N takes back all that the release brought and that is
 still there, or what of it the names match. The key that signs has to be one
 whose scope covers all of it. --dry-run says what would be taken back.
 
@@ -81,7 +82,13 @@ func retracted(w io.Writer, res api.RetractResult) {
 		fmt.Fprintf(t, "  %s\t%s\trelease %d\n", f.Name, config.FormatSize(int64(f.Size)), f.Seq)
 	}
 	t.Flush()
-	what := fmt.Sprintf("%d files, %s", len(res.Files), config.FormatSize(int64(res.Bytes)))
+	for _, name := range res.AsNames {
+		fmt.Fprintf(w, "%q was taken as the name of a file, not as a pattern\n", name)
+	}
+	for _, name := range res.AsPatterns {
+		fmt.Fprintf(w, "%q was taken as a pattern\n", name)
+	}
+	what := fmt.Sprintf("%s, %s", counted(len(res.Files), "file"), config.FormatSize(int64(res.Bytes)))
 	if res.DryRun {
 		fmt.Fprintf(w, "would retract %s\n", what)
 		return
@@ -90,9 +97,9 @@ func retracted(w io.Writer, res api.RetractResult) {
 	for _, n := range res.Releases {
 		numbers = append(numbers, fmt.Sprint(n))
 	}
-	fmt.Fprintf(w, "retracted %s by release %s; %d blobs deleted here\n", what, strings.Join(numbers, ", "), res.Blobs)
+	fmt.Fprintf(w, "retracted %s by release %s; %s deleted here\n", what, strings.Join(numbers, ", "), counted(res.Blobs, "blob"))
 	if res.Pinned > 0 {
-		fmt.Fprintf(w, "blobs of %d files are pinned here and stay until blob-unpin\n", res.Pinned)
+		fmt.Fprintf(w, "blobs of %s are pinned here and stay until blob-unpin\n", counted(res.Pinned, "file"))
 	}
 }
 
