@@ -106,7 +106,7 @@ func (n *Node) Show(ctx context.Context, req ShowRequest, _ func(any)) (ShowResu
 		}
 	}
 	if keep, err := n.pub.Rules(ctx, info.ID); err == nil && len(keep) > 0 {
-		res.Keep, _ = rulesOf(keep)
+		res.Keep, res.Rules = rulesOf(keep)
 	} else if err != nil {
 		return ShowResult{}, err
 	}

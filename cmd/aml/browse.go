@@ -33,6 +33,9 @@ looks like that of a channel that you follow, or that was known before, is marke
 		Example: "  aml channel-browse\n  aml channel-browse software\n  aml channel-browse music/live --json --wait 10s",
 		Args:    args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
+			if err := notNegative("--wait", wait); err != nil {
+				return usage(cmd, err)
+			}
 			req.Peers, req.Wait = a.peers, api.Duration(wait)
 			need := api.NeedNetwork
 			if len(given) == 1 {
@@ -71,7 +74,7 @@ looks like that of a channel that you follow, or that was known before, is marke
 func printTopic(w io.Writer, res api.BrowseResult) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, s := range res.Topics {
-		fmt.Fprintf(t, "%s/\t%d channels\n", s.Topic, s.Channels)
+		fmt.Fprintf(t, "%s/\t%s\n", s.Topic, counted(s.Channels, "channel"))
 	}
 	t.Flush()
 	for _, c := range res.Channels {
@@ -87,7 +90,7 @@ func printTopic(w io.Writer, res api.BrowseResult) {
 			}
 		}
 		if c.Followers > 0 {
-			line += fmt.Sprintf(", %d followers seen", c.Followers)
+			line += fmt.Sprintf(", %s seen", counted(c.Followers, "follower"))
 		}
 		fmt.Fprintf(w, "%s\n", line)
 		if by := byWords(c.By, c.Unnamed); by != "" {

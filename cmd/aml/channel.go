@@ -224,9 +224,9 @@ func (a *app) published(res api.PublishResult) error {
 	}
 	gone := ""
 	if n := len(res.Retired); n > 0 {
-		gone = fmt.Sprintf("; %d files removed by keep rules", n)
+		gone = fmt.Sprintf("; %s removed by keep rules", counted(n, "file"))
 	}
-	return a.write(fmt.Appendf(nil, "%s\n%s %d: %d files, %s%s\n", res.Address, verb, res.Seq, res.Entries, config.FormatSize(int64(res.Bytes)), gone))
+	return a.write(fmt.Appendf(nil, "%s\n%s %d: %s, %s%s\n", res.Address, verb, res.Seq, counted(res.Entries, "file"), config.FormatSize(int64(res.Bytes)), gone))
 }
 
 // listening prints who the node is, before anything else.
@@ -280,7 +280,7 @@ the same, this time. What is of kind media is written and plays on.
 				return err
 			}
 		}
-		if err := notNegative(timeout); err != nil {
+		if err := notNegative("--timeout", timeout); err != nil {
 			return usage(cmd, err)
 		}
 		if req.Stale && !req.Once {
@@ -321,7 +321,7 @@ the same, this time. What is of kind media is written and plays on.
 		if res.Mirrored > 0 {
 			mirrored = fmt.Sprintf(", %d mirrored without a read key", res.Mirrored)
 		}
-		return a.write(fmt.Appendf(nil, "%s: %d releases, %d files, %s%s%s\n", orElse(strings.TrimPrefix(caution(", ", res.Currency), ", "), "up to date"), res.Releases, res.Files, config.FormatSize(int64(res.Bytes)), leftOut(res.Passed), mirrored))
+		return a.write(fmt.Appendf(nil, "%s: %s, %s, %s%s%s\n", orElse(strings.TrimPrefix(caution(", ", res.Currency), ", "), "up to date"), counted(res.Releases, "release"), counted(res.Files, "file"), config.FormatSize(int64(res.Bytes)), leftOut(res.Passed), mirrored))
 	}
 	cmd.Flags().StringVarP(&req.Output, "output", "o", "", "folder to write to (default below this home's files/)")
 	cmd.Flags().BoolVar(&req.Once, "once", false, "end when all releases known now are there")
@@ -337,7 +337,7 @@ func leftOut(files int) string {
 	if files == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; %d files left out", files)
+	return fmt.Sprintf("; %s left out", counted(files, "file"))
 }
 
 func (a *app) channelUnsubscribeCommand() *cobra.Command {
@@ -355,7 +355,7 @@ func (a *app) channelUnsubscribeCommand() *cobra.Command {
 			if err = closing(c, err); err != nil {
 				return err
 			}
-			return a.result(res, func(w io.Writer) { fmt.Fprintf(w, "%d subscriptions ended\n", res.Ended) })
+			return a.result(res, func(w io.Writer) { fmt.Fprintf(w, "%s ended\n", counted(res.Ended, "subscription")) })
 		},
 	}
 }

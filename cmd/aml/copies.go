@@ -39,8 +39,11 @@ update followers then write nothing of it: "held back" says why.`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
 			req.Target, req.Peers, req.Wait = given[0], a.peers, api.Duration(wait)
-			if err := notNegative(wait); err != nil {
+			if err := notNegative("--wait", wait); err != nil {
 				return usage(cmd, err)
+			}
+			if cmd.Flags().Changed("releases") && (req.Releases < 1 || req.Releases > 32) {
+				return usage(cmd, fmt.Errorf("--releases %d: want 1 to 32", req.Releases))
 			}
 			if req.Check && req.Offline {
 				return usage(cmd, fmt.Errorf("--check asks others, --offline nobody: want one of them"))
@@ -104,7 +107,7 @@ func printCopies(w io.Writer, res api.CopiesResult) {
 	if !res.Current {
 		age += ", which is not the newest state"
 	}
-	fmt.Fprintf(w, "%s: %d peers found, %d answered\n", age, res.Found, res.Answered)
+	fmt.Fprintf(w, "%s: %s found, %d answered\n", age, counted(res.Found, "peer"), res.Answered)
 	for _, r := range res.Releases {
 		fmt.Fprintf(w, "\nrelease %d of %s", r.Seq, r.Issued.Time().Format(time.DateOnly))
 		if r.Title != "" {
@@ -117,7 +120,7 @@ func printCopies(w io.Writer, res api.CopiesResult) {
 		if r.Asked == 0 {
 			continue
 		}
-		fmt.Fprintf(w, "  %d others have %s, %d of them proved, in %d networks\n", r.Copies, it(r), r.Proved, r.Networks)
+		fmt.Fprintf(w, "  %s %s %s, %d of them proved, in %s\n", counted(r.Copies, "other"), has(r.Copies), it(r), r.Proved, counted(r.Networks, "network"))
 		if r.Weakest != nil {
 			fmt.Fprintf(w, "  weakest: %s\n", weakestWords(*r.Weakest))
 		}
@@ -127,15 +130,15 @@ func printCopies(w io.Writer, res api.CopiesResult) {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, h := range res.Holders {
-		proved := fmt.Sprintf("%d blobs proved", h.Proved)
+		proved := counted(h.Proved, "blob") + " proved"
 		if h.Unproved != "" {
 			proved += ", others not: " + h.Unproved
 		}
-		fmt.Fprintf(t, "peer %s\t%s\t%d releases\t%d in part\t%s\n", h.Peer, h.Class, h.Whole, h.Partly, proved)
+		fmt.Fprintf(t, "peer %s\t%s\t%s\t%d in part\t%s\n", h.Peer, h.Class, counted(h.Whole, "release"), h.Partly, proved)
 	}
 	t.Flush()
 	for _, l := range res.Liars {
-		fmt.Fprintf(w, "LIES peer %s (%s) says that it has %d blobs: %s\n", l.Peer, l.Class, l.Said, l.Why)
+		fmt.Fprintf(w, "LIES peer %s (%s) says that it has %s: %s\n", l.Peer, l.Class, counted(l.Said, "blob"), l.Why)
 	}
 }
 
@@ -164,9 +167,9 @@ func freshWords(f api.Freshness) string {
 }
 
 func askedWords(r api.ReleaseCopies) string {
-	s := fmt.Sprintf("%d files, %d blobs", r.Files, r.Blobs)
+	s := counted(r.Files, "file") + ", " + counted(r.Blobs, "blob")
 	if r.Unread {
-		s = fmt.Sprintf("unread, %d blobs", r.Blobs)
+		s = "unread, " + counted(r.Blobs, "blob")
 	}
 	switch {
 	case r.More:
@@ -180,6 +183,14 @@ func askedWords(r api.ReleaseCopies) string {
 	return s
 }
 
+// has is the verb of so many.
+func has(n int) string {
+	if n == 1 {
+		return "has"
+	}
+	return "have"
+}
+
 func it(r api.ReleaseCopies) string {
 	if r.Asked < r.Blobs || r.More {
 		return "all that was asked about"
@@ -188,7 +199,7 @@ func it(r api.ReleaseCopies) string {
 }
 
 func weakestWords(v api.WeakestInfo) string {
-	return fmt.Sprintf("%s with %d copies in %d networks", orElse(v.Name, "blob "+v.Blob.Short()), v.Copies, v.Networks)
+	return fmt.Sprintf("%s with %s in %s", orElse(v.Name, "blob "+v.Blob.Short()), counted(v.Copies, "copy"), counted(v.Networks, "network"))
 }
 
 // copiesFlags are those of channel-publish.
@@ -261,14 +272,14 @@ func (a *app) waitCopies(ctx context.Context, c *api.Client, res api.PublishResu
 		a.warn("there is nothing in the release that anybody could have: nothing was waited for")
 	case done.Retracted != "":
 		return &api.Error{Code: api.CodeFailure, Message: fmt.Sprintf(
-			"release %d was retracted, by then %d of %d other nodes had everything of it: %s", res.Seq, done.Have, done.Wanted, done.Retracted)}
+			"release %d was retracted, by then %d of %s had everything of it: %s", res.Seq, done.Have, counted(done.Wanted, "other node"), done.Retracted)}
 	case done.TimedOut:
 		weak := ""
 		if done.Weakest != nil {
 			weak = "; weakest: " + weakestWords(*done.Weakest)
 		}
 		return &api.Error{Code: api.CodeFailure, Message: fmt.Sprintf(
-			"%d of %d other nodes have everything of release %d after %v%s; %s", done.Have, done.Wanted, res.Seq, f.timeout, weak, stays)}
+			"%d of %s have everything of release %d after %v%s; %s", done.Have, counted(done.Wanted, "other node"), res.Seq, f.timeout, weak, stays)}
 	}
 	return nil
 }

@@ -298,7 +298,7 @@ func TestWaitingForCopiesEndsWhenTheReleaseIsRetractedOrTheNodeEnds(t *testing.T
 	ok(t, home, "channel-retract", "a/topic", "two.bin", "--reason", "wrong cut")
 	var end struct{ Retracted string }
 	p.wait("copies").decode(t, &end)
-	if code := p.exit(); code != 1 || end.Retracted != "two.bin: wrong cut" || !strings.Contains(p.stderr.String(), "release 1 was retracted, by then 0 of 1 other nodes had everything of it: two.bin: wrong cut") {
+	if code := p.exit(); code != 1 || end.Retracted != "two.bin: wrong cut" || !strings.Contains(p.stderr.String(), "release 1 was retracted, by then 0 of 1 other node had everything of it: two.bin: wrong cut") {
 		t.Errorf("exit code %d, %+v\n%s", code, end, p.stderr)
 	}
 	p = wait(two)

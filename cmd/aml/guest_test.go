@@ -95,7 +95,7 @@ func TestADaemonBeginsTheLogOfAKeyThatARootMadeElsewhereNames(t *testing.T) {
 	start(t, home, "daemon").addr()
 	until(t, "the log of the new key has begun", func() bool {
 		out := ok(t, home, "channel-show", address)
-		return !strings.Contains(out, "stale") && strings.Contains(out, "1 releases, fresh until")
+		return !strings.Contains(out, "stale") && strings.Contains(out, "1 release, fresh until")
 	})
 }
 

@@ -124,11 +124,11 @@ func (a *app) setMembers(cmd *cobra.Command, req api.MembersRequest) (err error)
 		fmt.Fprintln(w, orElse(res.ReadAddress, res.Address))
 		switch {
 		case res.Began:
-			fmt.Fprintf(w, "epoch %d begins, %d members; addresses with a read key of before open nothing new\n", res.Epoch, res.Members)
+			fmt.Fprintf(w, "epoch %d begins, %s; addresses with a read key of before open nothing new\n", res.Epoch, counted(res.Members, "member"))
 		case res.Seq == 0:
-			fmt.Fprintf(w, "nothing to change: epoch %d, %d members\n", res.Epoch, res.Members)
+			fmt.Fprintf(w, "nothing to change: epoch %d, %s\n", res.Epoch, counted(res.Members, "member"))
 		default:
-			fmt.Fprintf(w, "epoch %d, %d members\n", res.Epoch, res.Members)
+			fmt.Fprintf(w, "epoch %d, %s\n", res.Epoch, counted(res.Members, "member"))
 		}
 	})
 }

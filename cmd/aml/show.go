@@ -18,7 +18,7 @@ func show(w io.Writer, s api.ShowResult) {
 	if s.Epoch > 0 {
 		sealed := "all of it can be read here"
 		if s.Sealed > 0 {
-			sealed = fmt.Sprintf("%d of %d releases cannot be read here", s.Sealed, s.Releases)
+			sealed = fmt.Sprintf("%d of %s cannot be read here", s.Sealed, counted(s.Releases, "release"))
 		}
 		fmt.Fprintf(t, "epoch\t%d, %s\n", s.Epoch, sealed)
 	}
@@ -41,14 +41,14 @@ func show(w io.Writer, s api.ShowResult) {
 		case l.Claimed > 0:
 			note = fmt.Sprintf("behind: release %d is known of and missing here", l.Claimed)
 		case l.Owed > 0:
-			note = fmt.Sprintf("behind: %d releases that count are missing here", l.Owed)
+			note = fmt.Sprintf("behind: %s missing here that count", counted(l.Owed, "release"))
 		case l.Fresh:
 			note = "fresh until " + l.Expires.String()
 		}
 		if l.Joined > 0 {
 			note += fmt.Sprintf("; joined by a snapshot: of those up to %d only what counts is here", l.Joined)
 		}
-		fmt.Fprintf(t, "log\t%s: %d releases, %s\n", called(s, l.Log), l.Seq, note)
+		fmt.Fprintf(t, "log\t%s: %s, %s\n", called(s, l.Log), counted(l.Seq, "release"), note)
 	}
 	for _, f := range s.Forks {
 		fmt.Fprintf(t, "FORK\t%s\n", forkWords(s.Address, f))
@@ -62,8 +62,8 @@ func show(w io.Writer, s api.ShowResult) {
 	for _, r := range s.Removed {
 		fmt.Fprintf(t, "removed\t%s\t\t%s\n", r.Name, orElse(r.Reason, "no reason given"))
 	}
-	if len(s.Keep) > 0 {
-		fmt.Fprintf(t, "keeps\t%s\n", s.Keep)
+	for _, r := range s.Rules {
+		fmt.Fprintf(t, "keeps\t%s\n", r)
 	}
 	t.Flush()
 }
