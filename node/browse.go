@@ -107,7 +107,7 @@ func (n *Node) look(ctx context.Context, topic string, wait time.Duration) (answ
 	short, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	for answered == 0 {
-		if answered, err = n.net.gossip.LookUp(short, topic); err != nil {
+		if answered, err = n.net.gossip.Browse(short, topic); err != nil {
 			n.log.Debug("asking for channels", "topic", topic, "error", err)
 		}
 		if answered == 0 && pause(short, syncRetry) != nil {

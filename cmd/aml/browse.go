@@ -23,7 +23,8 @@ listed the newest release has no title here, just a number and a date: a listing
 heads, and no manifests. Names of publishers are the channel's own word, and no proof. Without TOPIC the known topics of the
 highest level are shown, and nobody is asked.
 
-Others are asked for a moment what they know of the topic, and so learn that
+Others are asked for a moment what they know of the topic: those who listen to it,
+--peer, the LAN, whom the DHT names, and whoever else is connected. They learn that
 somebody here looks at it; with --offline nobody is. Nothing is followed or fetched.
 
 Followers are the peers connected to this node that took part in the channel's
