@@ -36,10 +36,8 @@ members of channel-member-add. Topics stay in clear; the title does not.`,
 		RunE: func(cmd *cobra.Command, topics []string) (err error) {
 			req.Topics = topics
 			req.Kind = api.Kind(kind)
-			if req.KeyFile != "" {
-				if req.KeyFile, err = absolute(req.KeyFile); err != nil {
-					return err
-				}
+			if err := wholePaths(&req.KeyFile); err != nil {
+				return err
 			}
 			if req.WithReadKey && !req.Private {
 				return usage(cmd, fmt.Errorf("--read-key goes with --private: a public channel has none"))
@@ -168,8 +166,7 @@ manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
 	cmd.Flags().StringVar(&req.Description, "description", "", "description of the release")
 	cmd.Flags().StringVar(&chunk, "chunk-size", "1MiB", "plaintext bytes per blob: a power of two from 64KiB to 2MiB")
 	sealing(cmd, &req.InPlace, &req.Erasure)
-	cmd.Flags().StringVarP(&req.KeyFile, "key", "k", "", "sign with this key file, PKCS#8 PEM (default this node's own)")
-	cmd.Flags().BoolVar(&req.OnlyHolder, "only-holder", false, onlyHolderHelp)
+	signFlags(cmd, &req.KeyFile, &req.OnlyHolder)
 	cmd.Flags().BoolVar(&once, "once", false, "end when the release is stored; a running node, or a later one, serves it")
 	copies.add(cmd)
 	return cmd
@@ -180,10 +177,8 @@ func (a *app) publishInput(req *api.PublishRequest, paths []string, input, chunk
 	if req.ChunkSize, err = chunkSize(chunk); err != nil {
 		return err
 	}
-	if req.KeyFile != "" {
-		if req.KeyFile, err = absolute(req.KeyFile); err != nil {
-			return err
-		}
+	if err := wholePaths(&req.KeyFile); err != nil {
+		return err
 	}
 	for _, p := range paths {
 		abs, err := absolute(p)

@@ -93,9 +93,14 @@ alone removes nobody, and shuts out the holders of addresses.`,
 }
 
 func (a *app) memberFlags(cmd *cobra.Command, req *api.MembersRequest) {
-	cmd.Flags().StringVarP(&req.KeyFile, "key", "k", "", "sign with this key file, PKCS#8 PEM (default this node's own)")
+	signFlags(cmd, &req.KeyFile, &req.OnlyHolder)
 	readKeyFlag(cmd, &req.WithReadKey)
-	cmd.Flags().BoolVar(&req.OnlyHolder, "only-holder", false, onlyHolderHelp)
+}
+
+// signFlags are those of the commands that add a release to a log.
+func signFlags(cmd *cobra.Command, keyFile *string, onlyHolder *bool) {
+	cmd.Flags().StringVarP(keyFile, "key", "k", "", "sign with this key file, PKCS#8 PEM (default this node's own)")
+	cmd.Flags().BoolVar(onlyHolder, "only-holder", false, onlyHolderHelp)
 }
 
 func readKeyFlag(cmd *cobra.Command, with *bool) {
@@ -103,10 +108,8 @@ func readKeyFlag(cmd *cobra.Command, with *bool) {
 }
 
 func (a *app) setMembers(cmd *cobra.Command, req api.MembersRequest) (err error) {
-	if req.KeyFile != "" {
-		if req.KeyFile, err = absolute(req.KeyFile); err != nil {
-			return err
-		}
+	if err := wholePaths(&req.KeyFile); err != nil {
+		return err
 	}
 	if err := api.CheckTargets(req.Target); err != nil {
 		return err
