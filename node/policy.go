@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,7 +52,7 @@ func (c PolicyChange) apply(p policy.Policy) (policy.Policy, error) {
 func ofFlag(name string, err error) error {
 	var place *channel.PlaceError
 	if errors.As(err, &place) {
-		return fmt.Errorf("reading %s: %w", name, place.Err)
+		return fmt.Errorf("reading %s: %s", name, strings.TrimPrefix(place.Err.Error(), channel.ErrMalformed.Error()+": "))
 	}
 	return err
 }

@@ -140,7 +140,7 @@ func compileKeep(r *Rules, _ *time.Location) error {
 			return wrong("keep", "a bound is negative or beyond all reason")
 		}
 		if k.Count == 0 && k.Age == 0 && k.Bytes == 0 {
-			return wrong("keep", "a rule bounds nothing: give it a count, an age or bytes")
+			return wrong("keep", "a rule bounds nothing: give it a count, an age or bytes, over 0")
 		}
 		path := k.Path
 		if path == "" {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -180,18 +181,27 @@ func keepOf(j *channel.JSON) (k Keep, err error) {
 	return k, err
 }
 
+const keepForm = "want path=GLOB, count=N, age=30d or bytes=2GiB, with commas between them"
+
 // ParseKeep reads a rule as flags have it: "count=10", "path=daily/**,age=30d,bytes=2GiB".
 func ParseKeep(text string) (k Keep, err error) {
+	said := map[string]bool{}
 	for part := range strings.SplitSeq(text, ",") {
 		name, value, ok := strings.Cut(part, "=")
 		switch {
+		case !ok && part == text:
+			err = errors.New(keepForm)
 		case !ok:
-			err = fmt.Errorf("%q: want path=GLOB, count=N, age=30d or bytes=2GiB, with commas between them", clip(part))
+			err = fmt.Errorf("%q: %s", clip(part), keepForm)
+		case said[name]:
+			err = fmt.Errorf("%s is there twice", clip(name))
+		case value == "" && (name == "path" || name == "count" || name == "age" || name == "bytes"):
+			err = fmt.Errorf("%s is empty", name)
 		case name == "path":
 			k.Path = value
 		case name == "count":
-			if k.Count, err = strconv.ParseInt(value, 10, 64); err != nil {
-				err = fmt.Errorf("count %q is no whole number", clip(value))
+			if k.Count, err = strconv.ParseInt(value, 10, 64); err != nil || k.Count < 1 || k.Count > maxKeepCount {
+				err = fmt.Errorf("count %q: want a whole number such as 10", clip(value))
 			}
 		case name == "age":
 			k.Age, err = ParseAge(value)
@@ -200,6 +210,7 @@ func ParseKeep(text string) (k Keep, err error) {
 		default:
 			err = fmt.Errorf("%q is none of path, count, age, bytes", clip(name))
 		}
+		said[name] = true
 		if err != nil {
 			return Keep{}, fmt.Errorf("keep rule %q: %w", clip(text), err)
 		}
