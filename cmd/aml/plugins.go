@@ -135,16 +135,21 @@ func (a *app) pluginListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "plugin-list",
 		Short:   "list the installed plugins",
-		Long:    "List the installed plugins, with what each is doing. One whose files were changed since\nit was installed is named; plugin-verify says all of it. --json has everything: hooks,\ngrants, configuration but for secrets, calls, errors and timeouts.",
+		Long:    "List the installed plugins, with what each is doing. --json has everything: hooks,\ngrants, configuration but for secrets, calls, errors and timeouts.",
 		Example: "  aml plugin-list\n  aml plugin-list --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return asked(a, cmd, func(ctx context.Context, c *api.Client) ([]api.PluginInfo, error) {
-				res, err := c.PluginList(ctx)
-				return res.Plugins, err
-			}, func(w io.Writer, plugins []api.PluginInfo) {
+			c, err := a.existing(cmd.Context())
+			if err != nil {
+				return err
+			}
+			res, err := c.PluginList(cmd.Context())
+			if err = closing(c, err); err != nil {
+				return err
+			}
+			return a.result(res.Plugins, func(w io.Writer) {
 				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-				for _, p := range plugins {
+				for _, p := range res.Plugins {
 					fmt.Fprintf(t, "%s\t%s\t%s\n", p.ID, p.Version, pluginState(p))
 				}
 				t.Flush()
@@ -266,7 +271,7 @@ func (a *app) pluginVerifyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "plugin-verify [ID]",
 		Short:   "compare plugins' files with what was installed",
-		Long:    "Compare all files of a plugin, or of all plugins, with what was installed. One that\nwas changed is never run; this says which file it is. Exit code 5 if one was.",
+		Long:    "Compare all files of a plugin, or of all plugins, with what was installed. One that\nwas changed is never run; this says which file it is, and plugin-list that there is\none. Exit code 5 if one was.",
 		Example: "  aml plugin-verify\n  aml plugin-verify no-cats",
 		Args:    args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
