@@ -143,7 +143,7 @@ seconds ahead of who reads it; blobs that came whole are kept in the store.`,
 			if output == "" {
 				return usage(cmd, fmt.Errorf("where to? give -o"))
 			}
-			if err := notNegative("--timeout", timeout); err != nil {
+			if err := notNegative(timeout); err != nil {
 				return usage(cmd, err)
 			}
 			path, finish, err := a.outputPath(output)
@@ -248,7 +248,10 @@ func (a *app) pinCommand(verb, short, long string, do func(*api.Client, context.
 }
 
 // notNegative checks --timeout.
-func notNegative(flag string, d time.Duration) error {
+func notNegative(timeout time.Duration) error { return aTime("--timeout", timeout) }
+
+// aTime is notNegative of the flag that is named.
+func aTime(flag string, d time.Duration) error {
 	if d < 0 {
 		return fmt.Errorf("%s %v: want a time such as 30s", flag, d)
 	}

@@ -34,7 +34,7 @@ looks like that of a channel that you follow, or that was known before, is marke
 		Example: "  aml channel-browse\n  aml channel-browse software\n  aml channel-browse music/live --json --wait 10s",
 		Args:    args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			if err := notNegative("--wait", wait); err != nil {
+			if err := aTime("--wait", wait); err != nil {
 				return usage(cmd, err)
 			}
 			req.Peers, req.Wait = a.peers, api.Duration(wait)

@@ -275,7 +275,7 @@ the same, this time. What is of kind media is written and plays on.
 				return err
 			}
 		}
-		if err := notNegative("--timeout", timeout); err != nil {
+		if err := notNegative(timeout); err != nil {
 			return usage(cmd, err)
 		}
 		if req.Stale && !req.Once {

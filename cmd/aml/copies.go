@@ -39,7 +39,7 @@ update followers then write nothing of it: "held back" says why.`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
 			req.Target, req.Peers, req.Wait = given[0], a.peers, api.Duration(wait)
-			if err := notNegative("--wait", wait); err != nil {
+			if err := aTime("--wait", wait); err != nil {
 				return usage(cmd, err)
 			}
 			if cmd.Flags().Changed("releases") && (req.Releases < 1 || req.Releases > 32) {
