@@ -46,6 +46,15 @@ func (r Root) PublisherNames() (names []string, unnamed int) {
 // for one another, sorted: at least two in each group. Which of them imitates the
 // other nobody can tell.
 func (r Root) AlikeNames() [][]string {
+	first := ""
+	if !slices.ContainsFunc(r.Publishers, func(p Publisher) bool {
+		if first == "" {
+			first = p.Name
+		}
+		return p.Name != "" && p.Name != first
+	}) {
+		return nil // most often: one name, or none
+	}
 	var out [][]string
 	groups := make(map[string][]string)
 	for _, p := range r.Publishers {
