@@ -118,7 +118,7 @@ func (n *Node) Retract(ctx context.Context, req RetractRequest, emit func(any)) 
 	}
 	res.meant(req.Names)
 	if err != nil && len(res.Releases) > 0 {
-		err = fmt.Errorf("%w; %d releases of the retraction stand, give the command again for the rest", err, len(res.Releases))
+		err = fmt.Errorf("%w; what the first of its releases (%d) took back stands, give the command again for the rest", err, len(res.Releases))
 	}
 	switch {
 	case errors.Is(err, channel.ErrName): // of a pattern
