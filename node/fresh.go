@@ -32,6 +32,11 @@ func currencyOf(info catalog.Info) Currency {
 // Freshness says of one channel what its currency means.
 type Freshness struct {
 	Currency
+	Term
+}
+
+// Term is how long a channel is fresh, or since when it is not.
+type Term struct {
 	Until channel.Time `json:"freshUntil,omitzero"` // while it is fresh: when it becomes stale, if no head comes
 	Since channel.Time `json:"staleSince,omitzero"` // while it is stale: since then at the latest, where a head or the root ran out
 	Held  string       `json:"held,omitempty"`      // of kind update: why followers write none of its files now

@@ -71,6 +71,7 @@ func (n *Node) Show(ctx context.Context, req ShowRequest, _ func(any)) (ShowResu
 		return ShowResult{}, err
 	}
 	res.LookAlike = lookAlike(looks[info.ID])
+	res.Term = freshnessOf(info).Term
 	res.Alike = info.Root.AlikeNames()
 	n.showKeys(&res, info)
 	if err := n.showSubscriptions(ctx, info.ID, &res); err != nil {

@@ -153,17 +153,30 @@ func freshWords(f api.Freshness) string {
 	case *f.Fresh:
 		words = append(words, "fresh until "+f.Until.String())
 	default:
-		stale := "stale"
-		if !f.Since.IsZero() {
-			stale += " since " + f.Since.String()
+		sep := " "
+		if f.Since.IsZero() {
+			sep = ": "
 		}
-		stale += ": nothing in force says that what is here is the newest"
-		words = append(words, stale)
+		words = append(words, "stale"+sep+staleWords(f.Term))
 	}
 	if f.Held != "" {
-		words = append(words, "held back: followers write none of its files now, but with channel-subscribe --once --stale: "+f.Held)
+		words = append(words, "held back: "+heldWords(f.Term))
 	}
 	return strings.Join(words, "\n")
+}
+
+// staleWords says since when a channel is stale, if that is known, and what that is.
+func staleWords(t api.Term) string {
+	const what = "nothing in force says that what is here is the newest"
+	if t.Since.IsZero() {
+		return what
+	}
+	return "since " + t.Since.String() + ": " + what
+}
+
+// heldWords says what a channel that is held back means for who follows it.
+func heldWords(t api.Term) string {
+	return "followers write none of its files now, but with channel-subscribe --once --stale: " + t.Held
 }
 
 func askedWords(r api.ReleaseCopies) string {

@@ -15,6 +15,12 @@ func show(w io.Writer, s api.ShowResult) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "title\t%s\naddress\t%s\ntopics\t%s\nclass\t%s, %s\nroot\tversion %d, until %s\nstate\t%s\n",
 		titled(s.ChannelInfo), orElse(s.ReadAddress, s.Address), strings.Join(s.Topics, " "), s.Class, s.Kind, s.Root, s.Expires, orElse(state(s.ChannelInfo), "fresh"))
+	if !s.Fresh && s.State != "listed" {
+		fmt.Fprintf(t, "stale\t%s\n", staleWords(s.Term))
+	}
+	if s.Held != "" {
+		fmt.Fprintf(t, "held back\t%s\n", heldWords(s.Term))
+	}
 	if s.Epoch > 0 {
 		sealed := "all of it can be read here"
 		if s.Sealed > 0 {

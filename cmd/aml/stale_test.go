@@ -48,6 +48,14 @@ func TestStaleIsShownEverywhereAndStopsInstalls(t *testing.T) {
 			t.Errorf("%s --json does not say it: %s", c[0], got)
 		}
 	}
+	for _, c := range [][]string{{"channel-status", address, "--offline"}, {"channel-show", address}} {
+		if got := ok(t, reader, c...); !strings.Contains(got, "followers write none of its files now") || !strings.Contains(got, "--stale: no publisher's word is in force") {
+			t.Errorf("%s does not say what follows: %s", c[0], got)
+		}
+		if got := ok(t, reader, append(c, "--json")...); !strings.Contains(got, `"held":"no publisher's word is in force`) {
+			t.Errorf("%s --json does not say what follows: %s", c[0], got)
+		}
+	}
 	if got := ok(t, reader, append(subscribe, "--stale")...); !strings.Contains(got, "stale: ") {
 		t.Errorf("with --stale: %s", got)
 	}

@@ -134,6 +134,7 @@ type (
 	HeldEvent      = node.HeldEvent
 	Currency       = node.Currency
 	Freshness      = node.Freshness
+	Term           = node.Term
 	MirroredEvent  = node.MirroredEvent
 	ChannelEvent   = node.ChannelEvent
 	ErrorEvent     = node.ErrorEvent
