@@ -96,7 +96,7 @@ func testRoot2() Root {
 func testNamedRoot() Root {
 	r := testRoot2()
 	for i := range r.Publishers {
-		r.Publishers[i].Name = `Аврора, "the" founder`
+		r.Publishers[i].Name = `Аврора "the" founder`
 		if r.Publishers[i].Key == testPub("publisher2") {
 			r.Publishers[i].Name = strings.Repeat("n", MaxPublisherName)
 		}

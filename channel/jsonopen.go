@@ -53,6 +53,19 @@ func (j *JSON) Refuse(format string, args ...any) error {
 	return j.r.errorf(ErrMalformed, format, args...)
 }
 
+// Judge reads a value, and says where that begins if judge then refuses it.
+func (j *JSON) Judge(read, judge func() error) error {
+	at := j.r.pos
+	if err := read(); err != nil {
+		return err
+	}
+	if err := judge(); err != nil {
+		j.r.pos = at
+		return j.r.wrap(err)
+	}
+	return nil
+}
+
 // Raw steps over a value and returns it as it stands in the document.
 func (j *JSON) Raw() []byte {
 	at := j.r.pos

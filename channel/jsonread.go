@@ -85,12 +85,27 @@ func (r *jsonReader) wrap(err error) error {
 			line, column = line+1, 1
 		}
 	}
-	if len(r.path) == 0 {
-		return fmt.Errorf("line %d, column %d: %w", line, column, err)
-	}
-	path := strings.TrimPrefix(strings.Join(r.path, ""), ".")
-	return fmt.Errorf("line %d, column %d: %s: %w", line, column, path, err)
+	return &PlaceError{Line: line, Column: column, Path: strings.TrimPrefix(strings.Join(r.path, ""), "."), Err: err}
 }
+
+// PlaceError says where in a document something is wrong. Who has made the document
+// of what a person gave otherwise shows Err alone.
+type PlaceError struct {
+	Line, Column int
+	Path         string // of the value, as in entries[2].root.id; empty for the whole
+	Err          error
+}
+
+// Error implements error.
+func (e *PlaceError) Error() string {
+	if e.Path == "" {
+		return fmt.Sprintf("line %d, column %d: %v", e.Line, e.Column, e.Err)
+	}
+	return fmt.Sprintf("line %d, column %d: %s: %v", e.Line, e.Column, e.Path, e.Err)
+}
+
+// Unwrap returns what is wrong there.
+func (e *PlaceError) Unwrap() error { return e.Err }
 
 func (r *jsonReader) space() {
 	for r.pos < len(r.data) && strings.IndexByte(" \t\r\n", r.data[r.pos]) >= 0 {

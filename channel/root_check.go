@@ -209,10 +209,6 @@ func (p Publisher) check() error {
 	return nil
 }
 
-// CheckPublisherName reports what is wrong with the name of a publisher, of
-// which there need be none.
-func CheckPublisherName(name string) error { return checkLine("name", name, MaxPublisherName) }
-
 func (r Root) checkRevoked() error {
 	if len(r.Revoked) > MaxRevoked {
 		return fmt.Errorf("%w: %d revoked keys, at most %d are allowed", ErrLimit, len(r.Revoked), MaxRevoked)
@@ -244,22 +240,6 @@ func (r Root) Publisher(key PublicKey) (Publisher, bool) {
 		return Publisher{}, false
 	}
 	return r.Publishers[i], true
-}
-
-// PublisherNames returns what those are called who may publish, sorted, each name
-// once, and how many keys that may have no name.
-func (r Root) PublisherNames() (names []string, unnamed int) {
-	for _, p := range r.Publishers {
-		switch {
-		case p.Role != RolePublish:
-		case p.Name == "":
-			unnamed++
-		default:
-			names = append(names, p.Name)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names), unnamed
 }
 
 // RevokedKey returns the revocation of this key.

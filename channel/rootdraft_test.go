@@ -166,9 +166,9 @@ func TestChangesSayAllThatADraftChanges(t *testing.T) {
 	}
 	got = strings.Join(Changes(testRoot(), testNamedRoot()), "\n")
 	for _, want := range []string{
-		fmt.Sprintf("key %s is called %q", testPub("publisher1"), `Аврора, "the" founder`),
+		fmt.Sprintf("key %s is called %q", testPub("publisher1"), `Аврора "the" founder`),
 		fmt.Sprintf("key %s, called %q, may publish below", testPub("publisher2"), strings.Repeat("n", MaxPublisherName)),
-		fmt.Sprintf("are both called %q", `Аврора, "the" founder`),
+		fmt.Sprintf("are both called %q", `Аврора "the" founder`),
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("it does not say %q:\n%s", want, got)

@@ -131,7 +131,8 @@ func (c *changes) name(p Publisher, old string) {
 	}
 }
 
-// sameNames tells of keys that followers cannot tell apart by their names.
+// sameNames tells of keys that followers cannot tell apart by their names, or not
+// easily.
 func (c *changes) sameNames(next Root) {
 	first := make(map[string]PublicKey)
 	for _, p := range next.Publishers {
@@ -143,6 +144,9 @@ func (c *changes) sameNames(next Root) {
 			continue
 		}
 		first[p.Name] = p.Key
+	}
+	for _, names := range next.AlikeNames() {
+		c.add("beware: the names %s look alike", QuotedNames(names))
 	}
 }
 

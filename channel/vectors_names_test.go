@@ -18,6 +18,13 @@ func (out *invalidVectors) publisherNames(t *testing.T) {
 		{"with a bidi override", "\u202enna", "ErrMalformed"},
 		{"with a bidi isolate", "\u2068Ann", "ErrMalformed"},
 		{"with a NUL", "Ann\x00", "ErrMalformed"},
+		{"with a comma", "Ann, Ben", "ErrMalformed"},
+		{"that is a space", " ", "ErrMalformed"},
+		{"that is an ideographic space", "\u3000", "ErrMalformed"},
+		{"that begins with a space", " Ann", "ErrMalformed"},
+		{"that ends with a space", "Ann ", "ErrMalformed"},
+		{"that begins with an en quad", "\u2000Ann", "ErrMalformed"},
+		{"that ends with a no-break space", "Ann\u00a0", "ErrMalformed"},
 	} {
 		r := testNamedRoot()
 		r.Publishers[1].Name = v.name
@@ -42,6 +49,8 @@ func (out *invalidVectors) publisherNames(t *testing.T) {
 	for _, v := range []struct{ what, name, err string }{
 		{"of 65 bytes", `"` + strings.Repeat("n", MaxPublisherName+1) + `"`, "ErrLimit"},
 		{"with an escaped line feed", `"a\nb"`, "ErrMalformed"},
+		{"with a comma", `"Ann, Ben"`, "ErrMalformed"},
+		{"with an escaped space at its end", `"Ann\u0020"`, "ErrMalformed"},
 		{"with half a surrogate pair", `"\ud800"`, "ErrMalformed"},
 		{"that is a number", `5`, "ErrMalformed"},
 		{"that is null", `null`, "ErrMalformed"},

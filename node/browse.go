@@ -42,6 +42,7 @@ type BrowseChannel struct {
 	Topics    []string     `json:"topics"`
 	By        []string     `json:"by,omitempty"`      // what its root calls those who may publish, each name once
 	Unnamed   int          `json:"unnamed,omitempty"` // keys that may publish and have no name
+	Alike     [][]string   `json:"alike,omitempty"`   // different names of its publishers that look alike, in groups
 	Seq       uint64       `json:"seq,omitempty"`     // of the newest release
 	Updated   channel.Time `json:"updated,omitzero"`
 	Release   string       `json:"release,omitempty"` // its title; not of a channel that is only listed: a listing has no manifests
@@ -106,7 +107,7 @@ func (n *Node) look(ctx context.Context, topic string, wait time.Duration) (answ
 	short, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	for answered == 0 {
-		if answered, err = n.net.gossip.LookUp(short, topic); err != nil {
+		if answered, err = n.net.gossip.Browse(short, topic); err != nil {
 			n.log.Debug("asking for channels", "topic", topic, "error", err)
 		}
 		if answered == 0 && pause(short, syncRetry) != nil {
@@ -122,7 +123,7 @@ func (n *Node) look(ctx context.Context, topic string, wait time.Duration) (answ
 func browsed(c catalog.Browsed) BrowseChannel {
 	out := BrowseChannel{
 		Channel: c.ID.String(), Address: address(c.ID), Title: c.Title, State: stateOf(c.Reason), LookAlike: lookAlike(c.Looks),
-		Topics: c.Topics, By: c.By, Unnamed: c.Unnamed, Seq: c.Seq, Updated: c.Issued, Release: c.Release, Followers: c.Followers,
+		Topics: c.Topics, By: c.By, Unnamed: c.Unnamed, Alike: c.Alike, Seq: c.Seq, Updated: c.Issued, Release: c.Release, Followers: c.Followers,
 	}
 	if !c.Seen.IsZero() {
 		out.Seen = channel.TimeOf(c.Seen)

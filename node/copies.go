@@ -14,7 +14,7 @@ import (
 // CopiesRequest asks who has copies of a channel.
 type CopiesRequest struct {
 	Target   string   `json:"target"`   // as in ShowRequest
-	Check    bool     `json:"check"`    // look now, also if what is known is fresh
+	Check    bool     `json:"check"`    // look now, also if what is known is current
 	Offline  bool     `json:"offline"`  // do not look: say what is known
 	Releases int      `json:"releases"` // the newest so many; 0: 20
 	Wait     Duration `json:"wait"`     // how long to look; 0: 15 s
@@ -28,13 +28,15 @@ type CopiesResult struct {
 	Address  string          `json:"address"`
 	Title    string          `json:"title"`
 	Checked  channel.Time    `json:"checked,omitzero"` // absent: never
-	Fresh    bool            `json:"fresh"`            // not long ago, and of all releases that are known now
+	Current  bool            `json:"current"`          // not long ago, and of the releases that count now
 	Cut      bool            `json:"cut"`              // the time was over before everybody had answered
 	Found    int             `json:"found"`            // peers that may have something
 	Answered int             `json:"answered"`
 	Releases []ReleaseCopies `json:"releases"` // the newest first
 	Holders  []HolderInfo    `json:"holders"`  // those that have anything, those with most first
 	Liars    []LiarInfo      `json:"liars"`    // whose word does not count
+
+	Freshness // of the channel, as it is now
 }
 
 // ReleaseCopies says how many others have a release.
@@ -96,8 +98,8 @@ const (
 	copiesReleases    = 20
 	maxCopiesReleases = 32 // 16,384 blobs, the most that a peer answers about at once
 	copiesWait        = 15 * time.Second
-	// copiesFresh is how long a result is shown without looking again.
-	copiesFresh = time.Hour
+	// copiesCurrent is how long a result is shown without looking again.
+	copiesCurrent = time.Hour
 )
 
 // Copies says who has copies of a channel, as it was found lately or as it is
@@ -115,7 +117,7 @@ func (n *Node) Copies(ctx context.Context, req CopiesRequest, _ func(any)) (Copi
 	if err != nil {
 		return CopiesResult{}, err
 	}
-	if req.Offline || kept.Fresh && !req.Check {
+	if req.Offline || kept.Current && !req.Check {
 		return kept, nil
 	}
 	net, err := n.online(ctx)
@@ -136,6 +138,10 @@ func (n *Node) Copies(ctx context.Context, req CopiesRequest, _ func(any)) (Copi
 	if err != nil {
 		return CopiesResult{}, err
 	}
-	n.keepCopies(ctx, info.ID, newest, limit, res)
+	n.keepCopies(ctx, info.ID, newest, res)
+	if info, err = n.catalog.Channel(ctx, info.ID); err != nil { // a head may have come meanwhile
+		return CopiesResult{}, err
+	}
+	res.Freshness = freshnessOf(info)
 	return res, nil
 }

@@ -180,7 +180,7 @@ func (c *check) result(cut bool) CopiesResult {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	res := CopiesResult{
-		Channel: c.info.ID.String(), Address: address(c.info.ID), Title: titleIn(c.info), Checked: channel.TimeOf(time.Now()), Fresh: true, Cut: cut,
+		Channel: c.info.ID.String(), Address: address(c.info.ID), Title: titleIn(c.info), Checked: channel.TimeOf(time.Now()), Current: true, Cut: cut,
 		Found: len(c.from.list()), Answered: c.answered, Releases: []ReleaseCopies{}, Holders: []HolderInfo{}, Liars: []LiarInfo{},
 	}
 	slices.SortFunc(c.answers, func(a, b answer) int { return cmp.Compare(a.peer, b.peer) })

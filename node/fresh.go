@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
@@ -26,6 +27,47 @@ func currencyOf(info catalog.Info) Currency {
 		out.Fresh = &info.Fresh
 	}
 	return out
+}
+
+// Freshness says of one channel what its currency means.
+type Freshness struct {
+	Currency
+	Term
+}
+
+// Term is how long a channel is fresh, or since when it is not.
+type Term struct {
+	Until channel.Time `json:"freshUntil,omitzero"` // while it is fresh: when it becomes stale, if no head comes
+	Since channel.Time `json:"staleSince,omitzero"` // while it is stale: since then at the latest, where a head or the root ran out
+	Held  string       `json:"held,omitempty"`      // of kind update: why followers write none of its files now
+}
+
+func freshnessOf(info catalog.Info) Freshness {
+	out := Freshness{Currency: currencyOf(info)}
+	switch {
+	case out.Fresh == nil:
+		return out
+	case *out.Fresh:
+		out.Until = firstEnd(info)
+		return out
+	}
+	_, out.Held = info.Hold()
+	if end := firstEnd(info); end <= channel.TimeOf(time.Now()) {
+		out.Since = end
+	}
+	return out
+}
+
+// firstEnd is when the first of what makes a channel fresh runs out: its root, and
+// the head of each log that may still publish.
+func firstEnd(info catalog.Info) channel.Time {
+	end := info.Root.Expires
+	for _, l := range info.Logs {
+		if l.Publishes && l.Head != nil {
+			end = min(end, l.Head.Expires)
+		}
+	}
+	return end
 }
 
 // currency is that of a channel that may not be known; of a topic there is none.

@@ -156,7 +156,9 @@ func (n *Node) remedy(id channel.ID, doubt error) error {
 func (n *Node) settle(ctx context.Context) (left bool) {
 	owns, err := n.catalog.Owns(ctx)
 	if err != nil {
-		n.log.Warn("listing own channels", "error", err)
+		if ctx.Err() == nil {
+			n.log.Warn("listing own channels", "error", err)
+		}
 		return false
 	}
 	for _, own := range owns {

@@ -51,7 +51,9 @@ func (n *Node) renewDelegated(ctx context.Context) (left bool) {
 	}
 	infos, err := n.catalog.Channels(ctx)
 	if err != nil {
-		n.log.Warn("renewing heads", "error", err)
+		if ctx.Err() == nil { // a command that is over says nothing
+			n.log.Warn("renewing heads", "error", err)
+		}
 		return false
 	}
 	for _, info := range infos {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
@@ -41,36 +42,29 @@ func (n *Node) keptCopies(ctx context.Context, info catalog.Info, limit int) (Co
 		n.log.Warn("reading what is known of copies; it is looked for anew", "error", err)
 	}
 	res.Channel, res.Address, res.Title = info.ID.String(), address(info.ID), titleIn(info)
+	res.Freshness = freshnessOf(info)
 	newest, err := n.catalog.Newest(ctx, info.ID, limit)
 	if err != nil {
 		return res, err
 	}
 	age := time.Since(res.Checked.Time())
-	res.Fresh = !res.Checked.IsZero() && age >= 0 && age < copiesFresh && kept.Newest == first(newest) && kept.Limit >= min(limit, len(newest))
+	res.Current = !res.Checked.IsZero() && age >= 0 && age < copiesCurrent && len(kept.Looked) >= len(newest) && slices.Equal(kept.Looked[:len(newest)], newest)
 	res.Releases = res.Releases[:min(len(res.Releases), limit)]
 	return res, nil
 }
 
-func first(all []int64) int64 {
-	if len(all) == 0 {
-		return 0
-	}
-	return all[0]
-}
-
-const copiesVersion = 1
+const copiesVersion = 2
 
 // keptCopies is what is in the file.
 type keptCopies struct {
 	Version int          `json:"version"`
-	Newest  int64        `json:"newest"` // position of the newest release that was known
-	Limit   int          `json:"limit"`  // how many were looked at, at most
+	Looked  []int64      `json:"looked"` // positions of the releases that were looked at, the newest first
 	Result  CopiesResult `json:"result"`
 }
 
 // keepCopies writes down what was found.
-func (n *Node) keepCopies(ctx context.Context, info channel.ID, newest []int64, limit int, res CopiesResult) {
-	text, err := json.Marshal(keptCopies{copiesVersion, first(newest), limit, res})
+func (n *Node) keepCopies(ctx context.Context, info channel.ID, newest []int64, res CopiesResult) {
+	text, err := json.Marshal(keptCopies{copiesVersion, newest, res})
 	if err == nil {
 		err = os.MkdirAll(n.cfg.Paths.Copies, 0o700)
 	}

@@ -207,12 +207,14 @@ func (n *Node) unlock(ctx context.Context, id channel.ID) {
 	if sealed, err := n.catalog.Sealed(ctx, id, 0, 1); err == nil && len(sealed) == 0 {
 		return
 	}
-	if err := n.unlockFrom(ctx, id); err != nil && ctx.Err() == nil {
+	if err := n.readWith(ctx, id, (*subscriber.Subscriber).Unlock); err != nil && ctx.Err() == nil {
 		n.log.Warn("opening sealed releases", "channel", address(id), "error", err)
 	}
 }
 
-func (n *Node) unlockFrom(ctx context.Context, id channel.ID) error {
+// readWith has read what a channel says, with the blobs that are here and, where
+// there is a network, those of others, for which is not waited long.
+func (n *Node) readWith(ctx context.Context, id channel.ID, read func(*subscriber.Subscriber, context.Context, channel.ID) error) error {
 	patience := localPatience
 	var swarm *fetch.Swarm
 	var err error
@@ -233,7 +235,7 @@ func (n *Node) unlockFrom(ctx context.Context, id channel.ID) error {
 	if err != nil {
 		return err
 	}
-	return s.Unlock(ctx, id)
+	return read(s, ctx, id)
 }
 
 // readAddress is a channel's address with the read key of its newest epoch.

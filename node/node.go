@@ -185,6 +185,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.serveOwn(ctx) })
 	if n.cfg.Resume {
 		group.Go(func() error { return n.retainForever(ctx) })
+		group.Go(func() error { return n.keepReadingOwn(ctx) })
 	}
 	if n.cfg.Resume {
 		group.Go(func() error { return n.resume(ctx) })

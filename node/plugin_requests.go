@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -219,6 +220,9 @@ func decide(p *plugins.Installed, m plugins.Manifest, g PluginGrant) error {
 		p.Paths = g.Paths
 	}
 	if g.Priority != nil {
+		if n := *g.Priority; n < -plugins.MaxPriority || n > plugins.MaxPriority {
+			return badRequest("priority %d: want %d to %d", n, -plugins.MaxPriority, plugins.MaxPriority)
+		}
 		p.Priority = g.Priority
 	}
 	if g.Memory != "" {
@@ -297,14 +301,30 @@ func (n *Node) pluginInfo(p shelf.Plugin) PluginInfo {
 	return info
 }
 
-// PluginList tells of all plugins.
-func (n *Node) PluginList(context.Context, None, func(any)) (PluginListResult, error) {
+// PluginList tells of all plugins, also whose files are not as they were installed.
+func (n *Node) PluginList(ctx context.Context, _ None, _ func(any)) (PluginListResult, error) {
 	list, err := n.plugins.shelf.List()
 	out := PluginListResult{Plugins: []PluginInfo{}}
 	for _, p := range list {
-		out.Plugins = append(out.Plugins, n.pluginInfo(p))
+		info := n.pluginInfo(p)
+		if info.Error == "" {
+			info.Error = firstOf(n.plugins.shelf.Verify(ctx, p.ID))
+		}
+		out.Plugins = append(out.Plugins, info)
 	}
 	return out, err
+}
+
+// firstOf is what is wrong in one line, where plugin-verify has a line for each file.
+func firstOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	first, rest, _ := strings.Cut(err.Error(), "\n")
+	if rest != "" {
+		first += fmt.Sprintf(", and %d more; see plugin-verify", 1+strings.Count(rest, "\n"))
+	}
+	return first
 }
 
 // PluginEnable lets a plugin run, with what is granted.
@@ -329,10 +349,34 @@ func (n *Node) PluginDisable(_ context.Context, req PluginRequest, _ func(any)) 
 	return n.pluginChanged(req.ID)
 }
 
+// settingsOf refuses to set what a plugin does not know, and to unset what is
+// neither known to it nor set from a version that knew it.
+func settingsOf(m plugins.Manifest, set map[string]string, req PluginConfigRequest) error {
+	var known []string
+	for _, s := range m.Config {
+		known = append(known, s.Key)
+	}
+	for _, key := range append(slices.Sorted(maps.Keys(req.Set)), req.Unset...) {
+		_, old := set[key]
+		_, new := req.Set[key]
+		switch {
+		case slices.Contains(known, key) || old && !new:
+		case len(known) == 0:
+			return badRequest("%s has no setting %q; it has none at all", m.ID, key)
+		default:
+			return badRequest("%s has no setting %q; it has %s", m.ID, key, strings.Join(known, ", "))
+		}
+	}
+	return nil
+}
+
 // PluginConfig sets values. One that runs is started again with them.
 func (n *Node) PluginConfig(_ context.Context, req PluginConfigRequest, _ func(any)) (PluginInfo, error) {
 	if len(req.Set)+len(req.Unset) > 0 {
 		err := n.plugins.shelf.Change(req.ID, func(p *plugins.Installed, m plugins.Manifest) error {
+			if err := settingsOf(m, p.Config, req); err != nil {
+				return err
+			}
 			if p.Config == nil {
 				p.Config = map[string]string{}
 			}
@@ -344,11 +388,6 @@ func (n *Node) PluginConfig(_ context.Context, req PluginConfigRequest, _ func(a
 			}
 			_, err := m.Settings(p.Config)
 			if errors.Is(err, plugins.ErrConfig) && !p.Enabled { // not all may be set yet
-				for key := range req.Set {
-					if !slices.ContainsFunc(m.Config, func(s plugins.Setting) bool { return s.Key == key }) {
-						return err
-					}
-				}
 				return nil
 			}
 			return err

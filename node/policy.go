@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,8 +28,7 @@ type PolicyChange struct {
 	Flags []Document `json:"flags,omitempty"` // of the same form: what is in them replaces what was
 }
 
-// apply changes a policy. Errors say where in which document; those of flags are
-// ErrUsage.
+// apply changes a policy. Errors are ErrUsage, and say where in which document.
 func (c PolicyChange) apply(p policy.Policy) (policy.Policy, error) {
 	var err error
 	if c.Reset || c.File != nil {
@@ -35,15 +36,25 @@ func (c PolicyChange) apply(p policy.Policy) (policy.Policy, error) {
 	}
 	if c.File != nil {
 		if p, err = policy.Parse(c.File.Name, c.File.Text); err != nil {
-			return p, err
+			return p, badRequest("%w", err)
 		}
 	}
 	for _, f := range c.Flags {
 		if p, err = policy.Change(p, f.Name, f.Text); err != nil {
-			return p, badRequest("%w", err)
+			return p, badRequest("%w", ofFlag(f.Name, err))
 		}
 	}
 	return p, nil
+}
+
+// ofFlag is an error in a document that was made of a flag, without its place: there
+// is no such line or column.
+func ofFlag(name string, err error) error {
+	var place *channel.PlaceError
+	if errors.As(err, &place) {
+		return fmt.Errorf("reading %s: %s", name, strings.TrimPrefix(place.Err.Error(), channel.ErrMalformed.Error()+": "))
+	}
+	return err
 }
 
 // CheckPolicy says what is wrong with a change, as far as that can be known

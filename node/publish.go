@@ -42,6 +42,16 @@ func (n *Node) Create(ctx context.Context, req CreateRequest, _ func(any)) (Crea
 	return res, nil
 }
 
+// checkWords says what is wrong with the title of a channel or a release, and with
+// what a release says of itself.
+func checkWords(title, description string) error {
+	said := channel.Body{Title: title, Description: description, Removals: []channel.Removal{{Name: "a"}}}
+	if err := said.Validate(); err != nil {
+		return badRequest("%w", err)
+	}
+	return nil
+}
+
 // create founds a channel as spec says, whose texts are what somebody gave.
 func (n *Node) create(ctx context.Context, spec publisher.CreateSpec) (publisher.Created, error) {
 	for i, t := range spec.Topics {
@@ -51,8 +61,11 @@ func (n *Node) create(ctx context.Context, spec publisher.CreateSpec) (publisher
 		}
 		spec.Topics[i] = normal
 	}
-	if err := channel.CheckPublisherName(spec.By); err != nil {
-		return publisher.Created{}, badRequest("%w", err)
+	if err := CheckPublisherName(spec.By); err != nil {
+		return publisher.Created{}, err
+	}
+	if err := checkWords(spec.Title, ""); err != nil {
+		return publisher.Created{}, err
 	}
 	switch spec.Kind {
 	case "":
@@ -66,6 +79,9 @@ func (n *Node) create(ctx context.Context, spec publisher.CreateSpec) (publisher
 	}
 	spec.KeyDir = n.cfg.Paths.Keys
 	created, err := n.pub.Create(ctx, spec)
+	if errors.Is(err, publisher.ErrExists) {
+		return publisher.Created{}, badRequest("founding a channel: %w. Publish to it (channel-publish %s); or found another with a key of its own (key-new, then channel-create %s -k KEY.pem)", err, spec.Topics[0], spec.Topics[0])
+	}
 	if err != nil {
 		return publisher.Created{}, fmt.Errorf("founding a channel: %w", err)
 	}
@@ -103,6 +119,9 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 		if err := net.know(req.Peers); err != nil {
 			return PublishResult{}, err
 		}
+	}
+	if err := checkWords(req.Title, req.Description); err != nil {
+		return PublishResult{}, err
 	}
 	// The channel is looked up before anything is sealed and founded after, so
 	// that bad input leaves nothing behind.

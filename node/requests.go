@@ -239,16 +239,19 @@ type ShowResult struct {
 	ChannelInfo
 	ReadAddress string `json:"readAddress,omitempty"` // with the read key of the newest epoch; a secret
 
-	Expires      channel.Time        `json:"expires"` // of the root
-	RootKeys     KeySetInfo          `json:"rootKeys"`
-	RecoveryKeys *KeySetInfo         `json:"recoveryKeys,omitempty"`
-	Publishers   []PublisherInfo     `json:"publishers"`
-	Revoked      []RevokedInfo       `json:"revoked"`
-	Logs         []LogInfo           `json:"logs"`
-	Forks        []ForkInfo          `json:"forks"`
-	Files        []channel.FileEntry `json:"files"`          // the view, sorted by name
-	Removed      []TombstoneInfo     `json:"removed"`        // what was taken away, sorted by name
-	Keep         json.RawMessage     `json:"keep,omitempty"` // keep rules of an own channel
+	Expires      channel.Time    `json:"expires"` // of the root
+	RootKeys     KeySetInfo      `json:"rootKeys"`
+	RecoveryKeys *KeySetInfo     `json:"recoveryKeys,omitempty"`
+	Publishers   []PublisherInfo `json:"publishers"`
+	Term
+	Alike   [][]string          `json:"alike,omitempty"` // different names of publishers that look alike, in groups
+	Revoked []RevokedInfo       `json:"revoked"`
+	Logs    []LogInfo           `json:"logs"`
+	Forks   []ForkInfo          `json:"forks"`
+	Files   []channel.FileEntry `json:"files"`           // the view, sorted by name
+	Removed []TombstoneInfo     `json:"removed"`         // what was taken away, sorted by name
+	Rules   []string            `json:"rules,omitempty"` // the same as keep, as flags have them
+	Keep    json.RawMessage     `json:"keep,omitempty"`  // keep rules of an own channel
 
 	Subscriptions []SubscriptionInfo `json:"subscriptions"` // to the channel by its address
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
@@ -53,6 +54,9 @@ func retired(gone []policy.Gone) []RetiredFile {
 // CheckKeep says what is wrong with keep rules. It needs no node.
 func CheckKeep(doc Document) error {
 	if _, err := policy.ParseKeeps(doc.Name, doc.Text); err != nil {
+		if strings.HasPrefix(doc.Name, "--") {
+			err = ofFlag(doc.Name, err)
+		}
 		return badRequest("%w", err)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/anonymous-media-library/aml/channel"
@@ -34,6 +35,24 @@ type RetractResult struct {
 	Blobs    int             `json:"blobs"`    // deleted here
 	Pinned   int             `json:"pinned"`   // files of which somebody has pinned a blob here, which stays
 	DryRun   bool            `json:"dryRun"`
+
+	// Of what was given, and could be either: what was taken as the name of a file
+	// that there is, and what as a pattern.
+	AsNames    []string `json:"asNames,omitempty"`
+	AsPatterns []string `json:"asPatterns,omitempty"`
+}
+
+// meant says how names were understood that could be patterns.
+func (res *RetractResult) meant(names []string) {
+	for _, name := range names {
+		switch {
+		case !publisher.MayBeGlob(name):
+		case slices.ContainsFunc(res.Files, func(f RetractedFile) bool { return f.Name == name }):
+			res.AsNames = append(res.AsNames, name)
+		default:
+			res.AsPatterns = append(res.AsPatterns, name)
+		}
+	}
 }
 
 // RetractedFile is a file that was taken back, and which release had brought it.
@@ -97,8 +116,9 @@ func (n *Node) Retract(ctx context.Context, req RetractRequest, emit func(any)) 
 		res.Files = append(res.Files, RetractedFile{e.Name, e.Size, e.Log, e.Seq})
 		res.Bytes += e.Size
 	}
+	res.meant(req.Names)
 	if err != nil && len(res.Releases) > 0 {
-		err = fmt.Errorf("%w; %d releases of the retraction stand, give the command again for the rest", err, len(res.Releases))
+		err = fmt.Errorf("%w; what the first of its releases (%d) took back stands, give the command again for the rest", err, len(res.Releases))
 	}
 	switch {
 	case errors.Is(err, channel.ErrName): // of a pattern

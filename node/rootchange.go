@@ -126,11 +126,28 @@ func describeDraft(d channel.RootDraft) (RootResult, error) {
 	}, nil
 }
 
+// CheckPublisherName says what is wrong with a name of a publisher that somebody gave.
+func CheckPublisherName(name string) error {
+	if err := channel.CheckPublisherName(name); err != nil {
+		return badRequest("%w", err)
+	}
+	return nil
+}
+
 // rootChange reads what a request asks for.
 func (n *Node) rootChange(info catalog.Info, req RootRequest) (publisher.RootChange, error) {
 	now := time.Now()
 	c := publisher.RootChange{
 		AddRootKeys: req.AddRootKeys, RemoveRootKeys: req.RemoveRootKeys, Threshold: req.Threshold, Recovery: req.Recovery, Title: req.Title,
+	}
+	private := info.HasRoot && info.Root.Class == channel.Private
+	if req.Title != nil && *req.Title != "" && private {
+		return c, badRequest("the title of a private channel is sealed with its releases, and its root is in clear")
+	}
+	if req.Title != nil {
+		if err := checkWords(*req.Title, ""); err != nil {
+			return c, err
+		}
 	}
 	var err error
 	if c.Expires, err = parseWhen("--expires", req.Expires, now); err != nil {
@@ -151,8 +168,15 @@ func (n *Node) rootChange(info catalog.Info, req RootRequest) (publisher.RootCha
 		}
 		if d.Name != nil {
 			g.Name = *d.Name
-			if err := channel.CheckPublisherName(g.Name); err != nil {
-				return c, badRequest("%w", err)
+			if err := CheckPublisherName(g.Name); err != nil {
+				return c, err
+			}
+			_, known := info.Root.Publisher(d.Key)
+			switch {
+			case g.Name != "" && private:
+				return c, badRequest("the root of a private channel is in clear, and names nobody")
+			case g.Name == "" && !known:
+				return c, badRequest("the name is empty, and key %s is not let in yet, so there is none to take away", d.Key)
 			}
 		}
 		switch g.Role {

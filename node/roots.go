@@ -70,7 +70,7 @@ func (n *Node) tidyRoots(ctx context.Context) ([]blobnet.ID, error) {
 		return ids, fmt.Errorf("reading which files to announce: %w", err)
 	}
 	if lines > 3*len(ids)+64 {
-		if err := writeRoots(ctx, n.cfg.Paths.Roots, ids); err != nil {
+		if err := writeRoots(ctx, n.cfg.Paths.Roots, ids); err != nil && ctx.Err() == nil {
 			n.log.Warn("tidying which files to announce", "error", err)
 		}
 	}

@@ -40,8 +40,9 @@ type SearchHit struct {
 	State     string       `json:"state"`   // own, followed or listed
 	Currency               // the channel's
 	LookAlike string       `json:"lookAlike,omitempty"`
-	Address   string       `json:"address"`        // of the file, else of the channel
-	Name      string       `json:"name,omitempty"` // of the file, or the release's title
+	Alike     [][]string   `json:"alike,omitempty"` // as in BrowseChannel, where the channel was found by its publishers' names
+	Address   string       `json:"address"`         // of the file, else of the channel
+	Name      string       `json:"name,omitempty"`  // of the file, or the release's title
 	Size      uint64       `json:"size,omitempty"`
 	MediaType string       `json:"mediaType,omitempty"`
 	SHA256    *codec.Hash  `json:"sha256,omitempty"`
@@ -101,7 +102,7 @@ func (n *Node) Search(ctx context.Context, req SearchRequest, _ func(any)) (Sear
 
 func hit(h catalog.Hit) SearchHit {
 	out := SearchHit{
-		Kind: string(h.Kind), Channel: h.Channel.String(), Title: h.Title, State: stateOf(h.Reason), LookAlike: lookAlike(h.Looks),
+		Kind: string(h.Kind), Channel: h.Channel.String(), Title: h.Title, State: stateOf(h.Reason), LookAlike: lookAlike(h.Looks), Alike: h.Alike,
 		Address: address(h.Channel), Name: h.Name, Seq: h.Seq, Issued: h.Issued, Snippet: h.Snippet,
 	}
 	if h.Kind != catalog.HitChannel {

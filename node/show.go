@@ -71,6 +71,8 @@ func (n *Node) Show(ctx context.Context, req ShowRequest, _ func(any)) (ShowResu
 		return ShowResult{}, err
 	}
 	res.LookAlike = lookAlike(looks[info.ID])
+	res.Term = freshnessOf(info).Term
+	res.Alike = info.Root.AlikeNames()
 	n.showKeys(&res, info)
 	if err := n.showSubscriptions(ctx, info.ID, &res); err != nil {
 		return ShowResult{}, err
@@ -105,7 +107,7 @@ func (n *Node) Show(ctx context.Context, req ShowRequest, _ func(any)) (ShowResu
 		}
 	}
 	if keep, err := n.pub.Rules(ctx, info.ID); err == nil && len(keep) > 0 {
-		res.Keep, _ = rulesOf(keep)
+		res.Keep, res.Rules = rulesOf(keep)
 	} else if err != nil {
 		return ShowResult{}, err
 	}

@@ -32,7 +32,7 @@ func (n *Node) channelsOf(ctx context.Context, sub catalog.Subscription, emit fu
 			return nil, err
 		}
 		if answered > 0 && !sub.TrustAll && len(sub.Trust) == 0 {
-			return nil, fmt.Errorf("%d channels are listed on topic %q and none is trusted; follow them with --trust ID or --trust-all", len(told), sub.Topic)
+			return nil, fmt.Errorf("none of the channels that are listed on topic %q (%d) is trusted; follow them with --trust ID or --trust-all", sub.Topic, len(told))
 		}
 		if len(trusted) > 0 && (sub.TrustAll || len(trusted) == len(sub.Trust)) {
 			return trusted, nil

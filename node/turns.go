@@ -46,12 +46,7 @@ func standingOf(info catalog.Info) standing {
 	if !info.Fresh {
 		return s
 	}
-	s.until = info.Root.Expires.Time()
-	for _, l := range info.Logs {
-		if l.Publishes && l.Head != nil && l.Head.Expires.Time().Before(s.until) {
-			s.until = l.Head.Expires.Time()
-		}
-	}
+	s.until = firstEnd(info).Time()
 	return s
 }
 

@@ -23,13 +23,16 @@ type WaitCopiesRequest struct {
 
 // WaitCopiesResult says who has it.
 type WaitCopiesResult struct {
-	Wanted   int          `json:"wanted"`
-	Have     int          `json:"have"`     // others that have all of it
-	Networks int          `json:"networks"` // of these, distinct networks
-	TimedOut bool         `json:"timedOut"` // they are too few, and the time is over
-	Empty    bool         `json:"empty"`    // there is nothing in it that anybody could have
-	Weakest  *WeakestInfo `json:"weakest,omitempty"`
-	Copies   []CopyEvent  `json:"copies"`
+	Wanted   int  `json:"wanted"`
+	Have     int  `json:"have"`     // others that have all of it
+	Networks int  `json:"networks"` // of these, distinct networks
+	TimedOut bool `json:"timedOut"` // they are too few, and the time is over
+	// Retracted says why nobody will have all of it any more: a file of it was
+	// taken back, or a root has made the release void.
+	Retracted string       `json:"retracted,omitempty"`
+	Empty     bool         `json:"empty"` // there is nothing in it that anybody could have
+	Weakest   *WeakestInfo `json:"weakest,omitempty"`
+	Copies    []CopyEvent  `json:"copies"`
 }
 
 // CopyEvent ("copy") says that a peer has all of a release: every blob that
@@ -67,7 +70,7 @@ const (
 )
 
 // WaitCopies returns when so many others have a release, or in vain when the time
-// is over. It emits a CopyEvent for each of them.
+// is over or the release is retracted. It emits a CopyEvent for each of them.
 func (n *Node) WaitCopies(ctx context.Context, req WaitCopiesRequest, emit func(any)) (WaitCopiesResult, error) {
 	if req.Copies < 1 || req.Copies > maxWaitCopies {
 		return WaitCopiesResult{}, badRequest("waiting for %d copies: want 1 to %d", req.Copies, maxWaitCopies)
@@ -89,6 +92,11 @@ func (n *Node) WaitCopies(ctx context.Context, req WaitCopiesRequest, emit func(
 	}
 	w := &waiting{n: n, net: net, r: r, emit: emit, from: newCandidates(net), state: map[peer.ID]*holding{}}
 	w.res = WaitCopiesResult{Wanted: req.Copies, Copies: []CopyEvent{}}
+	news, stop := w.news()
+	defer stop()
+	if w.res.Retracted, err = w.takenBack(ctx); err != nil || w.res.Retracted != "" {
+		return w.res, err
+	}
 	if w.total, err = w.count(ctx); err != nil {
 		return WaitCopiesResult{}, fmt.Errorf("waiting for copies: %w", err)
 	}
@@ -96,7 +104,7 @@ func (n *Node) WaitCopies(ctx context.Context, req WaitCopiesRequest, emit func(
 		w.res.Empty = true
 		return w.res, nil
 	}
-	if err := w.run(ctx, cmp.Or(time.Duration(req.Timeout), copiesTimeout)); err != nil {
+	if err := w.run(ctx, news, cmp.Or(time.Duration(req.Timeout), copiesTimeout)); err != nil {
 		return WaitCopiesResult{}, err
 	}
 	if w.res.TimedOut {

@@ -112,8 +112,9 @@ func (w *waiting) batches(ctx context.Context) iter.Seq2[[]blobnet.ID, error] {
 	}
 }
 
-// run asks everybody again and again.
-func (w *waiting) run(outer context.Context, timeout time.Duration) error {
+// run asks everybody again and again, until there are enough, the time is over, or
+// news of the channel take the release back.
+func (w *waiting) run(outer context.Context, news <-chan struct{}, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(outer, timeout)
 	defer cancel()
 	var work sync.WaitGroup
@@ -163,6 +164,11 @@ func (w *waiting) run(outer context.Context, timeout time.Duration) error {
 			settle()
 			w.tell()
 		case <-tick.C:
+		case <-news:
+			if why, err := w.takenBack(outer); err != nil || why != "" {
+				w.res.Retracted = why
+				return err
+			}
 		case <-ctx.Done():
 			if outer.Err() != nil {
 				return context.Cause(outer)

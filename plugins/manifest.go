@@ -21,7 +21,7 @@ const (
 	MaxManifest   = 64 << 10 // bytes of plugin.yaml
 	maxText       = 1024     // bytes of one text
 	maxItems      = 64       // of one list
-	maxPriority   = 1000
+	MaxPriority   = 1000     // and the least is its negative
 	MinMemory     = 16 << 20
 	MaxMemory     = 16 << 30
 	DefaultMemory = 512 << 20
@@ -146,8 +146,8 @@ func (m Manifest) validate() error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	if m.Priority < -maxPriority || m.Priority > maxPriority {
-		return fmt.Errorf("priority: %d is not within -%d to %d", m.Priority, maxPriority, maxPriority)
+	if m.Priority < -MaxPriority || m.Priority > MaxPriority {
+		return fmt.Errorf("priority: %d is not within -%d to %d", m.Priority, MaxPriority, MaxPriority)
 	}
 	if _, err := m.MemoryLimit(); err != nil {
 		return fmt.Errorf("memory: %w", err)

@@ -66,8 +66,14 @@ var (
 
 	// ErrExists: the key has a channel under this topic already. It wraps
 	// fs.ErrExist.
-	ErrExists = fmt.Errorf("this key publishes a channel under this topic: %w", fs.ErrExist)
+	ErrExists error = exists("this key publishes a channel under this topic already")
 )
+
+// exists is an error that is fs.ErrExist too, whose words are about files.
+type exists string
+
+func (e exists) Error() string        { return string(e) }
+func (e exists) Is(target error) bool { return target == fs.ErrExist }
 
 // View is what the publisher reads of a channel. *catalog.Catalog is one. What
 // is not there gives an error that wraps fs.ErrNotExist. Its methods may be

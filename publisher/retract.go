@@ -90,6 +90,10 @@ func retractions(files []catalog.Entry, reason string) (out []channel.Body) {
 	return out
 }
 
+// MayBeGlob reports whether what was given is a pattern, unless there is a file of
+// that very name: then it means that file alone.
+func MayBeGlob(name string) bool { return strings.ContainsAny(name, `*?[\`) }
+
 // maxNamed is how many names an error names.
 const maxNamed = 3
 
@@ -110,7 +114,7 @@ func (p *Publisher) matching(ctx context.Context, r Retraction) ([]catalog.Entry
 			found[name] = e
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return nil, err
-		case strings.ContainsAny(name, "*?[\\"):
+		case MayBeGlob(name):
 			if globs[name], err = policy.Glob(name); err != nil {
 				return nil, fmt.Errorf("%w: %w", channel.ErrName, err)
 			}

@@ -32,6 +32,7 @@ type Browsed struct {
 	Looks     LookAlike
 	By        []string // see channel.Root.PublisherNames
 	Unnamed   int
+	Alike     [][]string   // see channel.Root.AlikeNames
 	Seq       uint64       // of the newest release that is known of, also if only a head names it
 	Issued    channel.Time // of it, or of the head that names it
 	Release   string       // its title, where that is known
@@ -151,6 +152,7 @@ func browsed(s *session, no int64, topic string) (Browsed, error) {
 		return b, fmt.Errorf("channel %s: %w", b.ID, err)
 	}
 	b.By, b.Unnamed = state.Root.PublisherNames()
+	b.Alike = state.Root.AlikeNames()
 	for _, log := range state.Logs {
 		seq, issued := log.Seq, log.Issued
 		if log.Claim != nil && log.Claim.Seq > seq {

@@ -150,7 +150,7 @@ func TestAChannelIsKnownAndFoundByTheNamesOfItsPublishers(t *testing.T) {
 		t.Fatalf("%+v, %v", top, err)
 	}
 	for _, query := range []string{"zoe", "aurora ann", "music zo"} {
-		if hits := found(query); len(hits) != 1 || hits[0].Channel != ch.ID || hits[0].score <= 0 || hits[0].Snippet != "music by Ann, Zoë" {
+		if hits := found(query); len(hits) != 1 || hits[0].Channel != ch.ID || hits[0].score <= 0 || hits[0].Snippet != `music by "Ann", "Zoë"` {
 			t.Errorf("%s: %+v", query, hits)
 		}
 	}

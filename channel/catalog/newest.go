@@ -8,7 +8,8 @@ import (
 )
 
 // Newest returns the positions of the releases of a channel that came last, the
-// newest first, at most limit of them. Refused ones are left out.
+// newest first, at most limit of them. Refused ones are left out, and those that a
+// snapshot does not count any more.
 func (c *Catalog) Newest(ctx context.Context, id channel.ID, limit int) ([]int64, error) {
 	var out []int64
 	err := c.view(ctx, "reading the newest releases", func(s *session) error {
@@ -21,7 +22,9 @@ func (c *Catalog) Newest(ctx context.Context, id channel.ID, limit int) ([]int64
 			err := scan(&position)
 			out = append(out, position)
 			return true, err
-		}, "SELECT position FROM manifests WHERE channel = ? AND state <> 2 ORDER BY position DESC LIMIT ?", no, limit)
+		}, `SELECT position FROM manifests WHERE channel = ? AND state <> 2
+				AND NOT EXISTS (SELECT 1 FROM dead WHERE dead.channel = manifests.channel AND dead.position = manifests.position)
+			ORDER BY position DESC LIMIT ?`, no, limit)
 	})
 	return out, err
 }

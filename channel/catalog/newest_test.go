@@ -24,6 +24,14 @@ func TestTheNewestReleasesComeLastFirstAndOneIsFoundByItsHash(t *testing.T) {
 	if err != nil || !slices.Equal(newest, []int64{all[2].Position, all[1].Position}) {
 		t.Errorf("newest: %v, %v", newest, err)
 	}
+	offer(t, c, ch.Files("b"), feed.Accepted) // release 2 does not count any more, as soon as a snapshot says so
+	appended(t, c, ch)
+	if all, err = c.Releases(t.Context(), ch.ID, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if newest, err = c.Newest(t.Context(), ch.ID, 9); err != nil || !slices.Equal(newest, []int64{all[3].Position, all[2].Position, all[0].Position}) {
+		t.Errorf("newest that count: %v, %v", newest, err)
+	}
 	if r, err := c.Release(t.Context(), ch.ID, all[1].Hash); err != nil || r.Seq != 2 || r.Body == nil {
 		t.Errorf("by its hash: %+v, %v", r, err)
 	}

@@ -30,17 +30,21 @@ func (g *Gossip) SyncAll(ctx context.Context, id channel.ID) (answered int, err 
 // others have 2 s more. What is listed is taken into the Ledger, also where Listen
 // was not called. The error is as SyncAll's.
 func (g *Gossip) SyncTopic(ctx context.Context, topic string) (answered int, err error) {
+	return g.syncTopic(ctx, topic)
+}
+
+func (g *Gossip) syncTopic(ctx context.Context, topic string, also ...peer.ID) (answered int, err error) {
 	t := target{topic: topic}
 	return g.all(ctx, t, func(ctx context.Context, p peer.ID) error {
 		_, err := g.talk(ctx, p, []want{{target: t}})
 		return err
-	})
+	}, also...)
 }
 
-// all calls ask for everybody known, and then for everybody found, some at
+// all calls ask for everybody known, for also, and then for everybody found, some at
 // once. It returns when all have answered or failed, or the time that a first
 // answer leaves them is over.
-func (g *Gossip) all(outer context.Context, t target, ask func(context.Context, peer.ID) error) (int, error) {
+func (g *Gossip) all(outer context.Context, t target, ask func(context.Context, peer.ID) error, also ...peer.ID) (int, error) {
 	ctx, cancel := context.WithCancel(outer)
 	defer cancel()
 	in := g.browsed(t)
@@ -86,7 +90,7 @@ func (g *Gossip) all(outer context.Context, t target, ask func(context.Context, 
 	}
 	slots := make(chan struct{}, maxDialling)
 	work.Go(func() {
-		for _, p := range g.followers(in) {
+		for _, p := range append(g.followers(in), also...) {
 			select {
 			case slots <- struct{}{}:
 			case <-ctx.Done():

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"slices"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
@@ -20,6 +23,23 @@ func (g *Gossip) LookUp(ctx context.Context, topic string) (answered int, err er
 		return 0, err
 	}
 	return g.SyncTopic(ctx, topic)
+}
+
+// Browse is LookUp that asks whoever else is connected, too, 50 of them at most:
+// they may know of the topic though they neither listen to it nor announce it. It is
+// for who looks once, and says that he does.
+func (g *Gossip) Browse(ctx context.Context, topic string) (answered int, err error) {
+	if err := g.Hide(topic); err != nil {
+		return 0, err
+	}
+	return g.syncTopic(ctx, topic, g.neighbours()...)
+}
+
+// neighbours are connected peers, in any order.
+func (g *Gossip) neighbours() []peer.ID {
+	all := slices.DeleteFunc(g.cfg.Host.Network().Peers(), func(p peer.ID) bool { return g.conduct.banned(p) })
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all[:min(len(all), maxFound)]
 }
 
 // Hide says that the topic was or will be looked up: channels that are known

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"iter"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -68,5 +69,31 @@ func TestATopicIsLookedUpWithoutJoiningItsGossip(t *testing.T) {
 	}
 	if _, err := private.gossip.LookUp(t.Context(), "Radio"); !errors.Is(err, channel.ErrName) {
 		t.Errorf("looking up a topic out of form: %v", err)
+	}
+}
+
+// Without discovery, and where nobody listens to a topic, who browses it asks whoever
+// is connected; who looks it up in private asks none of those.
+func TestWhoBrowsesATopicAsksConnectedPeersThatDoNotListenToIt(t *testing.T) {
+	t.Parallel()
+	a := newAuthor(t, "listed", "radio")
+	publisher, reader := newNode(t, ""), newNode(t, "")
+	a.publish(publisher, 1)
+	<-reader.gossip.started
+	connect(t, reader.host, publisher.host)
+	if rooms := publisher.gossip.mesh.GetTopics(); slices.Contains(rooms, topicRoomName("radio")) {
+		t.Fatalf("it listens: %v", rooms)
+	}
+	if n, err := reader.gossip.LookUp(t.Context(), "radio"); n != 0 || !errors.Is(err, ErrNoPeers) {
+		t.Errorf("in private %d were asked, %v", n, err)
+	}
+	if n, err := reader.gossip.Browse(t.Context(), "radio"); err != nil || n != 1 {
+		t.Errorf("%d answered, %v", n, err)
+	}
+	if info, err := reader.ledger.Channel(t.Context(), a.id); err != nil || !info.HasRoot {
+		t.Errorf("found: %+v, %v", info, err)
+	}
+	if _, err := reader.gossip.Browse(t.Context(), "Radio"); !errors.Is(err, channel.ErrName) {
+		t.Errorf("a topic out of form: %v", err)
 	}
 }

@@ -8,13 +8,11 @@ import (
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"runtime/pprof"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/anonymous-media-library/aml/config"
 	"github.com/anonymous-media-library/aml/node/api"
@@ -184,6 +182,19 @@ func (a *app) existing(ctx context.Context) (*api.Client, error) {
 	return a.connect(ctx, api.NeedStore)
 }
 
+// asked asks the node of a home that is there for one thing, and prints the answer.
+func asked[R any](a *app, cmd *cobra.Command, ask func(context.Context, *api.Client) (R, error), text func(io.Writer, R)) error {
+	c, err := a.existing(cmd.Context())
+	if err != nil {
+		return err
+	}
+	res, err := ask(cmd.Context(), c)
+	if err = closing(c, err); err != nil {
+		return err
+	}
+	return a.result(res, func(w io.Writer) { text(w, res) })
+}
+
 // unserved is an error if this command was to serve otherwise than the node does
 // that runs already: whoever relied on it would wait in vain.
 func (a *app) unserved() error {
@@ -227,7 +238,7 @@ func (a *app) warn(message string) {
 func (a *app) begins(root *cobra.Command) (stop func() error) {
 	var file *os.File
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) (err error) {
-		if err := notEmpty(cmd); err != nil || a.profile == "" {
+		if err := errors.Join(notEmpty(cmd), inUTF8(cmd)); err != nil || a.profile == "" {
 			return err
 		}
 		if file, err = os.Create(a.profile); err != nil {
@@ -242,22 +253,6 @@ func (a *app) begins(root *cobra.Command) (stop func() error) {
 		pprof.StopCPUProfile()
 		return file.Close()
 	}
-}
-
-// notEmpty refuses flags whose value is empty and means nothing then: a variable
-// of a script was not set, and the folder one happens to be in is not what was
-// meant.
-func notEmpty(cmd *cobra.Command) (err error) {
-	cmd.Flags().Visit(func(f *pflag.Flag) {
-		many, _ := f.Value.(pflag.SliceValue)
-		switch f.Name {
-		case "input", "output", "key", "home", "peer", "listen", "target", "erasure":
-			if f.Value.String() == "" || many != nil && slices.Contains(many.GetSlice(), "") {
-				err = usage(cmd, fmt.Errorf("--%s is empty", f.Name))
-			}
-		}
-	})
-	return err
 }
 
 // noting is a writer that remembers that it failed.
@@ -275,90 +270,6 @@ func (n *noting) Write(p []byte) (int, error) {
 		n.err = fmt.Errorf("writing output: %w", err)
 	}
 	return written, err
-}
-
-// exitCodes are the ones that the README names.
-var exitCodes = map[api.Code]int{
-	api.CodeFailure: 1, api.CodeUsage: 2, api.CodeNoDaemon: 3,
-	api.CodeNotFound: 4, api.CodeVerify: 5, api.CodeInterrupted: 130,
-}
-
-// onlyStop reports whether err says nothing but that ctx ended.
-func onlyStop(ctx context.Context, err error) bool {
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, e := range many.Unwrap() {
-			if !onlyStop(ctx, e) {
-				return false
-			}
-		}
-		return true
-	}
-	var e *api.Error
-	if errors.As(err, &e) && e.Code == api.CodeInterrupted {
-		return true
-	}
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))
-}
-
-func (a *app) codeOf(err error) api.Code {
-	var e *api.Error
-	switch {
-	case errors.As(err, &e):
-		if _, ok := exitCodes[e.Code]; ok {
-			return e.Code
-		}
-	case strings.HasPrefix(err.Error(), "unknown command"):
-		return api.CodeUsage
-	case errors.Is(err, os.ErrNotExist):
-		return api.CodeNotFound
-	}
-	return api.CodeFailure
-}
-
-func (a *app) printError(code api.Code, err error) {
-	if code == api.CodeInterrupted {
-		err = errors.New("interrupted")
-	}
-	if a.json {
-		line, _ := json.Marshal(api.Error{Code: code, Message: err.Error()})
-		fmt.Fprintf(a.err, "%s\n", line)
-		return
-	}
-	fmt.Fprintf(a.err, "aml: %v\n", err)
-}
-
-// usage turns an error into one that also says where the help is.
-func usage(cmd *cobra.Command, err error) error {
-	return usageError("%v\nSee `%s --help`.", err, cmd.CommandPath())
-}
-
-func usageError(format string, args ...any) error {
-	return &api.Error{Code: api.CodeUsage, Message: fmt.Sprintf(format, args...)}
-}
-
-// noArgs is for a command that has flags alone.
-func noArgs(cmd *cobra.Command, given []string) error {
-	if len(given) == 0 {
-		return nil
-	}
-	err := fmt.Errorf("%s takes no arguments, but got %q", cmd.CommandPath(), given[0])
-	if name := optional(cmd); name != "" {
-		err = fmt.Errorf("%w; did you mean --%s=%s?", err, name, given[0])
-	} else if cmd.Flags().ShorthandLookup("i") != nil {
-		err = fmt.Errorf("%w; did you mean -i %s?", err, given[0])
-	}
-	return usage(cmd, err)
-}
-
-// optional returns the name of a flag that was given without the value that it
-// may have: one that stands apart is taken for an argument.
-func optional(cmd *cobra.Command) (name string) {
-	cmd.Flags().Visit(func(f *pflag.Flag) {
-		if f.NoOptDefVal != "" && f.Value.Type() == "string" && f.Value.String() == f.NoOptDefVal {
-			name = f.Name
-		}
-	})
-	return name
 }
 
 // strict makes cobra's own commands refuse what they do not know, instead of
@@ -386,49 +297,4 @@ func strict(root *cobra.Command) {
 			}
 		}
 	}
-}
-
-// args wraps one of cobra's checks so that its error is a usage error.
-func args(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, given []string) error {
-		if err := check(cmd, given); err != nil {
-			return usage(cmd, err)
-		}
-		return nil
-	}
-}
-
-// absolute makes path absolute, because a running node has another working
-// folder.
-func absolute(path string) (string, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", fmt.Errorf("path %q: %w", path, err)
-	}
-	return abs, nil
-}
-
-// maxInput bounds a JSON document that a command reads.
-const maxInput = 16 << 20
-
-// readInput reads a whole small document from the file path, or from standard
-// input if path is "-". What is in it the node checks.
-func (a *app) readInput(path string) (doc api.Document, err error) {
-	r, name := a.in, "standard input"
-	if path != "-" {
-		f, err := os.Open(path)
-		if err != nil {
-			return doc, fmt.Errorf("reading input: %w", err)
-		}
-		defer f.Close()
-		r, name = f, path
-	}
-	text, err := io.ReadAll(io.LimitReader(r, maxInput+1))
-	if err != nil {
-		return doc, fmt.Errorf("reading input %s: %w", name, err)
-	}
-	if len(text) > maxInput {
-		return doc, fmt.Errorf("reading input %s: over %s", name, config.FormatSize(maxInput))
-	}
-	return api.Document{Name: name, Text: text}, nil
 }

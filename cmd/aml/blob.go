@@ -248,9 +248,12 @@ func (a *app) pinCommand(verb, short, long string, do func(*api.Client, context.
 }
 
 // notNegative checks --timeout.
-func notNegative(timeout time.Duration) error {
-	if timeout < 0 {
-		return fmt.Errorf("--timeout %v: want a time such as 30s", timeout)
+func notNegative(timeout time.Duration) error { return aTime("--timeout", timeout) }
+
+// aTime is notNegative of the flag that is named.
+func aTime(flag string, d time.Duration) error {
+	if d < 0 {
+		return fmt.Errorf("%s %v: want a time such as 30s", flag, d)
 	}
 	return nil
 }

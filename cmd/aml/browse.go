@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -24,7 +23,8 @@ listed the newest release has no title here, just a number and a date: a listing
 heads, and no manifests. Names of publishers are the channel's own word, and no proof. Without TOPIC the known topics of the
 highest level are shown, and nobody is asked.
 
-Others are asked for a moment what they know of the topic, and so learn that
+Others are asked for a moment what they know of the topic: those who listen to it,
+--peer, the LAN, whom the DHT names, and whoever else is connected. They learn that
 somebody here looks at it; with --offline nobody is. Nothing is followed or fetched.
 
 Followers are the peers connected to this node that took part in the channel's
@@ -34,6 +34,9 @@ looks like that of a channel that you follow, or that was known before, is marke
 		Example: "  aml channel-browse\n  aml channel-browse software\n  aml channel-browse music/live --json --wait 10s",
 		Args:    args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
+			if err := aTime("--wait", wait); err != nil {
+				return usage(cmd, err)
+			}
 			req.Peers, req.Wait = a.peers, api.Duration(wait)
 			need := api.NeedNetwork
 			if len(given) == 1 {
@@ -72,7 +75,7 @@ looks like that of a channel that you follow, or that was known before, is marke
 func printTopic(w io.Writer, res api.BrowseResult) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, s := range res.Topics {
-		fmt.Fprintf(t, "%s/\t%d channels\n", s.Topic, s.Channels)
+		fmt.Fprintf(t, "%s/\t%s\n", s.Topic, counted(s.Channels, "channel"))
 	}
 	t.Flush()
 	for _, c := range res.Channels {
@@ -88,7 +91,7 @@ func printTopic(w io.Writer, res api.BrowseResult) {
 			}
 		}
 		if c.Followers > 0 {
-			line += fmt.Sprintf(", %d followers seen", c.Followers)
+			line += fmt.Sprintf(", %s seen", counted(c.Followers, "follower"))
 		}
 		fmt.Fprintf(w, "%s\n", line)
 		if by := byWords(c.By, c.Unnamed); by != "" {
@@ -98,9 +101,17 @@ func printTopic(w io.Writer, res api.BrowseResult) {
 		if c.LookAlike != "" {
 			fmt.Fprintf(w, "  CAREFUL: its title looks like that of %s\n", c.LookAlike)
 		}
+		alikeNames(w, "  ", c.Alike)
 	}
 	if res.More {
 		fmt.Fprintln(w, "... and others")
+	}
+}
+
+// alikeNames marks names of publishers of one channel that look alike.
+func alikeNames(w io.Writer, indent string, groups [][]string) {
+	for _, names := range groups {
+		fmt.Fprintf(w, "%sCAREFUL: its publishers' names %s look alike\n", indent, api.QuotedNames(names))
 	}
 }
 
@@ -118,7 +129,7 @@ func byWords(names []string, unnamed int) string {
 		others += len(names) - namesShown
 		names = names[:namesShown]
 	}
-	s := "by " + strings.Join(names, ", ")
+	s := "by " + api.QuotedNames(names)
 	if others > 0 {
 		s += fmt.Sprintf(" and %d more", others)
 	}

@@ -73,8 +73,8 @@ func TestAFewPublishersAreNamedAndTheOthersCounted(t *testing.T) {
 		unnamed int
 		want    string
 	}{
-		{nil, 0, ""}, {nil, 3, ""}, {[]string{"Ann"}, 0, "by Ann"}, {[]string{"Ann"}, 2, "by Ann and 2 more"},
-		{[]string{"Ann", "Ben", "Cem"}, 0, "by Ann, Ben, Cem"}, {[]string{"Ann", "Ben", "Cem", "Dot", "Eve"}, 1, "by Ann, Ben, Cem and 3 more"},
+		{nil, 0, ""}, {nil, 3, ""}, {[]string{"Ann"}, 0, `by "Ann"`}, {[]string{"Ann"}, 2, `by "Ann" and 2 more`},
+		{[]string{"Ann", "Ben", "Cem"}, 0, `by "Ann", "Ben", "Cem"`}, {[]string{"Ann", "Ben", "Cem", "Dot", "Eve"}, 1, `by "Ann", "Ben", "Cem" and 3 more`},
 	} {
 		if got := byWords(v.names, v.unnamed); got != v.want {
 			t.Errorf("%q and %d: %q, want %q", v.names, v.unnamed, got, v.want)

@@ -104,6 +104,6 @@ func imported(w io.Writer, res api.ImportListResult) {
 			counted(len(res.NamesLeft), "name"), counted(len(res.TrustLeft), "topic"))
 	}
 	if res.Foreign > 0 {
-		fmt.Fprintf(w, "%d outlines of other programs were passed over\n", res.Foreign)
+		fmt.Fprintf(w, "passed over: %s of other programs\n", counted(res.Foreign, "outline"))
 	}
 }

@@ -36,13 +36,17 @@ members of channel-member-add. Topics stay in clear; the title does not.`,
 		RunE: func(cmd *cobra.Command, topics []string) (err error) {
 			req.Topics = topics
 			req.Kind = api.Kind(kind)
-			if req.KeyFile != "" {
-				if req.KeyFile, err = absolute(req.KeyFile); err != nil {
-					return err
-				}
+			if err := wholePaths(&req.KeyFile); err != nil {
+				return err
 			}
 			if req.WithReadKey && !req.Private {
 				return usage(cmd, fmt.Errorf("--read-key goes with --private: a public channel has none"))
+			}
+			if cmd.Flags().Changed("by") && req.By == "" {
+				return usage(cmd, fmt.Errorf("--by is empty: leave it out to name nobody"))
+			}
+			if err := api.CheckPublisherName(req.By); err != nil {
+				return err
 			}
 			if req.By != "" && req.Private {
 				return usage(cmd, fmt.Errorf("--by goes with public channels: the root of a private one is in clear, and names nobody"))
@@ -88,7 +92,8 @@ release is stored; otherwise it stays to serve until interrupted, unless --once.
 With --wait-copies N it ends when N other nodes have everything of the release, by
 their word and, of a few blobs chosen at random, by proof; each is printed as it is
 found. If that takes longer than --wait-timeout it fails, and says how many have it
-and what has the fewest copies; the release stays published.
+and what has the fewest copies; the release stays published. If it is retracted
+meanwhile the command fails at once.
 To a channel that somebody else has founded, one publishes by its address and
 with a key that was let in (channel-delegate): one in this home's folder of keys,
 or -k. A key with scopes may name what is below them alone: see --into.
@@ -161,8 +166,7 @@ manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
 	cmd.Flags().StringVar(&req.Description, "description", "", "description of the release")
 	cmd.Flags().StringVar(&chunk, "chunk-size", "1MiB", "plaintext bytes per blob: a power of two from 64KiB to 2MiB")
 	sealing(cmd, &req.InPlace, &req.Erasure)
-	cmd.Flags().StringVarP(&req.KeyFile, "key", "k", "", "sign with this key file, PKCS#8 PEM (default this node's own)")
-	cmd.Flags().BoolVar(&req.OnlyHolder, "only-holder", false, onlyHolderHelp)
+	signFlags(cmd, &req.KeyFile, &req.OnlyHolder)
 	cmd.Flags().BoolVar(&once, "once", false, "end when the release is stored; a running node, or a later one, serves it")
 	copies.add(cmd)
 	return cmd
@@ -173,10 +177,8 @@ func (a *app) publishInput(req *api.PublishRequest, paths []string, input, chunk
 	if req.ChunkSize, err = chunkSize(chunk); err != nil {
 		return err
 	}
-	if req.KeyFile != "" {
-		if req.KeyFile, err = absolute(req.KeyFile); err != nil {
-			return err
-		}
+	if err := wholePaths(&req.KeyFile); err != nil {
+		return err
 	}
 	for _, p := range paths {
 		abs, err := absolute(p)
@@ -217,9 +219,9 @@ func (a *app) published(res api.PublishResult) error {
 	}
 	gone := ""
 	if n := len(res.Retired); n > 0 {
-		gone = fmt.Sprintf("; %d files removed by keep rules", n)
+		gone = fmt.Sprintf("; %s removed by keep rules", counted(n, "file"))
 	}
-	return a.write(fmt.Appendf(nil, "%s\n%s %d: %d files, %s%s\n", res.Address, verb, res.Seq, res.Entries, config.FormatSize(int64(res.Bytes)), gone))
+	return a.write(fmt.Appendf(nil, "%s\n%s %d: %s, %s%s\n", res.Address, verb, res.Seq, counted(res.Entries, "file"), config.FormatSize(int64(res.Bytes)), gone))
 }
 
 // listening prints who the node is, before anything else.
@@ -314,7 +316,7 @@ the same, this time. What is of kind media is written and plays on.
 		if res.Mirrored > 0 {
 			mirrored = fmt.Sprintf(", %d mirrored without a read key", res.Mirrored)
 		}
-		return a.write(fmt.Appendf(nil, "%s: %d releases, %d files, %s%s%s\n", orElse(strings.TrimPrefix(caution(", ", res.Currency), ", "), "up to date"), res.Releases, res.Files, config.FormatSize(int64(res.Bytes)), leftOut(res.Passed), mirrored))
+		return a.write(fmt.Appendf(nil, "%s: %s, %s, %s%s%s\n", orElse(strings.TrimPrefix(caution(", ", res.Currency), ", "), "up to date"), counted(res.Releases, "release"), counted(res.Files, "file"), config.FormatSize(int64(res.Bytes)), leftOut(res.Passed), mirrored))
 	}
 	cmd.Flags().StringVarP(&req.Output, "output", "o", "", "folder to write to (default below this home's files/)")
 	cmd.Flags().BoolVar(&req.Once, "once", false, "end when all releases known now are there")
@@ -330,7 +332,7 @@ func leftOut(files int) string {
 	if files == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; %d files left out", files)
+	return fmt.Sprintf("; %s left out", counted(files, "file"))
 }
 
 func (a *app) channelUnsubscribeCommand() *cobra.Command {
@@ -348,7 +350,7 @@ func (a *app) channelUnsubscribeCommand() *cobra.Command {
 			if err = closing(c, err); err != nil {
 				return err
 			}
-			return a.result(res, func(w io.Writer) { fmt.Fprintf(w, "%d subscriptions ended\n", res.Ended) })
+			return a.result(res, func(w io.Writer) { fmt.Fprintf(w, "%s ended\n", counted(res.Ended, "subscription")) })
 		},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -30,13 +31,19 @@ random: "proved". One that does not give what it said it has is named and does n
 count. Peers of one network (the first 24 bits of an IPv4 address, 48 of an IPv6
 address) may be one person, so networks are counted apart; on this machine every
 peer counts as one. A mirror that cannot read the channel asks about all that a
-release lists.`,
+release lists.
+
+Whether the channel itself is fresh, or stale and since when, is said first. Of kind
+update followers then write nothing of it: "held back" says why.`,
 		Example: "  aml channel-status music/live\n  aml channel-status aml://... --check --json\n  aml channel-status @band --offline",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
 			req.Target, req.Peers, req.Wait = given[0], a.peers, api.Duration(wait)
-			if err := notNegative(wait); err != nil {
+			if err := aTime("--wait", wait); err != nil {
 				return usage(cmd, err)
+			}
+			if cmd.Flags().Changed("releases") && (req.Releases < 1 || req.Releases > 32) {
+				return usage(cmd, fmt.Errorf("--releases %d: want 1 to 32", req.Releases))
 			}
 			if req.Check && req.Offline {
 				return usage(cmd, fmt.Errorf("--check asks others, --offline nobody: want one of them"))
@@ -76,7 +83,7 @@ func (a *app) copies(ctx context.Context, req api.CopiesRequest) (api.CopiesResu
 		known := req
 		known.Offline = true
 		res, err := c.Copies(ctx, known)
-		if err = closing(c, err); err != nil || req.Offline || res.Fresh {
+		if err = closing(c, err); err != nil || req.Offline || res.Current {
 			return res, err
 		}
 	}
@@ -90,14 +97,17 @@ func (a *app) copies(ctx context.Context, req api.CopiesRequest) (api.CopiesResu
 
 func printCopies(w io.Writer, res api.CopiesResult) {
 	fmt.Fprintf(w, "%s\n", orElse(res.Title, res.Address))
+	if words := freshWords(res.Freshness); words != "" {
+		fmt.Fprintln(w, words)
+	}
 	if res.Checked == 0 {
 		return
 	}
 	age := "looked at " + res.Checked.String()
-	if !res.Fresh {
+	if !res.Current {
 		age += ", which is not the newest state"
 	}
-	fmt.Fprintf(w, "%s: %d peers found, %d answered\n", age, res.Found, res.Answered)
+	fmt.Fprintf(w, "%s: %s found, %d answered\n", age, counted(res.Found, "peer"), res.Answered)
 	for _, r := range res.Releases {
 		fmt.Fprintf(w, "\nrelease %d of %s", r.Seq, r.Issued.Time().Format(time.DateOnly))
 		if r.Title != "" {
@@ -110,7 +120,7 @@ func printCopies(w io.Writer, res api.CopiesResult) {
 		if r.Asked == 0 {
 			continue
 		}
-		fmt.Fprintf(w, "  %d others have %s, %d of them proved, in %d networks\n", r.Copies, it(r), r.Proved, r.Networks)
+		fmt.Fprintf(w, "  %s %s %s, %d of them proved, in %s\n", counted(r.Copies, "other"), has(r.Copies), it(r), r.Proved, counted(r.Networks, "network"))
 		if r.Weakest != nil {
 			fmt.Fprintf(w, "  weakest: %s\n", weakestWords(*r.Weakest))
 		}
@@ -120,22 +130,59 @@ func printCopies(w io.Writer, res api.CopiesResult) {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, h := range res.Holders {
-		proved := fmt.Sprintf("%d blobs proved", h.Proved)
+		proved := counted(h.Proved, "blob") + " proved"
 		if h.Unproved != "" {
 			proved += ", others not: " + h.Unproved
 		}
-		fmt.Fprintf(t, "peer %s\t%s\t%d releases\t%d in part\t%s\n", h.Peer, h.Class, h.Whole, h.Partly, proved)
+		fmt.Fprintf(t, "peer %s\t%s\t%s\t%d in part\t%s\n", h.Peer, h.Class, counted(h.Whole, "release"), h.Partly, proved)
 	}
 	t.Flush()
 	for _, l := range res.Liars {
-		fmt.Fprintf(w, "LIES peer %s (%s) says that it has %d blobs: %s\n", l.Peer, l.Class, l.Said, l.Why)
+		fmt.Fprintf(w, "LIES peer %s (%s) says that it has %s: %s\n", l.Peer, l.Class, counted(l.Said, "blob"), l.Why)
 	}
 }
 
+// freshWords says whether a channel is fresh, and what follows if it is not.
+func freshWords(f api.Freshness) string {
+	var words []string
+	if f.Forked {
+		words = append(words, "FORKED: two histories were signed, see channel-show")
+	}
+	switch {
+	case f.Fresh == nil:
+	case *f.Fresh:
+		words = append(words, "fresh until "+f.Until.String())
+	default:
+		sep := " "
+		if f.Since.IsZero() {
+			sep = ": "
+		}
+		words = append(words, "stale"+sep+staleWords(f.Term))
+	}
+	if f.Held != "" {
+		words = append(words, "held back: "+heldWords(f.Term))
+	}
+	return strings.Join(words, "\n")
+}
+
+// staleWords says since when a channel is stale, if that is known, and what that is.
+func staleWords(t api.Term) string {
+	const what = "nothing in force says that what is here is the newest"
+	if t.Since.IsZero() {
+		return what
+	}
+	return "since " + t.Since.String() + ": " + what
+}
+
+// heldWords says what a channel that is held back means for who follows it.
+func heldWords(t api.Term) string {
+	return "followers write none of its files now, but with channel-subscribe --once --stale: " + t.Held
+}
+
 func askedWords(r api.ReleaseCopies) string {
-	s := fmt.Sprintf("%d files, %d blobs", r.Files, r.Blobs)
+	s := counted(r.Files, "file") + ", " + counted(r.Blobs, "blob")
 	if r.Unread {
-		s = fmt.Sprintf("unread, %d blobs", r.Blobs)
+		s = "unread, " + counted(r.Blobs, "blob")
 	}
 	switch {
 	case r.More:
@@ -149,6 +196,14 @@ func askedWords(r api.ReleaseCopies) string {
 	return s
 }
 
+// has is the verb of so many.
+func has(n int) string {
+	if n == 1 {
+		return "has"
+	}
+	return "have"
+}
+
 func it(r api.ReleaseCopies) string {
 	if r.Asked < r.Blobs || r.More {
 		return "all that was asked about"
@@ -157,7 +212,7 @@ func it(r api.ReleaseCopies) string {
 }
 
 func weakestWords(v api.WeakestInfo) string {
-	return fmt.Sprintf("%s with %d copies in %d networks", orElse(v.Name, "blob "+v.Blob.Short()), v.Copies, v.Networks)
+	return fmt.Sprintf("%s with %s in %s", orElse(v.Name, "blob "+v.Blob.Short()), counted(v.Copies, "copy"), counted(v.Networks, "network"))
 }
 
 // copiesFlags are those of channel-publish.
@@ -209,8 +264,13 @@ func (a *app) waitCopies(ctx context.Context, c *api.Client, res api.PublishResu
 	if lost != nil {
 		return lost
 	}
-	if err != nil {
+	stays := fmt.Sprintf("release %d stays published; see channel-status", res.Seq)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		a.warn(stays) // the error says no more than that it was interrupted
 		return err
+	case err != nil:
+		return fmt.Errorf("%w; %s", err, stays)
 	}
 	if a.json {
 		if err := a.line(struct {
@@ -223,13 +283,16 @@ func (a *app) waitCopies(ctx context.Context, c *api.Client, res api.PublishResu
 	switch {
 	case done.Empty:
 		a.warn("there is nothing in the release that anybody could have: nothing was waited for")
+	case done.Retracted != "":
+		return &api.Error{Code: api.CodeFailure, Message: fmt.Sprintf(
+			"release %d was retracted, by then %d of %s had everything of it: %s", res.Seq, done.Have, counted(done.Wanted, "other node"), done.Retracted)}
 	case done.TimedOut:
 		weak := ""
 		if done.Weakest != nil {
 			weak = "; weakest: " + weakestWords(*done.Weakest)
 		}
 		return &api.Error{Code: api.CodeFailure, Message: fmt.Sprintf(
-			"%d of %d other nodes have everything of release %d after %v%s. The release is published and stays so; see channel-status", done.Have, done.Wanted, res.Seq, f.timeout, weak)}
+			"%d of %s have everything of release %d after %v%s; %s", done.Have, counted(done.Wanted, "other node"), res.Seq, f.timeout, weak, stays)}
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ func wrong(blobnet.ID) ([]byte, error) { return make([]byte, 100_000), nil }
 // copiesSeen is what the tests read of channel-status --json.
 type copiesSeen struct {
 	Checked  string `json:"checked"`
-	Fresh    bool   `json:"fresh"`
+	Current  bool   `json:"current"`
 	Cut      bool   `json:"cut"`
 	Releases []struct {
 		Seq                       uint64
@@ -135,7 +135,7 @@ func TestStatusCountsReadersAndMirrorsOfAPrivateChannelAndNamesWhoLies(t *testin
 	}
 
 	got := copiesOf(t, home("p"), "a/topic", "--check")
-	if len(got.Releases) != 2 || len(got.Holders) != 2 || !got.Fresh {
+	if len(got.Releases) != 2 || len(got.Holders) != 2 || !got.Current {
 		t.Fatalf("%+v\n%s", got, p.stderr)
 	}
 	r, said := got.Releases[1], got.Releases[0].Asked+got.Releases[1].Asked
@@ -277,5 +277,34 @@ func TestPublishWaitsUntilOthersHaveEverythingAndIsNotTakenInByABoast(t *testing
 		if !strings.Contains(p.stderr.String(), id) {
 			t.Errorf("%s is not named:\n%s", id, p.stderr)
 		}
+	}
+}
+
+// Who waits for copies is told at once when the release is taken back, and when the
+// node that it asks ends, that the release stands.
+func TestWaitingForCopiesEndsWhenTheReleaseIsRetractedOrTheNodeEnds(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	home, one, two := filepath.Join(dir, "p"), filepath.Join(dir, "one.bin"), filepath.Join(dir, "two.bin")
+	noise(t, one, 5000, 1)
+	noise(t, two, 5000, 2)
+	daemon := start(t, home, "daemon", "--set", "dht=false")
+	daemon.addr()
+	wait := func(files ...string) *program {
+		return start(t, home, append([]string{"channel-publish", "a/topic", "--wait-copies", "1", "--wait-timeout", "1h"}, files...)...)
+	}
+	p := wait(one, two)
+	p.wait("published")
+	ok(t, home, "channel-retract", "a/topic", "two.bin", "--reason", "wrong cut")
+	var end struct{ Retracted string }
+	p.wait("copies").decode(t, &end)
+	if code := p.exit(); code != 1 || end.Retracted != "two.bin: wrong cut" || !strings.Contains(p.stderr.String(), "release 1 was retracted, by then 0 of 1 other node had everything of it: two.bin: wrong cut") {
+		t.Errorf("exit code %d, %+v\n%s", code, end, p.stderr)
+	}
+	p = wait(two)
+	p.wait("published")
+	daemon.kill()
+	if code := p.exit(); code != 1 || !strings.Contains(p.stderr.String(), "release 3 stays published") {
+		t.Errorf("exit code %d\n%s", code, p.stderr)
 	}
 }

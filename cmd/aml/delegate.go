@@ -52,6 +52,9 @@ With enough root keys at hand this is done at once. Otherwise write a draft.`,
 				d.Role = api.Role(role)
 			}
 			if cmd.Flags().Changed("name") {
+				if err := api.CheckPublisherName(name); err != nil {
+					return err
+				}
 				d.Name = &name
 			}
 			req.Target, req.Delegate = given[0], &d

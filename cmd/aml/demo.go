@@ -89,7 +89,7 @@ func (d *demo) run(ctx context.Context, given []string) error {
 	}
 	sealed := time.Since(began)
 	go publisher.ignore()
-	d.say("   %d files, %s in %s", published.Entries, config.FormatSize(int64(published.Bytes)), sealed.Round(time.Millisecond))
+	d.say("   %s, %s in %s", counted(published.Entries, "file"), config.FormatSize(int64(published.Bytes)), sealed.Round(time.Millisecond))
 	d.say("   address  %s", published.Address)
 
 	d.say("2. A subscriber, another process, has that address and fetches:")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,9 +57,24 @@ func TestTheReadmesGuestPublishes(t *testing.T) {
 	second := start(t, guest, publishes...)
 	guestAddr := second.addr()
 	second.wait("published")
+	// Its owner need not follow the channel to see what the guest has published, also
+	// where a release says more than a manifest holds.
+	until(t, "the owner sees the guest's file", func() bool {
+		return strings.Contains(ok(t, owner, "channel-show", created.Address), "file      guests/track.flac")
+	})
+	said, _ := json.Marshal(map[string]any{"title": "notes", "remove": []string{"guests/track.flac"}, "metadata": map[string]string{
+		"1": strings.Repeat("long ", 800), "2": strings.Repeat("long ", 800), "3": strings.Repeat("long ", 800), "4": strings.Repeat("long ", 800),
+		"5": strings.Repeat("long ", 800), "6": strings.Repeat("long ", 800), "7": strings.Repeat("long ", 800), "8": strings.Repeat("long ", 800),
+		"9": strings.Repeat("long ", 800)}, "entries": []any{map[string]string{"path": "track.flac", "name": "guests/again.flac"}}})
+	ok(t, guest, "channel-publish", created.Address, "-i", must(t, filepath.Join(dir, "notes.json"), string(said)))
+	until(t, "the owner sees what a large release says", func() bool {
+		text := ok(t, owner, "channel-show", created.Address)
+		return strings.Contains(text, "guests/again.flac") && strings.Contains(text, "removed   guests/track.flac")
+	})
+
 	out := filepath.Join(dir, "out")
 	ok(t, filepath.Join(dir, "r"), "channel-subscribe", created.ReadAddress, "-o", out, "--peer", guestAddr, "--once")
-	if got := tree(t, out); len(got) != 2 || got["guests/track.flac"] == "" {
+	if got := tree(t, out); len(got) != 2 || got["guests/again.flac"] == "" {
 		t.Errorf("the reader has %v", got)
 	}
 }
@@ -95,7 +111,7 @@ func TestADaemonBeginsTheLogOfAKeyThatARootMadeElsewhereNames(t *testing.T) {
 	start(t, home, "daemon").addr()
 	until(t, "the log of the new key has begun", func() bool {
 		out := ok(t, home, "channel-show", address)
-		return !strings.Contains(out, "stale") && strings.Contains(out, "1 releases, fresh until")
+		return !strings.Contains(out, "stale") && strings.Contains(out, "1 release, fresh until")
 	})
 }
 

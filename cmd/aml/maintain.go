@@ -73,7 +73,7 @@ forgotten.`,
 					verb = "would forget"
 				}
 				if res.Forgotten > 0 {
-					fmt.Fprintf(w, "%s %d files in place that are gone\n", verb, res.Forgotten)
+					fmt.Fprintf(w, "%s %s in place that are gone\n", verb, counted(res.Forgotten, "file"))
 				}
 			})
 		},
@@ -287,12 +287,7 @@ func some(ids []api.BlobID) string {
 }
 
 // blobs counts them in words.
-func blobs(n int64) string {
-	if n == 1 {
-		return "1 blob"
-	}
-	return fmt.Sprintf("%d blobs", n)
-}
+func blobs(n int64) string { return counted(n, "blob") }
 
 // archive runs do with a node that has a store, which open connects to.
 func (a *app) archive(cmd *cobra.Command, open func(context.Context) (*api.Client, error), do func(context.Context, *api.Client, func(api.Event)) error) error {

@@ -93,9 +93,14 @@ alone removes nobody, and shuts out the holders of addresses.`,
 }
 
 func (a *app) memberFlags(cmd *cobra.Command, req *api.MembersRequest) {
-	cmd.Flags().StringVarP(&req.KeyFile, "key", "k", "", "sign with this key file, PKCS#8 PEM (default this node's own)")
+	signFlags(cmd, &req.KeyFile, &req.OnlyHolder)
 	readKeyFlag(cmd, &req.WithReadKey)
-	cmd.Flags().BoolVar(&req.OnlyHolder, "only-holder", false, onlyHolderHelp)
+}
+
+// signFlags are those of the commands that add a release to a log.
+func signFlags(cmd *cobra.Command, keyFile *string, onlyHolder *bool) {
+	cmd.Flags().StringVarP(keyFile, "key", "k", "", "sign with this key file, PKCS#8 PEM (default this node's own)")
+	cmd.Flags().BoolVar(onlyHolder, "only-holder", false, onlyHolderHelp)
 }
 
 func readKeyFlag(cmd *cobra.Command, with *bool) {
@@ -103,10 +108,8 @@ func readKeyFlag(cmd *cobra.Command, with *bool) {
 }
 
 func (a *app) setMembers(cmd *cobra.Command, req api.MembersRequest) (err error) {
-	if req.KeyFile != "" {
-		if req.KeyFile, err = absolute(req.KeyFile); err != nil {
-			return err
-		}
+	if err := wholePaths(&req.KeyFile); err != nil {
+		return err
 	}
 	if err := api.CheckTargets(req.Target); err != nil {
 		return err
@@ -124,11 +127,11 @@ func (a *app) setMembers(cmd *cobra.Command, req api.MembersRequest) (err error)
 		fmt.Fprintln(w, orElse(res.ReadAddress, res.Address))
 		switch {
 		case res.Began:
-			fmt.Fprintf(w, "epoch %d begins, %d members; addresses with a read key of before open nothing new\n", res.Epoch, res.Members)
+			fmt.Fprintf(w, "epoch %d begins, %s; addresses with a read key of before open nothing new\n", res.Epoch, counted(res.Members, "member"))
 		case res.Seq == 0:
-			fmt.Fprintf(w, "nothing to change: epoch %d, %d members\n", res.Epoch, res.Members)
+			fmt.Fprintf(w, "nothing to change: epoch %d, %s\n", res.Epoch, counted(res.Members, "member"))
 		default:
-			fmt.Fprintf(w, "epoch %d, %d members\n", res.Epoch, res.Members)
+			fmt.Fprintf(w, "epoch %d, %s\n", res.Epoch, counted(res.Members, "member"))
 		}
 	})
 }

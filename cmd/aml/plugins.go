@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -18,17 +19,17 @@ func grantFlags(cmd *cobra.Command, g *api.PluginGrant, priority *int) {
 	cmd.Flags().StringSliceVar(&g.Grant, "grant", nil, "grant these capabilities, or all that it declares: plaintext, keys, publish, network, files, processes, all")
 	cmd.Flags().StringArrayVar(&g.Paths, "path", nil, "file or folder that the capability files opens (repeatable; default all)")
 	cmd.Flags().BoolVar(&g.Partial, "partial", false, "run it also without something that it declares")
-	cmd.Flags().IntVar(priority, "priority", 0, "when it is asked: higher first (default what the plugin says)")
+	cmd.Flags().IntVar(priority, "priority", 0, "when it is asked: higher first, -1000 to 1000 (default what the plugin says)")
 	cmd.Flags().StringVar(&g.Memory, "memory", "", "memory that it may have, such as 256MiB (default what the plugin says)")
 }
 
 // granted completes a request by what was said on the command line.
-func granted(cmd *cobra.Command, g *api.PluginGrant, priority int) (err error) {
+func granted(cmd *cobra.Command, g *api.PluginGrant, priority int) error {
 	if cmd.Flags().Changed("priority") {
 		g.Priority = &priority
 	}
-	for i, path := range g.Paths {
-		if g.Paths[i], err = absolute(path); err != nil {
+	for i := range g.Paths {
+		if err := wholePaths(&g.Paths[i]); err != nil {
 			return err
 		}
 	}
@@ -175,23 +176,11 @@ of its reach.`,
 			if err := granted(cmd, &req.PluginGrant, priority); err != nil {
 				return err
 			}
-			return a.changePlugin(cmd, func(c *api.Client) (api.PluginInfo, error) { return c.PluginEnable(cmd.Context(), req) })
+			return asked(a, cmd, func(ctx context.Context, c *api.Client) (api.PluginInfo, error) { return c.PluginEnable(ctx, req) }, installed)
 		},
 	}
 	grantFlags(cmd, &req.PluginGrant, &priority)
 	return cmd
-}
-
-func (a *app) changePlugin(cmd *cobra.Command, change func(*api.Client) (api.PluginInfo, error)) error {
-	c, err := a.existing(cmd.Context())
-	if err != nil {
-		return err
-	}
-	res, err := change(c)
-	if err = closing(c, err); err != nil {
-		return err
-	}
-	return a.result(res, func(w io.Writer) { installed(w, res) })
 }
 
 func (a *app) pluginDisableCommand() *cobra.Command {
@@ -202,9 +191,9 @@ func (a *app) pluginDisableCommand() *cobra.Command {
 		Example: "  aml plugin-disable no-cats",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			return a.changePlugin(cmd, func(c *api.Client) (api.PluginInfo, error) {
-				return c.PluginDisable(cmd.Context(), api.PluginRequest{ID: given[0]})
-			})
+			return asked(a, cmd, func(ctx context.Context, c *api.Client) (api.PluginInfo, error) {
+				return c.PluginDisable(ctx, api.PluginRequest{ID: given[0]})
+			}, installed)
 		},
 	}
 }
@@ -236,17 +225,12 @@ can read, and are not shown.`,
 				}
 				req.Set[key] = value
 			}
-			c, err := a.existing(cmd.Context())
-			if err != nil {
-				return err
-			}
-			res, err := c.PluginConfig(cmd.Context(), req)
-			if err = closing(c, err); err != nil {
-				return err
-			}
-			return a.result(res.Config, func(w io.Writer) {
+			return asked(a, cmd, func(ctx context.Context, c *api.Client) ([]api.PluginSetting, error) {
+				res, err := c.PluginConfig(ctx, req)
+				return res.Config, err
+			}, func(w io.Writer, settings []api.PluginSetting) {
 				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-				for _, s := range res.Config {
+				for _, s := range settings {
 					value := s.Value
 					switch {
 					case s.Secret && s.Set:
@@ -274,14 +258,9 @@ func (a *app) pluginRemoveCommand() *cobra.Command {
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
 			req.ID = given[0]
-			c, err := a.existing(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if err = closing(c, c.PluginRemove(cmd.Context(), req)); err != nil {
-				return err
-			}
-			return a.result(req, func(w io.Writer) { fmt.Fprintf(w, "%s is removed\n", req.ID) })
+			return asked(a, cmd, func(ctx context.Context, c *api.Client) (api.PluginRemoveRequest, error) {
+				return req, c.PluginRemove(ctx, req)
+			}, func(w io.Writer, gone api.PluginRemoveRequest) { fmt.Fprintf(w, "%s is removed\n", gone.ID) })
 		},
 	}
 	cmd.Flags().BoolVar(&req.State, "state", false, "remove what it has kept, its log and its cursor too")
@@ -292,7 +271,7 @@ func (a *app) pluginVerifyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "plugin-verify [ID]",
 		Short:   "compare plugins' files with what was installed",
-		Long:    "Compare all files of a plugin, or of all plugins, with what was installed. One that\nwas changed is never run; this says which file it is. Exit code 5 if one was.",
+		Long:    "Compare all files of a plugin, or of all plugins, with what was installed. One that\nwas changed is never run; this says which file it is, and plugin-list that there is\none. Exit code 5 if one was.",
 		Example: "  aml plugin-verify\n  aml plugin-verify no-cats",
 		Args:    args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
@@ -300,16 +279,11 @@ func (a *app) pluginVerifyCommand() *cobra.Command {
 			if len(given) == 1 {
 				req.ID = given[0]
 			}
-			c, err := a.existing(cmd.Context())
-			if err != nil {
-				return err
-			}
-			res, err := c.PluginVerify(cmd.Context(), req)
-			if err = closing(c, err); err != nil {
-				return err
-			}
-			return a.result(res.Plugins, func(w io.Writer) {
-				for _, p := range res.Plugins {
+			return asked(a, cmd, func(ctx context.Context, c *api.Client) ([]api.PluginInfo, error) {
+				res, err := c.PluginVerify(ctx, req)
+				return res.Plugins, err
+			}, func(w io.Writer, plugins []api.PluginInfo) {
+				for _, p := range plugins {
 					fmt.Fprintf(w, "%s %s: as installed\n", p.ID, p.Version)
 				}
 			})
@@ -325,15 +299,9 @@ func (a *app) pluginLogsCommand() *cobra.Command {
 		Example: "  aml plugin-logs no-cats",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			c, err := a.existing(cmd.Context())
-			if err != nil {
-				return err
-			}
-			res, err := c.PluginLogs(cmd.Context(), api.PluginRequest{ID: given[0]})
-			if err = closing(c, err); err != nil {
-				return err
-			}
-			return a.result(res, func(w io.Writer) {
+			return asked(a, cmd, func(ctx context.Context, c *api.Client) (api.PluginLogsResult, error) {
+				return c.PluginLogs(ctx, api.PluginRequest{ID: given[0]})
+			}, func(w io.Writer, res api.PluginLogsResult) {
 				for _, line := range res.Lines {
 					fmt.Fprintln(w, line)
 				}

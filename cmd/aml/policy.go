@@ -195,9 +195,9 @@ func showSubscription(w io.Writer, s api.SubscriptionInfo) {
 	if policy == "{}" {
 		policy = "everything"
 	}
-	fmt.Fprintf(w, "subscription\t%s%s\n  to\t%s\n  takes\t%s\n  has\t%d files, %s\n", s.Target, caution(", ", s.Currency), s.Output, policy, s.Files, config.FormatSize(s.Bytes))
+	fmt.Fprintf(w, "subscription\t%s%s\n  to\t%s\n  takes\t%s\n  has\t%s, %s\n", s.Target, caution(", ", s.Currency), s.Output, policy, counted(s.Files, "file"), config.FormatSize(s.Bytes))
 	for _, p := range s.Passed {
-		fmt.Fprintf(w, "  left out\t%d files, %s: %s\n", p.Files, config.FormatSize(int64(p.Bytes)), p.Reason)
+		fmt.Fprintf(w, "  left out\t%s, %s: %s\n", counted(p.Files, "file"), config.FormatSize(int64(p.Bytes)), p.Reason)
 	}
 }
 

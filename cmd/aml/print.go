@@ -192,7 +192,7 @@ func words(e api.Event) string {
 		if e.Decode(&v) == nil {
 			what := v.Name
 			if what == "" {
-				what = fmt.Sprintf("all %d files", v.Files)
+				what = "all of " + counted(v.Files, "file")
 			}
 			if v.Files == 0 { // of a private channel
 				return fmt.Sprintf("left out release %d, unread: %s: %s", v.Seq, v.Reason, v.Message)
@@ -221,7 +221,7 @@ func words(e api.Event) string {
 			if v.Missing > 0 {
 				missing = fmt.Sprintf(", %d of them nobody has", v.Missing)
 			}
-			return fmt.Sprintf("mirrored release %d of %.12s, unread: %d blobs%s", v.Seq, v.Channel, v.Blobs, missing)
+			return fmt.Sprintf("mirrored release %d of %.12s, unread: %s%s", v.Seq, v.Channel, counted(v.Blobs, "blob"), missing)
 		}
 	case "copy":
 		var v api.CopyEvent
@@ -235,7 +235,7 @@ func words(e api.Event) string {
 	case "spreading":
 		var v api.CopiesEvent
 		if e.Decode(&v) == nil {
-			return fmt.Sprintf("%d of %d others have everything; %d have a part, up to %d %%", v.Have, v.Wanted, v.Partly, v.Percent)
+			return fmt.Sprintf("%d of %s have everything; %d have a part, up to %d %%", v.Have, counted(v.Wanted, "other"), v.Partly, v.Percent)
 		}
 	case "blob":
 		var v api.BlobEvent
@@ -336,10 +336,13 @@ func orElse(s, other string) string {
 // stop cleanly is heard of.
 func closing(c *api.Client, err error) error { return errors.Join(err, c.Close()) }
 
-// counted is a number with its noun: 1 file, 2 files.
-func counted(n int, noun string) string {
+// counted is a number with its noun: 1 file, 2 files; 1 copy, 2 copies.
+func counted[N int | int64 | uint64](n N, noun string) string {
 	if n == 1 {
 		return "1 " + noun
+	}
+	if stem, ok := strings.CutSuffix(noun, "y"); ok {
+		noun = stem + "ie"
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -167,6 +167,10 @@ func TestABlindMirrorLetsGoOfARetractedReleaseAndServesItsHeader(t *testing.T) {
 		t.Errorf("of a live release the mirror answers %d", got)
 	}
 	publisher.kill()
+	// What is gone is no release that nobody has.
+	if seen := copiesOf(t, blind, made.Address, "--check", "--wait", "20s"); len(seen.Releases) == 0 || seen.Releases[len(seen.Releases)-1].Seq != 2 {
+		t.Errorf("the mirror says of copies %+v", seen)
+	}
 	ok(t, late, "channel-subscribe", made.ReadAddress, "-o", filepath.Join(dir, "late out"), "--once", "--peer", mirror.peer)
 	sameTree(t, filepath.Join(dir, "late out"), filepath.Join(dir, "2"))
 	if s := show1(t, late, made.Address); len(s.Removed) != 1 || s.Removed[0].Reason != "wrong cut" {

@@ -256,6 +256,6 @@ func TestAHeadKeyOnAnAlwaysOnNodeKeepsAChannelFresh(t *testing.T) {
 	clockAddr := start(t, clock, "daemon").addr()
 	start(t, reader, "channel-subscribe", address, "-o", filepath.Join(dir, "out"), "--peer", clockAddr).wait("manifest")
 	until(t, "the reader's channel is fresh", func() bool {
-		return strings.Contains(ok(t, reader, "channel-show", address), "1 releases, fresh until")
+		return strings.Contains(ok(t, reader, "channel-show", address), "1 release, fresh until")
 	})
 }

@@ -39,8 +39,8 @@ descriptions, and rare words for more than common ones.`,
 			if req.MaxSize, err = sizeFlag("--max-size", largest); err != nil {
 				return usage(cmd, err)
 			}
-			if req.Limit < 1 {
-				return usage(cmd, fmt.Errorf("--limit %d: want 1 or more", req.Limit))
+			if req.Limit < 1 || req.Limit > 500 {
+				return usage(cmd, fmt.Errorf("--limit %d: want 1 to 500", req.Limit))
 			}
 			c, err := a.connect(cmd.Context(), api.NeedStore)
 			if err != nil {
@@ -116,4 +116,5 @@ func printHit(w io.Writer, h api.SearchHit) {
 	if h.LookAlike != "" {
 		fmt.Fprintf(w, "  CAREFUL: its title looks like that of %s\n", h.LookAlike)
 	}
+	alikeNames(w, "  ", h.Alike)
 }

@@ -15,10 +15,16 @@ func show(w io.Writer, s api.ShowResult) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "title\t%s\naddress\t%s\ntopics\t%s\nclass\t%s, %s\nroot\tversion %d, until %s\nstate\t%s\n",
 		titled(s.ChannelInfo), orElse(s.ReadAddress, s.Address), strings.Join(s.Topics, " "), s.Class, s.Kind, s.Root, s.Expires, orElse(state(s.ChannelInfo), "fresh"))
+	if !s.Fresh && s.State != "listed" {
+		fmt.Fprintf(t, "stale\t%s\n", staleWords(s.Term))
+	}
+	if s.Held != "" {
+		fmt.Fprintf(t, "held back\t%s\n", heldWords(s.Term))
+	}
 	if s.Epoch > 0 {
 		sealed := "all of it can be read here"
 		if s.Sealed > 0 {
-			sealed = fmt.Sprintf("%d of %d releases cannot be read here", s.Sealed, s.Releases)
+			sealed = fmt.Sprintf("%d of %s cannot be read here", s.Sealed, counted(s.Releases, "release"))
 		}
 		fmt.Fprintf(t, "epoch\t%d, %s\n", s.Epoch, sealed)
 	}
@@ -27,6 +33,7 @@ func show(w io.Writer, s api.ShowResult) {
 	for _, p := range s.Publishers {
 		fmt.Fprintf(t, "key\t%s: %s\n", called(s, p.Key), may(p))
 	}
+	alikeNames(t, "key\t", s.Alike)
 	for _, v := range s.Revoked {
 		fmt.Fprintf(t, "revoked\t%s: after its release %d\n", v.Key, v.Seq)
 	}
@@ -40,14 +47,14 @@ func show(w io.Writer, s api.ShowResult) {
 		case l.Claimed > 0:
 			note = fmt.Sprintf("behind: release %d is known of and missing here", l.Claimed)
 		case l.Owed > 0:
-			note = fmt.Sprintf("behind: %d releases that count are missing here", l.Owed)
+			note = fmt.Sprintf("behind: %s missing here that count", counted(l.Owed, "release"))
 		case l.Fresh:
 			note = "fresh until " + l.Expires.String()
 		}
 		if l.Joined > 0 {
 			note += fmt.Sprintf("; joined by a snapshot: of those up to %d only what counts is here", l.Joined)
 		}
-		fmt.Fprintf(t, "log\t%s: %d releases, %s\n", called(s, l.Log), l.Seq, note)
+		fmt.Fprintf(t, "log\t%s: %s, %s\n", called(s, l.Log), counted(l.Seq, "release"), note)
 	}
 	for _, f := range s.Forks {
 		fmt.Fprintf(t, "FORK\t%s\n", forkWords(s.Address, f))
@@ -61,8 +68,8 @@ func show(w io.Writer, s api.ShowResult) {
 	for _, r := range s.Removed {
 		fmt.Fprintf(t, "removed\t%s\t\t%s\n", r.Name, orElse(r.Reason, "no reason given"))
 	}
-	if len(s.Keep) > 0 {
-		fmt.Fprintf(t, "keeps\t%s\n", s.Keep)
+	for _, r := range s.Rules {
+		fmt.Fprintf(t, "keeps\t%s\n", r)
 	}
 	t.Flush()
 }

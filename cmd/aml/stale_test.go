@@ -40,12 +40,20 @@ func TestStaleIsShownEverywhereAndStopsInstalls(t *testing.T) {
 		t.Errorf("written were %v", got)
 	}
 	start(t, reader, "daemon", "--peer", addr).addr()
-	for _, c := range [][]string{{"status"}, {"search", "tool"}, {"channel-browse", "soft/tool", "--offline"}, {"channel-set", address}, {"channel-list"}, {"channel-show", address}} {
+	for _, c := range [][]string{{"status"}, {"search", "tool"}, {"channel-browse", "soft/tool", "--offline"}, {"channel-set", address}, {"channel-list"}, {"channel-status", address, "--offline"}, {"channel-show", address}} {
 		if got := ok(t, reader, c...); !strings.Contains(got, "stale") {
 			t.Errorf("%s does not say it: %s", c[0], got)
 		}
 		if got := ok(t, reader, append(c, "--json")...); !strings.Contains(got, `"fresh":false`) {
 			t.Errorf("%s --json does not say it: %s", c[0], got)
+		}
+	}
+	for _, c := range [][]string{{"channel-status", address, "--offline"}, {"channel-show", address}} {
+		if got := ok(t, reader, c...); !strings.Contains(got, "followers write none of its files now") || !strings.Contains(got, "--stale: no publisher's word is in force") {
+			t.Errorf("%s does not say what follows: %s", c[0], got)
+		}
+		if got := ok(t, reader, append(c, "--json")...); !strings.Contains(got, `"held":"no publisher's word is in force`) {
+			t.Errorf("%s --json does not say what follows: %s", c[0], got)
 		}
 	}
 	if got := ok(t, reader, append(subscribe, "--stale")...); !strings.Contains(got, "stale: ") {

@@ -30,9 +30,9 @@ func status(w io.Writer, s api.Status) {
 	fmt.Fprintf(t, "peers\t%d connected, by %d of %d connections in and %d of %d out\n", s.Peers, s.Connections.In, s.Connections.MaxIn, s.Connections.Out, s.Connections.MaxOut)
 	fmt.Fprintf(t, "channels\t%d known, %d own\n", s.Channels, s.Own)
 	fmt.Fprintf(t, "limits\tupload %s, download %s\n", rates(s.Limits.Upload), rates(s.Limits.Download))
-	fmt.Fprintf(t, "announced\t%d keys, %d not stored with anybody yet, %d due, %d late\n", s.Tracker.Keys, s.Tracker.Unheard, s.Tracker.Due, s.Tracker.Late)
+	fmt.Fprintf(t, "announced\t%s, %d not stored with anybody yet, %d due, %d late\n", counted(s.Tracker.Keys, "key"), s.Tracker.Unheard, s.Tracker.Due, s.Tracker.Late)
 	if s.Relay != (api.RelayStatus{}) {
-		fmt.Fprintf(t, "relayed\t%d circuits, %s, %s/s\n", s.Relay.Circuits, config.FormatSize(s.Relay.Bytes), config.FormatSize(s.Relay.BytesPerSecond))
+		fmt.Fprintf(t, "relayed\t%s, %s, %s/s\n", counted(s.Relay.Circuits, "circuit"), config.FormatSize(s.Relay.Bytes), config.FormatSize(s.Relay.BytesPerSecond))
 	}
 	fmt.Fprintf(t, "blobs\t%d, %s\n", s.Blobs.BlobCount, config.FormatSize(s.Blobs.CurrentSize))
 	if s.Blobs.ServeOnly {
@@ -73,7 +73,7 @@ func blobStatus(w io.Writer, s api.BlobStatus) {
 // moved says what lies in files and what was transferred.
 func moved(w io.Writer, s api.BlobStatus) {
 	if s.InPlace.Files > 0 {
-		fmt.Fprintf(w, "in place\t%d blobs, %s, in %d files\n", s.InPlace.Blobs, config.FormatSize(s.InPlace.Bytes), s.InPlace.Files)
+		fmt.Fprintf(w, "in place\t%s, %s, in %s\n", counted(s.InPlace.Blobs, "blob"), config.FormatSize(s.InPlace.Bytes), counted(s.InPlace.Files, "file"))
 	}
 	if s.Received != (api.Counts{}) || s.Sent != (api.Counts{}) {
 		fmt.Fprintf(w, "received\t%s\nsent\t%s\n", counts(s.Received), counts(s.Sent))

@@ -15,6 +15,7 @@ type (
 	PluginRemoveRequest  = node.PluginRemoveRequest
 	PluginInfo           = node.PluginInfo
 	PluginListResult     = node.PluginListResult
+	PluginSetting        = node.PluginSetting
 	PluginLogsResult     = node.PluginLogsResult
 )
 

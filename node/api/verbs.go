@@ -133,6 +133,8 @@ type (
 	WaitingEvent   = node.WaitingEvent
 	HeldEvent      = node.HeldEvent
 	Currency       = node.Currency
+	Freshness      = node.Freshness
+	Term           = node.Term
 	MirroredEvent  = node.MirroredEvent
 	ChannelEvent   = node.ChannelEvent
 	ErrorEvent     = node.ErrorEvent
@@ -145,6 +147,13 @@ type (
 
 // ParseBlobID reads a blob's id, 64 lower-case hex digits.
 func ParseBlobID(s string) (BlobID, error) { return blobnet.ParseID(s) }
+
+// CheckPublisherName says what is wrong with a name of a publisher, before it is sent
+// to a node: what is not UTF-8 would arrive as something else.
+func CheckPublisherName(name string) error { return orNil(node.CheckPublisherName(name)) }
+
+// QuotedNames lists names of publishers, for people.
+func QuotedNames(names []string) string { return channel.QuotedNames(names) }
 
 // CheckPeers says what is wrong with the multiaddrs of peers, before a node is
 // started for them.

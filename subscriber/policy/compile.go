@@ -18,8 +18,32 @@ import (
 // ErrPolicy: what a policy says cannot be meant. The message names the field.
 var ErrPolicy = errors.New("not a policy")
 
+// fieldError is an ErrPolicy in a field.
+type fieldError struct {
+	field string
+	err   error
+}
+
+func (e *fieldError) Error() string   { return fmt.Sprintf("%v: %s: %v", ErrPolicy, e.field, e.err) }
+func (e *fieldError) Unwrap() []error { return []error{ErrPolicy, e.err} }
+
 func wrong(field, format string, args ...any) error {
-	return fmt.Errorf("%w: %s: %w", ErrPolicy, field, fmt.Errorf(format, args...))
+	return &fieldError{field, fmt.Errorf(format, args...)}
+}
+
+// placed is a fieldError of which something else says the field.
+type placed struct{ *fieldError }
+
+func (e placed) Error() string { return e.err.Error() }
+
+// alone checks what was just read of a policy, as if nothing else were in it.
+func (p Policy) alone() error {
+	_, err := p.Compile(time.UTC)
+	var f *fieldError
+	if errors.As(err, &f) {
+		return placed{f}
+	}
+	return err
 }
 
 // pattern is an expression that takes time linear in what it is held against.
@@ -116,7 +140,7 @@ func compileKeep(r *Rules, _ *time.Location) error {
 			return wrong("keep", "a bound is negative or beyond all reason")
 		}
 		if k.Count == 0 && k.Age == 0 && k.Bytes == 0 {
-			return wrong("keep", "a rule bounds nothing: give it a count, an age or bytes")
+			return wrong("keep", "a rule bounds nothing: give it a count, an age or bytes, over 0")
 		}
 		path := k.Path
 		if path == "" {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -51,15 +52,15 @@ func (p *Policy) field(j *channel.JSON, key string) (err error) {
 	case "version":
 		err = j.Version(version)
 	case "keywords":
-		p.Keywords, err = list(j)
+		p.Keywords, err = list(j, func(t []string) Policy { return Policy{Keywords: t} })
 	case "exclude":
-		p.Exclude, err = list(j)
+		p.Exclude, err = list(j, func(t []string) Policy { return Policy{Exclude: t} })
 	case "regex":
-		p.Regex, err = list(j)
+		p.Regex, err = list(j, func(t []string) Policy { return Policy{Regex: t} })
 	case "mediaTypes":
-		p.MediaTypes, err = list(j)
+		p.MediaTypes, err = list(j, func(t []string) Policy { return Policy{MediaTypes: t} })
 	case "paths":
-		p.Paths, err = list(j)
+		p.Paths, err = list(j, func(t []string) Policy { return Policy{Paths: t} })
 	case "maxAge":
 		p.MaxAge, err = age(j)
 	case "maxSize":
@@ -94,17 +95,20 @@ func (p *Policy) field(j *channel.JSON, key string) (err error) {
 	return err
 }
 
-// list reads an array of strings.
-func list(j *channel.JSON) ([]string, error) {
-	var out []string
-	err := j.Array(func(int) error {
+// list reads an array of strings, of which of makes a policy that says nothing
+// else: each is judged by itself, so that it is named, and then all of them.
+func list(j *channel.JSON, of func([]string) Policy) (out []string, err error) {
+	item := func(int) error {
 		if len(out) == MaxTerms {
 			return j.Refuse("more than %d items", MaxTerms)
 		}
-		s, err := j.Text()
-		out = append(out, s)
-		return err
-	})
+		var s string
+		return j.Judge(func() (err error) { s, err = j.Text(); return err }, func() error {
+			out = append(out, s)
+			return of([]string{s}).alone()
+		})
+	}
+	err = j.Judge(func() error { return j.Array(item) }, func() error { return of(out).alone() })
 	return out, err
 }
 
@@ -148,6 +152,11 @@ func keeps(j *channel.JSON) ([]Keep, error) {
 }
 
 func keep(j *channel.JSON) (k Keep, err error) {
+	err = j.Judge(func() (err error) { k, err = keepOf(j); return err }, func() error { return Policy{Keep: []Keep{k}}.alone() })
+	return k, err
+}
+
+func keepOf(j *channel.JSON) (k Keep, err error) {
 	if j.Begins('"') {
 		err = j.Check(func(s string) (err error) { k, err = ParseKeep(s); return err })
 		return k, err
@@ -172,17 +181,28 @@ func keep(j *channel.JSON) (k Keep, err error) {
 	return k, err
 }
 
+const keepForm = "want path=GLOB, count=N, age=30d or bytes=2GiB, with commas between them"
+
 // ParseKeep reads a rule as flags have it: "count=10", "path=daily/**,age=30d,bytes=2GiB".
 func ParseKeep(text string) (k Keep, err error) {
+	said := map[string]bool{}
 	for part := range strings.SplitSeq(text, ",") {
 		name, value, ok := strings.Cut(part, "=")
 		switch {
+		case !ok && part == text:
+			err = errors.New(keepForm)
 		case !ok:
-			err = fmt.Errorf("%q: want path=GLOB, count=N, age=30d or bytes=2GiB, with commas between them", clip(part))
+			err = fmt.Errorf("%q: %s", clip(part), keepForm)
+		case said[name]:
+			err = fmt.Errorf("%s is there twice", clip(name))
+		case value == "" && (name == "path" || name == "count" || name == "age" || name == "bytes"):
+			err = fmt.Errorf("%s is empty", name)
 		case name == "path":
 			k.Path = value
 		case name == "count":
-			k.Count, err = strconv.ParseInt(value, 10, 64)
+			if k.Count, err = strconv.ParseInt(value, 10, 64); err != nil || k.Count < 1 || k.Count > maxKeepCount {
+				err = fmt.Errorf("count %q: want a whole number such as 10", clip(value))
+			}
 		case name == "age":
 			k.Age, err = ParseAge(value)
 		case name == "bytes":
@@ -190,6 +210,7 @@ func ParseKeep(text string) (k Keep, err error) {
 		default:
 			err = fmt.Errorf("%q is none of path, count, age, bytes", clip(name))
 		}
+		said[name] = true
 		if err != nil {
 			return Keep{}, fmt.Errorf("keep rule %q: %w", clip(text), err)
 		}

@@ -106,24 +106,29 @@ func (k Keep) String() string {
 func ParseKeeps(name string, data []byte) (rules []Keep, err error) {
 	said := false
 	err = channel.ReadJSON(name, data, func(j *channel.JSON) error {
-		return j.Object(func(key string) (err error) {
-			switch key {
-			case "version":
-				err = j.Version(version)
-			case "keep":
-				said = true
-				rules, err = keeps(j)
-			default:
-				err = j.Unknown(key)
+		read := func() error {
+			return j.Object(func(key string) (err error) {
+				switch key {
+				case "version":
+					err = j.Version(version)
+				case "keep":
+					said = true
+					rules, err = keeps(j)
+				default:
+					err = j.Unknown(key)
+				}
+				return err
+			})
+		}
+		return j.Judge(read, func() error {
+			if !said {
+				return wrong("keep", "it is missing; [] takes all rules away")
 			}
-			return err
+			return nil
 		})
 	})
 	if err != nil {
 		return nil, err
-	}
-	if !said {
-		return nil, fmt.Errorf("reading %s: %w", name, wrong("keep", "it is missing; [] takes all rules away"))
 	}
 	if _, err := (Policy{Keep: rules}).Compile(time.UTC); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -162,6 +163,9 @@ func TestKeepRulesThatCannotBeMeantAreRefused(t *testing.T) {
 	}
 	if got, err := ParseKeeps("rules.json", []byte(`{"version": 1, "keep": ["path=a/*,count=2", {"age": "1d"}]}`)); err != nil || len(got) != 2 {
 		t.Errorf("good rules: %v, %v", got, err)
+	}
+	if _, err := ParseKeeps("rules.json", []byte("\n{}")); err == nil || !strings.Contains(err.Error(), "rules.json: line 2, column 1: not a policy: keep: it is missing") {
+		t.Errorf("no rules: %v", err)
 	}
 	if _, err := ParseKeeps("rules.json", []byte(`{"keep": [{"count": 0}]}`)); !errors.Is(err, ErrPolicy) {
 		t.Errorf("a rule that bounds nothing: %v", err)

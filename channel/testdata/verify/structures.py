@@ -61,7 +61,7 @@ PUBLISHER = Struct("publisher", [
     (2, "role", one_of("publish", "head"), False),
     (3, "scopes", List(NAME_TEXT, 1, 16, ascending=itself), True),
     (4, "expires", Time(), True),
-    (5, "name", line(64), True),
+    (5, "name", Text(text.publisher_name), True),
 ], _publisher)
 
 REVOKED = Struct("revocation", [

@@ -43,6 +43,12 @@ def line(s, most):
     need(not HOSTILE & set(s), MALFORMED, "a hostile character")
 
 
+def publisher_name(s):
+    line(s, 64)
+    need(s == s.strip(WHITE), MALFORMED, "white space around a publisher's name")
+    need("," not in s, MALFORMED, "a comma in a publisher's name")
+
+
 def prose(s, most):
     need(size(s, MALFORMED) <= most, LIMIT, "over %d bytes" % most)
     need(not HOSTILE & set(s) - PROSE_ALLOWS, MALFORMED, "a hostile character")
