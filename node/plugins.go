@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"sync"
 
 	"github.com/anonymous-media-library/aml/plugins"
+	"github.com/anonymous-media-library/aml/plugins/bundled"
 	"github.com/anonymous-media-library/aml/plugins/confine"
 	plughost "github.com/anonymous-media-library/aml/plugins/host"
 	"github.com/anonymous-media-library/aml/plugins/shelf"
@@ -36,6 +38,13 @@ func (n *Node) openPlugins(ctx context.Context) (err error) {
 	if p.shelf, err = shelf.Open(dir, nil); err != nil {
 		return err
 	}
+	self, err := program()
+	if err != nil {
+		return fmt.Errorf("finding this program: %w", err)
+	}
+	if err := p.shelf.Carry(self, bundled.Manifests()); err != nil {
+		return err
+	}
 	p.sockets = filepath.Join(dir, ".s")
 	if len(p.sockets) > maxSockets {
 		sum := sha256.Sum256([]byte(dir))
@@ -54,14 +63,22 @@ func (n *Node) openPlugins(ctx context.Context) (err error) {
 	}
 	// A plugin is started by this very program, which takes rights from itself
 	// before it becomes the plugin.
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("finding this program: %w", err)
-	}
 	p.host, err = plughost.New(plughost.Config{
 		Shelf: p.shelf, Launcher: []string{self, confine.Verb}, Sockets: p.sockets, Version: version(), Log: n.log, Journal: p.journal,
 	})
 	return err
+}
+
+// program is what starts this very program again. On Linux that is the one that
+// runs also where its file has been replaced since.
+func program() (string, error) {
+	const running = "/proc/self/exe"
+	if runtime.GOOS == "linux" {
+		if _, err := os.Stat(running); err == nil {
+			return running, nil
+		}
+	}
+	return os.Executable()
 }
 
 // runPlugins runs plugins until the function that it returns is called, which

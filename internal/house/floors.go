@@ -60,6 +60,10 @@ var floors = map[string]int{
 	"plugins/shelf":               2, // what is installed
 	"plugins/host":                4, // who asks plugins about releases
 	"plugins/examples/no-cats":    3, // a plugin
+	"plugins/command":             2, // external programs, for plugins
+	"plugins/blocklist":           3, // a plugin
+	"plugins/scan":                3, // a plugin
+	"plugins/bundled":             4, // those that are a part of aml
 	"node":                        5,
 	"node/api":                    6,
 	"cmd/aml":                     7,

@@ -16,7 +16,11 @@ type (
 	PluginInfo           = node.PluginInfo
 	PluginListResult     = node.PluginListResult
 	PluginLogsResult     = node.PluginLogsResult
+	BundledPlugin        = node.BundledPlugin
 )
+
+// BundledMark begins the name of a bundled plugin in a PluginInstallRequest.
+const BundledMark = node.BundledMark
 
 // PluginInstall installs a plugin.
 func (c *Client) PluginInstall(ctx context.Context, req PluginInstallRequest, on func(Event)) (PluginInfo, error) {

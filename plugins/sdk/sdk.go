@@ -214,8 +214,8 @@ func Register(srv grpc.ServiceRegistrar, p Plugin) {
 	}
 }
 
-// hooks are those whose fields are set.
-func (p Plugin) hooks() (out []pluginv1.Hook) {
+// Hooks are those whose fields are set.
+func (p Plugin) Hooks() (out []pluginv1.Hook) {
 	has := map[plugins.Hook]bool{
 		plugins.FilterManifest: p.FilterManifest != nil, plugins.PlanFetch: p.PlanFetch != nil, plugins.ScanContent: p.ScanContent != nil,
 		plugins.BeforePublish: p.BeforePublish != nil, plugins.Source: p.Source != nil, plugins.Mirror: p.Mirror != nil,
