@@ -176,6 +176,8 @@ func (n *Node) release(ctx context.Context, req PublishRequest, id channel.ID, k
 		}
 	}
 	switch {
+	case req.draft != nil:
+		spec.Draft = *req.draft
 	case req.Draft != nil:
 		draft, err := channel.ParseDraft(req.Draft.Text)
 		if err != nil {

@@ -148,6 +148,8 @@ type PublishRequest struct {
 	KeyFile     string    `json:"keyFile"`
 	OnlyHolder  bool      `json:"onlyHolder"` // nobody else can have more of the channel than this home
 	Peers       []string  `json:"peers"`
+
+	draft *channel.Draft // what a source brings
 }
 
 // PublishResult is the release as it was signed and stored.

@@ -106,6 +106,8 @@ Those who host the bytes cannot read them.`,
 		a.channelRotateCommand(), a.channelDelegateCommand(), a.channelRevokeCommand(),
 		a.pluginInstallCommand(), a.pluginListCommand(), a.pluginEnableCommand(), a.pluginDisableCommand(),
 		a.pluginConfigCommand(), a.pluginRemoveCommand(), a.pluginVerifyCommand(), a.pluginLogsCommand(),
+		a.sourceAddCommand(), a.sourceListCommand(), a.sourceRemoveCommand(), a.sourcePollCommand(),
+		a.documentAddCommand(), a.documentListCommand(), a.documentRemoveCommand(), a.documentRenderCommand(),
 		a.keyNewCommand(), a.keyShowCommand(), a.versionCommand(),
 	)
 	strict(root)

@@ -46,6 +46,7 @@ var floors = map[string]int{
 	"channel/catalog":             3,
 	"publisher":                   3,
 	"publisher/given":             4,
+	"publisher/intake":            4,
 	"subscriber":                  3,
 	"subscriber/policy":           3,
 	"subscriber/letgo":            3,
@@ -63,6 +64,7 @@ var floors = map[string]int{
 	"plugins/command":             2, // external programs, for plugins
 	"plugins/blocklist":           3, // a plugin
 	"plugins/scan":                3, // a plugin
+	"plugins/podcast":             3, // a plugin
 	"plugins/bundled":             4, // those that are a part of aml
 	"node":                        5,
 	"node/api":                    6,
@@ -166,6 +168,8 @@ var homes = map[string][]string{
 	"github.com/hashicorp/go-plugin":      {"plugins/child", "plugins/sdk"},
 	"google.golang.org/grpc":              {"plugins/child", "plugins/sdk", "plugins/host", "plugins/proto/aml/plugin/v1"},
 	"go.yaml.in/yaml/v3":                  {"plugins"},
+	"github.com/mmcdole/gofeed":           {"plugins/podcast"},
+	"github.com/dhowden/tag":              {"plugins/podcast"},
 
 	// These are for tests, which this table does not look at.
 	module + "/blobnet/storetest":    nil,

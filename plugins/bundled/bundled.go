@@ -11,6 +11,7 @@ import (
 
 	"github.com/anonymous-media-library/aml/plugins"
 	"github.com/anonymous-media-library/aml/plugins/blocklist"
+	"github.com/anonymous-media-library/aml/plugins/podcast"
 	"github.com/anonymous-media-library/aml/plugins/scan"
 	"github.com/anonymous-media-library/aml/plugins/sdk"
 )
@@ -29,6 +30,7 @@ type Plugin struct {
 func All() map[string]Plugin {
 	return map[string]Plugin{
 		"blocklist": {blocklist.Manifest(), blocklist.New},
+		"podcast":   {podcast.Manifest(), podcast.New},
 		"scan":      {scan.Manifest(), scan.New},
 	}
 }

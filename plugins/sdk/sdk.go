@@ -92,8 +92,10 @@ type Plugin struct {
 // Source brings things to publish.
 type Source interface {
 	// Poll yields what is new after the cursor, each item with the cursor after it,
-	// and ends.
-	Poll(ctx context.Context, cursor []byte, yield func(item *Item, cursor []byte) error) error
+	// and ends. from is what the operator has bound to a channel, such as a URL. A nil
+	// item moves the cursor alone. What comes again is published once, by its id and
+	// version.
+	Poll(ctx context.Context, from string, cursor []byte, yield func(item *Item, cursor []byte) error) error
 	// Open returns the bytes of a file of an item from an offset on.
 	Open(ctx context.Context, handle string, offset int64) (io.ReadCloser, error)
 }

@@ -158,6 +158,14 @@ func (s *Shelf) State(id string) (string, error) {
 	return dir, nil
 }
 
+// Temp makes a folder for what is on its way, which the next Open empties.
+func (s *Shelf) Temp() (string, error) {
+	if err := os.MkdirAll(s.path(tempDir), 0o700); err != nil {
+		return "", fmt.Errorf("making a folder for files on their way: %w", err)
+	}
+	return s.path(tempDir), nil
+}
+
 // LogFile is where the words of a plugin go. Its folder is made.
 func (s *Shelf) LogFile(id string) string {
 	_ = os.MkdirAll(s.path(logDir), 0o700) // opening the file says what is wrong
