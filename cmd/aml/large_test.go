@@ -2,7 +2,10 @@
 
 package main
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // The main job at its full size:
 //
@@ -11,3 +14,6 @@ func TestTheMainJobAtFullSize(t *testing.T) { threeProcesses(t, 256<<20, 200) }
 
 // At most 1 % comes twice of a file that is large enough for it.
 func TestAFetchKilledInTheMiddleAtFullSize(t *testing.T) { killedInTheMiddle(t, 256<<20) }
+
+// A feed of 2,000 episodes.
+func TestAPodcastAtFullSize(t *testing.T) { podcastRoundTrip(t, 2000, 20*time.Minute) }
