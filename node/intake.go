@@ -241,14 +241,16 @@ func (n *Node) take(ctx context.Context, info *SourceInfo, emit func(any), probl
 	if to.found {
 		info.Channel, info.Address = to.own.Channel.String(), address(to.own.Channel)
 	}
+	asked := false
 	return intake.Poll(ctx, intake.Config{
 		Name: info.Name, Channel: to.own.Channel, Source: sourcePlugin{n.plugins.host, info.Plugin, info.From}, View: n.catalog,
 		Temp: temp, MaxFile: info.MaxFile, Problem: problem,
 		Publish: func(ctx context.Context, d channel.Draft) (channel.ID, error) {
-			res, err := n.Publish(ctx, PublishRequest{Topic: info.Target, KeyFile: info.KeyFile, draft: &d}, emit)
+			res, err := n.Publish(ctx, PublishRequest{Topic: info.Target, KeyFile: info.KeyFile, draft: &d, asked: asked}, emit)
 			if err != nil {
 				return channel.ID{}, err
 			}
+			asked = true // once a poll is enough: a feed may have thousands
 			info.Channel, info.Address = res.Channel, res.Address
 			return channel.ParseID(res.Channel)
 		},

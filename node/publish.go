@@ -111,7 +111,11 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 		return PublishResult{}, err
 	}
 	if to.found {
-		if err := n.current(ctx, to.own.Channel, req.OnlyHolder, len(req.Peers) > 0, to.own.Key); err != nil {
+		ask := n.current
+		if req.asked {
+			ask = n.stillCurrent
+		}
+		if err := ask(ctx, to.own.Channel, req.OnlyHolder, len(req.Peers) > 0, to.own.Key); err != nil {
 			return PublishResult{}, fmt.Errorf("publishing to %w", err)
 		}
 		n.unlock(ctx, to.own.Channel)

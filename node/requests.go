@@ -150,6 +150,7 @@ type PublishRequest struct {
 	Peers       []string  `json:"peers"`
 
 	draft *channel.Draft // what a source brings
+	asked bool           // others were asked just now what they have: they are again only in doubt
 }
 
 // PublishResult is the release as it was signed and stored.

@@ -65,6 +65,9 @@ var floors = map[string]int{
 	"plugins/blocklist":           3, // a plugin
 	"plugins/scan":                3, // a plugin
 	"plugins/podcast":             3, // a plugin
+	"plugins/webhook":             3, // a plugin
+	"plugins/exec":                3, // a plugin
+	"plugins/mirror-fs":           3, // a plugin
 	"plugins/bundled":             4, // those that are a part of aml
 	"node":                        5,
 	"node/api":                    6,

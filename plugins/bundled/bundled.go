@@ -11,9 +11,12 @@ import (
 
 	"github.com/anonymous-media-library/aml/plugins"
 	"github.com/anonymous-media-library/aml/plugins/blocklist"
+	"github.com/anonymous-media-library/aml/plugins/exec"
+	mirrorfs "github.com/anonymous-media-library/aml/plugins/mirror-fs"
 	"github.com/anonymous-media-library/aml/plugins/podcast"
 	"github.com/anonymous-media-library/aml/plugins/scan"
 	"github.com/anonymous-media-library/aml/plugins/sdk"
+	"github.com/anonymous-media-library/aml/plugins/webhook"
 )
 
 // Verb is the argument, before a plugin's id, by which aml is told to be that
@@ -30,8 +33,11 @@ type Plugin struct {
 func All() map[string]Plugin {
 	return map[string]Plugin{
 		"blocklist": {blocklist.Manifest(), blocklist.New},
+		"exec":      {exec.Manifest(), exec.New},
+		"mirror-fs": {mirrorfs.Manifest(), mirrorfs.New},
 		"podcast":   {podcast.Manifest(), podcast.New},
 		"scan":      {scan.Manifest(), scan.New},
+		"webhook":   {webhook.Manifest(), webhook.New},
 	}
 }
 

@@ -148,12 +148,20 @@ func (r *reading) link(text string) string {
 	return u.String()
 }
 
+// shown is a URL that may be published: what stands behind its ? may be somebody's
+// key to the feed.
+func shown(link string) string {
+	if strings.Contains(link, "?") {
+		return ""
+	}
+	return link
+}
+
 // about is what is known of the podcast itself.
 func (r *reading) about(feed *gofeed.Feed) thing {
 	t := thing{id: aboutID, title: strings.TrimSpace(feed.Title), description: strings.TrimSpace(feed.Description), meta: map[string]string{}}
 	set := setter(t.meta)
-	set("feed", r.from)
-	set("link", r.link(feed.Link))
+	set("link", shown(r.link(feed.Link)))
 	set("language", feed.Language)
 	set("copyright", feed.Copyright)
 	set("category", strings.Join(feed.Categories, ", "))
@@ -185,10 +193,10 @@ func (r *reading) about(feed *gofeed.Feed) thing {
 	}
 	set(metaGUID, one(feed.Extensions, "podcast", "guid").Value)
 	name := "podcast-" + hash(r.from, 6)
-	text, _ := json.Marshal(map[string]string{"title": clip(t.title, 500), "link": t.meta["link"], "feed": clip(r.from, 1000)})
+	text, _ := json.Marshal(map[string]string{"title": clip(t.title, 500), "link": t.meta["link"]})
 	t.files = []file{{name: name + ".json", handle: handle{From: r.from, Text: string(text)}, attrs: map[string]string{attrRole: roleAbout}}}
 	if to := r.link(image); to != "" {
-		set(metaImage, to)
+		set(metaImage, shown(to))
 		t.files = append(t.files, r.optional(name, roleArtwork, to, "", ".jpg"))
 	}
 	return t
@@ -229,7 +237,7 @@ func (r *reading) episode(item *gofeed.Item, feed *gofeed.Feed) (thing, bool) {
 	if !t.date.IsZero() {
 		set(metaDate, t.date.UTC().Format(time.RFC3339))
 	}
-	set("link", r.link(item.Link))
+	set("link", shown(r.link(item.Link)))
 	set("author", person(item.Authors))
 	image := ""
 	if item.Image != nil {
@@ -257,7 +265,7 @@ func (r *reading) episode(item *gofeed.Item, feed *gofeed.Feed) (thing, bool) {
 		handle: handle{From: r.from, URL: to, Size: strings.TrimSpace(main.Length), Kind: kind}, attrs: map[string]string{attrRole: roleEnclosure},
 	}}
 	if to := r.link(image); to != "" && (feed.ITunesExt == nil || to != r.link(feed.ITunesExt.Image)) && (feed.Image == nil || to != r.link(feed.Image.URL)) {
-		set(metaImage, to)
+		set(metaImage, shown(to))
 		t.files = append(t.files, r.optional(base, roleArtwork, to, "", ".jpg"))
 	}
 	if c := one(item.Extensions, "podcast", "chapters"); r.link(c.Attrs["url"]) != "" {
@@ -289,7 +297,11 @@ func (r *reading) enclosure(item *gofeed.Item) (gofeed.Enclosure, string) {
 // id is what an episode is known by. Feeds without guids have the file's address,
 // and of two with one guid the newer has both.
 func (r *reading) id(item *gofeed.Item, t thing, to string) string {
-	id := cmp.Or(strings.TrimSpace(item.GUID), to)
+	id := cmp.Or(strings.TrimSpace(item.GUID), shown(to))
+	if id == "" {
+		plain, _, _ := strings.Cut(to, "?")
+		id = plain + "#" + hash(to, 8)
+	}
 	if r.ids[id] || id == aboutID {
 		id += "#" + hash(to, 8)
 	}
