@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"sync"
 
@@ -38,7 +37,7 @@ func (n *Node) openPlugins(ctx context.Context) (err error) {
 	if p.shelf, err = shelf.Open(dir, nil); err != nil {
 		return err
 	}
-	self, err := program()
+	self, err := confine.Self()
 	if err != nil {
 		return fmt.Errorf("finding this program: %w", err)
 	}
@@ -69,18 +68,6 @@ func (n *Node) openPlugins(ctx context.Context) (err error) {
 		Shelf: p.shelf, Launcher: []string{self, confine.Verb}, Sockets: p.sockets, Version: version(), Log: n.log, Journal: p.journal,
 	})
 	return err
-}
-
-// program is what starts this very program again. On Linux that is the one that
-// runs also where its file has been replaced since.
-func program() (string, error) {
-	const running = "/proc/self/exe"
-	if runtime.GOOS == "linux" {
-		if _, err := os.Stat(running); err == nil {
-			return running, nil
-		}
-	}
-	return os.Executable()
 }
 
 // runPlugins runs plugins until the function that it returns is called, which

@@ -69,6 +69,8 @@ var floors = map[string]int{
 	"plugins/exec":                3, // a plugin
 	"plugins/mirror-fs":           3, // a plugin
 	"plugins/bundled":             4, // those that are a part of aml
+	"plugins/kit":                 5, // tests plugins, with the host
+	"plugins/skeleton":            2, // text of a new plugin
 	"node":                        5,
 	"node/api":                    6,
 	"cmd/aml":                     7,
@@ -146,7 +148,7 @@ var bans = []ban{
 		"a list is text: what is done with its paths and addresses is for the node to decide"},
 	{"subscriber/policy", nil, []string{"os", "context", "sync", "path/filepath"},
 		"a policy is pure: time, sources and what is on disk are arguments"},
-	{"plugins", []string{"plugins/host"}, append([]string{module + "/channel", module + "/blobnet", module + "/codec"}, libp2p...),
+	{"plugins", []string{"plugins/host", "plugins/kit"}, append([]string{module + "/channel", module + "/blobnet", module + "/codec"}, libp2p...),
 		"a plugin is a small program: what its author imports pulls in nothing of the node"},
 	{"cmd", nil, append([]string{module + "/node$", module + "/channel", module + "/codec", module + "/blobnet", "database/sql"}, libp2p...),
 		"the command line talks only to node/api, so that it works the same with and without a daemon"},
