@@ -17,3 +17,11 @@ func TestAFetchKilledInTheMiddleAtFullSize(t *testing.T) { killedInTheMiddle(t, 
 
 // A feed of 2,000 episodes.
 func TestAPodcastAtFullSize(t *testing.T) { podcastRoundTrip(t, 2000, 20*time.Minute) }
+
+// What plugin-new writes builds, passes its own test, and plugin-test.
+func TestTheBeginningOfAPluginAtFullSize(t *testing.T) {
+	dir := skeletonOf(t)
+	inSkeleton(t, dir, "test", ".")
+	inSkeleton(t, dir, "build", "-o", "plugin", ".")
+	t.Log(ok(t, t.TempDir(), "plugin-test", dir, "--from", "example", "--slow", "100"))
+}

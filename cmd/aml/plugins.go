@@ -246,16 +246,9 @@ can read, and are not shown.`,
 		RunE: func(cmd *cobra.Command, given []string) error {
 			req.ID = given[0]
 			for _, kv := range given[1:] {
-				key, value, ok := strings.Cut(kv, "=")
-				if !ok {
-					return usage(cmd, fmt.Errorf("%q: want KEY=VALUE", kv))
-				}
-				if file, named := strings.CutPrefix(value, "@"); named {
-					doc, err := a.readInput(file)
-					if err != nil {
-						return err
-					}
-					value = strings.TrimRight(string(doc.Text), "\r\n")
+				key, value, err := a.setting(cmd, kv)
+				if err != nil {
+					return err
 				}
 				req.Set[key] = value
 			}
@@ -285,6 +278,22 @@ can read, and are not shown.`,
 	}
 	cmd.Flags().StringArrayVar(&req.Unset, "unset", nil, "take this `KEY`'s value away (repeatable)")
 	return cmd
+}
+
+// setting reads KEY=VALUE, or KEY=@FILE.
+func (a *app) setting(cmd *cobra.Command, kv string) (key, value string, err error) {
+	key, value, ok := strings.Cut(kv, "=")
+	if !ok {
+		return "", "", usage(cmd, fmt.Errorf("%q: want KEY=VALUE", kv))
+	}
+	if file, named := strings.CutPrefix(value, "@"); named {
+		doc, err := a.readInput(file)
+		if err != nil {
+			return "", "", err
+		}
+		value = strings.TrimRight(string(doc.Text), "\r\n")
+	}
+	return key, value, nil
 }
 
 func (a *app) pluginRemoveCommand() *cobra.Command {

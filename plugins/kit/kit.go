@@ -67,6 +67,7 @@ type Result struct {
 type run struct {
 	cfg  Config
 	host *host.Host
+	told *host.Journal
 	id   string
 	m    plugins.Manifest
 	res  Result
@@ -107,10 +108,11 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 		return Result{}, err
 	}
 	defer journal.Close()
-	sockets := filepath.Join(dir, "s")
-	if err := os.Mkdir(sockets, 0o700); err != nil {
+	sockets, err := short(dir)
+	if err != nil {
 		return Result{}, err
 	}
+	defer os.RemoveAll(sockets)
 	h, err := host.New(host.Config{
 		Shelf: s, Launcher: cfg.Launcher, Sockets: sockets, Version: "kit", Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Journal: journal,
 		Backoff:      []time.Duration{0, 0, 0, 0, 0, 0, 0, 0}, // one failure is to spoil one check
@@ -124,7 +126,7 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	ended := make(chan struct{}, 2)
 	go func() { _ = h.Run(inner); ended <- struct{}{} }()       // has no error
 	go func() { _ = journal.Run(inner); ended <- struct{}{} }() // what is lost is missed
-	r := &run{cfg: cfg, host: h, id: p.ID, m: st.Manifest, res: Result{ID: p.ID, Version: p.Version}}
+	r := &run{cfg: cfg, host: h, told: journal, id: p.ID, m: st.Manifest, res: Result{ID: p.ID, Version: p.Version}}
 	r.all(ctx)
 	cancel()
 	<-ended
@@ -133,6 +135,19 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 		r.res.Log = tail(s.LogFile(p.ID))
 	}
 	return r.res, context.Cause(ctx)
+}
+
+// maxSockets is how long the path of the folder of sockets may be: what comes
+// below it has about 40 bytes, and 103 are allowed.
+const maxSockets = 60
+
+// short makes a folder for sockets, below dir if that is short enough.
+func short(dir string) (string, error) {
+	sockets := filepath.Join(dir, "s")
+	if len(sockets) <= maxSockets {
+		return sockets, os.Mkdir(sockets, 0o700)
+	}
+	return os.MkdirTemp("/tmp", "aml-kit-*") // where there is none, there are no such sockets either
 }
 
 func stage(ctx context.Context, s *shelf.Shelf, cfg Config) (*shelf.Staged, error) {
@@ -189,10 +204,10 @@ const patience = 2 * time.Minute
 func (r *run) check(ctx context.Context, rule plugins.Rule, c check) {
 	began := time.Now()
 	before := r.status(rule.Hook)
-	inner, cancel := context.WithTimeoutCause(ctx, patience*time.Duration(r.cfg.Slow), errors.New("it does not end"))
+	inner, cancel := context.WithTimeoutCause(ctx, min(patience*time.Duration(r.cfg.Slow), 2*patience), errors.New("it does not end"))
 	err := c.do(inner)
 	cancel()
-	after := r.status(rule.Hook)
+	after := r.settled(rule.Hook, before)
 	switch {
 	case after.stats.Timeouts > before.stats.Timeouts:
 		err = fmt.Errorf("an answer came after the deadline of %v", rule.Deadline*time.Duration(r.cfg.Slow))
@@ -231,6 +246,20 @@ func (r *run) status(hook plugins.Hook) status {
 		}
 	}
 	return status{}
+}
+
+// settle is how long a node may take to end a process for an answer.
+const settle = 500 * time.Millisecond
+
+// settled is status once it is known whether an error had the process ended, so
+// that the check which did it has the blame.
+func (r *run) settled(hook plugins.Hook, before status) status {
+	for until := time.Now().Add(settle); ; time.Sleep(10 * time.Millisecond) {
+		s := r.status(hook)
+		if s.stats.Errors == before.stats.Errors || s.failures > before.failures || time.Now().After(until) {
+			return s
+		}
+	}
 }
 
 // answered fails if a call of a hook that says nothing of it gave no answer.
