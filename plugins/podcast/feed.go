@@ -34,21 +34,18 @@ type feedCursor struct {
 func (p *podcast) feed(ctx context.Context, from string, cursor []byte) ([]thing, []byte, error) {
 	var was feedCursor
 	_ = json.Unmarshal(cursor, &was) // one that is none is as if there were none
-	ctx, cancel := context.WithCancelCause(ctx)
 	res, err := p.get(ctx, from, from, map[string]string{"If-None-Match": was.ETag, "If-Modified-Since": was.Modified})
 	if err != nil {
-		cancel(nil)
 		return nil, nil, err
 	}
-	body := newQuietly(res.Body, cancel)
-	defer body.Close()
+	defer res.Body.Close()
 	switch {
 	case res.StatusCode == http.StatusNotModified && was.Sum != "":
 		return nil, nil, nil
 	case res.StatusCode != http.StatusOK:
 		return nil, nil, fmt.Errorf("the server says %.40s", res.Status)
 	}
-	text, err := io.ReadAll(io.LimitReader(body, maxFeed+1))
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxFeed+1))
 	if err == nil && len(text) > maxFeed {
 		err = fmt.Errorf("it has over %d bytes", maxFeed)
 	}
@@ -91,7 +88,7 @@ func (p *podcast) parse(from string, base *url.URL, text []byte) (things []thing
 		return nil, errors.New("the feed has no items")
 	}
 	if len(feed.Items) > maxItems {
-		log.Printf("%.100s has %d items, the first %d are looked at", from, len(feed.Items), maxItems)
+		log.Printf("%.100s has %d items, the first %d are looked at", plain(from), len(feed.Items), maxItems)
 		feed.Items = feed.Items[:maxItems]
 	}
 	r := &reading{from: from, base: base, seen: p.remember(from), ids: map[string]bool{}}
@@ -113,7 +110,7 @@ func (p *podcast) parse(from string, base *url.URL, text []byte) (things []thing
 		episodes = append(episodes, t)
 	}
 	if without > 0 {
-		log.Printf("%.100s: %d items without a file are left out", from, without)
+		log.Printf("%.100s: %d items without a file are left out", plain(from), without)
 	}
 	slices.SortStableFunc(episodes, func(a, b thing) int { return a.date.Compare(b.date) })
 	if p.newest > 0 && len(episodes) > p.newest {

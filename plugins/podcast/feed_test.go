@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mmcdole/gofeed"
@@ -337,4 +338,47 @@ func FuzzAnyFeedIsReadOrRefused(f *testing.F) {
 			one.item()
 		}
 	})
+}
+
+func TestAReaderThatTakesItsTimeSaysThatItGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		said := 0
+		items, after, err := breathing(context.Background(), func() error { said++; return nil }, func(context.Context) ([]thing, []byte, error) {
+			time.Sleep(3*breath + 1) // of the fake clock
+			return []thing{{id: "x"}}, []byte("after"), nil
+		})
+		if err != nil || len(items) != 1 || string(after) != "after" || said != 3 {
+			t.Errorf("%v %s %v, said %d times", items, after, err, said)
+		}
+		gone := errors.New("gone")
+		if _, _, err := breathing(context.Background(), func() error { return gone }, func(ctx context.Context) ([]thing, []byte, error) {
+			<-ctx.Done()
+			return nil, nil, ctx.Err()
+		}); !errors.Is(err, gone) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestWhatStandsBehindTheQuestionMarkIsSaidNowhere(t *testing.T) {
+	secret := "token=hidden"
+	text := `<rss version="2.0"><channel><title>T</title><link>/x?` + secret + `</link><item><title>A</title><link>/y?` + secret + `</link><enclosure url="/a.mp3?` + secret + `" length="1" type="audio/mpeg"/></item></channel></rss>`
+	s := server(t, func() string { return text })
+	p := configured(t, nil)
+	items, _ := poll(t, p, s.URL+"/show/feed.xml?"+secret, nil)
+	for _, it := range items {
+		if shown := fmt.Sprint(it.Id, it.Title, it.Description, it.Metadata, it.Files[0].Name, it.Files[0].Attrs); strings.Contains(shown, "hidden") {
+			t.Errorf("%s", shown)
+		}
+	}
+	for _, to := range []string{"/missing", "/loop", "/away", "/page"} {
+		_, err := p.Open(context.Background(), handle{From: s.URL, URL: s.URL + to + "?" + secret, Kind: "audio"}.String(), 0)
+		if err == nil || strings.Contains(err.Error(), "hidden") {
+			t.Errorf("%s: %v", to, err)
+		}
+	}
+	s.Close()
+	if err := p.Poll(context.Background(), s.URL+"/show/feed.xml?"+secret, nil, nil); err == nil || strings.Contains(err.Error(), "hidden") {
+		t.Errorf("a server that is away: %v", err)
+	}
 }

@@ -27,7 +27,7 @@ const (
 func (p *podcast) client(from string) (*http.Client, error) {
 	u, err := url.Parse(from)
 	if err != nil || u.Hostname() == "" {
-		return nil, fmt.Errorf("%.200q is no URL", from)
+		return nil, fmt.Errorf("%.200q is no URL", plain(from))
 	}
 	host := strings.ToLower(u.Hostname())
 	p.mu.Lock()
@@ -79,29 +79,33 @@ func public(address string) error {
 func speakable(u *url.URL) error {
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return fmt.Errorf("%.200q: want http or https", u.Redacted())
+		return fmt.Errorf("%.200q: want http or https", plain(u.Redacted()))
 	case u.User != nil:
-		return fmt.Errorf("%.200q: a name and password in a URL are not used", u.Redacted())
+		return fmt.Errorf("%.200q: a name and password in a URL are not used", plain(u.Redacted()))
 	}
 	return nil
 }
 
-// get requests a URL.
-func (p *podcast) get(ctx context.Context, from, to string, header map[string]string) (*http.Response, error) {
+// get requests a URL. The answer's body has to be closed; it ends when the server,
+// from the beginning on, says nothing for too long. Errors do not say what stands
+// behind the ? of a URL.
+func (p *podcast) get(ctx context.Context, from, to string, header map[string]string) (_ *http.Response, err error) {
 	c, err := p.client(from)
 	if err != nil {
 		return nil, err
 	}
 	u, err := url.Parse(to)
 	if err != nil {
-		return nil, fmt.Errorf("%.200q is no URL", to)
+		return nil, fmt.Errorf("%.200q is no URL", plain(to))
 	}
 	if err := speakable(u); err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	q := &quietly{cancel: cancel, timer: time.AfterFunc(quiet, func() { cancel(errQuiet) })}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, to, nil)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(fmt.Errorf("%.200q is no URL", plain(to)), q.Close())
 	}
 	req.Header.Set("User-Agent", agent)
 	for key, value := range header {
@@ -109,40 +113,57 @@ func (p *podcast) get(ctx context.Context, from, to string, header map[string]st
 			req.Header.Set(key, value)
 		}
 	}
-	return c.Do(req)
+	res, err := c.Do(req)
+	if err != nil {
+		late := context.Cause(ctx) == errQuiet
+		_ = q.Close() // has no body
+		var wrapped *url.Error
+		switch {
+		case late:
+			err = errQuiet
+		case errors.As(err, &wrapped):
+			err = wrapped.Err
+		}
+		return nil, fmt.Errorf("%.200s: %w", plain(to), err)
+	}
+	q.ReadCloser, res.Body = res.Body, q
+	return res, nil
+}
+
+// plain is a URL as it may be shown: what stands behind its ? may be a key.
+func plain(link string) string {
+	link, _, _ = strings.Cut(link, "?")
+	return link
 }
 
 // download begins to fetch a file at an offset.
 func (p *podcast) download(ctx context.Context, h handle, offset int64) (io.ReadCloser, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
 	header := map[string]string{"Accept-Encoding": "identity"}
 	if offset > 0 {
 		header["Range"] = "bytes=" + strconv.FormatInt(offset, 10) + "-"
 	}
 	res, err := p.get(ctx, h.From, h.URL, header)
 	if err != nil {
-		cancel(nil)
 		return nil, err
 	}
-	body := newQuietly(res.Body, cancel)
 	skip := int64(0)
 	switch {
 	case res.StatusCode == http.StatusPartialContent && strings.HasPrefix(res.Header.Get("Content-Range"), "bytes "+strconv.FormatInt(offset, 10)+"-"):
 	case res.StatusCode == http.StatusOK:
 		skip = offset
 	default:
-		err = fmt.Errorf("%.200s: the server says %.40s", h.URL, res.Status)
+		err = fmt.Errorf("%.200s: the server says %.40s", plain(h.URL), res.Status)
 	}
 	if media := res.Header.Get("Content-Type"); err == nil && h.Kind != "" && strings.HasPrefix(strings.ToLower(media), "text/html") {
-		err = fmt.Errorf("%.200s: a web page is in its place", h.URL)
+		err = fmt.Errorf("%.200s: a web page is in its place", plain(h.URL))
 	}
-	if err == nil && skip > 0 {
-		_, err = io.CopyN(io.Discard, body, skip)
+	if err == nil && skip > 0 { // within one pause: the host hears nothing meanwhile
+		_, err = io.CopyN(io.Discard, res.Body.(*quietly).ReadCloser, skip)
 	}
 	if err != nil {
-		return nil, errors.Join(err, body.Close())
+		return nil, errors.Join(err, res.Body.Close())
 	}
-	return body, nil
+	return res.Body, nil
 }
 
 // quietly ends a download whose server says nothing for too long.
@@ -153,10 +174,6 @@ type quietly struct {
 }
 
 var errQuiet = errors.New("the server says nothing any more")
-
-func newQuietly(body io.ReadCloser, cancel context.CancelCauseFunc) *quietly {
-	return &quietly{body, cancel, time.AfterFunc(quiet, func() { cancel(errQuiet) })}
-}
 
 func (q *quietly) Read(b []byte) (int, error) {
 	n, err := q.ReadCloser.Read(b)
@@ -169,5 +186,8 @@ func (q *quietly) Read(b []byte) (int, error) {
 func (q *quietly) Close() error {
 	q.timer.Stop()
 	q.cancel(nil)
+	if q.ReadCloser == nil {
+		return nil
+	}
 	return q.ReadCloser.Close()
 }

@@ -78,6 +78,9 @@ func (p *podcast) folder(ctx context.Context, from string, cursor []byte) ([]thi
 	seen := p.remember(from)
 	var out []thing
 	for _, path := range paths {
+		if ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
 		t, err := local(from, path, seen)
 		if err != nil {
 			log.Printf("left out: %v", err)

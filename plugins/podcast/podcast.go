@@ -97,13 +97,14 @@ func (p *podcast) Poll(ctx context.Context, from string, cursor []byte, yield fu
 	var items []thing
 	var after []byte
 	var err error
+	alive := func() error { return yield(nil, cursor) }
 	switch {
 	case isFeed(from):
-		items, after, err = p.feed(ctx, from, cursor)
+		items, after, err = breathing(ctx, alive, func(ctx context.Context) ([]thing, []byte, error) { return p.feed(ctx, from, cursor) })
 	case filepath.IsAbs(from):
-		items, after, err = p.folder(ctx, from, cursor)
+		items, after, err = breathing(ctx, alive, func(ctx context.Context) ([]thing, []byte, error) { return p.folder(ctx, from, cursor) })
 	default:
-		err = fmt.Errorf("%.200q is neither an http or https URL nor the absolute path of a folder", from)
+		err = fmt.Errorf("%.200q is neither an http or https URL nor the absolute path of a folder", plain(from))
 	}
 	if err != nil || items == nil {
 		return err
@@ -124,6 +125,35 @@ func (p *podcast) Poll(ctx context.Context, from string, cursor []byte, yield fu
 		return err
 	}
 	return yield(nil, after)
+}
+
+// breath is how often the host is told that something is still being read.
+const breath = 10 * time.Second
+
+// breathing reads, and says now and then that it goes on: a large feed of a slow
+// server, or a folder of many files, takes longer than the host waits.
+func breathing(ctx context.Context, alive func() error, read func(context.Context) ([]thing, []byte, error)) (items []thing, after []byte, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		items, after, err = read(ctx)
+	}()
+	ticker := time.NewTicker(breath)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-done:
+			return items, after, err
+		case <-ticker.C: // in this goroutine: one says one thing at a time
+			if said := alive(); said != nil {
+				cancel()
+				<-done
+				return nil, nil, said
+			}
+		}
+	}
 }
 
 // Open is of sdk.Source.

@@ -32,7 +32,7 @@ func (p *podcast) remember(from string) *seen {
 		err = json.Unmarshal(text, &s.now)
 	}
 	if err != nil && !os.IsNotExist(err) {
-		log.Printf("what was seen of %.100s is lost: %v", from, err)
+		log.Printf("what was seen of %.100s is lost: %v", plain(from), err)
 		s.now = map[string]episode{}
 	}
 	return s
