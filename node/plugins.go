@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"sync"
 
@@ -49,7 +50,10 @@ func (n *Node) openPlugins(ctx context.Context) (err error) {
 	p.sockets = filepath.Join(dir, ".s")
 	if len(p.sockets) > maxSockets {
 		sum := sha256.Sum256([]byte(dir))
-		p.sockets = filepath.Join(os.TempDir(), fmt.Sprintf("aml-%d-%s", os.Getuid(), hex.EncodeToString(sum[:6])))
+		name := fmt.Sprintf("aml-%d-%s", os.Getuid(), hex.EncodeToString(sum[:6]))
+		if p.sockets = filepath.Join(os.TempDir(), name); len(p.sockets) > maxSockets && runtime.GOOS != "windows" {
+			p.sockets = filepath.Join("/tmp", name)
+		}
 	}
 	if err := os.RemoveAll(p.sockets); err != nil { // of a process that was killed
 		return fmt.Errorf("removing sockets of plugins: %w", err)

@@ -118,6 +118,13 @@ func (s *feedServer) change(fn func([]episode) []episode) {
 	s.episodes = fn(s.episodes)
 }
 
+// times is how often a file was asked for.
+func (s *feedServer) times(name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked[name]
+}
+
 // polled waits for the end of a poll.
 func polled(t *testing.T, p *program, longest time.Duration) (res struct{ Published, Changed, Removed, Same, Failed int }) {
 	t.Helper()
@@ -157,7 +164,9 @@ func podcastRoundTrip(t *testing.T, episodes int, longest time.Duration) {
 	ok(t, owner, "plugin-install", "bundled:podcast", memory, "--grant", "publish,network", "--partial", "--enable")
 	ok(t, owner, "source-add", "podcast", "radio/talk", s.URL+"/feed")
 	killedAt := episode{n: episodes / 2}
+	s.mu.Lock()
 	s.block = killedAt.file()
+	s.mu.Unlock()
 	daemon := start(t, owner, "daemon")
 	select {
 	case <-s.blocked:
@@ -235,7 +244,7 @@ func podcastRoundTrip(t *testing.T, episodes int, longest time.Duration) {
 		return append([]episode{{episodes + 1, "The newest"}}, list...)
 	})
 	edited := s.episodes[2].file()
-	before := s.asked[edited]
+	before := s.times(edited)
 	var results []struct {
 		Last struct{ Published, Changed, Removed, Same, Failed int }
 	}
@@ -245,7 +254,7 @@ func podcastRoundTrip(t *testing.T, episodes int, longest time.Duration) {
 	if res := results[0].Last; res.Published != 1 || res.Changed != 1 || res.Removed != 1 || res.Failed != 0 {
 		t.Errorf("after the change: %+v", res)
 	}
-	if s.asked[edited] != before {
+	if s.times(edited) != before {
 		t.Errorf("%s was fetched again for its title", edited)
 	}
 	subscribe()

@@ -17,7 +17,14 @@ type (
 	DocumentInfo       = node.DocumentInfo
 	DocumentRequest    = node.DocumentRequest
 	DocumentListResult = node.DocumentListResult
+
+	MirrorCopyRequest = node.MirrorCopyRequest
 )
+
+// MirrorCopy copies blobs to or from a plugin that is a mirror.
+func (c *Client) MirrorCopy(ctx context.Context, req MirrorCopyRequest, on func(Event)) (PushResult, error) {
+	return call[PushResult](ctx, c, "blob-copy-plugin", req, on)
+}
 
 // SourceAdd binds a plugin that brings things to a channel.
 func (c *Client) SourceAdd(ctx context.Context, spec SourceSpec) (SourceInfo, error) {

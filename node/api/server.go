@@ -77,6 +77,7 @@ func NewServer(n *node.Node, log *slog.Logger) *Server {
 	handle(mux, "plugin-remove", n.PluginRemove)
 	handle(mux, "plugin-verify", n.PluginVerify)
 	handle(mux, "plugin-logs", n.PluginLogs)
+	handle(mux, "blob-copy-plugin", n.MirrorCopy)
 	handle(mux, "source-add", n.SourceAdd)
 	handle(mux, "source-list", n.SourceList)
 	handle(mux, "source-remove", n.SourceRemove)
