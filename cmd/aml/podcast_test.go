@@ -174,11 +174,13 @@ func podcastRoundTrip(t *testing.T, episodes int, longest time.Duration) {
 		t.Fatalf("nobody asks for %s\n%s", killedAt.file(), daemon.stderr)
 	}
 	daemon.kill()
+	began := time.Now()
 	daemon = start(t, owner, "daemon")
 	addr := daemon.addr()
 	if res := polled(t, daemon, longest); res.Failed > 0 || res.Same != killedAt.n || res.Published != episodes+1-killedAt.n { // one is about the podcast
 		t.Errorf("after the kill: %+v", res)
 	}
+	t.Logf("%d episodes were published in %v", episodes+1-killedAt.n, time.Since(began).Round(time.Millisecond))
 	var show struct {
 		Address           string
 		Releases, Entries int
@@ -205,7 +207,9 @@ func podcastRoundTrip(t *testing.T, episodes int, longest time.Duration) {
 			t.Fatalf("exit code %d\n%s", code, p.stderr)
 		}
 	}
+	began = time.Now()
 	subscribe()
+	t.Logf("%d releases were subscribed to in %v", episodes+1, time.Since(began).Round(time.Millisecond))
 	ok(t, reader, "plugin-install", "bundled:podcast", memory, "--partial", "--enable")
 	document := filepath.Join(out, "feed.xml")
 	ok(t, reader, "document-add", "podcast", show.Address, "-o", document, "--base-url", "http://mirror.example/talk")
