@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -17,12 +18,24 @@ func skeletonOf(t *testing.T) string {
 		t.Fatal(err)
 	}
 	ok(t, t.TempDir(), "plugin-new", "mine", "-o", dir, "--aml", root, "--hooks", "FilterManifest,PlanFetch,ScanContent,BeforePublish,Source,Mirror,Render,Sign,Observe")
-	sums, err := os.ReadFile(filepath.Join(root, "go.sum"))
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "go.sum"), sums, 0o600)
+	// What aml itself requires is what is in the module cache.
+	read := func(path string) string {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
 	}
-	if err != nil {
-		t.Fatal(err)
+	_, required, found := strings.Cut(read(filepath.Join(root, "go.mod")), "\nrequire (")
+	if !found {
+		t.Fatal("go.mod requires nothing")
+	}
+	for name, text := range map[string]string{
+		"go.mod": read(filepath.Join(dir, "go.mod")) + "\nrequire (" + required, "go.sum": read(filepath.Join(root, "go.sum")),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir
 }
