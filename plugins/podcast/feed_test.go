@@ -350,6 +350,14 @@ func TestAReaderThatTakesItsTimeSaysThatItGoesOn(t *testing.T) {
 		if err != nil || len(items) != 1 || string(after) != "after" || said != 3 {
 			t.Errorf("%v %s %v, said %d times", items, after, err, said)
 		}
+		stop := make(chan struct{})
+		defer close(stop)
+		if _, _, err := breathing(context.Background(), func() error { return nil }, func(context.Context) ([]thing, []byte, error) {
+			<-stop // it hears nothing
+			return nil, nil, nil
+		}); err == nil || !strings.Contains(err.Error(), "within 10m") {
+			t.Errorf("a reader that does not end: %v", err)
+		}
 		gone := errors.New("gone")
 		if _, _, err := breathing(context.Background(), func() error { return gone }, func(ctx context.Context) ([]thing, []byte, error) {
 			<-ctx.Done()

@@ -45,6 +45,7 @@ type podcast struct {
 
 	mu      sync.Mutex
 	clients map[string]*http.Client // by the host of the feed
+	reading map[string]bool         // what is being read
 }
 
 func (p *podcast) configure(_ context.Context, s sdk.Setup) error {
@@ -97,13 +98,23 @@ func (p *podcast) Poll(ctx context.Context, from string, cursor []byte, yield fu
 	var items []thing
 	var after []byte
 	var err error
+	if !p.begin(from) {
+		return errors.New("it is still being read since an earlier poll")
+	}
 	alive := func() error { return yield(nil, cursor) }
 	switch {
 	case isFeed(from):
-		items, after, err = breathing(ctx, alive, func(ctx context.Context) ([]thing, []byte, error) { return p.feed(ctx, from, cursor) })
+		items, after, err = breathing(ctx, alive, func(ctx context.Context) ([]thing, []byte, error) {
+			defer p.end(from)
+			return p.feed(ctx, from, cursor)
+		})
 	case filepath.IsAbs(from):
-		items, after, err = breathing(ctx, alive, func(ctx context.Context) ([]thing, []byte, error) { return p.folder(ctx, from, cursor) })
+		items, after, err = breathing(ctx, alive, func(ctx context.Context) ([]thing, []byte, error) {
+			defer p.end(from)
+			return p.folder(ctx, from, cursor)
+		})
 	default:
+		p.end(from)
 		err = fmt.Errorf("%.200q is neither an http or https URL nor the absolute path of a folder", plain(from))
 	}
 	if err != nil || items == nil {
@@ -127,14 +138,40 @@ func (p *podcast) Poll(ctx context.Context, from string, cursor []byte, yield fu
 	return yield(nil, after)
 }
 
+func (p *podcast) begin(from string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reading[from] {
+		return false
+	}
+	if p.reading == nil {
+		p.reading = map[string]bool{}
+	}
+	p.reading[from] = true
+	return true
+}
+
+func (p *podcast) end(from string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.reading, from)
+}
+
+// maxBreaths is how often that is said before it is given up: a feed that keeps its
+// parser busy for so long is made for that.
+const maxBreaths = 60
+
 // breath is how often the host is told that something is still being read.
 const breath = 10 * time.Second
 
 // breathing reads, and says now and then that it goes on: a large feed of a slow
 // server, or a folder of many files, takes longer than the host waits.
-func breathing(ctx context.Context, alive func() error, read func(context.Context) ([]thing, []byte, error)) (items []thing, after []byte, err error) {
+func breathing(ctx context.Context, alive func() error, read func(context.Context) ([]thing, []byte, error)) ([]thing, []byte, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	var items []thing
+	var after []byte
+	var err error
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -142,18 +179,17 @@ func breathing(ctx context.Context, alive func() error, read func(context.Contex
 	}()
 	ticker := time.NewTicker(breath)
 	defer ticker.Stop()
-	for {
+	for breaths := 0; breaths < maxBreaths; breaths++ {
 		select {
 		case <-done:
 			return items, after, err
 		case <-ticker.C: // in this goroutine: one says one thing at a time
 			if said := alive(); said != nil {
-				cancel()
-				<-done
 				return nil, nil, said
 			}
 		}
 	}
+	return nil, nil, fmt.Errorf("it was not read within %v", maxBreaths*breath)
 }
 
 // Open is of sdk.Source.
