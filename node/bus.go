@@ -25,6 +25,9 @@ const (
 	aboutUploads = "uploads"
 	aboutPeers   = "peers"
 	aboutTracker = "tracker"
+	aboutSources = "sources"
+
+	aboutDocuments = "documents"
 )
 
 // watch returns a channel of the events about what want accepts, and a

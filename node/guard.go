@@ -96,6 +96,15 @@ func (n *Node) current(ctx context.Context, id channel.ID, alone, named bool, ke
 	return nil
 }
 
+// stillCurrent is current for one who has asked it a moment ago.
+func (n *Node) stillCurrent(ctx context.Context, id channel.ID, alone, named bool, keys ...channel.PublicKey) error {
+	doubt, err := n.doubts(ctx, id, keys)
+	if err != nil || doubt == nil {
+		return err
+	}
+	return n.current(ctx, id, alone, named, keys...)
+}
+
 // doubts returns the first doubt about any of the keys.
 func (n *Node) doubts(ctx context.Context, id channel.ID, keys []channel.PublicKey) (doubt, err error) {
 	for _, key := range keys {

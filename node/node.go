@@ -63,6 +63,9 @@ type Node struct {
 	works    works
 	asked    asked
 	plugins  plugged
+	sources  polling
+
+	documents bindings[DocumentInfo]
 
 	damaged chan blobnet.ID // to be had again
 	mending atomic.Int32    // scrubs with repair that run
@@ -181,6 +184,8 @@ func (n *Node) Run(ctx context.Context) error {
 	if n.cfg.Resume { // a daemon
 		group.Go(func() error { return n.scrubForever(ctx) })
 		group.Go(func() error { return n.serveRoots(ctx) })
+		group.Go(func() error { return n.pollForever(ctx) })
+		group.Go(func() error { return n.renderForever(ctx) })
 	}
 	group.Go(func() error { return n.serveOwn(ctx) })
 	if n.cfg.Resume {

@@ -18,6 +18,7 @@ import (
 	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/internal/size"
 	"github.com/anonymous-media-library/aml/plugins"
+	"github.com/anonymous-media-library/aml/plugins/bundled"
 	"github.com/anonymous-media-library/aml/plugins/confine"
 	plughost "github.com/anonymous-media-library/aml/plugins/host"
 	"github.com/anonymous-media-library/aml/plugins/shelf"
@@ -34,7 +35,8 @@ type PluginGrant struct {
 }
 
 // PluginInstallRequest names a plugin: the absolute path of a folder or an
-// archive, or aml://CHANNEL/name of an archive in a channel that is known here.
+// archive, aml://CHANNEL/name of an archive in a channel that is known here, or
+// bundled:ID.
 type PluginInstallRequest struct {
 	From string `json:"from"`
 	PluginGrant
@@ -74,8 +76,9 @@ type PluginInfo struct {
 	Priority     int                `json:"priority"`
 	Memory       int64              `json:"memory"`
 	Source       string             `json:"source"`
+	Bundled      bool               `json:"bundled"` // it is a part of aml
 	Installed    channel.Time       `json:"installed"`
-	Folder       string             `json:"folder"`
+	Folder       string             `json:"folder"` // empty for a bundled one
 	Config       []PluginSetting    `json:"config"`
 	Unenforced   []string           `json:"unenforced"` // what this system cannot keep it from
 	Run          *PluginStatus      `json:"run,omitempty"`
@@ -104,7 +107,19 @@ type PluginSetting struct {
 
 // PluginListResult lists plugins in the order of their ids.
 type PluginListResult struct {
-	Plugins []PluginInfo `json:"plugins"`
+	Plugins []PluginInfo    `json:"plugins"`
+	Bundled []BundledPlugin `json:"bundled"` // what is a part of aml, installed or not
+}
+
+// BundledPlugin is a plugin that is a part of aml.
+type BundledPlugin struct {
+	ID           string               `json:"id"`
+	Version      string               `json:"version"`
+	Title        string               `json:"title"`
+	Description  string               `json:"description"`
+	Hooks        []plugins.Hook       `json:"hooks"`
+	Capabilities []plugins.Capability `json:"capabilities"`
+	Installed    bool                 `json:"installed"`
 }
 
 // PluginLogsResult is the end of what a plugin has said.
@@ -115,6 +130,13 @@ type PluginLogsResult struct {
 // PluginInstall puts a plugin on the shelf. It is not run before it is enabled.
 func (n *Node) PluginInstall(ctx context.Context, req PluginInstallRequest, emit func(any)) (PluginInfo, error) {
 	path, source := req.From, req.From
+	if id, ok := strings.CutPrefix(req.From, BundledMark); ok {
+		st, err := n.plugins.shelf.StageBundled(id)
+		if err != nil {
+			return PluginInfo{}, err
+		}
+		return n.installPlugin(st, source, req.PluginGrant)
+	}
 	if strings.HasPrefix(req.From, "aml://") || strings.HasPrefix(req.From, petnameMark) {
 		fetched, err := n.fetchPlugin(ctx, req.From, emit)
 		if err != nil {
@@ -130,7 +152,15 @@ func (n *Node) PluginInstall(ctx context.Context, req PluginInstallRequest, emit
 		return PluginInfo{}, err
 	}
 	defer st.Close() // what is left is removed by the next Open too
-	if _, err := st.Install(source, func(p *plugins.Installed) error { return decide(p, st.Manifest, req.PluginGrant) }); err != nil {
+	return n.installPlugin(st, source, req.PluginGrant)
+}
+
+// BundledMark is what the name of a bundled plugin begins with where it is
+// installed from.
+const BundledMark = "bundled:"
+
+func (n *Node) installPlugin(st *shelf.Staged, source string, g PluginGrant) (PluginInfo, error) {
+	if _, err := st.Install(source, func(p *plugins.Installed) error { return decide(p, st.Manifest, g) }); err != nil {
 		return PluginInfo{}, err
 	}
 	return n.pluginChanged(st.Manifest.ID)
@@ -266,7 +296,10 @@ func (n *Node) pluginInfo(p shelf.Plugin) PluginInfo {
 	info := PluginInfo{
 		ID: p.ID, Version: p.Version, Title: m.Title, Description: m.Description, Hooks: m.Hooks, Paths: p.Paths, Enabled: p.Enabled,
 		Priority: m.Priority, Memory: p.Memory, Source: p.Source, Installed: channel.TimeOf(p.Installed.Installed),
-		Folder: n.plugins.shelf.Folder(p.Installed), Capabilities: []PluginCapability{}, Config: []PluginSetting{}, Unenforced: confine.Can().Missing(),
+		Bundled: p.Bundled, Capabilities: []PluginCapability{}, Config: []PluginSetting{}, Unenforced: confine.Can().Missing(),
+	}
+	if !p.Bundled {
+		info.Folder = n.plugins.shelf.Folder(p.Installed)
 	}
 	if p.Priority != nil {
 		info.Priority = *p.Priority
@@ -304,7 +337,7 @@ func (n *Node) pluginInfo(p shelf.Plugin) PluginInfo {
 // PluginList tells of all plugins, also whose files are not as they were installed.
 func (n *Node) PluginList(ctx context.Context, _ None, _ func(any)) (PluginListResult, error) {
 	list, err := n.plugins.shelf.List()
-	out := PluginListResult{Plugins: []PluginInfo{}}
+	out := PluginListResult{Plugins: []PluginInfo{}, Bundled: []BundledPlugin{}}
 	for _, p := range list {
 		info := n.pluginInfo(p)
 		if info.Error == "" {
@@ -312,6 +345,17 @@ func (n *Node) PluginList(ctx context.Context, _ None, _ func(any)) (PluginListR
 		}
 		out.Plugins = append(out.Plugins, info)
 	}
+	for _, text := range bundled.Manifests() {
+		m, bad := plugins.ParseManifest(text)
+		if bad != nil {
+			return out, bad
+		}
+		out.Bundled = append(out.Bundled, BundledPlugin{
+			ID: m.ID, Version: m.Version, Title: m.Title, Description: m.Description, Hooks: m.Hooks, Capabilities: m.Capabilities,
+			Installed: slices.ContainsFunc(list, func(p shelf.Plugin) bool { return p.Bundled && p.ID == m.ID }),
+		})
+	}
+	slices.SortFunc(out.Bundled, func(a, b BundledPlugin) int { return cmp.Compare(a.ID, b.ID) })
 	return out, err
 }
 

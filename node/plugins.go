@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"sync"
 
 	"github.com/anonymous-media-library/aml/plugins"
+	"github.com/anonymous-media-library/aml/plugins/bundled"
 	"github.com/anonymous-media-library/aml/plugins/confine"
 	plughost "github.com/anonymous-media-library/aml/plugins/host"
 	"github.com/anonymous-media-library/aml/plugins/shelf"
@@ -36,10 +38,22 @@ func (n *Node) openPlugins(ctx context.Context) (err error) {
 	if p.shelf, err = shelf.Open(dir, nil); err != nil {
 		return err
 	}
+	self, err := confine.Self()
+	if err != nil {
+		return fmt.Errorf("finding this program: %w", err)
+	}
+	if err := p.shelf.Carry(self, bundled.Manifests()); err != nil {
+		return err
+	}
+	n.sources.bindings.path, n.sources.changed = filepath.Join(dir, ".sources.json"), make(chan struct{}, 1)
+	n.documents.path = filepath.Join(dir, ".documents.json")
 	p.sockets = filepath.Join(dir, ".s")
 	if len(p.sockets) > maxSockets {
 		sum := sha256.Sum256([]byte(dir))
-		p.sockets = filepath.Join(os.TempDir(), fmt.Sprintf("aml-%d-%s", os.Getuid(), hex.EncodeToString(sum[:6])))
+		name := fmt.Sprintf("aml-%d-%s", os.Getuid(), hex.EncodeToString(sum[:6]))
+		if p.sockets = filepath.Join(os.TempDir(), name); len(p.sockets) > maxSockets && runtime.GOOS != "windows" {
+			p.sockets = filepath.Join("/tmp", name)
+		}
 	}
 	if err := os.RemoveAll(p.sockets); err != nil { // of a process that was killed
 		return fmt.Errorf("removing sockets of plugins: %w", err)
@@ -54,10 +68,6 @@ func (n *Node) openPlugins(ctx context.Context) (err error) {
 	}
 	// A plugin is started by this very program, which takes rights from itself
 	// before it becomes the plugin.
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("finding this program: %w", err)
-	}
 	p.host, err = plughost.New(plughost.Config{
 		Shelf: p.shelf, Launcher: []string{self, confine.Verb}, Sockets: p.sockets, Version: version(), Log: n.log, Journal: p.journal,
 	})

@@ -130,7 +130,11 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 		return PublishResult{}, err
 	}
 	if to.found {
-		if err := n.current(ctx, to.own.Channel, req.OnlyHolder, len(req.Peers) > 0, to.own.Key); err != nil {
+		ask := n.current
+		if req.asked {
+			ask = n.stillCurrent
+		}
+		if err := ask(ctx, to.own.Channel, req.OnlyHolder, len(req.Peers) > 0, to.own.Key); err != nil {
 			return PublishResult{}, fmt.Errorf("publishing to %w", err)
 		}
 		n.unlock(ctx, to.own.Channel)
@@ -195,6 +199,8 @@ func (n *Node) release(ctx context.Context, req PublishRequest, id channel.ID, k
 		}
 	}
 	switch {
+	case req.draft != nil:
+		spec.Draft = *req.draft
 	case req.Draft != nil:
 		draft, err := channel.ParseDraft(req.Draft.Text)
 		if err != nil {

@@ -148,6 +148,9 @@ type PublishRequest struct {
 	KeyFile     string    `json:"keyFile"`
 	OnlyHolder  bool      `json:"onlyHolder"` // nobody else can have more of the channel than this home
 	Peers       []string  `json:"peers"`
+
+	draft *channel.Draft // what a source brings
+	asked bool           // others were asked just now what they have: they are again only in doubt
 }
 
 // PublishResult is the release as it was signed and stored.

@@ -51,9 +51,11 @@ type Installed struct {
 	Version   string         `json:"version"`
 	Source    string         `json:"source"` // where it came from
 	Installed time.Time      `json:"installed"`
-	Files     map[string]Sum `json:"files"` // of its folder, by slash path; plugin.yaml and each platform's binary are among them
+	Bundled   bool           `json:"bundled,omitempty"` // it is a part of aml itself, and has no folder
+	Files     map[string]Sum `json:"files"`             // of its folder, by slash path; plugin.yaml and each platform's binary are among them
 
 	Enabled  bool              `json:"enabled"`
+	Asked    []Capability      `json:"asked,omitempty"` // what it declared when that was decided
 	Granted  []Capability      `json:"granted,omitempty"`
 	Paths    []string          `json:"paths,omitempty"` // that Files opens; without any, all
 	Priority *int              `json:"priority,omitempty"`
@@ -136,7 +138,7 @@ func (p Installed) validate() error {
 			return err
 		}
 	}
-	for _, c := range p.Granted {
+	for _, c := range slices.Concat(p.Asked, p.Granted) {
 		if c.Proto() == 0 {
 			return fmt.Errorf("%q is no capability", c)
 		}

@@ -32,6 +32,10 @@ var (
 	// granted.
 	ErrNotGranted = errors.New("capability is not granted")
 
+	// ErrNotBundled: no plugin of that name is a part of this program. It wraps
+	// fs.ErrNotExist.
+	ErrNotBundled = fmt.Errorf("this version of aml has no such bundled plugin: %w", fs.ErrNotExist)
+
 	// ErrPlatform: the plugin has no binary for this system.
 	ErrPlatform = errors.New("plugin has no binary for this system")
 

@@ -2,7 +2,10 @@
 
 package main
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // The main job at its full size:
 //
@@ -14,3 +17,14 @@ func TestAFetchKilledInTheMiddleAtFullSize(t *testing.T) { killedInTheMiddle(t, 
 
 // A rollout to 200 installations, each by processes of its own.
 func TestUpdatesOfManyInstallationsAtFullSize(t *testing.T) { updatesFromItsChannel(t, 200) }
+
+// A feed of 2,000 episodes.
+func TestAPodcastAtFullSize(t *testing.T) { podcastRoundTrip(t, 2000, 20*time.Minute) }
+
+// What plugin-new writes builds, passes its own test, and plugin-test.
+func TestTheBeginningOfAPluginAtFullSize(t *testing.T) {
+	dir := skeletonOf(t)
+	inSkeleton(t, dir, "test", ".")
+	inSkeleton(t, dir, "build", "-o", "plugin", ".")
+	t.Log(ok(t, t.TempDir(), "plugin-test", dir, "--from", "example", "--slow", "100"))
+}

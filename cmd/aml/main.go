@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/anonymous-media-library/aml/plugins/bundled"
 	"github.com/anonymous-media-library/aml/plugins/confine"
 )
 
@@ -21,6 +22,13 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == confine.Verb { // on the way to being a plugin
 		fmt.Fprintln(os.Stderr, "aml:", confine.Main())
 		os.Exit(1)
+	}
+	if len(os.Args) > 1 && os.Args[1] == bundled.Verb { // confined by now
+		if err := bundled.Serve(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "aml:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	os.Exit(run(os.Args[1:]))
 }

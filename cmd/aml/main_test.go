@@ -12,11 +12,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/anonymous-media-library/aml/channel/keyfile"
+	"github.com/anonymous-media-library/aml/plugins/bundled"
 	"github.com/anonymous-media-library/aml/plugins/confine"
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" || len(os.Args) > 1 && os.Args[1] == confine.Verb {
+	if os.Getenv(asProgram) != "" || len(os.Args) > 1 && (os.Args[1] == confine.Verb || os.Args[1] == bundled.Verb) {
 		main()
 	}
 	if len(os.Args) > 1 && os.Args[1] == "be-a-plugin" {

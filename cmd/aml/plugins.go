@@ -40,21 +40,24 @@ func (a *app) pluginInstallCommand() *cobra.Command {
 	var req api.PluginInstallRequest
 	var priority int
 	cmd := &cobra.Command{
-		Use:   "plugin-install FILE|DIR|aml://CHANNEL/NAME",
+		Use:   "plugin-install FILE|DIR|aml://CHANNEL/NAME|bundled:ID",
 		Short: "install a plugin, without running it",
 		Long: `Install a plugin from a folder with a plugin.yaml, from a tar, tar.gz or zip of
-one, or from such an archive in a channel that this home follows. Nothing of it
+one, from such an archive in a channel that this home follows, or one that is a
+part of aml (bundled:ID; plugin-list names them), which is updated with aml. Nothing of it
 is run: what it asks for is shown, and plugin-enable runs it with what you grant.
 An installed version is replaced; what was granted to it stays granted, and one
 that asks for more waits for you. The bytes that are installed now are the only
 ones that are ever run under its name.`,
-		Example: "  aml plugin-install ./no-cats\n  aml plugin-install no-cats.tar.gz --grant network --enable\n  aml plugin-install aml://.../no-cats.tar.gz",
+		Example: "  aml plugin-install ./no-cats\n  aml plugin-install no-cats.tar.gz --grant network --enable\n  aml plugin-install aml://.../no-cats.tar.gz\n  aml plugin-install bundled:blocklist",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) (err error) {
 			req.From = given[0]
 			need := api.NeedStore
 			if strings.HasPrefix(req.From, "aml://") || strings.HasPrefix(req.From, "@") {
 				need = api.NeedNetwork
+			} else if strings.HasPrefix(req.From, api.BundledMark) {
+				need = api.NeedStore
 			} else if _, err := os.Stat(req.From); err != nil {
 				return fmt.Errorf("installing a plugin: %w", err)
 			} else if req.From, err = absolute(req.From); err != nil {
@@ -132,11 +135,14 @@ func pluginState(p api.PluginInfo) string {
 }
 
 func (a *app) pluginListCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "plugin-list",
-		Short:   "list the installed plugins",
-		Long:    "List the installed plugins, with what each is doing. --json has everything: hooks,\ngrants, configuration but for secrets, calls, errors and timeouts.",
-		Example: "  aml plugin-list\n  aml plugin-list --json",
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "plugin-list",
+		Short: "list the installed plugins",
+		Long: `List the installed plugins, with what each is doing. --json has everything: hooks,
+grants, configuration but for secrets, calls, errors and timeouts. --bundled lists
+those that are a part of aml instead, installed or not.`,
+		Example: "  aml plugin-list\n  aml plugin-list --json\n  aml plugin-list --bundled",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.existing(cmd.Context())
@@ -147,6 +153,9 @@ func (a *app) pluginListCommand() *cobra.Command {
 			if err = closing(c, err); err != nil {
 				return err
 			}
+			if all {
+				return a.result(res.Bundled, func(w io.Writer) { bundledPlugins(w, res.Bundled) })
+			}
 			return a.result(res.Plugins, func(w io.Writer) {
 				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 				for _, p := range res.Plugins {
@@ -156,6 +165,20 @@ func (a *app) pluginListCommand() *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&all, "bundled", false, "list the plugins that are a part of aml")
+	return cmd
+}
+
+func bundledPlugins(w io.Writer, list []api.BundledPlugin) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, p := range list {
+		state := "not installed: aml plugin-install " + api.BundledMark + p.ID
+		if p.Installed {
+			state = "installed"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", p.ID, p.Version, p.Title, state)
+	}
+	t.Flush()
 }
 
 func (a *app) pluginEnableCommand() *cobra.Command {
@@ -212,16 +235,9 @@ can read, and are not shown.`,
 		RunE: func(cmd *cobra.Command, given []string) error {
 			req.ID = given[0]
 			for _, kv := range given[1:] {
-				key, value, ok := strings.Cut(kv, "=")
-				if !ok {
-					return usage(cmd, fmt.Errorf("%q: want KEY=VALUE", kv))
-				}
-				if file, named := strings.CutPrefix(value, "@"); named {
-					doc, err := a.readInput(file)
-					if err != nil {
-						return err
-					}
-					value = strings.TrimRight(string(doc.Text), "\r\n")
+				key, value, err := a.setting(cmd, kv)
+				if err != nil {
+					return err
 				}
 				req.Set[key] = value
 			}
@@ -246,6 +262,22 @@ can read, and are not shown.`,
 	}
 	cmd.Flags().StringArrayVar(&req.Unset, "unset", nil, "take this `KEY`'s value away (repeatable)")
 	return cmd
+}
+
+// setting reads KEY=VALUE, or KEY=@FILE.
+func (a *app) setting(cmd *cobra.Command, kv string) (key, value string, err error) {
+	key, value, ok := strings.Cut(kv, "=")
+	if !ok {
+		return "", "", usage(cmd, fmt.Errorf("%q: want KEY=VALUE", kv))
+	}
+	if file, named := strings.CutPrefix(value, "@"); named {
+		doc, err := a.readInput(file)
+		if err != nil {
+			return "", "", err
+		}
+		value = strings.TrimRight(string(doc.Text), "\r\n")
+	}
+	return key, value, nil
 }
 
 func (a *app) pluginRemoveCommand() *cobra.Command {

@@ -47,6 +47,7 @@ var floors = map[string]int{
 	"channel/catalog":             3,
 	"publisher":                   3,
 	"publisher/given":             4,
+	"publisher/intake":            4,
 	"subscriber":                  3,
 	"subscriber/policy":           3,
 	"subscriber/letgo":            3,
@@ -63,6 +64,16 @@ var floors = map[string]int{
 	"plugins/shelf":               2, // what is installed
 	"plugins/host":                4, // who asks plugins about releases
 	"plugins/examples/no-cats":    3, // a plugin
+	"plugins/command":             2, // external programs, for plugins
+	"plugins/blocklist":           3, // a plugin
+	"plugins/scan":                3, // a plugin
+	"plugins/podcast":             3, // a plugin
+	"plugins/webhook":             3, // a plugin
+	"plugins/exec":                3, // a plugin
+	"plugins/mirror-fs":           3, // a plugin
+	"plugins/bundled":             4, // those that are a part of aml
+	"plugins/kit":                 5, // tests plugins, with the host
+	"plugins/skeleton":            2, // text of a new plugin
 	"node":                        5,
 	"node/api":                    6,
 	"cmd/aml":                     7,
@@ -140,7 +151,7 @@ var bans = []ban{
 		"a list is text: what is done with its paths and addresses is for the node to decide"},
 	{"subscriber/policy", nil, []string{"os", "context", "sync", "path/filepath"},
 		"a policy is pure: time, sources and what is on disk are arguments"},
-	{"plugins", []string{"plugins/host"}, append([]string{module + "/channel", module + "/blobnet", module + "/codec"}, libp2p...),
+	{"plugins", []string{"plugins/host", "plugins/kit"}, append([]string{module + "/channel", module + "/blobnet", module + "/codec"}, libp2p...),
 		"a plugin is a small program: what its author imports pulls in nothing of the node"},
 	{"cmd", nil, append([]string{module + "/node$", module + "/channel", module + "/codec", module + "/blobnet", "database/sql"}, libp2p...),
 		"the command line talks only to node/api, so that it works the same with and without a daemon"},
@@ -165,6 +176,8 @@ var homes = map[string][]string{
 	"github.com/hashicorp/go-plugin":      {"plugins/child", "plugins/sdk"},
 	"google.golang.org/grpc":              {"plugins/child", "plugins/sdk", "plugins/host", "plugins/proto/aml/plugin/v1"},
 	"go.yaml.in/yaml/v3":                  {"plugins"},
+	"github.com/mmcdole/gofeed":           {"plugins/podcast"},
+	"github.com/dhowden/tag":              {"plugins/podcast"},
 
 	// These are for tests, which this table does not look at.
 	module + "/blobnet/storetest":    nil,

@@ -17,7 +17,11 @@ type (
 	PluginListResult     = node.PluginListResult
 	PluginSetting        = node.PluginSetting
 	PluginLogsResult     = node.PluginLogsResult
+	BundledPlugin        = node.BundledPlugin
 )
+
+// BundledMark begins the name of a bundled plugin in a PluginInstallRequest.
+const BundledMark = node.BundledMark
 
 // PluginInstall installs a plugin.
 func (c *Client) PluginInstall(ctx context.Context, req PluginInstallRequest, on func(Event)) (PluginInfo, error) {

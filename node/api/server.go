@@ -78,6 +78,15 @@ func NewServer(n *node.Node, log *slog.Logger) *Server {
 	handle(mux, "plugin-verify", n.PluginVerify)
 	handle(mux, "update-check", n.UpdateCheck)
 	handle(mux, "plugin-logs", n.PluginLogs)
+	handle(mux, "blob-copy-plugin", n.MirrorCopy)
+	handle(mux, "source-add", n.SourceAdd)
+	handle(mux, "source-list", n.SourceList)
+	handle(mux, "source-remove", n.SourceRemove)
+	handle(mux, "source-poll", n.SourcePoll)
+	handle(mux, "document-add", n.DocumentAdd)
+	handle(mux, "document-list", n.DocumentList)
+	handle(mux, "document-remove", n.DocumentRemove)
+	handle(mux, "document-render", n.DocumentRender)
 	return &Server{mux: mux, log: log}
 }
 

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -41,6 +42,18 @@ type Spec struct {
 	AllFiles bool     `json:"allFiles"`
 	Read     []string `json:"read,omitempty"` // files and folders, beside those of the system
 	Write    []string `json:"write,omitempty"`
+}
+
+// Self is what starts the program that runs again. On Linux that is the one that
+// runs also where its file has been replaced since.
+func Self() (string, error) {
+	const running = "/proc/self/exe"
+	if runtime.GOOS == "linux" {
+		if _, err := os.Stat(running); err == nil {
+			return running, nil
+		}
+	}
+	return os.Executable()
 }
 
 // Command is how the program is started, with env as its whole environment, by

@@ -143,11 +143,17 @@ func (m *member) count(hook plugins.Hook, took time.Duration, err error) {
 
 // idle ends a stream on which nothing moves. Call touch for every message.
 func (m *member) idle(ctx context.Context, hook plugins.Hook) (_ context.Context, touch func(), stop func()) {
+	ctx, touch, _, stop = m.idling(ctx, hook)
+	return ctx, touch, stop
+}
+
+// idling is idle of which hold stops the clock until touch.
+func (m *member) idling(ctx context.Context, hook plugins.Hook) (_ context.Context, touch, hold, stop func()) {
 	rule, _ := plugins.RuleOf(hook)
 	d := m.h.cfg.Deadline(rule)
 	ctx, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(d, func() { cancel(errLate) })
-	return ctx, func() { timer.Reset(d) }, func() {
+	return ctx, func() { timer.Reset(d) }, func() { timer.Stop() }, func() {
 		timer.Stop()
 		cancel(nil)
 	}

@@ -123,14 +123,14 @@ func TestTheOtherHooksDoWhatTheyShould(t *testing.T) {
 			got, cursor = append(got, item.Id), after
 			return nil
 		}
-		if err := x.Poll(ctx, "tested", nil, each); err != nil || len(got) != 3 {
+		if err := x.Poll(ctx, "tested", "here", nil, each); err != nil || len(got) != 3 {
 			t.Errorf("got %v, %v", got, err)
 		}
-		if err := x.Poll(ctx, "tested", cursor, each); err != nil || len(got) < 3 {
+		if err := x.Poll(ctx, "tested", "here", cursor, each); err != nil || len(got) < 3 {
 			t.Errorf("got %v, %v", got, err)
 		}
 		stop := errors.New("enough")
-		if err := x.Poll(ctx, "tested", nil, func(*pluginv1.SourceItem, []byte) error { return stop }); !errors.Is(err, stop) {
+		if err := x.Poll(ctx, "tested", "here", nil, func(*pluginv1.SourceItem, []byte) error { return stop }); !errors.Is(err, stop) {
 			t.Errorf("an error of the host's own: %v", err)
 		}
 		var buf bytes.Buffer

@@ -13,6 +13,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -121,8 +122,14 @@ func (h *Host) Sync() error {
 	h.syncing.Lock()
 	defer h.syncing.Unlock()
 	list, err := h.cfg.Shelf.List()
+	unknown := err
+	for _, p := range list {
+		if p.Enabled && p.Err != nil { // it may be one without which nothing is to go on
+			unknown = fmt.Errorf("which hooks plugin %s has is not known: %w", p.ID, p.Err)
+		}
+	}
 	h.mu.Lock()
-	h.broken = err
+	h.broken = unknown
 	ctx, before := h.ctx, h.members
 	h.mu.Unlock()
 	if err != nil {

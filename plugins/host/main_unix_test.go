@@ -343,7 +343,7 @@ func acting(p *sdk.Plugin) {
 
 type source struct{}
 
-func (source) Poll(ctx context.Context, cursor []byte, yield func(*sdk.Item, []byte) error) error {
+func (source) Poll(ctx context.Context, _ string, cursor []byte, yield func(*sdk.Item, []byte) error) error {
 	for _, id := range []string{"one", "two", "three"} {
 		if string(cursor) >= id && len(cursor) > 0 {
 			continue

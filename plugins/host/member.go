@@ -196,7 +196,7 @@ func (m *member) start(ctx context.Context) (_ *child.Child, _ *shelf.Run, err e
 				Path: run.Binary, Args: p.Manifest.Args, Dir: state,
 				Memory: memory, Open: maxOpen, FileSize: maxFileSize, Tasks: maxTasks,
 				Network: p.Has(plugins.Network), Spawn: p.Has(plugins.Processes), AllFiles: p.Has(plugins.Files) && len(p.Paths) == 0,
-				Read: []string{run.Dir}, Write: append(m.paths(), state),
+				Read: run.Folders(), Write: append(m.paths(), state),
 			},
 			Env:      environment(state, memory),
 			Launcher: cfg.Launcher, Sockets: cfg.Sockets, Log: log,

@@ -25,26 +25,27 @@ const (
 	maxHas      = 1024
 )
 
-// Poll asks the source id for what is new after cursor, and calls each for every
-// item with the cursor after it. An error of each ends it.
-func (h *Host) Poll(ctx context.Context, id string, cursor []byte, each func(item *pluginv1.SourceItem, cursor []byte) error) error {
+// Poll asks the source id for what is new in from after cursor, and calls each for
+// every item, or nil, with the cursor after it. An error of each ends it.
+func (h *Host) Poll(ctx context.Context, id, from string, cursor []byte, each func(item *pluginv1.SourceItem, cursor []byte) error) error {
 	m, err := h.find(ctx, id, plugins.Source)
 	if err != nil {
 		return err
 	}
 	var own error
 	err = m.call(ctx, plugins.Source, 0, func(ctx context.Context, conn grpc.ClientConnInterface) error {
-		ctx, touch, stop := m.idle(ctx, plugins.Source)
+		ctx, touch, hold, stop := m.idling(ctx, plugins.Source)
 		defer stop()
-		stream, err := pluginv1.NewSourceClient(conn).Poll(ctx, &pluginv1.PollRequest{Cursor: cursor})
+		stream, err := pluginv1.NewSourceClient(conn).Poll(ctx, &pluginv1.PollRequest{From: from, Cursor: cursor})
 		for err == nil {
 			var res *pluginv1.PollResponse
 			if res, err = stream.Recv(); err != nil {
 				break
 			}
-			if res.Item == nil || res.Item.Id == "" || len(res.Item.Files) > maxItem || len(res.Cursor) > maxCursor {
+			if res.Item != nil && (res.Item.Id == "" || len(res.Item.Files) > maxItem) || len(res.Cursor) > maxCursor {
 				return fmt.Errorf("%w: an item without id, or with too much in it", plugins.ErrFailed)
 			}
+			hold() // publishing may take its time
 			if own = each(res.Item, res.Cursor); own != nil {
 				return nil
 			}

@@ -55,7 +55,7 @@ type source struct {
 }
 
 func (s source) Poll(req *pluginv1.PollRequest, stream grpc.ServerStreamingServer[pluginv1.PollResponse]) error {
-	return s.do.Poll(stream.Context(), req.Cursor, func(item *Item, cursor []byte) error {
+	return s.do.Poll(stream.Context(), req.From, req.Cursor, func(item *Item, cursor []byte) error {
 		return stream.Send(&pluginv1.PollResponse{Item: item, Cursor: cursor})
 	})
 }

@@ -22,7 +22,7 @@ type about struct {
 }
 
 func (a *about) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv1.DescribeResponse, error) {
-	return &pluginv1.DescribeResponse{Id: a.p.ID, Version: a.p.Version, Hooks: a.p.hooks()}, nil
+	return &pluginv1.DescribeResponse{Id: a.p.ID, Version: a.p.Version, Hooks: a.p.Hooks()}, nil
 }
 
 func (a *about) Configure(ctx context.Context, req *pluginv1.ConfigureRequest) (*pluginv1.ConfigureResponse, error) {

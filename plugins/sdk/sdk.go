@@ -92,8 +92,10 @@ type Plugin struct {
 // Source brings things to publish.
 type Source interface {
 	// Poll yields what is new after the cursor, each item with the cursor after it,
-	// and ends.
-	Poll(ctx context.Context, cursor []byte, yield func(item *Item, cursor []byte) error) error
+	// and ends. from is what the operator has bound to a channel, such as a URL. A nil
+	// item moves the cursor alone. What comes again is published once, by its id and
+	// version.
+	Poll(ctx context.Context, from string, cursor []byte, yield func(item *Item, cursor []byte) error) error
 	// Open returns the bytes of a file of an item from an offset on.
 	Open(ctx context.Context, handle string, offset int64) (io.ReadCloser, error)
 }
@@ -214,8 +216,8 @@ func Register(srv grpc.ServiceRegistrar, p Plugin) {
 	}
 }
 
-// hooks are those whose fields are set.
-func (p Plugin) hooks() (out []pluginv1.Hook) {
+// Hooks are those whose fields are set.
+func (p Plugin) Hooks() (out []pluginv1.Hook) {
 	has := map[plugins.Hook]bool{
 		plugins.FilterManifest: p.FilterManifest != nil, plugins.PlanFetch: p.PlanFetch != nil, plugins.ScanContent: p.ScanContent != nil,
 		plugins.BeforePublish: p.BeforePublish != nil, plugins.Source: p.Source != nil, plugins.Mirror: p.Mirror != nil,

@@ -22,6 +22,7 @@ type Staged struct {
 	dir   string // its files
 	temp  string // what is removed at the end
 	files map[string]plugins.Sum
+	inner bool // it is bundled: there is nothing to copy
 }
 
 // Stage reads a plugin from a folder, or from a tar, tar.gz or zip of one. What is
@@ -56,12 +57,19 @@ func (s *Shelf) Stage(ctx context.Context, path string) (_ *Staged, err error) {
 	if err := st.take(ctx, path); err != nil {
 		return nil, err
 	}
-	if p, err := s.Get(st.Manifest.ID); err == nil {
-		st.Before = &p.Installed
-	} else if !errors.Is(err, plugins.ErrUnknown) {
-		return nil, err
+	return st, st.before()
+}
+
+// before looks up what is installed under its id.
+func (st *Staged) before() error {
+	p, err := st.shelf.Get(st.Manifest.ID)
+	if errors.Is(err, plugins.ErrUnknown) {
+		return nil
 	}
-	return st, nil
+	if err == nil {
+		st.Before = &p.Installed
+	}
+	return err
 }
 
 // top is the folder of an archive in which plugin.yaml stands: the only one in
@@ -129,14 +137,11 @@ func (st *Staged) Needs() []plugins.Capability {
 func (st *Staged) Install(source string, decide func(*plugins.Installed) error) (plugins.Installed, error) {
 	p := plugins.Installed{ID: st.Manifest.ID}
 	if st.Before != nil {
-		p = *st.Before
+		p = follow(*st.Before, st.Manifest)
 		p.Off = nil
-		if len(p.Missing(st.Manifest)) > 0 {
-			p.Enabled = false
-		}
-		p.Granted = slices.DeleteFunc(slices.Clone(p.Granted), func(c plugins.Capability) bool { return !slices.Contains(st.Manifest.Capabilities, c) })
 	}
 	p.Version, p.Source, p.Files, p.Installed = st.Manifest.Version, source, st.files, st.shelf.now().UTC().Truncate(1e9)
+	p.Bundled, p.Asked = st.inner, slices.Clone(st.Manifest.Capabilities)
 	if decide != nil {
 		if err := decide(&p); err != nil {
 			return p, err
@@ -149,27 +154,49 @@ func (st *Staged) Install(source string, decide func(*plugins.Installed) error) 
 	if err != nil {
 		return p, err
 	}
-	if err := os.MkdirAll(filepath.Join(s.dir, p.ID), 0o700); err != nil {
-		return p, fmt.Errorf("installing %s: %w", p.ID, err)
-	}
-	// The lock names the new files before they are there or after: in between the
-	// plugin is refused, and installing it again mends that.
-	folder := s.Folder(p)
-	if err := removeAll(folder); err != nil {
-		return p, fmt.Errorf("installing %s: %w", p.ID, err)
-	}
-	if err := os.Rename(st.dir, folder); err != nil {
-		return p, fmt.Errorf("installing %s: %w", p.ID, err)
+	if !st.inner {
+		if err := st.place(s.Folder(p)); err != nil {
+			return p, fmt.Errorf("installing %s: %w", p.ID, err)
+		}
 	}
 	lock.Plugins = append(slices.DeleteFunc(lock.Plugins, func(o plugins.Installed) bool { return o.ID == p.ID }), p)
 	if err := s.write(lock); err != nil {
 		return p, err
 	}
-	if st.Before != nil && st.Before.Version != p.Version {
+	if st.Before != nil && (st.Before.Version != p.Version || st.inner) {
 		_ = removeAll(s.Folder(*st.Before)) // nothing names it any more
 	}
 	return p, nil
 }
 
+// place puts the files where they are kept. The lock names them before they are
+// there or after: in between the plugin is refused, and installing it again mends
+// that.
+func (st *Staged) place(folder string) error {
+	if err := os.MkdirAll(filepath.Dir(folder), 0o700); err != nil {
+		return err
+	}
+	if err := removeAll(folder); err != nil {
+		return err
+	}
+	return os.Rename(st.dir, folder)
+}
+
+// follow is what stays decided when a plugin becomes what m says: one that needs
+// more than the operator has decided about waits for that.
+func follow(p plugins.Installed, m plugins.Manifest) plugins.Installed {
+	if slices.ContainsFunc(p.Missing(m), func(c plugins.Capability) bool { return !slices.Contains(p.Asked, c) }) {
+		p.Enabled = false
+	}
+	p.Asked = slices.Clone(m.Capabilities)
+	p.Granted = slices.DeleteFunc(slices.Clone(p.Granted), func(c plugins.Capability) bool { return !slices.Contains(m.Capabilities, c) })
+	return p
+}
+
 // Close removes what Stage has read and Install has not taken.
-func (st *Staged) Close() error { return removeAll(st.temp) }
+func (st *Staged) Close() error {
+	if st.temp == "" {
+		return nil
+	}
+	return removeAll(st.temp)
+}

@@ -15,7 +15,7 @@ import (
 
 // Run is a checked copy of a plugin.
 type Run struct {
-	Dir    string // read-only
+	Dir    string // read-only; empty for a bundled one, whose binary is aml
 	Binary string // in it
 	Sum    plugins.Sum
 	temp   string
@@ -28,6 +28,9 @@ type Run struct {
 func (s *Shelf) Prepare(ctx context.Context, p Plugin, platform string) (_ *Run, err error) {
 	if p.Err != nil {
 		return nil, p.Err
+	}
+	if p.Bundled {
+		return &Run{Binary: s.program}, nil
 	}
 	file, _, err := p.Manifest.Binary(platform)
 	if err != nil {
@@ -98,5 +101,18 @@ func readOnly(dir string) error {
 	return err
 }
 
+// Folders are those that the plugin has to be able to read.
+func (r *Run) Folders() []string {
+	if r.Dir == "" {
+		return nil
+	}
+	return []string{r.Dir}
+}
+
 // Release removes the copy.
-func (r *Run) Release() error { return removeAll(r.temp) }
+func (r *Run) Release() error {
+	if r.temp == "" {
+		return nil
+	}
+	return removeAll(r.temp)
+}

@@ -38,6 +38,9 @@ type Shelf struct {
 	dir string
 	now func() time.Time
 
+	program string            // see Carry
+	carried map[string][]byte // plugin.yaml of what is in it, by id
+
 	mu sync.Mutex // one change at a time; held over reading and writing the lock, which is small
 }
 
@@ -155,6 +158,14 @@ func (s *Shelf) State(id string) (string, error) {
 	return dir, nil
 }
 
+// Temp makes a folder for what is on its way, which the next Open empties.
+func (s *Shelf) Temp() (string, error) {
+	if err := os.MkdirAll(s.path(tempDir), 0o700); err != nil {
+		return "", fmt.Errorf("making a folder for files on their way: %w", err)
+	}
+	return s.path(tempDir), nil
+}
+
 // LogFile is where the words of a plugin go. Its folder is made.
 func (s *Shelf) LogFile(id string) string {
 	_ = os.MkdirAll(s.path(logDir), 0o700) // opening the file says what is wrong
@@ -173,6 +184,9 @@ func (s *Shelf) path(elem ...string) string {
 
 // manifest reads plugin.yaml, if it is what was installed.
 func (s *Shelf) manifest(p plugins.Installed) (plugins.Manifest, error) {
+	if p.Bundled {
+		return s.carriedManifest(p.ID)
+	}
 	text, sum, err := readSmall(filepath.Join(s.Folder(p), plugins.ManifestFile), plugins.MaxManifest)
 	if err != nil {
 		return plugins.Manifest{}, fmt.Errorf("%s: %w: %w", p.ID, plugins.ErrChanged, err)
@@ -225,6 +239,9 @@ func (s *Shelf) Verify(ctx context.Context, id string) error {
 	p, err := s.Get(id)
 	if err != nil {
 		return err
+	}
+	if p.Bundled {
+		return p.Err // there is nothing of it on disk
 	}
 	have := map[string]plugins.Sum{}
 	err = walk(ctx, s.Folder(p.Installed), func(name, path string, _ fs.FileInfo) error {

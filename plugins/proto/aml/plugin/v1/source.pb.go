@@ -27,6 +27,7 @@ const (
 type PollRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Cursor        []byte                 `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"` // empty: from the beginning; at most 4 KiB
+	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`     // what the operator has bound to a channel, such as a URL: one plugin serves many
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -68,9 +69,16 @@ func (x *PollRequest) GetCursor() []byte {
 	return nil
 }
 
+func (x *PollRequest) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
 type PollResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Item          *SourceItem            `protobuf:"bytes,1,opt,name=item,proto3" json:"item,omitempty"`
+	Item          *SourceItem            `protobuf:"bytes,1,opt,name=item,proto3" json:"item,omitempty"`     // absent: only the cursor has moved
 	Cursor        []byte                 `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"` // after this item
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -228,6 +236,7 @@ type SourceFile struct {
 	Size          uint64                 `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`    // 0: not known
 	Handle        string                 `protobuf:"bytes,4,opt,name=handle,proto3" json:"handle,omitempty"` // what Open is asked for
 	Attrs         map[string]string      `protobuf:"bytes,5,rep,name=attrs,proto3" json:"attrs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Optional      bool                   `protobuf:"varint,6,opt,name=optional,proto3" json:"optional,omitempty"` // without its bytes the item is published without it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -295,6 +304,13 @@ func (x *SourceFile) GetAttrs() map[string]string {
 		return x.Attrs
 	}
 	return nil
+}
+
+func (x *SourceFile) GetOptional() bool {
+	if x != nil {
+		return x.Optional
+	}
+	return false
 }
 
 type OpenRequest struct {
@@ -397,9 +413,10 @@ var File_aml_plugin_v1_source_proto protoreflect.FileDescriptor
 
 const file_aml_plugin_v1_source_proto_rawDesc = "" +
 	"\n" +
-	"\x1aaml/plugin/v1/source.proto\x12\raml.plugin.v1\"%\n" +
+	"\x1aaml/plugin/v1/source.proto\x12\raml.plugin.v1\"9\n" +
 	"\vPollRequest\x12\x16\n" +
-	"\x06cursor\x18\x01 \x01(\fR\x06cursor\"U\n" +
+	"\x06cursor\x18\x01 \x01(\fR\x06cursor\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\"U\n" +
 	"\fPollResponse\x12-\n" +
 	"\x04item\x18\x01 \x01(\v2\x19.aml.plugin.v1.SourceItemR\x04item\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\fR\x06cursor\"\xcf\x02\n" +
@@ -415,7 +432,7 @@ const file_aml_plugin_v1_source_proto_rawDesc = "" +
 	"\aremoved\x18\b \x01(\bR\aremoved\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe1\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfd\x01\n" +
 	"\n" +
 	"SourceFile\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
@@ -423,7 +440,8 @@ const file_aml_plugin_v1_source_proto_rawDesc = "" +
 	"media_type\x18\x02 \x01(\tR\tmediaType\x12\x12\n" +
 	"\x04size\x18\x03 \x01(\x04R\x04size\x12\x16\n" +
 	"\x06handle\x18\x04 \x01(\tR\x06handle\x12:\n" +
-	"\x05attrs\x18\x05 \x03(\v2$.aml.plugin.v1.SourceFile.AttrsEntryR\x05attrs\x1a8\n" +
+	"\x05attrs\x18\x05 \x03(\v2$.aml.plugin.v1.SourceFile.AttrsEntryR\x05attrs\x12\x1a\n" +
+	"\boptional\x18\x06 \x01(\bR\boptional\x1a8\n" +
 	"\n" +
 	"AttrsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +

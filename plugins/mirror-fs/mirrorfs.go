@@ -1,0 +1,125 @@
+// Package mirrorfs is a bundled plugin that keeps sealed blobs in a folder: another
+// disk, a network share, a stick. The layout is ab/cd/<hex>,
+// as in aml's own store.
+//
+// A blob is there whole or not at all, however the process ends, and what is read
+// is checked: a file that was damaged counts as missing, so that it is written
+// again.
+package mirrorfs
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	_ "embed" // plugin.yaml
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/anonymous-media-library/aml/plugins/sdk"
+)
+
+//go:embed plugin.yaml
+var manifest []byte
+
+// Manifest is its plugin.yaml.
+func Manifest() []byte { return manifest }
+
+// maxBlob is how large a blob may be.
+const maxBlob = 2<<20 + 64
+
+// New returns the plugin.
+func New() sdk.Plugin {
+	m := &mirror{}
+	return sdk.Plugin{ID: "mirror-fs", Version: "1.0.0", Configure: m.configure, Mirror: m}
+}
+
+type mirror struct{ folder string }
+
+func (m *mirror) configure(_ context.Context, s sdk.Setup) error {
+	m.folder = s.Config["folder"]
+	if !filepath.IsAbs(m.folder) {
+		return fmt.Errorf("folder: %q is not absolute", m.folder)
+	}
+	info, err := os.Stat(m.folder)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; grant the capability files, with --path or for all", err)
+	case err != nil: // a disk that is not mounted must not fill the one below it
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("folder: %s is none", m.folder)
+	}
+	return nil
+}
+
+// path is where a blob is.
+func (m *mirror) path(id [32]byte) string {
+	name := hex.EncodeToString(id[:])
+	return filepath.Join(m.folder, name[:2], name[2:4], name)
+}
+
+// Put is of sdk.Mirror.
+func (m *mirror) Put(ctx context.Context, id [32]byte, _ int64, data io.Reader) (err error) {
+	if has, err := m.Has(ctx, id); err != nil || has {
+		return err
+	}
+	path := m.path(id)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".put-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	h := sha256.New()
+	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(data, maxBlob+1))
+	if err == nil && (n > maxBlob || [32]byte(h.Sum(nil)) != id) {
+		err = errors.New("what comes is not that blob")
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// Has is of sdk.Mirror. It believes a file's size that Put has left; Get checks.
+func (m *mirror) Has(_ context.Context, id [32]byte) (bool, error) {
+	info, err := os.Lstat(m.path(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && info.Mode().IsRegular() && info.Size() > 0, err
+}
+
+// Get is of sdk.Mirror.
+func (m *mirror) Get(_ context.Context, id [32]byte) (io.ReadCloser, error) {
+	f, err := os.Open(m.path(id))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxBlob+1))
+	if err != nil {
+		return nil, err
+	}
+	if sha256.Sum256(data) != id {
+		return nil, errors.Join(fs.ErrNotExist, os.Remove(m.path(id))) // so that it is put again
+	}
+	return io.NopCloser(bytes.NewReader(data)), nil
+}
+
+// Delete is of sdk.Mirror.
+func (m *mirror) Delete(_ context.Context, id [32]byte) error { return os.Remove(m.path(id)) }

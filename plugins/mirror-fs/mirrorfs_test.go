@@ -1,0 +1,73 @@
+package mirrorfs
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/anonymous-media-library/aml/plugins/sdk"
+)
+
+func TestABlobIsKeptGivenBackAndForgotten(t *testing.T) {
+	ctx, m := context.Background(), &mirror{}
+	if err := m.configure(ctx, sdk.Setup{Config: map[string]string{"folder": t.TempDir()}}); err != nil {
+		t.Fatal(err)
+	}
+	const text = "sealed bytes"
+	id := sha256.Sum256([]byte(text))
+	if _, err := m.Get(ctx, id); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("before: %v", err)
+	}
+	for _, wrong := range []string{"", "other bytes", text + "x", strings.Repeat("x", maxBlob+1)} {
+		if err := m.Put(ctx, id, 1, strings.NewReader(wrong)); err == nil {
+			t.Errorf("%.20q was taken", wrong)
+		}
+	}
+	if has, err := m.Has(ctx, id); has || err != nil {
+		t.Errorf("it has it: %v", err)
+	}
+	for range 2 {
+		if err := m.Put(ctx, id, int64(len(text)), strings.NewReader(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := m.Get(ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(r); err != nil || string(got) != text {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if err := os.WriteFile(m.path(id), []byte("damaged bits"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Get(ctx, id); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("damaged: %v", err)
+	}
+	if err := m.Put(ctx, id, 1, strings.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Delete(ctx, id); err != nil {
+		t.Error(err)
+	}
+	if has, err := m.Has(ctx, id); has || err != nil {
+		t.Errorf("after: %v, %v", has, err)
+	}
+}
+
+func TestAFolderThatIsNotThereIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(dir+"/file", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{"", "relative", dir + "/missing", dir + "/file"} {
+		if err := (&mirror{}).configure(context.Background(), sdk.Setup{Config: map[string]string{"folder": folder}}); err == nil {
+			t.Errorf("%q was taken", folder)
+		}
+	}
+}

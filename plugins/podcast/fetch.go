@@ -1,0 +1,193 @@
+package podcast
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	maxFeed      = 32 << 20 // bytes
+	maxRedirects = 10
+	quiet        = 25 * time.Second // how long a server may say nothing; the host waits for 30 s
+	agent        = "aml-podcast/1.0 (+https://github.com/anonymous-media-library/aml)"
+)
+
+// client is how what a feed refers to is fetched. host is the feed's own, which
+// the operator has named and which may therefore be anywhere.
+func (p *podcast) client(from string) (*http.Client, error) {
+	u, err := url.Parse(from)
+	if err != nil || u.Hostname() == "" {
+		return nil, fmt.Errorf("%.200q is no URL", plain(from))
+	}
+	host := strings.ToLower(u.Hostname())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.clients[host]; c != nil {
+		return c, nil
+	}
+	plain := &net.Dialer{Timeout: 10 * time.Second}
+	guarded := &net.Dialer{Timeout: 10 * time.Second, Control: func(_, address string, _ syscall.RawConn) error { return public(address) }}
+	c := &http.Client{
+		Transport: &http.Transport{
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				name, _, _ := net.SplitHostPort(address)
+				if name = strings.ToLower(name); name == host || p.private[name] {
+					return plain.DialContext(ctx, network, address)
+				}
+				return guarded.DialContext(ctx, network, address)
+			},
+			TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: quiet, IdleConnTimeout: time.Minute,
+			MaxIdleConns: 16, MaxConnsPerHost: 4, MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true,
+		},
+		CheckRedirect: func(req *http.Request, via []*http.Request) error {
+			if len(via) > maxRedirects {
+				return fmt.Errorf("more than %d redirects", maxRedirects)
+			}
+			return speakable(req.URL)
+		},
+	}
+	p.clients[host] = c
+	return c, nil
+}
+
+// public refuses an address that is not of the public network: a feed must not
+// have this machine publish what it alone can reach.
+func public(address string) error {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return err
+	}
+	ip := at.Addr().Unmap()
+	shared := netip.MustParsePrefix("100.64.0.0/10")
+	if !ip.IsGlobalUnicast() || ip.IsPrivate() || shared.Contains(ip) {
+		return fmt.Errorf("%s is a private address, which a feed may not refer to; see the setting private", ip)
+	}
+	return nil
+}
+
+// speakable refuses what is not http or https.
+func speakable(u *url.URL) error {
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return fmt.Errorf("%.200q: want http or https", plain(u.Redacted()))
+	case u.User != nil:
+		return fmt.Errorf("%.200q: a name and password in a URL are not used", plain(u.Redacted()))
+	}
+	return nil
+}
+
+// get requests a URL. The answer's body has to be closed; it ends when the server,
+// from the beginning on, says nothing for too long. Errors do not say what stands
+// behind the ? of a URL.
+func (p *podcast) get(ctx context.Context, from, to string, header map[string]string) (_ *http.Response, err error) {
+	c, err := p.client(from)
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(to)
+	if err != nil {
+		return nil, fmt.Errorf("%.200q is no URL", plain(to))
+	}
+	if err := speakable(u); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	q := &quietly{cancel: cancel, timer: time.AfterFunc(quiet, func() { cancel(errQuiet) })}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, to, nil)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%.200q is no URL", plain(to)), q.Close())
+	}
+	req.Header.Set("User-Agent", agent)
+	for key, value := range header {
+		if value != "" {
+			req.Header.Set(key, value)
+		}
+	}
+	res, err := c.Do(req)
+	if err != nil {
+		late := context.Cause(ctx) == errQuiet
+		_ = q.Close() // has no body
+		var wrapped *url.Error
+		switch {
+		case late:
+			err = errQuiet
+		case errors.As(err, &wrapped):
+			err = wrapped.Err
+		}
+		return nil, fmt.Errorf("%.200s: %w", plain(to), err)
+	}
+	q.ReadCloser, res.Body = res.Body, q
+	return res, nil
+}
+
+// plain is a URL as it may be shown: what stands behind its ? may be a key.
+func plain(link string) string {
+	link, _, _ = strings.Cut(link, "?")
+	return link
+}
+
+// download begins to fetch a file at an offset.
+func (p *podcast) download(ctx context.Context, h handle, offset int64) (io.ReadCloser, error) {
+	header := map[string]string{"Accept-Encoding": "identity"}
+	if offset > 0 {
+		header["Range"] = "bytes=" + strconv.FormatInt(offset, 10) + "-"
+	}
+	res, err := p.get(ctx, h.From, h.URL, header)
+	if err != nil {
+		return nil, err
+	}
+	skip := int64(0)
+	switch {
+	case res.StatusCode == http.StatusPartialContent && strings.HasPrefix(res.Header.Get("Content-Range"), "bytes "+strconv.FormatInt(offset, 10)+"-"):
+	case res.StatusCode == http.StatusOK:
+		skip = offset
+	default:
+		err = fmt.Errorf("%.200s: the server says %.40s", plain(h.URL), res.Status)
+	}
+	if media := res.Header.Get("Content-Type"); err == nil && h.Kind != "" && strings.HasPrefix(strings.ToLower(media), "text/html") {
+		err = fmt.Errorf("%.200s: a web page is in its place", plain(h.URL))
+	}
+	if err == nil && skip > 0 { // within one pause: the host hears nothing meanwhile
+		_, err = io.CopyN(io.Discard, res.Body.(*quietly).ReadCloser, skip)
+	}
+	if err != nil {
+		return nil, errors.Join(err, res.Body.Close())
+	}
+	return res.Body, nil
+}
+
+// quietly ends a download whose server says nothing for too long.
+type quietly struct {
+	io.ReadCloser
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+}
+
+var errQuiet = errors.New("the server says nothing any more")
+
+func (q *quietly) Read(b []byte) (int, error) {
+	n, err := q.ReadCloser.Read(b)
+	if n > 0 {
+		q.timer.Reset(quiet)
+	}
+	return n, err
+}
+
+func (q *quietly) Close() error {
+	q.timer.Stop()
+	q.cancel(nil)
+	if q.ReadCloser == nil {
+		return nil
+	}
+	return q.ReadCloser.Close()
+}

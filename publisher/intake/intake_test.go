@@ -1,0 +1,287 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
+)
+
+// world is a channel and a source.
+type world struct {
+	t       *testing.T
+	temp    string
+	entries map[string]catalog.Entry
+	drafts  []channel.Draft
+	refuse  error // of the next publication
+
+	items  []Item // that the source yields, with cursors 1, 2, ...
+	bytes  map[string]string
+	breaks map[string]int // how often a file breaks off after half of its rest
+	opened []string
+
+	cursor   []byte
+	problems []string
+}
+
+func newWorld(t *testing.T) *world {
+	return &world{t: t, temp: t.TempDir(), entries: map[string]catalog.Entry{}, bytes: map[string]string{}, breaks: map[string]int{}}
+}
+
+func (w *world) Entries(context.Context, channel.ID, catalog.EntryFilter) iter.Seq2[catalog.Entry, error] {
+	return func(yield func(catalog.Entry, error) bool) {
+		for _, name := range slices.Sorted(maps.Keys(w.entries)) {
+			if e := w.entries[name]; !e.Removed && !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (w *world) Entry(_ context.Context, _ channel.ID, name string) (catalog.Entry, error) {
+	if e, ok := w.entries[name]; ok {
+		return e, nil
+	}
+	return catalog.Entry{}, fs.ErrNotExist
+}
+
+func (w *world) Poll(_ context.Context, _ []byte, each func(*Item, []byte) error) error {
+	for i, item := range w.items {
+		if err := each(&item, []byte(fmt.Sprint(i+1))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errBroken = errors.New("the line broke")
+
+func (w *world) Open(_ context.Context, handle string, offset, limit int64, to io.Writer) error {
+	w.opened = append(w.opened, fmt.Sprintf("%s@%d", handle, offset))
+	text, ok := w.bytes[handle]
+	if !ok {
+		return fs.ErrNotExist
+	}
+	text = text[offset:]
+	if int64(len(text)) > limit {
+		return errors.New("too large")
+	}
+	if w.breaks[handle] > 0 {
+		w.breaks[handle]--
+		_, _ = io.WriteString(to, text[:len(text)/2])
+		return errBroken
+	}
+	_, err := io.WriteString(to, text)
+	return err
+}
+
+func (w *world) publish(_ context.Context, d channel.Draft) (channel.ID, error) {
+	if err := w.refuse; err != nil {
+		w.refuse = nil
+		return channel.ID{}, err
+	}
+	if err := d.Validate(); err != nil {
+		return channel.ID{}, err
+	}
+	for _, e := range d.Entries {
+		entry := catalog.Entry{}
+		if e.Entry != nil {
+			entry.FileEntry = *e.Entry
+		} else {
+			text, err := os.ReadFile(e.Path)
+			if err != nil {
+				return channel.ID{}, err
+			}
+			info, _ := os.Stat(e.Path)
+			entry.Name, entry.Attrs, entry.SHA256, entry.Modified = e.Name, e.Attrs, [32]byte{1, byte(len(text))}, channel.TimeOf(info.ModTime())
+		}
+		w.entries[entry.Name] = entry
+	}
+	for _, name := range d.Remove {
+		gone := catalog.Entry{Removed: true}
+		gone.Name = name
+		w.entries[name] = gone
+	}
+	w.drafts = append(w.drafts, d)
+	return channel.ID{1}, nil
+}
+
+func (w *world) config() Config {
+	return Config{
+		Name: "feed", Channel: channel.ID{1}, Source: w, View: w, Publish: w.publish, Temp: w.temp, MaxFile: 1000,
+		Save:    func(c []byte) error { w.cursor = c; return nil },
+		Problem: func(item string, err error) { w.problems = append(w.problems, item+": "+err.Error()) },
+	}
+}
+
+// poll polls with what the source has now.
+func (w *world) poll(items ...Item) Result {
+	w.t.Helper()
+	w.items = items
+	res, err := Poll(context.Background(), w.config(), nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if left, _ := os.ReadDir(w.temp); len(left) != 0 {
+		w.t.Errorf("%v are left", left)
+	}
+	return res
+}
+
+// thing is an item with one file, whose bytes are there.
+func (w *world) thing(id, version string) Item {
+	handle := "of " + id
+	w.bytes[handle] = "bytes of " + id
+	return Item{ID: id, Version: version, Title: id, Date: time.Unix(1e9, 0), Files: []File{{Name: id + ".mp3", Handle: handle}}}
+}
+
+func TestAThingIsPublishedOnceEditedAndRemoved(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.thing("a", "1"), w.thing("b", "1")
+	if res := w.poll(a, b); res != (Result{Published: 2}) || string(w.cursor) != "2" {
+		t.Errorf("%+v, cursor %s", res, w.cursor)
+	}
+	if e := w.entries["a.mp3"]; e.Modified != 1e9 || e.Attrs[AttrSource] != "feed" || e.Attrs[AttrID] != "a" || e.Attrs[AttrVersion] != "1" {
+		t.Errorf("got %+v", e)
+	}
+	if res := w.poll(a, b, a); res != (Result{Same: 3}) { // whatever the cursor says
+		t.Errorf("again: %+v", res)
+	}
+	opened := len(w.opened)
+	a.Version, a.Title, a.Files[0].Name = "2", "A", "A.mp3"
+	if res := w.poll(a, b); res != (Result{Changed: 1, Same: 1}) || len(w.opened) != opened {
+		t.Errorf("an edit: %+v, opened %v", res, w.opened[opened:])
+	}
+	if d := w.drafts[2]; d.Entries[0].Entry == nil || !slices.Equal(d.Remove, []string{"a.mp3"}) {
+		t.Errorf("the edit is %+v", d)
+	}
+	gone := Item{ID: "b", Removed: true}
+	if res := w.poll(gone, gone, Item{ID: "unknown", Removed: true}); res != (Result{Removed: 1, Same: 2}) || !w.entries["b.mp3"].Removed {
+		t.Errorf("a removal: %+v", res)
+	}
+	if res := w.poll(b); res != (Result{Published: 1}) { // it came back
+		t.Errorf("after it came back: %+v", res)
+	}
+}
+
+func TestWhatItsPublisherHasTakenBackStaysSo(t *testing.T) {
+	w := newWorld(t)
+	a := w.thing("a", "1")
+	w.poll(a)
+	gone := catalog.Entry{Removed: true, Reason: "a mistake"}
+	w.entries["a.mp3"] = gone
+	a.Version = "2"
+	if res := w.poll(a); res != (Result{Retracted: 1}) || len(w.drafts) != 1 {
+		t.Errorf("%+v, %d releases", res, len(w.drafts))
+	}
+}
+
+func TestAnothersFilesAreLeftAlone(t *testing.T) {
+	w := newWorld(t)
+	other := catalog.Entry{}
+	other.Name, other.Attrs = "a.mp3", map[string]string{AttrSource: "other", AttrID: "a"}
+	w.entries["a.mp3"] = other
+	if res := w.poll(w.thing("a", "1"), Item{ID: "a", Removed: true}); res.Failed != 1 || res.Same != 1 || len(w.drafts) != 0 || !strings.Contains(w.problems[0], "another file") {
+		t.Errorf("%+v %v", res, w.problems)
+	}
+}
+
+func TestWhatFailsHoldsTheCursorAndNothingElse(t *testing.T) {
+	w := newWorld(t)
+	a, b, c := w.thing("a", "1"), w.thing("b", "1"), w.thing("c", "1")
+	delete(w.bytes, "of b")
+	if res := w.poll(a, b, c); res != (Result{Published: 2, Failed: 1}) || string(w.cursor) != "1" {
+		t.Errorf("%+v, cursor %q", res, w.cursor)
+	}
+	w.bytes["of b"] = "now"
+	w.refuse = errors.New("a plugin says no")
+	if res := w.poll(a, b, c); res != (Result{Same: 2, Failed: 1}) {
+		t.Errorf("%+v", res)
+	}
+	if res := w.poll(a, b, c); res != (Result{Same: 2, Published: 1}) || string(w.cursor) != "3" {
+		t.Errorf("%+v, cursor %q", res, w.cursor)
+	}
+	w.refuse = blobnet.ErrFull
+	w.items = []Item{w.thing("d", "1"), w.thing("e", "1")}
+	if res, err := Poll(context.Background(), w.config(), nil); !errors.Is(err, blobnet.ErrFull) || res.Failed != 1 {
+		t.Errorf("a full store: %+v, %v", res, err)
+	}
+	var many []Item
+	for i := range 2 * maxFailed {
+		many = append(many, Item{ID: fmt.Sprint(i), Files: []File{{Name: "x" + fmt.Sprint(i), Handle: "missing"}}})
+	}
+	w.items = many
+	if res, err := Poll(context.Background(), w.config(), nil); err == nil || res.Failed != maxFailed {
+		t.Errorf("a source that has nothing: %+v, %v", res, err)
+	}
+}
+
+func TestAFileThatBreaksOffIsGoneOnWithAndOneThatIsOptionalMayBeMissing(t *testing.T) {
+	w := newWorld(t)
+	a := w.thing("a", "1")
+	w.breaks["of a"] = 2
+	a.Files = append(a.Files, File{Name: "a.jpg", Handle: "missing", Optional: true})
+	if res := w.poll(a); res != (Result{Published: 1}) || !slices.Equal(w.opened, []string{"of a@0", "of a@5", "of a@7", "missing@0"}) {
+		t.Errorf("%+v, opened %v", res, w.opened)
+	}
+	b := w.thing("b", "1")
+	w.bytes["of b"] = strings.Repeat("x", 1001)
+	if res := w.poll(b); res.Failed != 1 || !strings.Contains(w.problems[len(w.problems)-1], "too large") {
+		t.Errorf("%+v %v", res, w.problems)
+	}
+}
+
+func TestBlobsThatAreGoneAreFetchedAnew(t *testing.T) {
+	w := newWorld(t)
+	a := w.thing("a", "1")
+	w.poll(a)
+	a.Version, w.refuse = "2", blobnet.ErrNotFound
+	if res := w.poll(a); res != (Result{Changed: 1}) || len(w.opened) != 2 {
+		t.Errorf("%+v, opened %v", res, w.opened)
+	}
+}
+
+func TestHostileTextsAreMadeToFitOrRefused(t *testing.T) {
+	w := newWorld(t)
+	a := w.thing("a", "1")
+	long := strings.Repeat("é", 20_000)
+	a.ID, a.Version, a.Title, a.Description = "id\n"+long, long, "two\nlines \u202e\x1b[2J"+long, "a\tb\r\nc\x00\ufeff"+long
+	a.Metadata = map[string]string{"k": long, "": "x", "empty": "", "bad\x00key\xff": "v"}
+	for i := range 200 {
+		a.Metadata[fmt.Sprintf("z%03d", i)] = "v"
+	}
+	a.Files[0].Attrs = a.Metadata
+	if res := w.poll(a); res != (Result{Published: 1}) {
+		t.Fatalf("%+v %v", res, w.problems)
+	}
+	d := w.drafts[0]
+	body := channel.Body{Title: d.Title, Description: d.Description, Metadata: d.Metadata}
+	if err := body.Validate(); err != nil || !strings.HasPrefix(d.Title, "two lines [2J") || len(d.Metadata) != channel.MaxPairs || len(d.Entries[0].Attrs) != channel.MaxPairs {
+		t.Errorf("%v: %.40q, %d pairs, %d attrs", err, d.Title, len(d.Metadata), len(d.Entries[0].Attrs))
+	}
+	if res := w.poll(a); res != (Result{Same: 1}) {
+		t.Errorf("again: %+v", res)
+	}
+	for _, name := range []string{"", "../x", "/x", "a\\b", "a//b", "x\x00"} {
+		b := w.thing("b", "1")
+		b.Files[0].Name = name
+		if res := w.poll(b); res.Failed != 1 {
+			t.Errorf("name %q: %+v", name, res)
+		}
+	}
+	if res := w.poll(Item{ID: "none", Version: "1"}); res.Failed != 1 {
+		t.Errorf("without files: %+v", res)
+	}
+}
