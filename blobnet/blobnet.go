@@ -82,10 +82,21 @@ type Lister interface {
 // Pinner is a Store that keeps chosen blobs from eviction. Pins are counted:
 // a blob pinned twice wants two Unpins. A pin may be set on a blob that is not
 // stored yet and holds once it is. Unpin below zero is no error.
+//
+// UnpinTo is for whoever keeps an order, on a disk, of what is to be unpinned: it
+// unpins and in the same step notes how far it has come, so that who is killed at any
+// moment begins again at UnpinnedTo and takes no pin back twice. That is the zero Mark
+// at first. A store is told of one such order, by one caller at a time.
 type Pinner interface {
 	Pin(ctx context.Context, ids ...ID) error
 	Unpin(ctx context.Context, ids ...ID) error
+	UnpinTo(ctx context.Context, to Mark, ids ...ID) error
+	UnpinnedTo(ctx context.Context) (Mark, error)
 }
+
+// Mark is a place in an order of what is to be unpinned: the number of a thing, which
+// ascends, and how many of its blobs are left.
+type Mark struct{ Number, Left int64 }
 
 // Syncer is a Store with a grouped fsync. After Sync returns nil every blob
 // whose Put returned before Sync was called survives a power loss.

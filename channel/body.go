@@ -17,6 +17,15 @@ func EncodeBody(b Body) ([]byte, error) {
 	return encodePayload("body", b, MaxBody)
 }
 
+// OpenBody opens and reads the body in a blob that lies elsewhere than in its manifest.
+func OpenBody(blob []byte, ref codec.Ref) (Body, error) {
+	plain, err := codec.Open(nil, blob, ref)
+	if err != nil {
+		return Body{}, err
+	}
+	return DecodeBody(plain)
+}
+
 // DecodeBody reads what EncodeBody writes and nothing else. Whether the log's
 // key may name what is in it is for Root.Authorize.
 func DecodeBody(data []byte) (Body, error) {

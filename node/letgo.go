@@ -41,7 +41,7 @@ func (n *Node) openLetGo() (err error) {
 	n.letting.turn, n.letting.news = make(chan struct{}, 1), make(chan struct{}, 1)
 	n.letting.turn <- struct{}{}
 	n.letting.all = true
-	n.letting.LetGo, err = letgo.New(letgo.Config{Ledger: n.catalog, Blobs: n.blobs, Pinned: n.disk.Pinned})
+	n.letting.LetGo, err = letgo.New(letgo.Config{Ledger: n.catalog, Blobs: n.blobs, Pinned: n.disk.Pinned, Unpin: n.pub.Unpin})
 	return err
 }
 

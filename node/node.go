@@ -70,7 +70,7 @@ type Node struct {
 	damaged chan blobnet.ID // to be had again
 	mending atomic.Int32    // scrubs with repair that run
 	deleted chan struct{}   // holds one: files that are announced may be gone
-	aging   chan struct{}   // holds one: what is too old for keep rules is to be looked at anew
+	ageing  ageing
 	letting lettingGo
 	rooting sync.Mutex // guards the file of roots
 
@@ -96,7 +96,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("locking the home %s: %w", cfg.Paths.Home, err)
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), lock: lock, ready: make(chan struct{}), damaged: make(chan blobnet.ID, maxDamaged), deleted: make(chan struct{}, 1), aging: make(chan struct{}, 1)}
+	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), lock: lock, ready: make(chan struct{}), damaged: make(chan blobnet.ID, maxDamaged), deleted: make(chan struct{}, 1), ageing: newAgeing()}
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}

@@ -189,8 +189,8 @@ func (n *Node) fetchPlugin(ctx context.Context, from string, emit func(any)) (st
 	if err != nil {
 		return "", err
 	}
-	if err := installable(info, entry); err != nil {
-		return "", err
+	if err := installable(info, entry.Log, name); err != nil {
+		return "", fmt.Errorf("%w. To install it all the same, fetch the file and give its path", err)
 	}
 	text, err := json.Marshal(entry.FileEntry)
 	if err != nil {
@@ -208,18 +208,18 @@ func (n *Node) fetchPlugin(ctx context.Context, from string, emit func(any)) (st
 }
 
 // installable refuses what may be an old state of the channel, of whatever kind it
-// is, or one of two histories: a plugin that has been mended since must not come in.
-func installable(info catalog.Info, e catalog.Entry) error {
+// is, or one of two histories: software that has been mended since must not come in.
+func installable(info catalog.Info, log channel.PublicKey, what string) error {
 	why := ""
 	switch {
-	case slices.ContainsFunc(info.Logs, func(l catalog.LogInfo) bool { return l.Log == e.Log && l.Frozen }):
+	case slices.ContainsFunc(info.Logs, func(l catalog.LogInfo) bool { return l.Log == log && l.Frozen }):
 		why = "the key that published it has signed two histories"
 	case !info.Fresh:
 		why = "the channel is stale: there may be a newer one"
 	default:
 		return nil
 	}
-	return fmt.Errorf("%s of %s is not installed: %s; see channel-show. To install it all the same, fetch the file and give its path", e.Name, address(info.ID), why)
+	return fmt.Errorf("%s of %s is not installed: %s; see channel-show", what, address(info.ID), why)
 }
 
 // decide applies an operator's word.

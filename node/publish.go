@@ -154,7 +154,7 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 	if err != nil {
 		return PublishResult{}, err
 	}
-	n.lookAtAges()
+	tell(n.ageing.releases)
 	if len(done.Retired.Removed) > 0 || len(release.Remove) > 0 {
 		n.tookBack(ctx, own.Channel, to.key)
 	}

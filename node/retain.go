@@ -131,7 +131,7 @@ func (n *Node) setRetention(ctx context.Context, to publication, doc Document) e
 	if err := n.catalog.SetRetention(ctx, to.own.Channel, text); err != nil {
 		return err
 	}
-	n.lookAtAges()
+	tell(n.ageing.rules)
 	return nil
 }
 
@@ -157,24 +157,35 @@ const (
 	retainRetry = 5 * time.Minute
 )
 
-// lookAtAges says that a channel has other rules, or another release.
-func (n *Node) lookAtAges() {
+// ageing says what has changed since ages were looked at. Each holds one.
+type ageing struct {
+	rules    chan struct{} // a channel has other rules
+	releases chan struct{} // or another release
+}
+
+func newAgeing() ageing {
+	return ageing{make(chan struct{}, 1), make(chan struct{}, 1)}
+}
+
+func tell(news chan<- struct{}) {
 	select {
-	case n.aging <- struct{}{}:
+	case news <- struct{}{}:
 	default: // it is known already
 	}
 }
 
 // retainForever removes what has become too old for the keep rules of own channels,
 // until ctx ends: when the oldest file does so. When rules have just been given it
-// only works out when that is.
+// only works out when that is: they may be a slip.
 func (n *Node) retainForever(ctx context.Context) error {
 	for remove := true; ; {
 		next := n.retainAll(ctx, remove)
 		timer := time.NewTimer(max(time.Second, min(time.Until(next), retainInterval)))
 		select {
-		case <-n.aging:
+		case <-n.ageing.rules:
 			remove = false
+		case <-n.ageing.releases:
+			remove = true
 		case <-timer.C:
 			remove = true
 		case <-ctx.Done():

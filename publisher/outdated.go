@@ -6,17 +6,21 @@ import (
 	"fmt"
 	"io/fs"
 
-	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/channel"
-	"github.com/anonymous-media-library/aml/codec"
-	"github.com/anonymous-media-library/aml/internal/seq"
 )
 
-// outdated returns the files of this log that a release removes or replaces, and
-// the time at which it must be issued at least to count for all of its names: of
-// the words of several logs on one name the later counts, and of one second that of
-// the greater key (CHANNELS.md, View).
-func (p *Publisher) outdated(ctx context.Context, r Release, body channel.Body) (out []codec.File, after channel.Time, err error) {
+// outdated is what a release finds in the view under the names that it removes or
+// replaces.
+type outdated struct {
+	files []channel.FileEntry // of its own log: their pins are to be taken back
+
+	// after is when the release must be issued at least to count for all of its
+	// names: of the words of several logs on one name the later counts, and of one
+	// second that of the greater key (CHANNELS.md, View).
+	after channel.Time
+}
+
+func (p *Publisher) outdated(ctx context.Context, r Release, body channel.Body) (out outdated, err error) {
 	var names []string
 	for _, gone := range body.Removals {
 		names = append(names, gone.Name)
@@ -30,33 +34,15 @@ func (p *Publisher) outdated(ctx context.Context, r Release, body channel.Body) 
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
-			return nil, 0, fmt.Errorf("looking up %q: %w", name, err)
+			return out, fmt.Errorf("looking up %q: %w", name, err)
 		case old.Log != key:
 			if old.Log.Compare(key) > 0 {
 				old.Issued++
 			}
-			after = max(after, old.Issued)
+			out.after = max(out.after, old.Issued)
 		case !old.Removed:
-			out = append(out, old.File())
+			out.files = append(out.files, old.FileEntry)
 		}
 	}
-	return out, after, nil
-}
-
-// unpin lets the blobs of files go that no release of ours names any more. Pins
-// are counted, so that what another file or channel holds stays. What goes wrong
-// here only keeps a blob too long.
-func (p *Publisher) unpin(ctx context.Context, files []codec.File) {
-	pinner, ok := p.cfg.Blobs.(blobnet.Pinner)
-	if !ok {
-		return
-	}
-	ctx = context.WithoutCancel(ctx)
-	for _, f := range files {
-		for ids, err := range seq.Batches(codec.Blobs(ctx, p.cfg.Blobs, f), idBatch) {
-			if err != nil || pinner.Unpin(ctx, ids...) != nil {
-				break
-			}
-		}
-	}
+	return out, nil
 }

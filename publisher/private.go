@@ -234,7 +234,7 @@ func (p *Publisher) setMembers(ctx context.Context, spec MembersSpec) (MembersSe
 	v.members = after
 	held := p.hold()
 	r := Release{Channel: spec.Channel, Key: spec.Key, Mirrors: spec.Mirrors}
-	published, envelopes, err := p.record(ctx, r, nil, info.Root, log, 0, v, held)
+	published, envelopes, err := p.record(ctx, r, nil, outdated{}, info.Root, log, v, held)
 	if err != nil {
 		held.drop(ctx)
 		return set, nil, err

@@ -109,26 +109,28 @@ func (p *Publisher) append(ctx context.Context, r Release, body channel.Body) (P
 	if err != nil {
 		return Published{}, nil, err
 	}
-	outdated, after, err := p.outdated(ctx, r, body)
+	old, err := p.outdated(ctx, r, body)
 	if err != nil {
 		return Published{}, nil, err
 	}
 	held := p.hold()
-	published, envelopes, err := p.record(ctx, r, &body, info.Root, log, after, v, held)
+	published, envelopes, err := p.record(ctx, r, &body, old, info.Root, log, v, held)
 	if err != nil {
 		held.drop(ctx)
 		return Published{}, nil, err
 	}
 	p.give(r.Channel, r.Key.Public(), published.Seq, published.Hash)
 	envelopes = p.withSnapshot(ctx, r.Channel, r.Key, published.Seq, envelopes)
-	p.unpin(ctx, outdated)
+	if len(old.files) > 0 {
+		_ = p.Unpin(ctx) // what goes wrong here only keeps a blob until the next time
+	}
 	published.Retired = retired
 	return published, envelopes, nil
 }
 
 // record stores blobs, signs, and puts the release on disk. v is there in a
-// private channel, where alone body may be nil. It is not issued before after.
-func (p *Publisher) record(ctx context.Context, r Release, body *channel.Body, root channel.Root, log catalog.LogInfo, after channel.Time, v *private, held *held) (Published, [][]byte, error) {
+// private channel, where alone body may be nil.
+func (p *Publisher) record(ctx context.Context, r Release, body *channel.Body, old outdated, root channel.Root, log catalog.LogInfo, v *private, held *held) (Published, [][]byte, error) {
 	m, err := p.manifest(ctx, body, v, held)
 	if err != nil {
 		return Published{}, nil, err
@@ -141,7 +143,7 @@ func (p *Publisher) record(ctx context.Context, r Release, body *channel.Body, r
 		m.Prev = &log.Hash
 	}
 	// A clock that was put back must not date it before its predecessor.
-	m.Issued = max(channel.TimeOf(p.cfg.Now()), log.Issued, after)
+	m.Issued = max(channel.TimeOf(p.cfg.Now()), log.Issued, old.after)
 	if v != nil {
 		if err := v.seal(&m); err != nil {
 			return Published{}, nil, err
@@ -161,15 +163,13 @@ func (p *Publisher) record(ctx context.Context, r Release, body *channel.Body, r
 	if err != nil {
 		return Published{}, nil, err
 	}
-	switch {
-	case v != nil:
-		err = p.cfg.Ledger.AppendPrivate(ctx, catalog.Private{Channel: r.Channel, Key: v.key, Body: body, Members: v.members}, envelopes...)
-	case m.BodyRef != nil:
-		err = p.cfg.Ledger.AppendRelease(ctx, *body, envelopes...)
-	default:
-		err = p.cfg.Ledger.Append(ctx, envelopes...)
+	add := catalog.Addition{Unpin: old.files}
+	if v != nil {
+		add.Private = &catalog.Private{Channel: r.Channel, Key: v.key, Body: body, Members: v.members}
+	} else if m.BodyRef != nil {
+		add.Body = body
 	}
-	if err != nil {
+	if err := p.cfg.Ledger.AppendRelease(ctx, add, envelopes...); err != nil {
 		return Published{}, nil, fmt.Errorf("recording release %d: %w", m.Seq, err)
 	}
 	out := Published{Channel: r.Channel, Seq: m.Seq, Hash: env.Hash(), Blobs: len(held.ids)}

@@ -81,10 +81,13 @@ type View interface {
 // Log is where own envelopes go. *catalog.Catalog is one. Append and
 // AppendRelease take in all of them in one transaction that is on disk when
 // they return, or change nothing; they refuse what may not follow what is
-// there.
+// there. Unpins is what AppendRelease and others have ordered to be unpinned,
+// until ForgetUnpins.
 type Log interface {
 	Append(ctx context.Context, envelopes ...[]byte) error
-	AppendRelease(ctx context.Context, body channel.Body, envelopes ...[]byte) error
+	AppendRelease(ctx context.Context, a catalog.Addition, envelopes ...[]byte) error
+	Unpins(ctx context.Context, after int64) ([]catalog.Unpin, error)
+	ForgetUnpins(ctx context.Context, upTo int64) error
 }
 
 // Owner remembers which channels are one's own. *catalog.Catalog is one. Found
@@ -97,13 +100,11 @@ type Owner interface {
 }
 
 // Vault is where the read keys and members of private channels are kept.
-// *catalog.Catalog is one. FoundPrivate and AppendPrivate are Found and
-// AppendRelease of such a channel.
+// *catalog.Catalog is one. FoundPrivate is Found of such a channel.
 type Vault interface {
 	ReadKeys(ctx context.Context, id channel.ID) ([]catalog.ReadKey, error)
 	Members(ctx context.Context, id channel.ID) ([]catalog.Member, error)
 	FoundPrivate(ctx context.Context, own catalog.Own, key catalog.ReadKey, envelopes ...[]byte) error
-	AppendPrivate(ctx context.Context, p catalog.Private, envelopes ...[]byte) error
 }
 
 // Past is what the publisher reads of a channel's past: encoded envelopes, in
@@ -180,6 +181,7 @@ func (c Config) validate() (Config, error) {
 type Publisher struct {
 	cfg   Config
 	turns turns
+	unpin chan struct{} // holds a token while somebody is at it
 }
 
 // New returns a Publisher. It starts nothing.
@@ -188,5 +190,5 @@ func New(cfg Config) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Publisher{cfg: cfg}, nil
+	return &Publisher{cfg: cfg, unpin: make(chan struct{}, 1)}, nil
 }

@@ -132,9 +132,9 @@ func (n *notingLedger) Append(ctx context.Context, envelopes ...[]byte) error {
 	return n.Catalog.Append(ctx, envelopes...)
 }
 
-func (n *notingLedger) AppendRelease(ctx context.Context, body channel.Body, envelopes ...[]byte) error {
+func (n *notingLedger) AppendRelease(ctx context.Context, a catalog.Addition, envelopes ...[]byte) error {
 	n.w.note("append")
-	return n.Catalog.AppendRelease(ctx, body, envelopes...)
+	return n.Catalog.AppendRelease(ctx, a, envelopes...)
 }
 
 // file writes a file below the world's folder.

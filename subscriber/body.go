@@ -7,7 +7,6 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
-	"github.com/anonymous-media-library/aml/codec"
 )
 
 // body returns what a release says, nil if it says nothing or has been skipped. A
@@ -31,7 +30,7 @@ func (f *follower) body(ctx context.Context, r catalog.Release, again bool) (*ch
 	if err != nil {
 		return nil, fmt.Errorf("its body: %w", err)
 	}
-	body, err := openBody(blob, *ref)
+	body, err := channel.OpenBody(blob, *ref)
 	if err != nil {
 		f.skip(r, "", fmt.Errorf("release %d: %w: %w", r.Seq, ErrRefused, err))
 		return nil, f.cfg.Ledger.RefuseBody(ctx, r.Channel, r.Hash, err.Error())
@@ -67,12 +66,4 @@ func (f *follower) sealed(ctx context.Context, r catalog.Release, again bool) er
 	}
 	f.skip(r, "", fmt.Errorf("release %d, epoch %d: %w", r.Seq, r.Manifest.Epoch, ErrSealed))
 	return nil
-}
-
-func openBody(blob []byte, ref codec.Ref) (channel.Body, error) {
-	plain, err := codec.Open(nil, blob, ref)
-	if err != nil {
-		return channel.Body{}, err
-	}
-	return channel.DecodeBody(plain)
 }

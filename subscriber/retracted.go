@@ -78,7 +78,7 @@ func (f *follower) learn(ctx context.Context) (refused []refusedBody, err error)
 			if err != nil {
 				return nil // its turn comes
 			}
-			body, err := openBody(blob, *r.Ref)
+			body, err := channel.OpenBody(blob, *r.Ref)
 			if err != nil {
 				return nil // and is told of then
 			}

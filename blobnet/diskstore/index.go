@@ -15,7 +15,7 @@ import (
 // applicationID marks the file as ours: "aml" and a 2 (1 is the catalogue).
 const applicationID = 0x616d6c02
 
-const schemaVersion = 2
+const schemaVersion = 3
 
 // schema: a row for every blob with a file, and for every pinned id without
 // one (size -1). The rows are small and many, so they live in the primary
@@ -40,17 +40,21 @@ CREATE TABLE state ( -- one row
 	size        INTEGER NOT NULL,
 	pinned      INTEGER NOT NULL,
 	pinned_size INTEGER NOT NULL,
-	scrubbed    BLOB               -- the id that a scrub got to, NULL: none is under way
+	scrubbed    BLOB,              -- the id that a scrub got to, NULL: none is under way
+	unpin_number   INTEGER NOT NULL DEFAULT 0, -- blobnet.Mark of the last UnpinTo
+	unpin_left INTEGER NOT NULL DEFAULT 0
 );
-INSERT INTO state VALUES (0, 0, 0, 0, 0, 0, 0, NULL);
+INSERT INTO state VALUES (0, 0, 0, 0, 0, 0, 0, NULL, 0, 0);
 `
 
-// fromV1 turns an index of version 1 into one of version 2.
-const fromV1 = `
+// migrations lead from each version of the schema to the next, from 1 on.
+var migrations = [...]string{`
 ALTER TABLE blobs ADD COLUMN crc INTEGER NOT NULL DEFAULT -1;
 ALTER TABLE state ADD COLUMN scrubbed BLOB;
-PRAGMA user_version = 2;
-`
+`, `
+ALTER TABLE state ADD COLUMN unpin_number INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE state ADD COLUMN unpin_left INTEGER NOT NULL DEFAULT 0;
+`}
 
 // totals are sums over the rows of blobs that are stored.
 type totals struct{ count, size, pinned, pinnedSize int64 }

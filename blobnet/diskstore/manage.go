@@ -49,6 +49,27 @@ func (s *Store) Unpin(ctx context.Context, ids ...blobnet.ID) error {
 	})
 }
 
+// UnpinTo implements blobnet.Pinner, as durably as Pin.
+func (s *Store) UnpinTo(ctx context.Context, to blobnet.Mark, ids ...blobnet.ID) error {
+	return s.withIndex(ctx, "unpinning blobs", func(idx *index) error {
+		return idx.write(ctx, true, func() error {
+			if err := each(ids, idx.unpin); err != nil {
+				return err
+			}
+			_, err := idx.exec("UPDATE state SET unpin_number = ?, unpin_left = ?", to.Number, to.Left)
+			return err
+		})
+	})
+}
+
+// UnpinnedTo implements blobnet.Pinner.
+func (s *Store) UnpinnedTo(ctx context.Context) (mark blobnet.Mark, err error) {
+	err = s.withIndex(ctx, "looking how far blobs were unpinned", func(idx *index) error {
+		return idx.conn.QueryRowContext(ctx, "SELECT unpin_number, unpin_left FROM state").Scan(&mark.Number, &mark.Left)
+	})
+	return mark, err
+}
+
 // Pinned reports which of ids are pinned, stored or not.
 func (s *Store) Pinned(ctx context.Context, ids ...blobnet.ID) ([]bool, error) {
 	pinned := make([]bool, len(ids))

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -14,17 +15,20 @@ import (
 )
 
 // migrate brings a store of version 1 to the present layout, and its index to
-// the present schema. It is done once, for a million blobs in some ten seconds,
+// the present schema. The first is done once, for a million blobs in some ten seconds,
 // and if it is cut short the next start goes on with it: the index keeps its
 // old version until all names are durable. The caller has the index to itself.
 func (s *Store) migrate(ctx context.Context, idx *index) error {
-	if err := s.migrateFiles(ctx); err != nil {
-		return fmt.Errorf("moving blobs to the layout of version %d: %w", schemaVersion, err)
+	if idx.version == 1 || idx.fresh() {
+		if err := s.migrateFiles(ctx); err != nil {
+			return fmt.Errorf("moving blobs to the layout of version 2: %w", err)
+		}
 	}
 	if idx.version == schemaVersion {
 		return nil
 	}
-	if _, err := idx.conn.ExecContext(ctx, "PRAGMA synchronous = FULL; BEGIN IMMEDIATE; "+fromV1+" COMMIT"); err != nil {
+	steps := fmt.Sprintf("%s PRAGMA user_version = %d;", strings.Join(migrations[idx.version-1:], ""), schemaVersion)
+	if _, err := idx.conn.ExecContext(ctx, "PRAGMA synchronous = FULL; BEGIN IMMEDIATE; "+steps+" COMMIT"); err != nil {
 		_, _ = idx.conn.ExecContext(ctx, "ROLLBACK") // the first error is the one to tell
 		return fmt.Errorf("bringing index to version %d: %w", schemaVersion, err)
 	}

@@ -21,9 +21,34 @@ func toV1(t *testing.T, dir string, ids []blobnet.ID) {
 	must(t, os.WriteFile(filepath.Join(dir, "tmp", "7"), []byte("half a blob"), 0o600))
 	idx, err := openIndex(t.Context(), tr.index())
 	must(t, err)
-	_, err = idx.conn.ExecContext(t.Context(), "ALTER TABLE blobs DROP COLUMN crc; ALTER TABLE state DROP COLUMN scrubbed; PRAGMA user_version = 1")
+	_, err = idx.conn.ExecContext(t.Context(), "ALTER TABLE blobs DROP COLUMN crc; ALTER TABLE state DROP COLUMN scrubbed;"+toV2+" PRAGMA user_version = 1")
 	must(t, err)
 	must(t, idx.close())
+}
+
+const toV2 = "ALTER TABLE state DROP COLUMN unpin_number; ALTER TABLE state DROP COLUMN unpin_left;"
+
+func TestAnIndexOfVersion2IsTakenOver(t *testing.T) {
+	cfg := Config{Dir: t.TempDir()}
+	s := open(t, cfg)
+	id := put(t, s, 1, 1000)
+	must(t, s.Pin(t.Context(), id))
+	closeStore(t, s)
+	idx, err := openIndex(t.Context(), tree{root: cfg.Dir}.index())
+	must(t, err)
+	_, err = idx.conn.ExecContext(t.Context(), toV2+"PRAGMA user_version = 2")
+	must(t, err)
+	must(t, idx.close())
+	s = open(t, cfg)
+	wantStats(t, s, 1, 1000, 1)
+	must(t, s.UnpinTo(t.Context(), blobnet.Mark{Number: 7, Left: 1}, id))
+	closeStore(t, s)
+	s = open(t, cfg)
+	wantStats(t, s, 1, 1000, 0)
+	if mark, err := s.UnpinnedTo(t.Context()); err != nil || mark != (blobnet.Mark{Number: 7, Left: 1}) {
+		t.Errorf("the mark is %+v (%v)", mark, err)
+	}
+	closeStore(t, s)
 }
 
 func TestAStoreOfVersion1IsTakenOver(t *testing.T) {

@@ -162,7 +162,7 @@ func TestAnIndexOfANewerVersionIsLeftAlone(t *testing.T) {
 	id := put(t, s, 1, 100)
 	must(t, s.Pin(t.Context(), id))
 	idx := <-s.index
-	_, err := idx.conn.ExecContext(t.Context(), "PRAGMA user_version = 3")
+	_, err := idx.conn.ExecContext(t.Context(), "PRAGMA user_version = 4")
 	must(t, err)
 	s.index <- idx
 	closeStore(t, s)

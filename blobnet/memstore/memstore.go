@@ -30,6 +30,7 @@ type Store struct {
 	blobs map[blobnet.ID]*list.Element
 	order *list.List // of blob, the one used longest ago first
 	pins  map[blobnet.ID]int64
+	mark  blobnet.Mark // of UnpinTo
 	size  int64
 }
 
@@ -206,6 +207,30 @@ func (s *Store) Unpin(ctx context.Context, ids ...blobnet.ID) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.unpinLocked(ids)
+	return nil
+}
+
+// UnpinTo implements blobnet.Pinner.
+func (s *Store) UnpinTo(ctx context.Context, to blobnet.Mark, ids ...blobnet.ID) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unpinLocked(ids)
+	s.mark = to
+	return nil
+}
+
+// UnpinnedTo implements blobnet.Pinner.
+func (s *Store) UnpinnedTo(ctx context.Context) (blobnet.Mark, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mark, ctx.Err()
+}
+
+func (s *Store) unpinLocked(ids []blobnet.ID) {
 	for _, id := range ids {
 		if s.pins[id] > 1 {
 			s.pins[id]--
@@ -213,7 +238,6 @@ func (s *Store) Unpin(ctx context.Context, ids ...blobnet.ID) error {
 			delete(s.pins, id)
 		}
 	}
-	return nil
 }
 
 // Sync implements blobnet.Syncer, and has nothing to do.

@@ -200,6 +200,32 @@ func testPins(t *testing.T, s blobnet.Store) {
 	check("after the early pin's end", false, early)
 }
 
+func testOrderedUnpins(t *testing.T, s blobnet.Store) {
+	all := needs[full](t, s)
+	check := func(want blobnet.Mark) {
+		t.Helper()
+		if got, err := all.UnpinnedTo(t.Context()); err != nil || got != want {
+			t.Errorf("the mark is %+v (%v), want %+v", got, err, want)
+		}
+	}
+	check(blobnet.Mark{})
+	id := put(t, s, 1, 100)
+	for n := range int64(2) {
+		if err := all.Pin(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		wantErr(t, "Delete of a pinned blob", all.Delete(t.Context(), id), blobnet.ErrPinned)
+		to := blobnet.Mark{Number: 5, Left: 3 - n}
+		if err := all.UnpinTo(t.Context(), to, id); err != nil {
+			t.Fatal(err)
+		}
+		check(to)
+	}
+	if err := all.Delete(t.Context(), id); err != nil {
+		t.Errorf("Delete of what was unpinned: %v", err)
+	}
+}
+
 func testStats(t *testing.T, s blobnet.Store) {
 	all := needs[full](t, s)
 	check := func(when string, want blobnet.Stats) {

@@ -38,6 +38,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("delete", func(t *testing.T) { testDelete(t, open(t, 0)) })
 	t.Run("list", func(t *testing.T) { testList(t, open(t, 0)) })
 	t.Run("pins are counted", func(t *testing.T) { testPins(t, open(t, 0)) })
+	t.Run("unpinning in an order", func(t *testing.T) { testOrderedUnpins(t, open(t, 0)) })
 	t.Run("stats", func(t *testing.T) { testStats(t, open(t, 1<<20)) })
 	t.Run("sync", func(t *testing.T) { testSync(t, open(t, 0)) })
 	t.Run("eviction takes the blob used longest ago", func(t *testing.T) { testEviction(t, open) })

@@ -44,7 +44,7 @@ func TestASearchWithAWordThatIsNearlyEverywhereFindsTheSameAsIfItWereLookedUp(t 
 			body.Entries = append(body.Entries, e)
 		}
 		body.Sort()
-		if err := c.AppendRelease(t.Context(), body, ch.ReleaseByRef(channeltest.Ref(fmt.Sprint("body ", n), 2<<20)), ch.Head(48*time.Hour)); err != nil {
+		if err := c.AppendRelease(t.Context(), Addition{Body: &body}, ch.ReleaseByRef(channeltest.Ref(fmt.Sprint("body ", n), 2<<20)), ch.Head(48*time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -20,7 +20,7 @@ CREATE TABLE former (
 	log     BLOB NOT NULL, -- whose word it was
 	entry   BLOB NOT NULL, -- encoded FileEntry
 	due     INTEGER NOT NULL, -- a tombstone has taken the name away, or a root the release, and nobody has let go of the blobs
-	pinned  INTEGER NOT NULL  -- that was the word of another log, so that the pins of its publisher are still there
+	pinned  INTEGER NOT NULL  -- that was the word of another log: nobody has ordered yet that its publisher's pins are taken back
 );
 CREATE INDEX former_name ON former (channel, name);
 CREATE INDEX former_due ON former (no) WHERE due;
@@ -41,7 +41,7 @@ type Former struct {
 	No      int64 // ascends; for going on, and for ForgetFormer
 	Channel channel.ID
 	Log     channel.PublicKey // of the release that had brought it
-	Pinned  bool              // its publisher's pins were not taken back by what took it away
+	Pinned  bool              // nobody has ordered yet that its publisher's pins are taken back
 	Entry   channel.FileEntry
 }
 
@@ -80,27 +80,6 @@ func (c *Catalog) ForgetFormer(ctx context.Context, numbers ...int64) error {
 		}
 		return nil
 	})
-}
-
-// UnpinFormer says that the publisher's pins of these are about to be taken back,
-// so that nobody does so twice: a pin that a crash leaves keeps a blob too long, one
-// that is taken back twice may be another's. It returns those of which that is
-// still to be done.
-func (c *Catalog) UnpinFormer(ctx context.Context, numbers ...int64) (now []int64, err error) {
-	err = c.update(ctx, "noting what is pinned no longer", func(t *tx) error {
-		now = nil
-		for _, no := range numbers {
-			n, err := t.exec("UPDATE former SET pinned = 0 WHERE no = ? AND pinned", no)
-			if err != nil {
-				return err
-			}
-			if n == 1 {
-				now = append(now, no)
-			}
-		}
-		return nil
-	})
-	return now, err
 }
 
 // withdraw notes which files manifests that a root has voided had brought, before

@@ -150,7 +150,7 @@ func (m *million) fill(entries int) {
 	for n := 0; n < entries; n += batch {
 		ch := m.channels[n/batch%channels]
 		body := channel.Body{Title: m.words(3), Description: m.words(30), Entries: m.entries(batch)}
-		m.must(m.c.AppendRelease(context.Background(), body, ch.ReleaseByRef(channeltest.Ref(fmt.Sprint("body ", n), 2<<20)), ch.Head(48*time.Hour)))
+		m.must(m.c.AppendRelease(context.Background(), Addition{Body: &body}, ch.ReleaseByRef(channeltest.Ref(fmt.Sprint("body ", n), 2<<20)), ch.Head(48*time.Hour)))
 		if len(m.name) < channels {
 			m.name = append(m.name, body.Entries[0].Name)
 		}

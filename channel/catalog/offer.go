@@ -178,11 +178,26 @@ func (c *Catalog) Append(ctx context.Context, envelopes ...[]byte) error {
 	})
 }
 
-// AppendRelease is Append for envelopes of which one is a manifest whose body
-// lies in a blob; the body is stored with it.
-func (c *Catalog) AppendRelease(ctx context.Context, body channel.Body, envelopes ...[]byte) error {
+// Addition is what is recorded beside the envelopes of a release of one's own.
+type Addition struct {
+	Body    *channel.Body       // of a manifest whose body lies in a blob
+	Private *Private            // of a sealed manifest, instead of Body
+	Unpin   []channel.FileEntry // what it removes or replaces: see Unpins
+}
+
+// AppendRelease is Append for envelopes of which one is a manifest. All that it adds is
+// stored in the same transaction: no release is without its body, no epoch begins
+// whose key is lost, and nothing stays pinned that was taken back.
+func (c *Catalog) AppendRelease(ctx context.Context, a Addition, envelopes ...[]byte) error {
 	return c.update(ctx, "appending to own channel", func(t *tx) error {
-		return t.append(envelopes, &body)
+		err := t.append(envelopes, a.Body)
+		if err == nil && a.Private != nil {
+			err = t.addPrivate(*a.Private, envelopes)
+		}
+		if err != nil {
+			return err
+		}
+		return t.unpin(a.Unpin)
 	})
 }
 

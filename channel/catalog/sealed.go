@@ -128,43 +128,37 @@ func (c *Catalog) FoundPrivate(ctx context.Context, own Own, key ReadKey, envelo
 	})
 }
 
-// AppendPrivate is Append for envelopes of which one is a sealed manifest: what
-// it holds, the key that it is sealed under and the members are stored in the
-// same transaction, so that no epoch begins whose key is lost.
-func (c *Catalog) AppendPrivate(ctx context.Context, p Private, envelopes ...[]byte) error {
-	return c.update(ctx, "appending to own channel", func(t *tx) error {
-		if err := t.append(envelopes, nil); err != nil {
+// addPrivate stores what the sealed manifest among envelopes holds, the key that it
+// is sealed under, and the members.
+func (t *tx) addPrivate(p Private, envelopes [][]byte) error {
+	if err := t.learn(p.Channel, p.Key); err != nil {
+		return err
+	}
+	if p.Members != nil {
+		if err := t.setMembers(p.Channel, p.Members); err != nil {
 			return err
 		}
-		if err := t.learn(p.Channel, p.Key); err != nil {
-			return err
-		}
-		if p.Members != nil {
-			if err := t.setMembers(p.Channel, p.Members); err != nil {
-				return err
-			}
-		}
-		k, err := t.known(p.Channel)
+	}
+	k, err := t.known(p.Channel)
+	if err != nil {
+		return err
+	}
+	for _, data := range envelopes {
+		env, err := channel.DecodeEnvelope(data)
 		if err != nil {
 			return err
 		}
-		for _, data := range envelopes {
-			env, err := channel.DecodeEnvelope(data)
-			if err != nil {
-				return err
-			}
-			if env.Type != channel.TypeManifest {
-				continue
-			}
-			if p.Body != nil {
-				err = t.putBody(k, env.Hash(), *p.Body)
-			} else {
-				err = t.unseal(k, Opened{Manifest: env.Hash()})
-			}
-			if err != nil {
-				return err
-			}
+		if env.Type != channel.TypeManifest {
+			continue
 		}
-		return nil
-	})
+		if p.Body != nil {
+			err = t.putBody(k, env.Hash(), *p.Body)
+		} else {
+			err = t.unseal(k, Opened{Manifest: env.Hash()})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

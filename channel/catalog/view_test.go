@@ -272,7 +272,7 @@ func TestAppendReleaseStoresTheBodyWithTheManifest(t *testing.T) {
 		t.Fatal(err)
 	}
 	body := channel.Body{Entries: []channel.FileEntry{channeltest.Entry("a", 1)}}
-	if err := c.AppendRelease(t.Context(), body, ch.ReleaseByRef(channeltest.Ref("body", 100_000)), ch.Head(48*time.Hour)); err != nil {
+	if err := c.AppendRelease(t.Context(), Addition{Body: &body}, ch.ReleaseByRef(channeltest.Ref("body", 100_000)), ch.Head(48*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	if i := info(t, c, ch.ID); i.MissingBodies != 0 || i.Entries != 1 || !i.Fresh {

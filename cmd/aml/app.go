@@ -108,6 +108,7 @@ Those who host the bytes cannot read them.`,
 		a.pluginConfigCommand(), a.pluginRemoveCommand(), a.pluginVerifyCommand(), a.pluginLogsCommand(),
 		a.sourceAddCommand(), a.sourceListCommand(), a.sourceRemoveCommand(), a.sourcePollCommand(),
 		a.documentAddCommand(), a.documentListCommand(), a.documentRemoveCommand(), a.documentRenderCommand(),
+		a.updateCheckCommand(), a.updateApplyCommand(),
 		a.keyNewCommand(), a.keyShowCommand(), a.versionCommand(),
 	)
 	strict(root)

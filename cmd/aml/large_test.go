@@ -17,3 +17,6 @@ func TestAFetchKilledInTheMiddleAtFullSize(t *testing.T) { killedInTheMiddle(t, 
 
 // A feed of 2,000 episodes.
 func TestAPodcastAtFullSize(t *testing.T) { podcastRoundTrip(t, 2000, 20*time.Minute) }
+
+// A rollout to 200 installations, each by processes of its own.
+func TestUpdatesOfManyInstallationsAtFullSize(t *testing.T) { updatesFromItsChannel(t, 200) }

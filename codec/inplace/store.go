@@ -194,6 +194,16 @@ func (s *Store) Unpin(ctx context.Context, ids ...blobnet.ID) error {
 	return s.cfg.Inner.Unpin(ctx, ids...)
 }
 
+// UnpinTo is that of the inner store.
+func (s *Store) UnpinTo(ctx context.Context, to blobnet.Mark, ids ...blobnet.ID) error {
+	return s.cfg.Inner.UnpinTo(ctx, to, ids...)
+}
+
+// UnpinnedTo is that of the inner store.
+func (s *Store) UnpinnedTo(ctx context.Context) (blobnet.Mark, error) {
+	return s.cfg.Inner.UnpinnedTo(ctx)
+}
+
 // Sync makes what was put, and where the blobs in files lie, survive a power
 // loss. The files themselves are synced by whoever writes them. On a full disk
 // it gives an error that wraps blobnet.ErrFull; what could not be written down is

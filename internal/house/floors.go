@@ -18,6 +18,7 @@ var floors = map[string]int{
 	"internal/seq":                0,
 	"internal/size":               0,
 	"internal/sqlite":             0,
+	"internal/unpack":             0,
 	"internal/words":              0,
 	"codec/dcbor":                 0,
 	"codec":                       1,
@@ -51,6 +52,8 @@ var floors = map[string]int{
 	"subscriber/policy":           3,
 	"subscriber/letgo":            3,
 	"subscriber/transfer":         3,
+	"updates":                     3,
+	"updates/appdir":              4,
 	"channel/gossip":              4,
 	"node/transport":              4,
 	"plugins/confine":             0, // a step between fork and a program: it knows nothing of plugins

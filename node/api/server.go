@@ -76,6 +76,7 @@ func NewServer(n *node.Node, log *slog.Logger) *Server {
 	handle(mux, "plugin-config", n.PluginConfig)
 	handle(mux, "plugin-remove", n.PluginRemove)
 	handle(mux, "plugin-verify", n.PluginVerify)
+	handle(mux, "update-check", n.UpdateCheck)
 	handle(mux, "plugin-logs", n.PluginLogs)
 	handle(mux, "source-add", n.SourceAdd)
 	handle(mux, "source-list", n.SourceList)

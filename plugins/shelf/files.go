@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/anonymous-media-library/aml/internal/unpack"
 	"github.com/anonymous-media-library/aml/plugins"
 )
 
@@ -90,6 +91,16 @@ func sumFile(path string) (sum plugins.Sum, err error) {
 		return sum, err
 	}
 	return plugins.Sum(h.Sum(nil)), nil
+}
+
+// unpackFile writes the files of an archive below dir.
+func unpackFile(ctx context.Context, file, dir string) error {
+	f, err := openFile(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unpack.Into(ctx, dir, f, unpack.Limits{Files: plugins.MaxFiles, Bytes: maxBytes})
 }
 
 // copyFile copies a file and returns the sum of the bytes that are now at to.

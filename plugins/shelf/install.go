@@ -47,7 +47,7 @@ func (s *Shelf) Stage(ctx context.Context, path string) (_ *Staged, err error) {
 	}
 	if !info.IsDir() {
 		unpacked := filepath.Join(temp, "unpacked")
-		if err := unpack(ctx, path, unpacked); err != nil {
+		if err := unpackFile(ctx, path, unpacked); err != nil {
 			return nil, err
 		}
 		if path, err = top(unpacked); err != nil {

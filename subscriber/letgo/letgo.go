@@ -27,7 +27,7 @@ import (
 type Ledger interface {
 	Former(ctx context.Context, after int64) ([]catalog.Former, error)
 	ForgetFormer(ctx context.Context, numbers ...int64) error
-	UnpinFormer(ctx context.Context, numbers ...int64) ([]int64, error)
+	UnpinFormer(ctx context.Context, numbers ...int64) error
 	Channels(ctx context.Context) ([]catalog.Info, error)
 	Entries(ctx context.Context, id channel.ID, f catalog.EntryFilter) iter.Seq2[catalog.Entry, error]
 	Releases(ctx context.Context, id channel.ID, after int64, limit int) ([]catalog.Release, error)
@@ -51,6 +51,10 @@ type Config struct {
 
 	// Pinned says which blobs are pinned. *diskstore.Store's is one.
 	Pinned func(ctx context.Context, ids ...blobnet.ID) ([]bool, error)
+
+	// Unpin takes those pins back that the ledger says are to be. *publisher.Publisher's
+	// is one. If nil, this node publishes nothing.
+	Unpin func(ctx context.Context) error
 }
 
 // LetGo lets go. One pass may run at a time.
@@ -106,6 +110,11 @@ type taken struct {
 // in channels for which look says so. After a crash, or an error, another pass does
 // the rest.
 func (l *LetGo) Pass(ctx context.Context, look func(channel.ID) bool) (res Result, err error) {
+	if l.cfg.Unpin != nil {
+		if err := l.cfg.Unpin(ctx); err != nil { // what a kill has left
+			return res, err
+		}
+	}
 	if err := l.passFiles(ctx, &res); err != nil {
 		return res, err
 	}
@@ -273,6 +282,9 @@ func (l *LetGo) chunksOf(ctx context.Context, t taken, ids []blobnet.ID, pinned 
 // unpin takes back the pins of one's own releases which another publisher, or a
 // root, has taken back: one's own publications do so themselves.
 func (l *LetGo) unpin(ctx context.Context, b *batch) error {
+	if l.cfg.Unpin == nil {
+		return nil
+	}
 	var numbers []int64
 	var owns []catalog.Own
 	for _, t := range b.files {
@@ -292,16 +304,8 @@ func (l *LetGo) unpin(ctx context.Context, b *batch) error {
 	if len(numbers) == 0 {
 		return nil
 	}
-	now, err := l.cfg.Ledger.UnpinFormer(ctx, numbers...)
-	if err != nil {
+	if err := l.cfg.Ledger.UnpinFormer(ctx, numbers...); err != nil {
 		return err
 	}
-	for _, t := range b.files {
-		if slices.Contains(now, t.No) {
-			if err := l.cfg.Blobs.Unpin(ctx, t.blobs...); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return l.cfg.Unpin(ctx)
 }

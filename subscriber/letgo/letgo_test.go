@@ -47,7 +47,7 @@ func newWorld(t *testing.T) *world {
 	if w.Publisher, err = publisher.New(publisher.Config{Blobs: w.store, InPlace: w.store, Ledger: w.catalog}); err != nil {
 		t.Fatal(err)
 	}
-	if w.LetGo, err = letgo.New(letgo.Config{Ledger: w.catalog, Blobs: w.store, Pinned: w.pinned}); err != nil {
+	if w.LetGo, err = letgo.New(letgo.Config{Ledger: w.catalog, Blobs: w.store, Pinned: w.pinned, Unpin: w.Unpin}); err != nil {
 		t.Fatal(err)
 	}
 	return w
