@@ -296,7 +296,8 @@ func (n *Node) shown(ctx context.Context, info catalog.Info) (iter.Seq2[plughost
 	}, nil
 }
 
-// renderForever renders each document whose channel has changed, until ctx ends.
+// renderForever renders each document whose channel has changed, and now and then the
+// others, until ctx ends.
 func (n *Node) renderForever(ctx context.Context) error {
 	ticker := time.NewTicker(lookAtChannels)
 	defer ticker.Stop()
@@ -329,8 +330,12 @@ func (n *Node) renderForever(ctx context.Context) error {
 	}
 }
 
-// outdated reports whether a document shows another state of its channel, or its
-// file is gone.
+// renderEvery is how often a document is written anew though its channel is as it was:
+// some say until when they are good.
+const renderEvery = time.Hour
+
+// outdated reports whether a document shows another state of its channel, is too old, or
+// its file is gone.
 func (n *Node) outdated(ctx context.Context, d DocumentInfo) bool {
 	id, err := channel.ParseID(d.Channel)
 	if err != nil {
@@ -341,5 +346,5 @@ func (n *Node) outdated(ctx context.Context, d DocumentInfo) bool {
 		return false
 	}
 	_, gone := os.Stat(d.Output)
-	return shownState(info) != d.State || errors.Is(gone, os.ErrNotExist)
+	return shownState(info) != d.State || time.Since(d.Rendered.Time()) > renderEvery || errors.Is(gone, os.ErrNotExist)
 }

@@ -71,12 +71,13 @@ var floors = map[string]int{
 	"plugins/webhook":             3, // a plugin
 	"plugins/exec":                3, // a plugin
 	"plugins/mirror-fs":           3, // a plugin
-	"plugins/bundled":             4, // those that are a part of aml
-	"plugins/kit":                 5, // tests plugins, with the host
+	"plugins/updates":             4, // a plugin
+	"plugins/bundled":             5, // those that are a part of aml
+	"plugins/kit":                 6, // tests plugins, with the host
 	"plugins/skeleton":            2, // text of a new plugin
-	"node":                        5,
-	"node/api":                    6,
-	"cmd/aml":                     7,
+	"node":                        6,
+	"node/api":                    7,
+	"cmd/aml":                     8,
 }
 
 // sameFloor are the imports within one floor, each with its reason.
@@ -151,7 +152,8 @@ var bans = []ban{
 		"a list is text: what is done with its paths and addresses is for the node to decide"},
 	{"subscriber/policy", nil, []string{"os", "context", "sync", "path/filepath"},
 		"a policy is pure: time, sources and what is on disk are arguments"},
-	{"plugins", []string{"plugins/host", "plugins/kit"}, append([]string{module + "/channel", module + "/blobnet", module + "/codec"}, libp2p...),
+	// plugins/updates has the rules of who installs, so that the two never differ.
+	{"plugins", []string{"plugins/host", "plugins/kit", "plugins/updates"}, append([]string{module + "/channel", module + "/blobnet", module + "/codec"}, libp2p...),
 		"a plugin is a small program: what its author imports pulls in nothing of the node"},
 	{"cmd", nil, append([]string{module + "/node$", module + "/channel", module + "/codec", module + "/blobnet", "database/sql"}, libp2p...),
 		"the command line talks only to node/api, so that it works the same with and without a daemon"},
@@ -178,6 +180,8 @@ var homes = map[string][]string{
 	"go.yaml.in/yaml/v3":                  {"plugins"},
 	"github.com/mmcdole/gofeed":           {"plugins/podcast"},
 	"github.com/dhowden/tag":              {"plugins/podcast"},
+	"github.com/theupdateframework":       {"plugins/updates"},
+	"github.com/sigstore":                 {"plugins/updates"},
 
 	// These are for tests, which this table does not look at.
 	module + "/blobnet/storetest":    nil,

@@ -16,6 +16,7 @@ import (
 	"github.com/anonymous-media-library/aml/plugins/podcast"
 	"github.com/anonymous-media-library/aml/plugins/scan"
 	"github.com/anonymous-media-library/aml/plugins/sdk"
+	"github.com/anonymous-media-library/aml/plugins/updates"
 	"github.com/anonymous-media-library/aml/plugins/webhook"
 )
 
@@ -37,6 +38,7 @@ func All() map[string]Plugin {
 		"mirror-fs": {mirrorfs.Manifest(), mirrorfs.New},
 		"podcast":   {podcast.Manifest(), podcast.New},
 		"scan":      {scan.Manifest(), scan.New},
+		"updates":   {updates.Manifest(), updates.New},
 		"webhook":   {webhook.Manifest(), webhook.New},
 	}
 }
