@@ -202,8 +202,8 @@ func (n *Node) usualFolder(name string) string {
 	return filepath.Join(n.cfg.Paths.Files, filepath.FromSlash(name))
 }
 
-// Unsubscribe ends the subscriptions to a channel or topic. What they wrote
-// stays.
+// Unsubscribe ends the subscriptions to a channel or topic, or that a channel is
+// followed without one (UpdateCheck). What they wrote stays.
 func (n *Node) Unsubscribe(ctx context.Context, req UnsubscribeRequest, _ func(any)) (UnsubscribeResult, error) {
 	if n.cfg.Network {
 		if _, err := n.online(ctx); err != nil {
@@ -231,7 +231,7 @@ func (n *Node) Unsubscribe(ctx context.Context, req UnsubscribeRequest, _ func(a
 		n.bus.send(sub.ID, EndedEvent{Event: "unsubscribed", Target: targetOf(sub)})
 		res.Ended++
 	}
-	if res.Ended == 0 {
+	if info, err := n.catalog.Channel(ctx, t.address.ID); res.Ended == 0 && (err != nil || info.Reason != catalog.Followed) {
 		return res, fmt.Errorf("no subscription to %s: %w", t, catalog.ErrUnknown)
 	}
 	return res, n.leave(ctx, t.topic)

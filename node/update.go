@@ -6,18 +6,18 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/peer"
-
-	"github.com/anonymous-media-library/aml/blobnet/tracker"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/subscriber"
 	"github.com/anonymous-media-library/aml/updates"
 )
 
 // UpdateRequest asks which version of the software in a channel an installation is to
-// have. The node keeps nothing of it.
+// have. The node remembers nothing of the installation; it follows the channel from then
+// on, without its files, so that the next answer is quick: Unsubscribe ends that.
 type UpdateRequest struct {
 	Target       string   `json:"target"` // address or petname
 	Installation []byte   `json:"installation"`
@@ -87,26 +87,55 @@ func (n *Node) UpdateCheck(ctx context.Context, req UpdateRequest, _ func(any)) 
 		return UpdateResult{}, err
 	}
 	id := t.address.ID
-	if err := n.upToDate(ctx, id, time.Duration(req.Timeout)); err != nil {
+	if err := n.upToDate(ctx, t.address, time.Duration(req.Timeout)); err != nil {
 		return UpdateResult{}, err
+	}
+	// What cannot be had holds back itself alone, and is counted.
+	if err := n.readWith(ctx, id, (*subscriber.Subscriber).Learn); err != nil {
+		if ctx.Err() != nil {
+			return UpdateResult{}, context.Cause(ctx)
+		}
+		n.log.Info("reading what a channel says", "channel", address(id), "error", err)
 	}
 	info, err := n.catalog.Channel(ctx, id)
 	if err != nil {
 		return UpdateResult{}, err
 	}
-	releases, err := n.softwareIn(ctx, id)
+	found, err := n.softwareIn(ctx, id)
 	if err != nil {
 		return UpdateResult{}, err
 	}
-	c := updates.Choose(id, releases, in)
-	res := UpdateResult{Address: address(id), Installed: req.Version, Newer: c.Newer, Why: c.Why}
+	if found.unread > 0 && len(found.releases) == 0 {
+		return UpdateResult{}, fmt.Errorf("nothing in %s can be read: %d releases are sealed, and its address is wanted with the read key, or nobody has what they say; see channel-show", address(id), found.unread)
+	}
+	res := chosen(id, found.releases, info, in)
+	if found.unread > 0 {
+		res.Why = strings.TrimPrefix(fmt.Sprintf("%s; %d releases could not be read", res.Why, found.unread), "; ")
+	}
+	return res, nil
+}
+
+// chosen is what an installation is to have. Releases of a key that has signed two
+// histories hold back nothing but themselves: they count only where nothing else is
+// newer, and are held then.
+func chosen(id channel.ID, releases []updates.Release, info catalog.Info, in updates.Installation) UpdateResult {
+	sound := slices.DeleteFunc(slices.Clone(releases), func(r updates.Release) bool {
+		return slices.ContainsFunc(info.Logs, func(l catalog.LogInfo) bool { return l.Log == r.Log && l.Frozen })
+	})
+	c := updates.Choose(id, sound, in)
+	if !c.Newer && len(sound) < len(releases) {
+		if forked := updates.Choose(id, releases, in); forked.Newer {
+			c = forked
+		}
+	}
+	res := UpdateResult{Address: address(id), Installed: in.Version, Newer: c.Newer, Why: c.Why}
 	if c.Newer {
 		res.Version, res.Track, res.Rollout, res.Title, res.Notes, res.Entry = c.Release.Version, c.Release.Track, c.Release.Rollout, c.Release.Title, c.Release.Notes, &c.Build.Entry
 	}
 	if err := installable(info, c.Release.Log, orAll(res.Version)); err != nil {
 		res.Held = err.Error()
 	}
-	return res, nil
+	return res
 }
 
 func orAll(version string) string {
@@ -119,8 +148,9 @@ func orAll(version string) string {
 // upToDate asks followers of a channel for what is new in it, until one has answered and
 // nothing is missing. Of a channel that is fresh here the answer is waited for only
 // shortly: it is there for the others to have, and none of them may be on.
-func (n *Node) upToDate(ctx context.Context, id channel.ID, patience time.Duration) error {
+func (n *Node) upToDate(ctx context.Context, a channel.Address, patience time.Duration) error {
 	const shortly = 5 * time.Second
+	id := a.ID
 	if patience == 0 {
 		patience = defaultPatience
 	}
@@ -132,6 +162,9 @@ func (n *Node) upToDate(ctx context.Context, id channel.ID, patience time.Durati
 		if err := n.catalog.Expect(ctx, id, catalog.Followed); err != nil {
 			return fmt.Errorf("following %s: %w", address(id), err)
 		}
+	}
+	if _, err := n.learn(ctx, a); err != nil {
+		return err
 	}
 	if err := n.net.gossip.Follow(id); err != nil {
 		return fmt.Errorf("following %s: %w", address(id), err)
@@ -153,7 +186,7 @@ func (n *Node) upToDate(ctx context.Context, id channel.ID, patience time.Durati
 			return err
 		}
 		if !info.Behind || forked(info) != nil {
-			return n.bodies(limited, id)
+			return nil
 		}
 		if err := pause(limited, syncRetry); err != nil {
 			return err
@@ -161,39 +194,35 @@ func (n *Node) upToDate(ctx context.Context, id channel.ID, patience time.Durati
 	}
 }
 
-// bodies fetches what releases say where that lies in blobs.
-func (n *Node) bodies(ctx context.Context, id channel.ID) error {
-	missing, err := n.catalog.MissingBodies(ctx, id, 0)
-	if err != nil || len(missing) == 0 {
-		return err
-	}
-	swarm, err := n.newSwarm(n.blobs, 0, 0)
-	if err != nil {
-		return err
-	}
-	defer n.net.gather(ctx, swarm, func() []peer.ID { return n.net.gossip.Peers(id) }, tracker.Key(id.Discovery()))()
-	for _, r := range missing {
-		blob, err := swarm.Get(ctx, r.Ref.ID, nil)
-		if err != nil {
-			return fmt.Errorf("release %d: its body: %w", r.Seq, err)
-		}
-		body, err := channel.OpenBody(blob, *r.Ref)
-		if err != nil {
-			err = n.catalog.RefuseBody(ctx, id, r.Hash, err.Error())
-		} else if err = n.catalog.PutBody(ctx, id, r.Hash, body); errors.Is(err, catalog.ErrRefused) {
-			err = nil // the catalogue has it so
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+// software is what a channel has for those who install.
+type software struct {
+	releases []updates.Release
+	unread   int // live releases whose words are not here
 }
 
 // softwareIn returns the releases of software in a channel, with those builds that are
-// still in its view. What cannot be understood is left out: its publisher may be of a
-// newer kind.
-func (n *Node) softwareIn(ctx context.Context, id channel.ID) (out []updates.Release, err error) {
+// still in its view. A version is the word of who may name everything: one whose key has
+// scopes, a guest, says nothing about the application. What cannot be understood is left
+// out: its publisher may be of a newer kind.
+func (n *Node) softwareIn(ctx context.Context, id channel.ID) (out software, err error) {
+	guests, err := n.guests(ctx, id)
+	if err != nil {
+		return out, err
+	}
+	dead := map[int64]bool{}
+	for after := int64(0); ; {
+		page, err := n.catalog.Dead(ctx, id, after, 0)
+		if err != nil {
+			return out, err
+		}
+		if len(page) == 0 {
+			break
+		}
+		for _, r := range page {
+			after = r.Position
+			dead[after] = true
+		}
+	}
 	for after := int64(0); ; {
 		page, err := n.catalog.Releases(ctx, id, after, 0)
 		if err != nil || len(page) == 0 {
@@ -201,7 +230,11 @@ func (n *Node) softwareIn(ctx context.Context, id channel.ID) (out []updates.Rel
 		}
 		for _, r := range page {
 			after = r.Position
+			if dead[after] || guests[r.Log] || r.Silent {
+				continue
+			}
 			if r.Body == nil {
+				out.unread++
 				continue
 			}
 			one, ok, err := updates.Parse(*r.Body)
@@ -213,9 +246,36 @@ func (n *Node) softwareIn(ctx context.Context, id channel.ID) (out []updates.Rel
 			}
 			one.Log, one.Seq, one.Issued = r.Log, r.Seq, r.Manifest.Issued
 			if one.Builds, err = n.inView(ctx, id, one.Builds); err != nil {
+				return out, err
+			}
+			out.releases = append(out.releases, one)
+		}
+	}
+}
+
+// guests are the keys that some root of a channel has confined to scopes.
+func (n *Node) guests(ctx context.Context, id channel.ID) (map[channel.PublicKey]bool, error) {
+	out := map[channel.PublicKey]bool{}
+	for from := uint64(1); ; {
+		page, err := n.catalog.Roots(ctx, id, from, 64, 1<<20)
+		if err != nil || len(page) == 0 {
+			return out, err
+		}
+		for _, data := range page {
+			env, err := channel.DecodeEnvelope(data)
+			if err != nil {
 				return nil, err
 			}
-			out = append(out, one)
+			root, err := channel.DecodeRoot(env.Payload)
+			if err != nil {
+				return nil, err
+			}
+			for _, p := range root.Publishers {
+				if len(p.Scopes) > 0 {
+					out[p.Key] = true
+				}
+			}
+			from = root.Version + 1
 		}
 	}
 }

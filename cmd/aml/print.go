@@ -341,7 +341,7 @@ func counted[N int | int64 | uint64](n N, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	if stem, ok := strings.CutSuffix(noun, "y"); ok {
+	if stem, ok := strings.CutSuffix(noun, "y"); ok && noun != "key" {
 		noun = stem + "ie"
 	}
 	return fmt.Sprintf("%d %ss", n, noun)

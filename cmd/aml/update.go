@@ -27,8 +27,10 @@ func updateFlags(cmd *cobra.Command, req *api.UpdateRequest, timeout *time.Durat
 // installation completes a request by what is installed.
 func (a *app) installation(cmd *cobra.Command, req *api.UpdateRequest, s appdir.State, timeout time.Duration) error {
 	req.Installation, req.Version, req.Peers, req.Timeout = s.Installation[:], s.Version, a.peers, api.Duration(timeout)
-	for _, r := range s.Refused {
-		req.Refused = append(req.Refused, r.Version)
+	if retry, _ := cmd.Flags().GetBool("retry"); !retry {
+		for _, r := range s.Refused {
+			req.Refused = append(req.Refused, r.Version)
+		}
 	}
 	if err := notNegative(timeout); err != nil {
 		return usage(cmd, err)
@@ -44,9 +46,10 @@ func (a *app) updateCheckCommand() *cobra.Command {
 		Short: "say whether a channel has a newer version of what is installed",
 		Long: `Bring a channel up to date and say which version of its software the application in
 FOLDER is to have: the highest for this system and track that has come to this
-installation, and that has worked here. Nothing is changed. A version that cannot be
-relied on, because the channel is stale or its publisher has signed two histories, is
-named with the reason.`,
+installation, and that has worked here. Nothing in FOLDER is changed; the channel is
+followed from then on, without its files, so that the next answer is quick
+(channel-unsubscribe ends that). A version that cannot be relied on, because the channel
+is stale or its publisher has signed two histories, is named with the reason.`,
 		Example: "  aml update-check aml://... /opt/app\n  aml update-check @app /opt/app --track beta --json",
 		Args:    args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, given []string) error {
@@ -70,6 +73,9 @@ named with the reason.`,
 			}
 			res, err := c.UpdateCheck(cmd.Context(), req)
 			if err = closing(c, err); err != nil {
+				return err
+			}
+			if err := state.From(res.Address); err != nil {
 				return err
 			}
 			return a.result(res, func(w io.Writer) { offered(w, res) })
@@ -117,7 +123,8 @@ func (a *app) updateApplyCommand() *cobra.Command {
 		Long: `Install into FOLDER, or update there, the version that update-check names. It is
 fetched, verified and unpacked beside what is installed; then FOLDER/current, a link, is
 switched to it in one step. The command of --health is run in its folder next; if that
-fails, the version before is in force again, and this one is not tried any more.
+fails, the version before is in force again, and this one is not tried any more,
+unless with --retry.
 The version before is kept. Whatever a kill or a power loss interrupts, one version is
 in force, the old or the new one, and the next run goes on.
 Nothing is installed from a channel that is stale, or by a key that has signed two
@@ -154,6 +161,7 @@ histories, and no version ever makes way for a lower one.`,
 		},
 	}
 	updateFlags(cmd, &req, &timeout)
+	cmd.Flags().Bool("retry", false, "try versions too that did not work here before")
 	cmd.Flags().StringVar(&health.Command, "health", "", "shell `COMMAND` that says by exit code 0 that a version works")
 	cmd.Flags().DurationVar(&health.Timeout, "health-timeout", appdir.DefaultHealthTimeout, "how long that may take")
 	return cmd
@@ -176,6 +184,9 @@ func (a *app) update(cmd *cobra.Command, dir *appdir.Dir, req api.UpdateRequest,
 		return res, err
 	}
 	res.Current = dir.Current()
+	if err := dir.State().From(res.Address); err != nil {
+		return res, err
+	}
 	if res.Held != "" {
 		return res, errors.New(res.Held)
 	}
@@ -196,7 +207,7 @@ func (a *app) update(cmd *cobra.Command, dir *appdir.Dir, req api.UpdateRequest,
 	// them from here.
 	_, err = c.Fetch(cmd.Context(), api.FetchRequest{Entries: api.Document{Name: res.Entry.Name, Text: entry}, Output: archive, Peers: a.peers, Timeout: api.Duration(timeout), KeepBlobs: true}, p.event)
 	if err = p.done(err); err != nil {
-		return res, err
+		return res, fmt.Errorf("version %s, %s: %w", res.Version, res.Entry.Name, err)
 	}
 	err = dir.Apply(cmd.Context(), appdir.Version{
 		Channel: res.Address, Version: res.Version, Archive: archive, Name: res.Entry.Name, Run: res.Entry.Mode&0o100 != 0, Health: health,

@@ -24,6 +24,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/anonymous-media-library/aml/internal/flock"
 	"github.com/anonymous-media-library/aml/updates"
@@ -37,7 +38,7 @@ var (
 	ErrState = errors.New("state of the application's folder is damaged")
 
 	// ErrOther: the folder's application comes from another channel.
-	ErrOther = errors.New("comes from another channel; give it a folder of its own")
+	ErrOther = errors.New("comes from another channel, and one folder is for one application")
 
 	// ErrUnhealthy: a version was installed, did not pass its health command, and was
 	// taken back. It is not tried again.
@@ -168,8 +169,8 @@ func (d *Dir) Apply(ctx context.Context, v Version) error {
 	if err := updates.CheckVersion(v.Version); err != nil {
 		return err
 	}
-	if d.state.Channel != "" && d.state.Channel != v.Channel {
-		return fmt.Errorf("application in %s: %w (%s)", d.path, ErrOther, d.state.Channel)
+	if err := d.state.From(v.Channel); err != nil {
+		return err
 	}
 	if err := d.Settle(ctx, v.Health); err != nil {
 		return err
@@ -214,6 +215,7 @@ func (d *Dir) Settle(ctx context.Context, health Health) error {
 		return fmt.Errorf("version %s %w: %w", s.To, ErrUnhealthy, err)
 	}
 	d.state.Version, d.state.Previous, d.state.Switching = s.To, s.From, nil
+	d.state.Refused = slices.DeleteFunc(d.state.Refused, func(r Refused) bool { return r.Version == s.To })
 	if err := d.save(); err != nil {
 		return err
 	}

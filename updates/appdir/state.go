@@ -52,6 +52,14 @@ func (id *ID) UnmarshalText(text []byte) error {
 	return err
 }
 
+// From returns ErrOther if what is installed comes from another channel.
+func (s State) From(channel string) error {
+	if s.Channel != "" && s.Channel != channel {
+		return fmt.Errorf("application in this folder: %w: %s, not %s", ErrOther, s.Channel, channel)
+	}
+	return nil
+}
+
 const (
 	stateFormat = 1
 	maxState    = 1 << 20
