@@ -1,0 +1,185 @@
+package natsbridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/feed"
+)
+
+// Bridge is one connection of a ledger with one NATS. New makes it and Run runs
+// it, once.
+type Bridge struct {
+	cfg   Config
+	names names
+	moved *dirty
+	mine  *recent[digest, struct{}] // what this bridge has put there, or found to be the same
+
+	mu      sync.Mutex // guards what follows; held for memory work alone
+	bridged map[channel.ID]bool
+	told    map[channel.ID]map[channel.PublicKey]uint64 // up to which release events were sent
+	said    string                                      // the last failure that was told
+}
+
+// New checks the configuration. It connects to nothing.
+func New(cfg Config) (*Bridge, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	return &Bridge{
+		cfg: cfg, names: newNames(cfg.Network), moved: newDirty(), mine: newRecent[digest, struct{}](1 << 15),
+		bridged: map[channel.ID]bool{}, told: map[channel.ID]map[channel.PublicKey]uint64{},
+	}, nil
+}
+
+// Run bridges until ctx ends, and then returns nil after all its goroutines
+// have. Before it was connected once, it returns what trying again cannot help
+// (ErrConfig, ErrCredentials, ErrNoJetStream, ErrStream); afterwards it tries
+// again whatever happens, and says so in events.
+func (b *Bridge) Run(ctx context.Context) error {
+	defer b.cfg.Ledger.Watch(func(id channel.ID, _ feed.Kind) { b.moved.mark(id) })()
+	for attempts, once := 0, false; ; attempts++ {
+		ready, err := b.connect(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if once = once || ready; !once && hopeless(err) {
+			return err
+		}
+		if ready {
+			attempts = 0
+		}
+		b.fail(err)
+		if rest(ctx, backoff(b.cfg.Retry, attempts, min(64*b.cfg.Retry, longest))) != nil {
+			return nil
+		}
+	}
+}
+
+// fail tells of a failure, unless it was the last that was told.
+func (b *Bridge) fail(err error) {
+	if err == nil {
+		return
+	}
+	b.mu.Lock()
+	again := b.said == err.Error()
+	b.said = err.Error()
+	b.mu.Unlock()
+	if !again {
+		b.event(Event{Kind: EventFailed, Err: err})
+	}
+}
+
+// fine ends a failure: the next one is told even if it is the same.
+func (b *Bridge) fine() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.said = ""
+}
+
+func (b *Bridge) event(e Event) {
+	if e.Server == "" {
+		e.Server = b.cfg.Server.shown()
+	}
+	b.cfg.OnEvent(e)
+}
+
+// session is a connection with its streams.
+type session struct {
+	b         *Bridge
+	c         *Conn
+	manifests jetstream.Stream
+	heads     jetstream.Stream
+	stock     stock
+}
+
+// connect is one connection from its beginning to its end. It reports whether
+// the streams were there. A connection that breaks is mended below it; it ends
+// with what that cannot mend, such as a stream that is gone.
+func (b *Bridge) connect(ctx context.Context) (ready bool, err error) {
+	c, err := dial(ctx, b.cfg.Server, b.cfg.Network, b.event)
+	if err != nil {
+		return false, err
+	}
+	defer c.Close()
+	s := &session{b: b, c: c}
+	if s.manifests, err = ensure(ctx, c.js, b.names.manifests(b.cfg.Replicas), !b.cfg.ReadOnly); err != nil {
+		return false, err
+	}
+	if s.heads, err = ensure(ctx, c.js, b.names.heads(b.cfg.Replicas), !b.cfg.ReadOnly); err != nil {
+		return false, err
+	}
+	if err := b.choose(ctx); err != nil {
+		return false, err
+	}
+	b.fine()
+	b.event(Event{Kind: EventConnected})
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.follow(ctx, s.manifests, jetstream.DeliverAllPolicy, s.takeManifests) })
+	group.Go(func() error { return s.follow(ctx, s.heads, jetstream.DeliverLastPerSubjectPolicy, s.takeHeads) })
+	group.Go(func() error { return s.send(ctx) })
+	group.Go(func() error { return s.repair(ctx) })
+	if !b.cfg.ReadOnly {
+		group.Go(func() error { return s.listen(ctx) })
+	}
+	return true, group.Wait()
+}
+
+// choose asks which channels are bridged, and has new ones looked at.
+func (b *Bridge) choose(ctx context.Context) error {
+	ids, err := b.cfg.Channels(ctx)
+	if err != nil {
+		return fmt.Errorf("choosing channels: %w", err)
+	}
+	next := make(map[channel.ID]bool, len(ids))
+	for _, id := range ids {
+		next[id] = true
+	}
+	b.mu.Lock()
+	b.bridged = next
+	b.mu.Unlock()
+	b.moved.mark(ids...)
+	return nil
+}
+
+func (b *Bridge) bridges(id channel.ID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bridged[id]
+}
+
+// repair looks, from time to time, for channels that are bridged since, and for
+// those of which more lies in the stream than in the ledger.
+func (s *session) repair(ctx context.Context) error {
+	tick := time.NewTicker(s.b.cfg.RepairInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		if err := s.b.choose(ctx); err != nil {
+			s.b.fail(err)
+			continue
+		}
+		s.b.mu.Lock()
+		ids := make([]channel.ID, 0, len(s.b.bridged))
+		for id := range s.b.bridged {
+			ids = append(ids, id)
+		}
+		s.b.mu.Unlock()
+		for _, id := range ids {
+			if err := s.catchUp(ctx, id); err != nil && !errors.Is(err, context.Canceled) {
+				s.b.fail(err)
+			}
+		}
+	}
+}
