@@ -46,6 +46,7 @@ func New(cfg Config) (*Bridge, error) {
 func (b *Bridge) Run(ctx context.Context) error {
 	defer b.cfg.Ledger.Watch(func(id channel.ID, _ feed.Kind) { b.moved.mark(id) })()
 	for attempts, once := 0, false; ; attempts++ {
+		began := time.Now()
 		ready, err := b.connect(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -53,8 +54,9 @@ func (b *Bridge) Run(ctx context.Context) error {
 		if once = once || ready; !once && hopeless(err) {
 			return err
 		}
-		if ready {
+		if ready && time.Since(began) > longest { // it has worked
 			attempts = 0
+			b.fine()
 		}
 		b.fail(err)
 		if rest(ctx, backoff(b.cfg.Retry, attempts, min(64*b.cfg.Retry, longest))) != nil {
@@ -119,11 +121,10 @@ func (b *Bridge) connect(ctx context.Context) (ready bool, err error) {
 	if err := b.choose(ctx); err != nil {
 		return false, err
 	}
-	b.fine()
 	b.event(Event{Kind: EventConnected})
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.follow(ctx, s.manifests, jetstream.DeliverAllPolicy, s.takeManifests) })
-	group.Go(func() error { return s.follow(ctx, s.heads, jetstream.DeliverLastPerSubjectPolicy, s.takeHeads) })
+	group.Go(func() error { return s.follow(ctx, s.manifests, s.takeManifests) })
+	group.Go(func() error { return s.follow(ctx, s.heads, s.takeHeads) })
 	group.Go(func() error { return s.send(ctx) })
 	group.Go(func() error { return s.repair(ctx) })
 	if !b.cfg.ReadOnly {

@@ -89,7 +89,11 @@ func (s Server) options(tell func(Event)) ([]nats.Option, error) {
 		nats.Name("aml"), nats.Timeout(dialTimeout), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
 		nats.IgnoreAuthErrorAbort(), nats.NoEcho(), nats.PingInterval(20 * time.Second), nats.MaxPingsOutstanding(2),
 		nats.CustomReconnectDelay(func(attempts int) time.Duration { return backoff(250*time.Millisecond, attempts, longest) }),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { tell(Event{Kind: EventDisconnected, Server: s.shown(), Err: err}) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil { // else it was closed from here
+				tell(Event{Kind: EventDisconnected, Server: s.shown(), Err: err})
+			}
+		}),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
 			if errors.Is(explain(err), ErrCredentials) { // that a server is away was said once
 				tell(Event{Kind: EventFailed, Server: s.shown(), Err: explain(err)})

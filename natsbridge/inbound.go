@@ -26,12 +26,12 @@ const (
 
 // follow reads a stream from where this node has got to, which the server
 // remembers, and hands it on in batches. What is handed on is acknowledged by do.
-func (s *session) follow(ctx context.Context, stream jetstream.Stream, from jetstream.DeliverPolicy, do func(context.Context, []jetstream.Msg) error) error {
+func (s *session) follow(ctx context.Context, stream jetstream.Stream, do func(context.Context, []jetstream.Msg) error) error {
 	name := stream.CachedInfo().Config.Name
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	cons, err := stream.CreateOrUpdateConsumer(call, jetstream.ConsumerConfig{
-		Durable: "aml-" + s.b.cfg.Name, DeliverPolicy: from, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
+		Durable: "aml-" + s.b.cfg.Name, DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
 		MaxDeliver: -1, MaxAckPending: maxPending, InactiveThreshold: forgetAfter,
 	})
 	if err != nil {
