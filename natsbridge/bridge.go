@@ -100,6 +100,7 @@ type session struct {
 	manifests jetstream.Stream
 	heads     jetstream.Stream
 	stock     stock
+	doubts    map[uint64]struct{} // places in MANIFESTS; of the goroutine that follows it
 }
 
 // connect is one connection from its beginning to its end. It reports whether
@@ -111,7 +112,7 @@ func (b *Bridge) connect(ctx context.Context) (ready bool, err error) {
 		return false, err
 	}
 	defer c.Close()
-	s := &session{b: b, c: c}
+	s := &session{b: b, c: c, doubts: map[uint64]struct{}{}}
 	if s.manifests, err = ensure(ctx, c.js, b.names.manifests(b.cfg.Replicas), !b.cfg.ReadOnly); err != nil {
 		return false, err
 	}
@@ -156,16 +157,23 @@ func (b *Bridge) bridges(id channel.ID) bool {
 	return b.bridged[id]
 }
 
+// relist is every how many repairs the streams are listed anew: others may have
+// taken something out.
+const relist = 60
+
 // repair looks, from time to time, for channels that are bridged since, and for
 // those of which more lies in the stream than in the ledger.
 func (s *session) repair(ctx context.Context) error {
 	tick := time.NewTicker(s.b.cfg.RepairInterval)
 	defer tick.Stop()
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
+		}
+		if n%relist == 0 {
+			s.stock.forgetAll()
 		}
 		if err := s.b.choose(ctx); err != nil {
 			s.b.fail(err)

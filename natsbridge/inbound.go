@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/channel/feed"
 )
 
@@ -20,8 +21,13 @@ const (
 	ackWait      = time.Minute
 	maxPending   = 1024
 	forgetAfter  = 30 * 24 * time.Hour // a consumer whose bridge does not come back
-	maxTries     = 5                   // of a message that does not follow what is here
 	retryArrival = 10 * time.Second
+	lastArrival  = 10 * time.Minute
+	maxHeadTries = 5
+
+	// maxDoubts bounds the messages that wait for what is before them. It is less
+	// than maxPending, or who may write to a stream could bring it to a halt.
+	maxDoubts = 512
 )
 
 // follow reads a stream from where this node has got to, which the server
@@ -128,7 +134,9 @@ func (s *session) sort(ctx context.Context, stream jetstream.Stream, msgs []jets
 				return nil, err
 			}
 		default:
-			s.note(a)
+			if sub.kind == kindHead {
+				s.note(a)
+			}
 			out = append(out, a)
 		}
 	}
@@ -190,13 +198,30 @@ func (s *session) takeManifests(ctx context.Context, msgs []jetstream.Msg) error
 	}
 	late, err = s.offerAll(ctx, s.manifests, late)
 	for _, a := range late {
-		if _, delivered := place(a.msg); delivered >= maxTries {
-			_ = a.msg.Ack() // catchUp finds it in the stream when what is before it has come
-			continue
+		if err := s.doubt(ctx, a); err != nil {
+			return err
 		}
-		_ = a.msg.NakWithDelay(retryArrival)
 	}
 	return err
+}
+
+// doubt has a message come again later. It stays unacknowledged, so that it is
+// not forgotten over a restart that it may lie in the place of another: once the
+// ledger has a statement for the subject, that is compared with it.
+func (s *session) doubt(ctx context.Context, a arrival) error {
+	seq, delivered := place(a.msg)
+	if _, again := s.doubts[seq]; !again && len(s.doubts) >= maxDoubts {
+		// Whoever has what is before it sends it again, when he looks next.
+		return s.junk(ctx, s.manifests, a, fmt.Errorf("%d others wait already for what comes before them: %w", maxDoubts, channel.ErrLimit))
+	}
+	s.doubts[seq] = struct{}{}
+	if err := s.list(ctx, a.subject.channel); err != nil { // which would take it for what should lie there
+		return err
+	}
+	s.stock.with(a.subject.channel, func(h *held) { h.doubt(a.subject) })
+	s.b.moved.mark(a.subject.channel)
+	_ = a.msg.NakWithDelay(min(time.Duration(delivered)*retryArrival, lastArrival))
+	return nil
 }
 
 // takeHeads takes in a batch of HEADS.
@@ -206,7 +231,11 @@ func (s *session) takeHeads(ctx context.Context, msgs []jetstream.Msg) error {
 		return err
 	}
 	late, err := s.offerAll(ctx, s.heads, all)
-	for _, a := range late { // claims: the ledger has them, and the manifests come
+	for _, a := range late { // the manifests, or the root, may be on their way
+		if _, delivered := place(a.msg); delivered < maxHeadTries {
+			_ = a.msg.NakWithDelay(retryArrival)
+			continue
+		}
 		_ = a.msg.Ack()
 	}
 	return err
@@ -233,7 +262,7 @@ func (s *session) offerAll(ctx context.Context, stream jetstream.Stream, all []a
 	for i, a := range all {
 		o := out[i]
 		news.add(o, envelopes[i])
-		if o.Verdict == feed.Gap {
+		if couldFollow(o) {
 			late = append(late, a)
 			continue
 		}
@@ -243,6 +272,18 @@ func (s *session) offerAll(ctx context.Context, stream jetstream.Stream, all []a
 	}
 	s.b.tell(ctx, news)
 	return late, nil
+}
+
+// couldFollow reports whether it might be accepted another time.
+func couldFollow(o feed.Outcome) bool {
+	if o.Verdict == feed.Ignored {
+		for _, is := range []error{feed.ErrUnknownRoot, feed.ErrGap, feed.ErrFuture, catalog.ErrUnknown} {
+			if errors.Is(o.Err, is) {
+				return true
+			}
+		}
+	}
+	return o.Verdict == feed.Gap
 }
 
 // conclude acknowledges an arrival, of which nothing more is to be had.
@@ -255,9 +296,10 @@ func (s *session) conclude(ctx context.Context, stream jetstream.Stream, a arriv
 		news.add(o, nil)
 		s.b.tell(ctx, news)
 	}
-	if errors.Is(o.Err, feed.ErrFuture) { // its time comes
-		_ = a.msg.NakWithDelay(time.Minute)
-		return nil
+	if a.subject.kind != kindHead {
+		seq, _ := place(a.msg)
+		delete(s.doubts, seq)
+		s.note(a)
 	}
 	if a.subject.kind == kindHead && o.Verdict == feed.Stale {
 		s.b.moved.mark(a.subject.channel) // the newer one is put in its place

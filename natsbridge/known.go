@@ -10,15 +10,30 @@ import (
 type run struct {
 	upTo   uint64 // all of them from 1 on
 	beyond map[uint64]struct{}
-	top    uint64 // the highest
+	top    uint64              // the highest
+	doubts map[uint64]struct{} // something lies there, and nobody can say yet whether it is what should
 }
 
+// has reports whether there is nothing to be done about a number.
 func (r *run) has(n uint64) bool {
+	if _, doubted := r.doubts[n]; doubted {
+		return false
+	}
 	_, ok := r.beyond[n]
 	return ok || n <= r.upTo
 }
 
+// next is the first number that there may be something to be done about.
+func (r *run) next() uint64 {
+	first := r.upTo + 1
+	for n := range r.doubts {
+		first = min(first, n)
+	}
+	return first
+}
+
 func (r *run) add(n uint64) {
+	delete(r.doubts, n)
 	r.top = max(r.top, n)
 	if n <= r.upTo {
 		return
@@ -34,6 +49,14 @@ func (r *run) add(n uint64) {
 		r.upTo++
 		delete(r.beyond, r.upTo)
 	}
+}
+
+func (r *run) doubt(n uint64) {
+	if r.doubts == nil {
+		r.doubts = map[uint64]struct{}{}
+	}
+	r.doubts[n] = struct{}{}
+	r.top = max(r.top, n)
 }
 
 // held is what of one channel lies in the streams.
@@ -73,6 +96,17 @@ func (h *held) add(s subject) {
 	}
 }
 
+// doubt says that something lies under a subject of which the ledger cannot say
+// whether it is what should.
+func (h *held) doubt(s subject) {
+	switch s.kind {
+	case kindRoot:
+		h.root.doubt(s.seq)
+	case kindManifest:
+		h.log(s.log).doubt(s.seq)
+	}
+}
+
 func (h *held) has(s subject) bool {
 	switch s.kind {
 	case kindRoot:
@@ -101,14 +135,16 @@ func (s *stock) with(id channel.ID, fn func(*held)) bool {
 	return h != nil
 }
 
-// set says that a channel was listed.
+// set says that a channel was listed. Who lists it at the same time is too late.
 func (s *stock) set(id channel.ID, h *held) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.channels == nil {
 		s.channels = map[channel.ID]*held{}
 	}
-	s.channels[id] = h
+	if s.channels[id] == nil {
+		s.channels[id] = h
+	}
 }
 
 // forget has the channel listed again: something was taken out of the stream.
@@ -116,6 +152,13 @@ func (s *stock) forget(id channel.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.channels, id)
+}
+
+// forgetAll has every channel listed again.
+func (s *stock) forgetAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.channels)
 }
 
 // dirty are the channels whose ledger has moved, with a signal.

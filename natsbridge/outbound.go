@@ -128,7 +128,7 @@ func (s *session) enlist(all []outgoing, sub subject, name string, data []byte) 
 
 func (s *session) sendRoots(ctx context.Context, info catalog.Info) (sent int, err error) {
 	for next := uint64(1); info.HasRoot && next <= info.Root.Version; {
-		s.stock.with(info.ID, func(h *held) { next = max(next, h.root.upTo+1) })
+		s.stock.with(info.ID, func(h *held) { next = max(next, h.root.next()) })
 		if next > info.Root.Version {
 			break
 		}
@@ -194,7 +194,7 @@ func (s *session) sendLogs(ctx context.Context, info catalog.Info) (sent int, er
 func (s *session) sendLog(ctx context.Context, info catalog.Info, l catalog.LogInfo) (sent int, err error) {
 	told := s.b.toldOf(info, l)
 	next := told + 1
-	s.stock.with(info.ID, func(h *held) { next = min(next, h.log(l.Log).upTo+1) })
+	s.stock.with(info.ID, func(h *held) { next = min(next, h.log(l.Log).next()) })
 	for next <= l.Seq && ctx.Err() == nil {
 		manifests, err := s.b.cfg.Ledger.Manifests(ctx, info.ID, l.Log, next, l.Seq, window, maxRead)
 		if err != nil {
