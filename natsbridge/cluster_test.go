@@ -12,7 +12,7 @@ import (
 	"github.com/anonymous-media-library/aml/internal/channeltest"
 )
 
-func TestOfACluserWhoseLeaderIsKilledEveryReleaseArrivesOnceAndInOrder(t *testing.T) {
+func TestOfAClusterWhoseLeaderIsKilledEveryReleaseArrivesOnceAndInOrder(t *testing.T) {
 	t.Parallel()
 	killTheLeader(t, 300, 60)
 }
@@ -62,7 +62,16 @@ func killTheLeader(t *testing.T, n, at int) {
 		}
 	}
 	_, js := client(t, rest.ClientURL())
-	until(t, "one message for each statement", func() bool { return messages(t, js, streamManifests) == uint64(2+2*n) })
+	got := uint64(0)
+	defer func() {
+		if want := uint64(2 + 2*n); got != want {
+			t.Errorf("%d messages in the stream, want %d", got, want)
+		}
+	}()
+	until(t, "one message for each statement", func() bool {
+		got = messages(t, js, streamManifests)
+		return got == uint64(2+2*n)
+	})
 }
 
 // leaderOf returns the server that leads a stream.

@@ -42,13 +42,13 @@ type Local interface {
 // Validate says what is wrong with it, without connecting.
 func (s Server) Validate() error {
 	if len(s.URLs) == 0 && s.Local == nil {
-		return fmt.Errorf("%w: no NATS server is named", ErrConfig)
+		return wrong("no NATS server is named")
 	}
 	if s.Creds != "" && s.NKey != "" {
-		return fmt.Errorf("%w: credentials and an nkey; give one of them", ErrConfig)
+		return wrong("credentials and an nkey; give one of them")
 	}
 	if len(s.URLs) == 0 && (s.Creds != "" || s.NKey != "" || s.CA != "") {
-		return fmt.Errorf("%w: credentials without the URL of a server", ErrConfig)
+		return wrong("credentials without the URL of a server")
 	}
 	for _, u := range s.URLs {
 		if err := checkURL(u); err != nil {
@@ -56,7 +56,7 @@ func (s Server) Validate() error {
 		}
 	}
 	if s.Inbox != "" && (len(s.Inbox) > 64 || strings.ContainsAny(s.Inbox, "*> \t\r\n") || strings.Trim(s.Inbox, ".") != s.Inbox) {
-		return fmt.Errorf("%w: inbox %.64q: want a prefix of subjects, such as _INBOX_bridge", ErrConfig, s.Inbox)
+		return wrong("inbox %.64q: want a prefix of subjects, such as _INBOX_bridge", s.Inbox)
 	}
 	return nil
 }
@@ -66,13 +66,13 @@ var schemes = []string{"nats", "tls", "ws", "wss"}
 func checkURL(s string) error {
 	u, err := url.Parse(s)
 	if err != nil {
-		return fmt.Errorf("%w: NATS URL: %s", ErrConfig, withoutURL(err))
+		return wrong("NATS URL: %s", withoutURL(err))
 	}
 	if u.User != nil { // before anything of it is said
-		return fmt.Errorf("%w: NATS URL with a user or a password in it: give --creds or --nkey, URLs are shown", ErrConfig)
+		return wrong("NATS URL with a user or a password in it: give --creds or --nkey, URLs are shown")
 	}
 	if !slices.Contains(schemes, u.Scheme) || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("%w: NATS URL %.200q: want nats://HOST:PORT, tls://, ws:// or wss://", ErrConfig, s)
+		return wrong("NATS URL %.200q: want nats://HOST:PORT, tls://, ws:// or wss://", s)
 	}
 	return nil
 }
@@ -125,13 +125,13 @@ type Config struct {
 
 func (c *Config) validate() error {
 	if c.Ledger == nil || c.Channels == nil {
-		return fmt.Errorf("%w: no Ledger or no Channels", ErrConfig)
+		return wrong("no Ledger or no Channels")
 	}
 	if err := c.Server.Validate(); err != nil {
 		return err
 	}
 	if !validName(c.Name) {
-		return fmt.Errorf("%w: name %.80q", ErrConfig, c.Name)
+		return wrong("name %.80q", c.Name)
 	}
 	if c.Network == "" {
 		c.Network = DefaultNetwork
@@ -140,10 +140,10 @@ func (c *Config) validate() error {
 		return err
 	}
 	if c.Replicas < 0 || c.Replicas > 5 {
-		return fmt.Errorf("%w: %d replicas: want 1 to 5", ErrConfig, c.Replicas)
+		return wrong("%d replicas: want 1 to 5", c.Replicas)
 	}
 	if c.Retry < 0 || c.RepairInterval < 0 {
-		return fmt.Errorf("%w: a negative interval", ErrConfig)
+		return wrong("a negative interval")
 	}
 	if c.Replicas == 0 {
 		c.Replicas = 1
@@ -185,3 +185,11 @@ type Event struct {
 	Count   int
 	Err     error
 }
+
+// configError is an error that is also ErrConfig, without saying so in its text.
+type configError struct{ error }
+
+func (configError) Is(target error) bool { return target == ErrConfig }
+func (e configError) Unwrap() error      { return e.error }
+
+func wrong(format string, args ...any) error { return configError{fmt.Errorf(format, args...)} }

@@ -16,7 +16,8 @@ import (
 
 const (
 	dialTimeout = 10 * time.Second
-	callTimeout = 15 * time.Second // of one call of JetStream's API
+	callTimeout = 5 * time.Second  // of one call of JetStream's API
+	ackTimeout  = 5 * time.Second  // of a message that was put there
 	longest     = 30 * time.Second // between two attempts to connect
 	maxSecret   = 64 << 10         // file of credentials
 )
@@ -50,7 +51,7 @@ func dial(ctx context.Context, s Server, network string, tell func(Event)) (*Con
 	if err != nil {
 		return nil, explain(fmt.Errorf("connecting to NATS at %s: %w", s.shown(), err))
 	}
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(2*window), jetstream.WithPublishAsyncTimeout(callTimeout))
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(2*window), jetstream.WithPublishAsyncTimeout(ackTimeout))
 	if err == nil {
 		err = hasJetStream(ctx, js)
 	}
@@ -127,7 +128,7 @@ func (s Server) secret() ([]nats.Option, error) {
 			return nil, fmt.Errorf("NATS credentials %s: %w", s.Creds, err)
 		}
 		if !strings.Contains(string(data), "BEGIN NATS USER JWT") || !strings.Contains(string(data), "BEGIN USER NKEY SEED") {
-			return nil, fmt.Errorf("%w: %s holds no NATS user credentials (a JWT and a seed, as `nsc generate creds` writes); a seed alone goes with --nkey", ErrConfig, s.Creds)
+			return nil, wrong("%s holds no NATS user credentials (a JWT and a seed, as `nsc generate creds` writes); a seed alone goes with --nkey", s.Creds)
 		}
 		return []nats.Option{nats.UserCredentialBytes(data)}, nil
 	case s.NKey != "":
@@ -136,7 +137,7 @@ func (s Server) secret() ([]nats.Option, error) {
 		}
 		opt, err := nats.NkeyOptionFromSeed(s.NKey)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s holds no seed of a NATS user (SU...)", ErrConfig, s.NKey)
+			return nil, wrong("%s holds no seed of a NATS user (SU...)", s.NKey)
 		}
 		return []nats.Option{opt}, nil
 	}

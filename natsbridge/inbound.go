@@ -17,7 +17,7 @@ import (
 const (
 	batchSize    = 64
 	pollWait     = 20 * time.Second
-	pollBeat     = 5 * time.Second
+	pollBeat     = 2 * time.Second
 	ackWait      = time.Minute
 	maxPending   = 1024
 	forgetAfter  = 30 * 24 * time.Hour // a consumer whose bridge does not come back

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -236,6 +237,12 @@ func (j *Jobs) readDead(m *jetstream.RawStreamMsg) (DeadLetter, bool) {
 	if len(m.Data) > MaxMessage || json.Unmarshal(m.Data, &d) != nil {
 		return d, false
 	}
+	d.Reason = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, d.Reason)
 	ok := (Job{d.Kind, d.ID, d.Payload}).validate() == nil && m.Subject == j.c.names.job(kindDead, d.Kind, d.ID) && len(d.Reason) <= maxReason
 	return d, ok
 }

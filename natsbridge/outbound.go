@@ -94,7 +94,7 @@ func (s *session) list(ctx context.Context, id channel.ID) error {
 	}
 	h := newHeld()
 	for _, kind := range []string{kindRoot, kindManifest, kindFork} {
-		call, cancel := context.WithTimeout(ctx, 4*callTimeout)
+		call, cancel := context.WithTimeout(ctx, 12*callTimeout)
 		info, err := s.manifests.Info(call, jetstream.WithSubjectFilter(s.b.names.of(kind, id)+".>"))
 		cancel()
 		if err != nil {

@@ -36,7 +36,7 @@ type names struct {
 // 0-9, - and _.
 func ValidNetwork(s string) error {
 	if s == "" || len(s) > maxNetwork || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-		return fmt.Errorf("%w: network %.40q: want 1 to %d of a-z, 0-9, - and _", ErrConfig, s, maxNetwork)
+		return wrong("network %.40q: want 1 to %d of a-z, 0-9, - and _", s, maxNetwork)
 	}
 	return nil
 }

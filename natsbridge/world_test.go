@@ -361,3 +361,7 @@ func offerOne(t testing.TB, c *catalog.Catalog, e []byte) feed.Outcome {
 	}
 	return o
 }
+
+func rawOn(name string, data []byte) *jetstream.RawStreamMsg {
+	return &jetstream.RawStreamMsg{Subject: name, Data: data}
+}

@@ -63,6 +63,7 @@ type Node struct {
 	works    works
 	asked    asked
 	plugins  plugged
+	natsHome natsHome
 
 	damaged chan blobnet.ID // to be had again
 	mending atomic.Int32    // scrubs with repair that run

@@ -106,6 +106,7 @@ Those who host the bytes cannot read them.`,
 		a.channelRotateCommand(), a.channelDelegateCommand(), a.channelRevokeCommand(),
 		a.pluginInstallCommand(), a.pluginListCommand(), a.pluginEnableCommand(), a.pluginDisableCommand(),
 		a.pluginConfigCommand(), a.pluginRemoveCommand(), a.pluginVerifyCommand(), a.pluginLogsCommand(),
+		a.bridgeNATSCommand(), a.bridgeNATSDeadCommand(),
 		a.keyNewCommand(), a.keyShowCommand(), a.versionCommand(),
 	)
 	strict(root)

@@ -77,6 +77,8 @@ func NewServer(n *node.Node, log *slog.Logger) *Server {
 	handle(mux, "plugin-remove", n.PluginRemove)
 	handle(mux, "plugin-verify", n.PluginVerify)
 	handle(mux, "plugin-logs", n.PluginLogs)
+	handle(mux, "bridge-nats", n.BridgeNATS)
+	handle(mux, "bridge-nats-dead", n.DeadLetters)
 	return &Server{mux: mux, log: log}
 }
 
