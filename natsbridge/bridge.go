@@ -143,6 +143,15 @@ func (b *Bridge) choose(ctx context.Context) error {
 	next := make(map[channel.ID]bool, len(ids))
 	for _, id := range ids {
 		next[id] = true
+		if b.seen(id) {
+			continue
+		}
+		info, err := b.cfg.Ledger.Channel(ctx, id)
+		if err == nil {
+			b.look(info)
+		} else if err = ignoreUnknown(err); err != nil {
+			return fmt.Errorf("choosing channels: %w", err)
+		}
 	}
 	b.mu.Lock()
 	b.bridged = next

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 	"unicode"
@@ -32,9 +33,18 @@ var (
 	// ErrNoJob: nothing is to be done at the moment.
 	ErrNoJob = errors.New("no job is waiting")
 
+	// ErrNoLetter: there is no dead letter of that kind and id. It wraps
+	// fs.ErrNotExist.
+	ErrNoLetter = notFound("no such dead letter")
+
 	// ErrQueued: this very job waits already, or somebody is at it.
 	ErrQueued = errors.New("job is queued already")
 )
+
+type notFound string
+
+func (e notFound) Error() string      { return string(e) }
+func (notFound) Is(target error) bool { return target == fs.ErrNotExist }
 
 // Job is work for one member of a group: its kind, such as fetch, and an id that
 // tells it from others of the kind, such as a hash. While a job waits, or somebody
@@ -262,7 +272,7 @@ func (j *Jobs) Revive(ctx context.Context, kind, id string) error {
 		d, ok = j.readDead(m)
 	}
 	if !ok {
-		return fmt.Errorf("dead letter %s %s: %w", kind, id, ErrNoJob)
+		return fmt.Errorf("%s/%s: %w", kind, id, ErrNoLetter)
 	}
 	if err := j.Declare(ctx, Job{d.Kind, d.ID, d.Payload}); err != nil && !errors.Is(err, ErrQueued) {
 		return err

@@ -3,6 +3,7 @@ package natsbridge
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"strings"
 	"testing"
 	"time"
@@ -100,7 +101,7 @@ func TestAJobThatFailsFiveTimesIsADeadLetterAndCanBeRevived(t *testing.T) {
 	if err != nil || len(dead) != 1 || dead[0].ID != "abc" || dead[0].Reason != "no [31mpeer has it" || dead[0].Deliveries != MaxDeliveries || string(dead[0].Payload) != "\x00\x01" {
 		t.Fatalf("dead letters: %+v, %v", dead, err)
 	}
-	if err := j.Revive(ctx, "fetch", "other"); !errors.Is(err, ErrNoJob) {
+	if err := j.Revive(ctx, "fetch", "other"); !errors.Is(err, ErrNoLetter) || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("reviving what is not there: %v", err)
 	}
 	if err := j.Revive(ctx, "fetch", "abc"); err != nil {

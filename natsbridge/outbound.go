@@ -71,6 +71,7 @@ func (s *session) sendChannel(ctx context.Context, id channel.ID) error {
 	if s.b.cfg.ReadOnly {
 		return nil
 	}
+	s.b.look(info)
 	sent := 0
 	defer func() {
 		if sent > 0 {
@@ -192,7 +193,7 @@ func (s *session) sendLogs(ctx context.Context, info catalog.Info) (sent int, er
 // sendLog sends what the stream lacks of a log, and tells other people's services
 // of what is new since the bridge began.
 func (s *session) sendLog(ctx context.Context, info catalog.Info, l catalog.LogInfo) (sent int, err error) {
-	told := s.b.toldOf(info, l)
+	told := s.b.toldOf(info.ID, l.Log)
 	next := told + 1
 	s.stock.with(info.ID, func(h *held) { next = min(next, h.log(l.Log).next()) })
 	for next <= l.Seq && ctx.Err() == nil {
@@ -248,25 +249,35 @@ func manifestOf(data []byte) (channel.Manifest, error) {
 	return channel.OpenManifest(env)
 }
 
-// toldOf returns up to which release of a log events were sent. What is there
-// when the channel is first seen is no news.
-func (b *Bridge) toldOf(info catalog.Info, l catalog.LogInfo) uint64 {
-	id := info.ID
+// look notes how far a channel is when it is first seen: what is there is no news
+// for other people's services.
+func (b *Bridge) look(info catalog.Info) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.told[id] == nil {
-		b.told[id] = map[channel.PublicKey]uint64{}
-		for _, l := range info.Logs {
-			b.told[id][l.Log] = l.Seq
-		}
+	if b.told[info.ID] != nil {
+		return
 	}
-	return b.told[id][l.Log]
+	b.told[info.ID] = map[channel.PublicKey]uint64{}
+	for _, l := range info.Logs {
+		b.told[info.ID][l.Log] = l.Seq
+	}
+}
+
+func (b *Bridge) seen(id channel.ID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.told[id] != nil
+}
+
+// toldOf returns up to which release of a log events were sent.
+func (b *Bridge) toldOf(id channel.ID, log channel.PublicKey) uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.told[id][log]
 }
 
 func (b *Bridge) tellUpTo(id channel.ID, log channel.PublicKey, seq uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.told[id] != nil {
-		b.told[id][log] = max(b.told[id][log], seq)
-	}
+	b.told[id][log] = max(b.told[id][log], seq)
 }

@@ -21,10 +21,6 @@ import (
 	"github.com/anonymous-media-library/aml/internal/channeltest"
 )
 
-// patience is how long a test waits for what must happen. It decides only how
-// soon a broken build is noticed.
-const patience = 90 * time.Second
-
 // until waits for a condition.
 func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
