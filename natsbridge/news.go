@@ -32,7 +32,7 @@ func (n *news) add(o feed.Outcome, envelope []byte) {
 		n.order = append(n.order, o.Channel)
 		n.of[o.Channel] = [][]byte{}
 	}
-	if o.Verdict == feed.Accepted {
+	if o.Relay() { // also a head that names what has not come yet
 		n.count[o.Channel]++
 	}
 	switch {
