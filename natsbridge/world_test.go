@@ -17,7 +17,6 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
-	"github.com/anonymous-media-library/aml/channel/feed"
 	"github.com/anonymous-media-library/aml/internal/channeltest"
 )
 
@@ -347,15 +346,6 @@ func releases(c *channeltest.Channel, n int) (out [][]byte) {
 		out = append(out, c.Files(fmt.Sprintf("%s/%d", c.Name, c.Seq+1)))
 	}
 	return out
-}
-
-func offerOne(t testing.TB, c *catalog.Catalog, e []byte) feed.Outcome {
-	t.Helper()
-	o, err := c.Offer(t.Context(), e)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return o
 }
 
 func rawOn(name string, data []byte) *jetstream.RawStreamMsg {
