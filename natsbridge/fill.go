@@ -162,8 +162,11 @@ func (s *session) catchUp(ctx context.Context, id channel.ID) error {
 	if !listed || !more {
 		return nil
 	}
-	cons, err := s.manifests.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+	call, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	cons, err := s.manifests.CreateConsumer(call, jetstream.ConsumerConfig{ // the server lets go of it by itself
 		FilterSubjects: []string{s.b.names.of(kindRoot, id) + ".*", s.b.names.of(kindManifest, id) + ".>", s.b.names.of(kindFork, id) + ".*"},
+		AckPolicy:      jetstream.AckNonePolicy, InactiveThreshold: time.Minute, MemoryStorage: true, Replicas: 1,
 	})
 	if err != nil {
 		return explain(fmt.Errorf("reading channel %s from NATS: %w", id.Short(), err))

@@ -112,13 +112,16 @@ func Start(cfg Config) (*Server, error) {
 			opts.Port = server.RANDOM_PORT
 		}
 	}
+	if err := portTaken(opts); err != nil { // which the server would only log
+		return nil, fmt.Errorf("the built-in NATS server: %w", err)
+	}
 	if e.s, err = server.NewServer(opts); err != nil {
 		return nil, fmt.Errorf("making the built-in NATS server: %w", err)
 	}
 	go e.s.Start() // it returns once it listens, or with DontListen at its end
 	if !e.s.ReadyForConnections(startLimit) {
 		e.Shutdown()
-		return nil, fmt.Errorf("the built-in NATS server on %s does not start: %w", cfg.Dir, errors.Join(portTaken(opts), e.why()))
+		return nil, fmt.Errorf("the built-in NATS server on %s does not start; is another program using the folder?", cfg.Dir)
 	}
 	if !e.s.JetStreamEnabled() {
 		e.Shutdown()
@@ -131,13 +134,6 @@ const (
 	bridgeUser = "bridge"
 	localUser  = "local"
 )
-
-func (e *Server) why() error {
-	if e.listens {
-		return nil
-	}
-	return errors.New("is another program using the folder?")
-}
 
 // portTaken says whether the port is somebody else's.
 func portTaken(opts *server.Options) error {
