@@ -100,19 +100,23 @@ type session struct {
 	manifests jetstream.Stream
 	heads     jetstream.Stream
 	stock     stock
-	doubts    map[uint64]struct{} // places in MANIFESTS; of the goroutine that follows it
+	doubts    map[uint64]struct{}       // places in MANIFESTS; of the goroutine that follows it
+	submitted map[channel.ID]*submitted // of the goroutine that sends
 }
 
 // connect is one connection from its beginning to its end. It reports whether
 // the streams were there. A connection that breaks is mended below it; it ends
 // with what that cannot mend, such as a stream that is gone.
 func (b *Bridge) connect(ctx context.Context) (ready bool, err error) {
-	c, err := dial(ctx, b.cfg.Server, b.cfg.Network, b.event)
+	c, err := dial(ctx, b.cfg.Server, b.cfg.Network, !b.cfg.Submit, b.event)
 	if err != nil {
 		return false, err
 	}
 	defer c.Close()
-	s := &session{b: b, c: c, doubts: map[uint64]struct{}{}}
+	s := &session{b: b, c: c, doubts: map[uint64]struct{}{}, submitted: map[channel.ID]*submitted{}}
+	if b.cfg.Submit {
+		return s.submit(ctx)
+	}
 	if s.manifests, err = ensure(ctx, c.js, b.names.manifests(b.cfg.Replicas), !b.cfg.ReadOnly); err != nil {
 		return false, err
 	}
@@ -126,11 +130,23 @@ func (b *Bridge) connect(ctx context.Context) (ready bool, err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.follow(ctx, s.manifests, s.takeManifests) })
 	group.Go(func() error { return s.follow(ctx, s.heads, s.takeHeads) })
-	group.Go(func() error { return s.send(ctx) })
+	group.Go(func() error { return s.send(ctx, s.sendChannel) })
 	group.Go(func() error { return s.repair(ctx) })
 	if !b.cfg.ReadOnly {
 		group.Go(func() error { return s.listen(ctx) })
 	}
+	return true, group.Wait()
+}
+
+// submit is connect for who only hands in: it needs no streams.
+func (s *session) submit(ctx context.Context) (ready bool, err error) {
+	if err := s.b.choose(ctx); err != nil {
+		return false, err
+	}
+	s.b.event(Event{Kind: EventConnected})
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.send(ctx, s.submitChannel) })
+	group.Go(func() error { return s.repair(ctx) }) // channels that are bridged since
 	return true, group.Wait()
 }
 
@@ -194,7 +210,7 @@ func (s *session) repair(ctx context.Context) error {
 			ids = append(ids, id)
 		}
 		s.b.mu.Unlock()
-		for _, id := range ids {
+		for _, id := range ids { // of which nothing is listed where nothing is read
 			if err := s.catchUp(ctx, id); err != nil && !errors.Is(err, context.Canceled) {
 				s.b.fail(err)
 			}

@@ -109,6 +109,7 @@ type Config struct {
 	Network  string // in all subjects; if empty, DefaultNetwork
 	Replicas int    // of streams that have to be made; if zero, 1
 	ReadOnly bool   // take what is there, and write nothing
+	Submit   bool   // hand in on in.<channel> what the ledger has, and take nothing
 	Trail    *Trail // shared with other bridges of this node; if nil, an own one
 
 	// Retry is the first pause after a failure; it doubles up to 64 times of
@@ -141,6 +142,9 @@ func (c *Config) validate() error {
 	}
 	if c.Replicas < 0 || c.Replicas > 5 {
 		return wrong("%d replicas: want 1 to 5", c.Replicas)
+	}
+	if c.ReadOnly && c.Submit {
+		return wrong("a bridge that only reads hands nothing in")
 	}
 	if c.Retry < 0 || c.RepairInterval < 0 {
 		return wrong("a negative interval")

@@ -38,10 +38,10 @@ func Dial(ctx context.Context, s Server, network string) (*Conn, error) {
 	if err := ValidNetwork(network); err != nil {
 		return nil, err
 	}
-	return dial(ctx, s, network, func(Event) {})
+	return dial(ctx, s, network, true, func(Event) {})
 }
 
-func dial(ctx context.Context, s Server, network string, tell func(Event)) (*Conn, error) {
+func dial(ctx context.Context, s Server, network string, streams bool, tell func(Event)) (*Conn, error) {
 	opts, err := s.options(tell)
 	if err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func dial(ctx context.Context, s Server, network string, tell func(Event)) (*Con
 		return nil, explain(fmt.Errorf("connecting to NATS at %s: %w", s.shown(), err))
 	}
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(2*window), jetstream.WithPublishAsyncTimeout(ackTimeout))
-	if err == nil {
+	if err == nil && streams {
 		err = hasJetStream(ctx, js)
 	}
 	if err != nil {

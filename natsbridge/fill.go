@@ -144,6 +144,10 @@ func (s *session) takeIn(ctx context.Context, all ...loose) error {
 	return nil
 }
 
+// readWait is how long a channel is read without anything coming before it is
+// taken to be all.
+const readWait = 2 * time.Second
+
 // catchUp reads a channel from the stream as a whole, if more of it lies there
 // than is in the ledger: it was not followed when that came, or the ledger is an
 // older one.
@@ -171,20 +175,22 @@ func (s *session) catchUp(ctx context.Context, id channel.ID) error {
 	if err != nil {
 		return explain(fmt.Errorf("reading channel %s from NATS: %w", id.Short(), err))
 	}
-	for {
-		batch, err := cons.FetchNoWait(batchSize)
+	for more := true; more; {
+		batch, err := cons.Fetch(batchSize, jetstream.FetchMaxWait(readWait), jetstream.FetchHeartbeat(readWait/2))
+		if err == nil {
+			more = false
+			err = s.drain(ctx, batch, func(ctx context.Context, msgs []jetstream.Msg) error {
+				more = true
+				all := make([]loose, len(msgs))
+				for i, m := range msgs {
+					all[i] = loose{m.Subject(), m.Headers(), m.Data()}
+				}
+				return s.takeIn(ctx, all...)
+			})
+		}
 		if err != nil {
 			return explain(fmt.Errorf("reading channel %s from NATS: %w", id.Short(), err))
 		}
-		var got []loose
-		for m := range batch.Messages() {
-			got = append(got, loose{m.Subject(), m.Headers(), m.Data()})
-		}
-		if len(got) == 0 || ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err := s.takeIn(ctx, got...); err != nil {
-			return err
-		}
 	}
+	return nil
 }

@@ -14,17 +14,16 @@ import (
 
 const maxRead = 1 << 20 // bytes of envelopes that are read from the ledger at a time
 
-// send puts into NATS what the ledger has and NATS has not, now and whenever the
-// ledger moves, until ctx ends. What fails is tried again: what is to be sent is
+// send has each channel sent, now and whenever the ledger moves, until ctx ends. What fails is tried again: what is to be sent is
 // always the difference of both, so that nothing can be forgotten.
-func (s *session) send(ctx context.Context) error {
+func (s *session) send(ctx context.Context, one func(context.Context, channel.ID) error) error {
 	for failures := 0; ; {
 		var failed error
 		for _, id := range s.b.moved.take() {
 			if !s.b.bridges(id) {
 				continue
 			}
-			err := s.sendChannel(ctx, id)
+			err := one(ctx, id)
 			if ctx.Err() != nil {
 				s.b.moved.mark(id)
 				return ctx.Err()
@@ -35,7 +34,7 @@ func (s *session) send(ctx context.Context) error {
 			}
 		}
 		if failed != nil {
-			if s.c.nc.IsConnected() { // that it is not was said
+			if s.c.nc.IsConnected() && !errors.Is(failed, ErrLater) { // that it is not was said
 				s.b.fail(failed)
 			}
 			if errors.Is(failed, jetstream.ErrStreamNotFound) || errors.Is(failed, jetstream.ErrNoStreamResponse) && failures > 4 {

@@ -33,6 +33,7 @@ type BridgeNATSRequest struct {
 	Channels []string `json:"channels"` // addresses, ids or petnames; none: all that this node publishes or follows
 	Replicas int      `json:"replicas"` // of streams that are made; 0: 1
 	ReadOnly bool     `json:"readOnly"`
+	Submit   bool     `json:"submit"`   // hand in as an untrusted publisher
 	Listen   string   `json:"listen"`   // of the built-in server: loopback HOST:PORT; empty: no port
 	MaxStore int64    `json:"maxStore"` // of the built-in server, bytes; 0: 4 GiB
 	Peers    []string `json:"peers"`
@@ -195,6 +196,9 @@ func (n *Node) BridgeNATS(ctx context.Context, req BridgeNATSRequest, emit func(
 	if req.MaxStore < 0 || req.Replicas < 0 || req.Replicas > 5 {
 		return res, badRequest("%d replicas, %d bytes of store: want 1 to 5 replicas and a size", req.Replicas, req.MaxStore)
 	}
+	if req.Submit && len(req.URLs) == 0 {
+		return res, badRequest("--submit goes with --url: it is for a NATS where others bridge")
+	}
 	if err := CheckNATS(req.NATSServer, req.Listen); err != nil {
 		return res, err
 	}
@@ -227,7 +231,7 @@ func (n *Node) BridgeNATS(ctx context.Context, req BridgeNATSRequest, emit func(
 	followed := bridgedChannels{n: n, only: ids, done: map[channel.ID]bool{}}
 	b, err := natsbridge.New(natsbridge.Config{
 		Server: server, Ledger: n.catalog, Channels: followed.channels, Name: name, Network: networkOf(req.NATSServer),
-		Replicas: req.Replicas, ReadOnly: req.ReadOnly, Trail: n.natsHome.trail,
+		Replicas: req.Replicas, ReadOnly: req.ReadOnly, Submit: req.Submit, Trail: n.natsHome.trail,
 		Tell: net.gossip.Publish,
 		Sync: func(ctx context.Context, id channel.ID) error {
 			_, err := net.gossip.SyncAll(ctx, id)

@@ -59,6 +59,12 @@ credentials, no JetStream) ends the command when it starts.`,
 			if req.Replicas < 0 || req.Replicas > 5 {
 				return usage(cmd, fmt.Errorf("--replicas %d: want 1 to 5", req.Replicas))
 			}
+			switch {
+			case req.Submit && req.ReadOnly:
+				return usage(cmd, fmt.Errorf("--submit writes and --read-only does not: give one of them"))
+			case req.Submit && len(req.URLs) == 0:
+				return usage(cmd, fmt.Errorf("--submit goes with --url: it is for a NATS where others bridge"))
+			}
 			if store != "" {
 				if len(req.URLs) > 0 {
 					return usage(cmd, fmt.Errorf("--max-store goes without --url: it is for the built-in NATS server"))
@@ -85,6 +91,7 @@ credentials, no JetStream) ends the command when it starts.`,
 	natsFlags(cmd, &req.NATSServer)
 	cmd.Flags().IntVar(&req.Replicas, "replicas", 0, "of streams that have to be made: 3 in a cluster (default 1)")
 	cmd.Flags().BoolVar(&req.ReadOnly, "read-only", false, "take what is there, and write nothing")
+	cmd.Flags().BoolVar(&req.Submit, "submit", false, "hand in what this node has where others bridge, without rights on the streams, and take nothing")
 	cmd.Flags().StringVar(&req.Listen, "nats-listen", "", "open the built-in server at this port, or loopback HOST:PORT, 0 for a free port")
 	cmd.Flags().StringVar(&store, "max-store", "", "`SIZE` of what the built-in server may keep (default 4GiB)")
 	return cmd
