@@ -26,6 +26,8 @@ type Bridge struct {
 	bridged map[channel.ID]bool
 	told    map[channel.ID]map[channel.PublicKey]uint64 // up to which release events were sent
 	said    string                                      // the last failure that was told
+	junk    int                                         // that was not told yet
+	junkAt  time.Time                                   // when some was told last
 }
 
 // New checks the configuration. It connects to nothing.
@@ -86,7 +88,24 @@ func (b *Bridge) fine() {
 	b.said = ""
 }
 
+// junkInterval is how often junk is told of, so that who sends it does not write
+// the log.
+const junkInterval = time.Second
+
+// event tells of something. Junk is summed up.
 func (b *Bridge) event(e Event) {
+	if e.Kind == EventJunk {
+		b.mu.Lock()
+		b.junk += e.Count
+		quiet := time.Since(b.junkAt) < junkInterval
+		if e.Count = b.junk; !quiet {
+			b.junk, b.junkAt = 0, time.Now()
+		}
+		b.mu.Unlock()
+		if quiet {
+			return
+		}
+	}
 	if e.Server == "" {
 		e.Server = b.cfg.Server.shown()
 	}

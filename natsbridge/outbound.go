@@ -201,12 +201,10 @@ func (s *session) sendLog(ctx context.Context, info catalog.Info, l catalog.LogI
 			return sent, err
 		}
 		if len(manifests) == 0 {
-			if next > l.Joined { // it was withdrawn meanwhile
+			if next >= l.Joined { // it was withdrawn meanwhile
 				return sent, nil
 			}
-			if next = l.Joined; told >= next {
-				told = next - 1
-			}
+			next = l.Joined // what counted before it is not sent: nobody could take it in without the snapshot
 			s.stock.with(info.ID, func(h *held) { h.log(l.Log).upTo = max(h.log(l.Log).upTo, next-1) })
 			continue
 		}

@@ -71,17 +71,23 @@ type DeadLettersResult struct {
 
 // natsHome is the built-in server, and which bridges run.
 type natsHome struct {
-	mu      sync.Mutex // held while the server starts or ends, by requests that need it
-	server  *embedded.Server
-	users   int
+	turn   chan struct{}    // holds one while the server starts or ends
+	server *embedded.Server // of who has the turn
+	users  int              // of who has the turn
+
+	mu      sync.Mutex // guards what follows; held for memory work alone
 	running map[string]bool
 	trail   *natsbridge.Trail // of all bridges of this node
 }
 
 // use starts the built-in server, or shares the one that runs. done lets it go.
-func (h *natsHome) use(cfg embedded.Config) (s *embedded.Server, done func(), err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+func (h *natsHome) use(ctx context.Context, cfg embedded.Config) (s *embedded.Server, done func(), err error) {
+	select {
+	case h.turn <- struct{}{}:
+		defer func() { <-h.turn }()
+	case <-ctx.Done():
+		return nil, nil, context.Cause(ctx)
+	}
 	if h.server == nil {
 		if h.server, err = embedded.Start(cfg); err != nil {
 			return nil, nil, err
@@ -91,8 +97,8 @@ func (h *natsHome) use(cfg embedded.Config) (s *embedded.Server, done func(), er
 	}
 	h.users++
 	return h.server, func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
+		h.turn <- struct{}{}
+		defer func() { <-h.turn }()
 		if h.users--; h.users == 0 {
 			h.server.Shutdown()
 			h.server = nil
@@ -148,7 +154,7 @@ func CheckNATS(s NATSServer, listen string) error {
 }
 
 // nats gives the server of a request, and starts the built-in one if it is that.
-func (n *Node) nats(s NATSServer, cfg embedded.Config) (natsbridge.Server, *embedded.Server, func(), error) {
+func (n *Node) nats(ctx context.Context, s NATSServer, cfg embedded.Config) (natsbridge.Server, *embedded.Server, func(), error) {
 	if err := CheckNATS(s, cfg.Listen); err != nil {
 		return natsbridge.Server{}, nil, nil, err
 	}
@@ -157,7 +163,7 @@ func (n *Node) nats(s NATSServer, cfg embedded.Config) (natsbridge.Server, *embe
 	}
 	cfg.Dir = filepath.Join(n.cfg.Paths.Home, "nats")
 	cfg.Local = localRights(networkOf(s))
-	server, done, err := n.natsHome.use(cfg)
+	server, done, err := n.natsHome.use(ctx, cfg)
 	if err != nil {
 		return natsbridge.Server{}, nil, nil, err
 	}
@@ -222,7 +228,7 @@ func (n *Node) BridgeNATS(ctx context.Context, req BridgeNATSRequest, emit func(
 		return res, err
 	}
 	defer end()
-	server, local, done, err := n.nats(req.NATSServer, embedded.Config{Listen: req.Listen, MaxStore: req.MaxStore})
+	server, local, done, err := n.nats(ctx, req.NATSServer, embedded.Config{Listen: req.Listen, MaxStore: req.MaxStore})
 	if err != nil {
 		return res, err
 	}
@@ -337,7 +343,7 @@ func (n *Node) DeadLetters(ctx context.Context, req DeadLettersRequest, _ func(a
 	if req.Revive != "" && !ok {
 		return res, badRequest("%q: want KIND/ID, as the list has them", req.Revive)
 	}
-	server, _, done, err := n.nats(req.NATSServer, embedded.Config{})
+	server, _, done, err := n.nats(ctx, req.NATSServer, embedded.Config{})
 	if err != nil {
 		return res, err
 	}
