@@ -2,6 +2,7 @@ package natsbridge
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,16 +19,16 @@ func TestOfAClusterWhoseLeaderIsKilledEveryReleaseArrivesOnceAndInOrder(t *testi
 }
 
 // killTheLeader publishes n releases on one side of a cluster of three and a tenth
-// of that on the other, and ends the stream's leader when at of them have crossed.
+// of that on the other, and kills the stream's leader when at of them have crossed.
 func killTheLeader(t *testing.T, n, at int) {
 	began := time.Now()
-	all := cluster(t)
+	servers := cluster(t)
 	a, b := channeltest.NewChannel(t, "a"), channeltest.NewChannel(t, "b")
 	left, right := newSite(t, "left", a.ID, b.ID), newSite(t, "right", a.ID, b.ID)
 	left.append(a.Envelope)
 	right.append(b.Envelope)
 	for _, s := range []*site{left, right} {
-		cfg := s.config(urls(all...)...)
+		cfg := s.config(servers.urls()...)
 		cfg.Replicas = 3
 		s.bridge(cfg)
 		s.connected()
@@ -47,23 +48,15 @@ func killTheLeader(t *testing.T, n, at int) {
 		info := right.info(a.ID)
 		return len(info.Logs) == 1 && info.Logs[0].Seq >= uint64(at)
 	})
-	leader := leaderOf(t, all, newNames(DefaultNetwork).stream(streamManifests))
-	leader.Shutdown() // no connection is told, as with SIGKILL: its store is left as it is
-	leader.WaitForShutdown()
+	servers.killLeader(t, newNames(DefaultNetwork).stream(streamManifests))
 	killed := time.Since(began)
 	<-published
 	right.has(a)
 	left.has(b)
 	right.whole(a, wantA)
 	left.whole(b, wantB)
-	t.Logf("%d releases one way, %d the other: leader ended after %v, all there after %v", n, n/10, killed.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
-	var rest *server.Server
-	for _, s := range all {
-		if s != leader {
-			rest = s
-		}
-	}
-	_, js := client(t, rest.ClientURL())
+	t.Logf("%d releases one way, %d the other: leader killed after %v, all there after %v", n, n/10, killed.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
+	_, js := client(t, strings.Join(servers.urls(), ","))
 	got, want := uint64(0), uint64(2+n+n/10)
 	until(t, "one message for each statement", func() bool {
 		if now := messages(t, js, streamManifests); now != got {
@@ -72,21 +65,6 @@ func killTheLeader(t *testing.T, n, at int) {
 		}
 		return got == want
 	})
-}
-
-// leaderOf returns the server that leads a stream.
-func leaderOf(t testing.TB, all []*server.Server, stream string) *server.Server {
-	t.Helper()
-	var found *server.Server
-	until(t, "the stream has a leader", func() bool {
-		for _, s := range all {
-			if s.JetStreamIsStreamLeader("$G", stream) {
-				found = s
-			}
-		}
-		return found != nil
-	})
-	return found
 }
 
 func TestABridgeThatIsCutComesBack(t *testing.T) {
