@@ -6,7 +6,6 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 
@@ -161,7 +160,7 @@ func (n *Node) nats(ctx context.Context, s NATSServer, cfg embedded.Config) (nat
 	if len(s.URLs) > 0 {
 		return natsbridge.Server{URLs: s.URLs, Creds: s.Creds, NKey: s.NKey, CA: s.CA, Inbox: s.Inbox}, nil, func() {}, nil
 	}
-	cfg.Dir = filepath.Join(n.cfg.Paths.Home, "nats")
+	cfg.Dir = n.cfg.Paths.NATS
 	cfg.Local = localRights(networkOf(s))
 	server, done, err := n.natsHome.use(ctx, cfg)
 	if err != nil {
@@ -195,8 +194,8 @@ func (n *Node) natsName() (string, error) {
 	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:10])), nil
 }
 
-// BridgeNATS carries channels to and from NATS until ctx ends. It emits
-// BridgeEvents.
+// BridgeNATS carries channels to and from NATS until ctx ends. It emits a
+// ListeningEvent first, and BridgeEvents.
 func (n *Node) BridgeNATS(ctx context.Context, req BridgeNATSRequest, emit func(any)) (BridgeNATSResult, error) {
 	var res BridgeNATSResult
 	if req.MaxStore < 0 || req.Replicas < 0 || req.Replicas > 5 {
@@ -258,6 +257,7 @@ func (n *Node) BridgeNATS(ctx context.Context, req BridgeNATSRequest, emit func(
 	if err != nil {
 		return res, badRequest("%w", err)
 	}
+	emit(net.listening())
 	err = b.Run(ctx)
 	if errors.Is(err, natsbridge.ErrConfig) {
 		err = badRequest("%w", err)

@@ -111,10 +111,13 @@ func TestTwoNodesThatShareNothingButNATSHaveTheSameReleases(t *testing.T) {
 	ofA, ofB := published(t, a, "music/live", "one"), published(t, b, "music/live", "uno")
 	left := start(t, a, "bridge-nats", ofA, ofB, "--url", s.ClientURL())
 	right := start(t, b, "bridge-nats", ofA, ofB, "--url", s.ClientURL())
+	// A third one knows the second alone, and has of it what came by NATS.
+	third := start(t, filepath.Join(t.TempDir(), "c"), "channel-subscribe", ofA, "-o", t.TempDir(), "--peer", right.addr())
 	left.carried("taken", 3)
 	right.carried("taken", 3)
 	published(t, a, "music/live", "two") // through the node that runs
 	right.carried("taken", 2)
+	third.wait("manifest")
 	for home, x := range map[string]struct {
 		address string
 		logs    int
