@@ -107,6 +107,7 @@ Those who host the bytes cannot read them.`,
 		a.sourceAddCommand(), a.sourceListCommand(), a.sourceRemoveCommand(), a.sourcePollCommand(),
 		a.documentAddCommand(), a.documentListCommand(), a.documentRemoveCommand(), a.documentRenderCommand(),
 		a.updateCheckCommand(), a.updateApplyCommand(),
+		a.bridgeNATSCommand(), a.bridgeNATSDeadCommand(),
 		a.keyNewCommand(), a.keyShowCommand(), a.versionCommand(),
 	)
 	strict(root)

@@ -149,6 +149,11 @@ func words(e api.Event) string {
 		if e.Decode(&v) == nil {
 			return fmt.Sprintf("peer %s is %s: %s", v.Peer, v.State, v.Message)
 		}
+	case "bridge":
+		var v api.BridgeEvent
+		if e.Decode(&v) == nil {
+			return bridgeWords(v)
+		}
 	case "late":
 		var v api.LateEvent
 		if e.Decode(&v) == nil {

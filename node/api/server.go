@@ -87,6 +87,8 @@ func NewServer(n *node.Node, log *slog.Logger) *Server {
 	handle(mux, "document-list", n.DocumentList)
 	handle(mux, "document-remove", n.DocumentRemove)
 	handle(mux, "document-render", n.DocumentRender)
+	handle(mux, "bridge-nats", n.BridgeNATS)
+	handle(mux, "bridge-nats-dead", n.DeadLetters)
 	return &Server{mux: mux, log: log}
 }
 
