@@ -37,10 +37,17 @@ type lettingGo struct {
 	deleted   int // blobs, so far
 }
 
-func (n *Node) openLetGo() (err error) {
+func (n *Node) openLetGo(ctx context.Context) (err error) {
 	n.letting.turn, n.letting.news = make(chan struct{}, 1), make(chan struct{}, 1)
 	n.letting.turn <- struct{}{}
 	n.letting.all = true
+	done, err := n.disk.UnpinnedTo(ctx)
+	if err == nil {
+		err = n.catalog.UnpinsBehind(ctx, done.Number)
+	}
+	if err != nil {
+		return err
+	}
 	n.letting.LetGo, err = letgo.New(letgo.Config{Ledger: n.catalog, Blobs: n.blobs, Pinned: n.disk.Pinned, Unpin: n.pub.Unpin})
 	return err
 }

@@ -139,7 +139,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("opening the publisher: %w", err)
 	}
-	if err := n.openLetGo(); err != nil {
+	if err := n.openLetGo(ctx); err != nil {
 		return err
 	}
 	return n.recovered(ctx)

@@ -215,6 +215,12 @@ func installable(info catalog.Info, log channel.PublicKey, what string) error {
 	switch {
 	case slices.ContainsFunc(info.Logs, func(l catalog.LogInfo) bool { return l.Log == log && l.Frozen }):
 		why = "the key that published it has signed two histories"
+	case info.Root.Kind == channel.Update: // in which a fork holds nothing back but its own releases
+		reason, message := info.Hold()
+		if reason == "" {
+			return nil
+		}
+		why = "the channel is " + reason + ": " + message
 	case !info.Fresh:
 		why = "the channel is stale: there may be a newer one"
 	default:

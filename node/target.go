@@ -2,7 +2,9 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -68,8 +70,8 @@ func (t target) String() string {
 	return t.address.String()
 }
 
-// find names one known channel. A topic names the own channel on it, else the
-// only known one.
+// find names one known channel. A topic names the own channel on it, the one that
+// channel-publish means first, else the only known one.
 func (n *Node) find(ctx context.Context, s string) (catalog.Info, error) {
 	t, err := n.target(ctx, s)
 	if err != nil {
@@ -87,18 +89,24 @@ func (n *Node) find(ctx context.Context, s string) (catalog.Info, error) {
 		return catalog.Info{}, err
 	}
 	var found []channel.ID
+	key, err := keyfile.Load(filepath.Join(n.cfg.Paths.Keys, publishKey))
+	if err == nil { // that which channel-publish means
+		own, err := n.catalog.OwnByTopic(ctx, t.topic, key.Public())
+		switch {
+		case err == nil:
+			return n.catalog.Channel(ctx, own.Channel)
+		case !errors.Is(err, fs.ErrNotExist):
+			return catalog.Info{}, badRequest("%w; name one by its address", err)
+		}
+	}
 	for _, o := range owns {
 		if o.Topic == t.topic || owns[0].Topic != t.topic { // made under it, if one was
 			found = append(found, o.Channel)
 		}
 	}
 	found = slices.Compact(found) // several keys may publish to one
-	if len(found) > 1 {           // that of this node's own key is meant
-		if key, err := keyfile.Load(filepath.Join(n.cfg.Paths.Keys, publishKey)); err == nil {
-			if own, err := n.catalog.OwnByTopic(ctx, t.topic, key.Public()); err == nil {
-				found = []channel.ID{own.Channel}
-			}
-		}
+	if len(found) > 1 {
+		return catalog.Info{}, badRequest("%d channels of this home are on topic %q; name one by its address, see channel-list", len(found), t.topic)
 	}
 	if len(found) == 0 {
 		listings, err := n.catalog.ListedOn(ctx, t.topic)

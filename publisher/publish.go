@@ -163,7 +163,7 @@ func (p *Publisher) record(ctx context.Context, r Release, body *channel.Body, o
 	if err != nil {
 		return Published{}, nil, err
 	}
-	add := catalog.Addition{Unpin: old.files}
+	add := catalog.Addition{Channel: r.Channel, Unpin: old.files}
 	if v != nil {
 		add.Private = &catalog.Private{Channel: r.Channel, Key: v.key, Body: body, Members: v.members}
 	} else if m.BodyRef != nil {

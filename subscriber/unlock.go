@@ -100,6 +100,9 @@ func (u *unlocker) run(ctx context.Context) error {
 		}
 	}
 	u.keyed = len(keys) > 0
+	if len(keys) != u.keys { // what was looked at without those that were learned just now
+		u.after = 0
+	}
 	if err := u.open(ctx, keys); err != nil {
 		return err
 	}

@@ -20,12 +20,12 @@ CREATE TABLE former (
 	log     BLOB NOT NULL, -- whose word it was
 	entry   BLOB NOT NULL, -- encoded FileEntry
 	due     INTEGER NOT NULL, -- a tombstone has taken the name away, or a root the release, and nobody has let go of the blobs
-	pinned  INTEGER NOT NULL  -- that was the word of another log: nobody has ordered yet that its publisher's pins are taken back
+	pinned  INTEGER NOT NULL  -- nobody has ordered yet that its publisher's pins are taken back
 );
 CREATE INDEX former_name ON former (channel, name);
 CREATE INDEX former_due ON former (no) WHERE due;
 CREATE TRIGGER entries_former AFTER UPDATE ON entries WHEN NOT old.removed AND old.entry IS NOT new.entry BEGIN
-	INSERT INTO former (channel, name, log, entry, due, pinned) VALUES (old.channel, old.name, old.log, old.entry, 0, old.log <> new.log);
+	INSERT INTO former (channel, name, log, entry, due, pinned) VALUES (old.channel, old.name, old.log, old.entry, 0, 1);
 	UPDATE former SET due = 1 WHERE new.removed AND channel = new.channel AND name = new.name;
 END;
 CREATE TABLE retention (

@@ -38,7 +38,7 @@ func TestATombstoneFindsEveryVersionThatItTakesAway(t *testing.T) {
 		t.Errorf("what was replaced is due: %v", sizes)
 	}
 	offer(t, c, ch.Release(channel.Body{Removals: []channel.Removal{{Name: "a"}, {Name: "never was"}}}), feed.Accepted)
-	if sizes, pinned := formerSizes(t, c); !slices.Equal(sizes, []uint64{1, 3}) || slices.Contains(pinned, true) {
+	if sizes, pinned := formerSizes(t, c); !slices.Equal(sizes, []uint64{1, 3}) || slices.Contains(pinned, false) { // it came from elsewhere: nobody here has ordered anything
 		t.Errorf("due: %v, pinned: %v", sizes, pinned)
 	}
 	all, err := c.Former(t.Context(), 0)
@@ -51,6 +51,43 @@ func TestATombstoneFindsEveryVersionThatItTakesAway(t *testing.T) {
 	put("a", 4)
 	if sizes, _ := formerSizes(t, c); sizes != nil {
 		t.Errorf("after a name was put again: %v", sizes)
+	}
+}
+
+// A release of one's own orders that the pins of what it removes and replaces are taken
+// back, once; the numbers of orders go on behind what the store has done.
+func TestWhatAReleaseOfOnesOwnTakesBackIsOrderedOnce(t *testing.T) {
+	ch := channeltest.NewChannel(t, "alice")
+	c := fresh(t)
+	if err := c.Append(t.Context(), ch.Envelope); err != nil {
+		t.Fatal(err)
+	}
+	a, newer := channeltest.Entry("a", 1), channeltest.Entry("a", 2)
+	for _, step := range []struct {
+		body  channel.Body
+		unpin []channel.FileEntry
+	}{{channel.Body{Entries: []channel.FileEntry{a}}, nil}, {channel.Body{Entries: []channel.FileEntry{newer}}, []channel.FileEntry{a}},
+		{channel.Body{Removals: []channel.Removal{{Name: "a"}}}, []channel.FileEntry{newer}}} {
+		if err := c.AppendRelease(t.Context(), Addition{Channel: ch.ID, Unpin: step.unpin}, ch.Release(step.body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if sizes, pinned := formerSizes(t, c); !slices.Equal(sizes, []uint64{1, 2}) || slices.Contains(pinned, true) {
+		t.Errorf("due: %v, to be ordered: %v", sizes, pinned)
+	}
+	due, err := c.Unpins(t.Context(), 0)
+	if err != nil || len(due) != 2 || due[0].Entry.Size != 1 || due[1].Entry.Size != 2 {
+		t.Fatalf("to be unpinned: %+v, %v", due, err)
+	}
+	behind := due[1].No + 1000
+	if err := errors.Join(c.ForgetUnpins(t.Context(), due[1].No), c.UnpinsBehind(t.Context(), behind), c.UnpinsBehind(t.Context(), 5)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.AppendRelease(t.Context(), Addition{Channel: ch.ID, Unpin: []channel.FileEntry{a}}, ch.Release(channel.Body{Title: "x", Entries: []channel.FileEntry{channeltest.Entry("b", 3)}})); err != nil {
+		t.Fatal(err)
+	}
+	if due, err := c.Unpins(t.Context(), 0); err != nil || len(due) != 1 || due[0].No <= behind {
+		t.Errorf("after the store was further: %+v, %v", due, err)
 	}
 }
 

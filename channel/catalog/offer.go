@@ -180,6 +180,7 @@ func (c *Catalog) Append(ctx context.Context, envelopes ...[]byte) error {
 
 // Addition is what is recorded beside the envelopes of a release of one's own.
 type Addition struct {
+	Channel channel.ID
 	Body    *channel.Body       // of a manifest whose body lies in a blob
 	Private *Private            // of a sealed manifest, instead of Body
 	Unpin   []channel.FileEntry // what it removes or replaces: see Unpins
@@ -197,7 +198,7 @@ func (c *Catalog) AppendRelease(ctx context.Context, a Addition, envelopes ...[]
 		if err != nil {
 			return err
 		}
-		return t.unpin(a.Unpin)
+		return t.unpin(a.Channel, a.Unpin)
 	})
 }
 

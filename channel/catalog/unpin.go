@@ -71,7 +71,17 @@ func (c *Catalog) UnpinFormer(ctx context.Context, numbers ...int64) error {
 	})
 }
 
-func (t *tx) unpin(entries []channel.FileEntry) error {
+// unpin orders that the pins of entries are taken back, of which a release of their own
+// log has just become the last word. What comes by sync instead, after a backup was
+// restored, is ordered by who lets go of it.
+func (t *tx) unpin(id channel.ID, entries []channel.FileEntry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	no, err := channelNo(t.session, id)
+	if err != nil {
+		return err
+	}
 	for i := range entries {
 		data, err := dcbor.Marshal(&entries[i])
 		if err != nil {
@@ -80,6 +90,25 @@ func (t *tx) unpin(entries []channel.FileEntry) error {
 		if _, err := t.exec("INSERT INTO unpins (entry) VALUES (?)", data); err != nil {
 			return err
 		}
+		if _, err := t.exec("UPDATE former SET pinned = 0 WHERE channel = ? AND name = ? AND entry = ?", no, entries[i].Name, data); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// UnpinsBehind has what is ordered from now on numbered behind a number: the store may
+// have come further than a catalogue that was restored from a backup knows.
+func (c *Catalog) UnpinsBehind(ctx context.Context, number int64) error {
+	behind := false
+	err := c.view(ctx, "reading how far unpinning is", func(s *session) error {
+		return s.get([]any{&behind}, "SELECT max(seq) >= ? FROM sqlite_sequence WHERE name = 'unpins'", number)
+	})
+	if err != nil || behind {
+		return err
+	}
+	return c.update(ctx, "noting how far unpinning is", func(t *tx) error {
+		_, err := t.exec("UPDATE sqlite_sequence SET seq = ? WHERE name = 'unpins' AND seq < ?", number, number)
+		return err
+	})
 }

@@ -71,6 +71,10 @@ func (t *tx) putEntry(args ...any) (no int64, err error) {
 
 // rebuild works out a channel's view from its releases.
 func (t *tx) rebuild(channelNo int64) error {
+	var former int64
+	if err := t.get([]any{&former}, "SELECT coalesce(max(no), 0) FROM former"); err != nil {
+		return err
+	}
 	if _, err := t.exec("DELETE FROM entries WHERE channel = ?", channelNo); err != nil {
 		return err
 	}
@@ -83,7 +87,9 @@ func (t *tx) rebuild(channelNo int64) error {
 			return err
 		}
 		if len(rows) == 0 {
-			return nil
+			// The pins of what is former were taken back when it became so.
+			_, err := t.exec("UPDATE former SET pinned = 0 WHERE no > ?", former)
+			return err
 		}
 		for i := range rows {
 			r := &rows[i]

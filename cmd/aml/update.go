@@ -19,6 +19,7 @@ import (
 
 // updateFlags are those of both commands.
 func updateFlags(cmd *cobra.Command, req *api.UpdateRequest, timeout *time.Duration) {
+	cmd.Flags().Bool("retry", false, "take versions too that did not work here before")
 	cmd.Flags().StringVar(&req.Track, "track", updates.Stable, "take versions of this track too, beside the stable ones")
 	cmd.Flags().StringVar(&req.Platform, "platform", runtime.GOOS+"/"+runtime.GOARCH, "take builds for this system")
 	cmd.Flags().DurationVar(timeout, "timeout", time.Minute, "give up if the channel is not up to date after so long, or so long without a byte of the version")
@@ -26,6 +27,9 @@ func updateFlags(cmd *cobra.Command, req *api.UpdateRequest, timeout *time.Durat
 
 // installation completes a request by what is installed.
 func (a *app) installation(cmd *cobra.Command, req *api.UpdateRequest, s appdir.State, timeout time.Duration) error {
+	if cmd.Flags().Arg(1) == "" {
+		return usage(cmd, errors.New("FOLDER is empty: which one?"))
+	}
 	req.Installation, req.Version, req.Peers, req.Timeout = s.Installation[:], s.Version, a.peers, api.Duration(timeout)
 	if retry, _ := cmd.Flags().GetBool("retry"); !retry {
 		for _, r := range s.Refused {
@@ -161,7 +165,6 @@ histories, and no version ever makes way for a lower one.`,
 		},
 	}
 	updateFlags(cmd, &req, &timeout)
-	cmd.Flags().Bool("retry", false, "try versions too that did not work here before")
 	cmd.Flags().StringVar(&health.Command, "health", "", "shell `COMMAND` that says by exit code 0 that a version works")
 	cmd.Flags().DurationVar(&health.Timeout, "health-timeout", appdir.DefaultHealthTimeout, "how long that may take")
 	return cmd

@@ -129,6 +129,10 @@ func updatesFromItsChannel(t *testing.T, installations int) {
 		t.Errorf("the next time: %s", out)
 	}
 
+	if out := ok(t, reader, "update-check", address, app, "--retry"); !strings.Contains(out, "3.0.0 is there") {
+		t.Errorf("tried again: %s", out)
+	}
+
 	// Rollback: what is lower never comes.
 	ok(t, owner, "channel-retract", address, "app-3.0.0", "app-2.0.0", "--reason", "withdrawn")
 	if out := ok(t, reader, "update-apply", address, app); !strings.Contains(out, "the channel has only 1.0.0, and it is not gone back from 2.0.0") {
@@ -189,6 +193,67 @@ func TestNoUpdateIsInstalledFromAForkedKey(t *testing.T) {
 	}
 }
 
+// Who is confined to a folder says nothing of versions, and holds nobody up.
+func TestAGuestSaysNothingOfVersions(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the application is a script of a Unix shell")
+	}
+	t.Parallel()
+	dir := t.TempDir()
+	home, reader, app := filepath.Join(dir, "p"), filepath.Join(dir, "r"), filepath.Join(dir, "app")
+	ok(t, home, "channel-create", "soft/app", "--kind", "update")
+	addr := start(t, home, "daemon").addr()
+	address := software(t, home, "1.0.0", nil)
+	guest := newKey(t, home, "guest")
+	ok(t, home, "channel-delegate", "soft/app", guest, "--scope", "guests")
+	key := filepath.Join(home, "keys", "guest.pem")
+	evil := filepath.Join(dir, "manifest.json")
+	write(t, filepath.Join(dir, "evil"), []byte("#!/bin/sh\n"))
+	for _, metadata := range []string{`{"version": "9.0.0"}`, `{"version": "1.0.0", "rollout": "0"}`} {
+		write(t, evil, []byte(`{"description": "n", "metadata": `+metadata+`, "entries": [{"path": "evil", "name": "guests/evil", "attrs": {"platform": "any"}}]}`))
+		ok(t, home, "channel-publish", address, "-i", evil, "-k", key, "--once", "--only-holder")
+	}
+	ok(t, reader, "update-apply", address, app, "--peer", addr)
+	if got, _ := installedIn(t, app); got != "1.0.0" {
+		t.Errorf("in force is %q", got)
+	}
+	ok(t, home, "channel-revoke", "soft/app", guest, "--last-good", "2")
+	if out := ok(t, reader, "update-check", address, app, "--peer", addr); !strings.Contains(out, "1.0.0 is installed") {
+		t.Errorf("after the guest has gone: %s", out)
+	}
+	other := ok(t, home, "channel-create", "soft/other", "--kind", "update", "--json")
+	var made struct{ Address string }
+	if err := json.Unmarshal([]byte(other), &made); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, 1, reader, []string{"update-apply", made.Address, app, "--peer", addr}, "comes from another channel")
+	fails(t, 1, reader, []string{"update-check", made.Address, app, "--peer", addr}, "comes from another channel")
+	ok(t, reader, "channel-unsubscribe", address)
+	fails(t, 4, reader, []string{"channel-unsubscribe", address}, "no subscription")
+}
+
+// A private channel is read with the key of its address, and what cannot be read is not
+// called nothing.
+func TestUpdatesOfAPrivateChannel(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the application is a script of a Unix shell")
+	}
+	t.Parallel()
+	dir := t.TempDir()
+	home, reader, app := filepath.Join(dir, "p"), filepath.Join(dir, "r"), filepath.Join(dir, "app")
+	var made struct{ ReadAddress string }
+	if err := json.Unmarshal([]byte(ok(t, home, "channel-create", "soft/app", "--kind", "update", "--private", "--read-key", "--json")), &made); err != nil {
+		t.Fatal(err)
+	}
+	addr := start(t, home, "daemon").addr()
+	address := software(t, home, "1.0.0", nil)
+	fails(t, 1, reader, []string{"update-check", address, app, "--peer", addr}, "nothing in "+address+" can be read", "read key")
+	ok(t, reader, "update-apply", made.ReadAddress, app, "--peer", addr)
+	if got, _ := installedIn(t, app); got != "1.0.0" {
+		t.Errorf("in force is %q", got)
+	}
+}
+
 func TestWhatIsWrongWithAnUpdate(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -213,4 +278,5 @@ func TestWhatIsWrongWithAnUpdate(t *testing.T) {
 		}
 	}
 	fails(t, 2, home, []string{"update-apply", id, filepath.Join(dir, "app"), "--health-timeout", "0s"}, "--health-timeout")
+	fails(t, 2, home, []string{"update-apply", id, ""}, "FOLDER is empty")
 }

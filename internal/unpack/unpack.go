@@ -32,8 +32,11 @@ type Limits struct {
 	Bytes int64 // of all files
 }
 
-// maxName bounds a name in an archive, in bytes.
-const maxName = 512
+const (
+	// maxName bounds a name in an archive, in bytes, and maxDepth the folders in it.
+	maxName  = 512
+	maxDepth = 32
+)
 
 // Into writes the files of the archive f below dir, which need not exist. Files are
 // readable and writable for their owner alone, and can be run if they could be in the
@@ -64,11 +67,12 @@ func Into(ctx context.Context, dir string, f *os.File, limits Limits) error {
 }
 
 type unpacking struct {
-	ctx    context.Context
-	dir    string
-	limits Limits
-	files  int
-	bytes  int64
+	ctx     context.Context
+	dir     string
+	limits  Limits
+	entries int // of a tar: files, folders and what else there is
+	files   int
+	bytes   int64
 }
 
 func (u *unpacking) tar(t *tar.Reader) error {
@@ -79,6 +83,12 @@ func (u *unpacking) tar(t *tar.Reader) error {
 		}
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrArchive, err)
+		}
+		if u.ctx.Err() != nil {
+			return context.Cause(u.ctx)
+		}
+		if u.entries++; u.entries > 2*u.limits.Files {
+			return fmt.Errorf("%w: more than %d entries", ErrArchive, 2*u.limits.Files)
 		}
 		switch h.Typeflag {
 		case tar.TypeDir, tar.TypeXGlobalHeader:
@@ -127,7 +137,7 @@ func (u *unpacking) file(name string, mode fs.FileMode, r io.Reader) error {
 		return context.Cause(u.ctx)
 	}
 	clean := path.Clean(strings.TrimPrefix(name, "./"))
-	if clean == "." || path.IsAbs(clean) || clean == ".." || strings.HasPrefix(clean, "../") || strings.ContainsAny(clean, "\\:\x00") || len(clean) > maxName || !filepath.IsLocal(filepath.FromSlash(clean)) {
+	if clean == "." || path.IsAbs(clean) || clean == ".." || strings.HasPrefix(clean, "../") || strings.ContainsAny(clean, "\\:\x00") || len(clean) > maxName || strings.Count(clean, "/") >= maxDepth || !filepath.IsLocal(filepath.FromSlash(clean)) {
 		return fmt.Errorf("%w: name %q", ErrArchive, name)
 	}
 	if u.files++; u.files > u.limits.Files {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -83,6 +84,8 @@ func TestAnArchiveIsNotUnpackedBeyondItsLimits(t *testing.T) {
 		"bytes":          {tarOf(t, files...), Limits{2, 19}},
 		"nothing in it":  {tarOf(t), Limits{2, 100}},
 		"a name twice":   {tarOf(t, files[0], files[0]), Limits{2, 100}},
+		"folders":        {tarOf(t, &tar.Header{Name: "a/", Typeflag: tar.TypeDir}, &tar.Header{Name: "b/", Typeflag: tar.TypeDir}, &tar.Header{Name: "c/", Typeflag: tar.TypeDir}, &tar.Header{Name: "d/", Typeflag: tar.TypeDir}, &tar.Header{Name: "e/", Typeflag: tar.TypeDir}, files[0]), Limits{2, 100}},
+		"a deep name":    {tarOf(t, &tar.Header{Name: strings.Repeat("a/", 40) + "b", Size: 1}), Limits{2, 100}},
 		"a name too far": {tarOf(t, &tar.Header{Name: "../a", Size: 1}), Limits{2, 100}},
 		"a link":         {tarOf(t, &tar.Header{Name: "a", Typeflag: tar.TypeSymlink, Linkname: "/"}), Limits{2, 100}},
 	} {

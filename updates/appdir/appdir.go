@@ -85,10 +85,30 @@ func (d *Dir) found() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if _, err := os.Lstat(d.at(ownName)); err != nil && len(entries) > 0 {
-		return fmt.Errorf("%s %w", d.path, ErrForeign)
+	if err := d.mine(entries); err != nil {
+		return err
 	}
 	return os.MkdirAll(d.at(ownName), 0o755)
+}
+
+// mine returns ErrForeign for a folder with something in it that is not an application's,
+// or in which something else stands where the link to the version in force belongs.
+func (d *Dir) mine(entries []fs.DirEntry) error {
+	for _, e := range entries {
+		if e.Name() == currentName && e.Type() != fs.ModeSymlink {
+			return fmt.Errorf("%s %w: %s in it is no link", d.path, ErrForeign, currentName)
+		}
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	if _, err := os.Lstat(d.at(stateName)); err == nil {
+		return nil
+	}
+	if own, err := os.ReadDir(d.at(ownName)); err == nil && len(entries) == 1 && entries[0].Name() == ownName && (len(own) == 0 || own[0].Name() == "lock") {
+		return nil // a first run was killed
+	}
+	return fmt.Errorf("%s %w", d.path, ErrForeign)
 }
 
 func (d *Dir) open() (err error) {
@@ -111,9 +131,9 @@ func (d *Dir) open() (err error) {
 // and stays as it is.
 func Look(path string) (State, error) {
 	d := &Dir{path: path}
-	if entries, err := os.ReadDir(path); err == nil && len(entries) > 0 {
-		if _, err := os.Lstat(d.at(ownName)); err != nil {
-			return State{}, fmt.Errorf("%s %w", path, ErrForeign)
+	if entries, err := os.ReadDir(path); err == nil {
+		if err := d.mine(entries); err != nil {
+			return State{}, err
 		}
 	}
 	return d.read()
@@ -196,11 +216,11 @@ func (d *Dir) Apply(ctx context.Context, v Version) error {
 
 // Settle ends a switch that was begun: by Apply, or by one that was cut short, after
 // which the old or the new version is in force. The health command decides between
-// them. Without such a switch it does nothing.
+// them. Without such a switch it sees to it that the version in force is.
 func (d *Dir) Settle(ctx context.Context, health Health) error {
 	s := d.state.Switching
 	if s == nil {
-		return nil
+		return d.keepCurrent()
 	}
 	if err := d.point(s.To); err != nil { // it may have been cut short before
 		return errors.Join(fmt.Errorf("switching to version %s: %w", s.To, err), d.back(""))
@@ -220,6 +240,24 @@ func (d *Dir) Settle(ctx context.Context, health Health) error {
 		return err
 	}
 	return d.tidy()
+}
+
+// keepCurrent makes the link to the version in force again if it is gone, or leads
+// elsewhere. A version that is gone itself gives ErrState.
+func (d *Dir) keepCurrent() error {
+	v := d.state.Version
+	if v == "" {
+		return nil
+	}
+	if to, err := os.Readlink(d.at(currentName)); err == nil && to == filepath.Join(versionsName, v) {
+		if _, err := os.Lstat(d.version(v)); err == nil {
+			return nil
+		}
+	}
+	if err := d.point(v); err != nil {
+		return fmt.Errorf("%w: version %s is not there any more: %w; restore it, or move %s away to install anew", ErrState, v, err, d.path)
+	}
+	return nil
 }
 
 // back makes the version before a switch the one in force. With a reason the other one
@@ -275,7 +313,7 @@ func (d *Dir) tidy() error {
 		return err
 	}
 	for _, e := range entries {
-		if name := e.Name(); name != d.state.Version && name != d.state.Previous {
+		if name := e.Name(); name != d.state.Version && name != d.state.Previous && updates.CheckVersion(name) == nil {
 			if err := os.RemoveAll(d.version(name)); err != nil {
 				return fmt.Errorf("removing version %s: %w", name, err)
 			}

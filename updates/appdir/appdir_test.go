@@ -182,8 +182,38 @@ func TestWhatCannotBeInstalledLeavesWhatIsThere(t *testing.T) {
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := appdir.Open(in); !errors.Is(err, appdir.ErrForeign) {
-		t.Errorf("a folder of something else: %v", err)
+	mixed, full := t.TempDir(), t.TempDir()
+	for _, name := range []string{filepath.Join(mixed, ".aml", "x"), filepath.Join(mixed, "versions", "mine", "precious"), filepath.Join(full, ".aml", "state.json"), filepath.Join(full, "current", "precious")} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(`{"format":1}`), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, foreign := range []string{in, mixed, full} {
+		if _, err := appdir.Open(foreign); !errors.Is(err, appdir.ErrForeign) {
+			t.Errorf("a folder of something else: %v", err)
+		}
+		if _, err := appdir.Look(foreign); !errors.Is(err, appdir.ErrForeign) {
+			t.Errorf("looking at a folder of something else: %v", err)
+		}
+	}
+	// What somebody has taken out of it.
+	if err := os.Remove(filepath.Join(dir, "current")); err != nil {
+		t.Fatal(err)
+	}
+	if d, err = appdir.Open(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Settle(t.Context(), appdir.Health{}); err != nil || inForce(t, dir) != "1.0.0" {
+		t.Errorf("the link was not made again: %v", err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "versions", "1.0.0")); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Settle(t.Context(), appdir.Health{}); !errors.Is(err, appdir.ErrState) || !strings.Contains(err.Error(), "not there any more") {
+		t.Errorf("a version that is gone: %v", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
 	}
 	for _, text := range []string{"", "{", `{"format":2}`, `{"format":1,"version":"../.."}`, `{"format":1,"installation":"00"}`, `{"format":1} {}`, `{"format":1,"x":1}`} {
 		if err := os.WriteFile(filepath.Join(dir, ".aml", "state.json"), []byte(text), 0o644); err != nil {
