@@ -14,6 +14,14 @@ func (c *Catalog) Expect(ctx context.Context, id channel.ID, why Reason) error {
 	if why < Listed || why > Owned || id.IsZero() {
 		return fmt.Errorf("expecting channel %s: %s is no reason", id, why)
 	}
+	// What is known already is asked at each start, also on a full disk.
+	known := false
+	err := c.view(ctx, "expecting channel", func(s *session) error {
+		return s.get([]any{&known}, "SELECT EXISTS (SELECT 1 FROM channels WHERE id = ? AND reason >= ?)", id[:], why)
+	})
+	if known || err != nil {
+		return err
+	}
 	return c.update(ctx, "expecting channel", func(t *tx) error { return t.expect(id, why) })
 }
 
