@@ -66,13 +66,6 @@ func (j *JSON) Judge(read, judge func() error) error {
 	return nil
 }
 
-// Raw steps over a value and returns it as it stands in the document.
-func (j *JSON) Raw() []byte {
-	at := j.r.pos
-	j.r.skip()
-	return j.r.data[at:j.r.pos]
-}
-
 // Version reads the value of a field "version", which must be want.
 func (j *JSON) Version(want uint64) error {
 	v, err := j.r.uint(1 << 53)

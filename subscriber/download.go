@@ -161,13 +161,3 @@ func (d Download) there(ctx context.Context, out *output, name string, e channel
 	there, err = out.isOne(ctx, local, info, version{e.Size, e.SHA256})
 	return local, there, err
 }
-
-// DownloadFile is Download.File without a Place.
-func DownloadFile(ctx context.Context, swarm *fetch.Swarm, entry channel.FileEntry, out string, onProgress func(Progress)) (Fetched, error) {
-	return Download{Swarm: swarm, OnProgress: onProgress}.File(ctx, entry, out)
-}
-
-// DownloadFolder is Download.Folder without a Place.
-func DownloadFolder(ctx context.Context, swarm *fetch.Swarm, entries []channel.FileEntry, dir string, onProgress func(Progress)) ([]Fetched, error) {
-	return Download{Swarm: swarm, OnProgress: onProgress}.Folder(ctx, entries, dir)
-}

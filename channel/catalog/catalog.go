@@ -1,7 +1,7 @@
 // Package catalog is what a node knows about channels, on disk: roots, logs,
 // heads, proofs of forks, the view of live entries that follows from them,
-// subscriptions with how far each has been applied, and the channels that are
-// one's own.
+// snapshots, subscriptions with how far each has been applied, petnames, the index of
+// search, the channels that are one's own, and what of them is to be unpinned.
 //
 // It is for every package that asks "what is there?" or says "this came in". It
 // decides nothing by itself: whether one signed statement may follow another is

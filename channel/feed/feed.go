@@ -1,5 +1,5 @@
 // Package feed answers one question: may this follow that? It holds the rules
-// by which roots, manifests and heads of one channel succeed each other, as a
+// by which roots, manifests, heads and snapshots of one channel succeed each other, as a
 // state machine that is stepped with one envelope at a time.
 //
 // It is for the catalogue, which keeps what the machine accepts. It must never

@@ -109,9 +109,6 @@ func (h *Host) stop() {
 	})
 }
 
-// Name is the host's name.
-func (h *Host) Name() string { return h.name }
-
 // Addr is the host's address on eth0.
 func (h *Host) Addr() netip.Addr { return h.addr }
 

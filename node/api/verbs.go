@@ -155,10 +155,6 @@ func CheckPublisherName(name string) error { return orNil(node.CheckPublisherNam
 // QuotedNames lists names of publishers, for people.
 func QuotedNames(names []string) string { return channel.QuotedNames(names) }
 
-// CheckPeers says what is wrong with the multiaddrs of peers, before a node is
-// started for them.
-func CheckPeers(peers []string) error { return orNil(node.CheckPeers(peers)) }
-
 // CheckConfig does the same for a configuration.
 func CheckConfig(cfg config.Config) error { return orNil(node.CheckConfig(cfg)) }
 
