@@ -415,7 +415,7 @@ func TestABlobThatNobodyHasHoldsNothingElse(t *testing.T) {
 		}
 		want := files{"b": pattern(3*codec.MinChunkSize, 2), "c": "c", "d": "d"}
 		if i == 0 {
-			w.wantTold("manifest 1 one", "file b", "file c", "manifest 2 two", "file d")
+			w.wantTold("manifest 1 one", "file b", "file c", "missing a", "manifest 2 two", "file d")
 			w.wantTree(want)
 		} else {
 			w.wantTold()
