@@ -46,10 +46,21 @@ const (
 // that is there already is not fetched again. A crash at any moment leaves each
 // name with the old file or the new one; the release is then applied again.
 //
-// What only waiting, a peer or the user can mend (a blob that nobody has, a full
-// disk, a folder without permission) ends Follow with an error, after whatever
+// What only waiting or the user can mend (a full disk, a folder without
+// permission, nobody there who answers) ends Follow with an error, after whatever
 // else of the release could be had; the cursor stays, and a later Follow goes on
-// there. What cannot be mended is told in an ErrorEvent and skipped: a file
+// there.
+//
+// What nobody has, as those say who answer, holds up nothing: the rest of its
+// release is written, it is told in a PassedEvent with the reason "missing",
+// remembered, and passed over. It is looked at again after a few seconds and then
+// less and less often, up to every ten minutes, by the next Follow, and, of
+// releases of earlier runs, the newest 256; what comes meanwhile does not wait for
+// it, nor is anything replaced or brought back against what a later release says. So
+// it is where the body of a release lies in a blob that nobody has; what it removes
+// is removed when that comes. With Once, Follow names in its error what is missing.
+//
+// What cannot be mended is told in an ErrorEvent and skipped: a file
 // that is not what was signed for, a name that something else occupies, a
 // malformed body. With Once, Follow also returns those errors when it is
 // through.
