@@ -77,6 +77,9 @@ func (f *follower) lookAt(ctx context.Context, positions []int64) (cut bool, err
 			f.settle(p)
 		}
 	}
+	if len(releases) == 0 {
+		return false, nil
+	}
 	err = f.plan(ctx, func(yield func(catalog.Release) error) error {
 		for _, r := range releases {
 			if err := yield(r); err != nil {

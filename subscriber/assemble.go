@@ -33,7 +33,9 @@ type assembly struct {
 	// waited for; then the file is lost, and the others go on. If zero, until the
 	// swarm gives up, which ends all that would only wait as long.
 	patience time.Duration
-	onBytes  func(t *target, n int, local bool) // may be nil; from many goroutines
+	// doubtTime is how long all doubted blobs together may take, whatever peers do.
+	doubtTime time.Duration
+	onBytes   func(t *target, n int, local bool) // may be nil; from many goroutines
 
 	buffers   sync.Pool    // of *[]byte
 	delivered atomic.Int64 // chunks
@@ -73,7 +75,6 @@ func (p piece) asWant() fetch.Want {
 // those that are not over can be tried again; what they have of their files
 // stays for that.
 func (a *assembly) run(ctx context.Context) error {
-	begun := time.Now()
 	defer func() {
 		a.forsake()
 		for _, t := range a.targets {
@@ -81,7 +82,7 @@ func (a *assembly) run(ctx context.Context) error {
 		}
 	}()
 	a.want, a.atLoss = map[blobnet.ID][]*target{}, -1
-	if err := a.sift(ctx, func(t *target) blobnet.ID { return t.doubted }); err != nil {
+	if err := a.sift(ctx, a.doubtTime, func(t *target) blobnet.ID { return t.doubted }); err != nil {
 		return err
 	}
 	for {
@@ -110,9 +111,9 @@ func (a *assembly) run(ctx context.Context) error {
 			return a.firstLost()
 		}
 		optional := a.blame(waiting, err)
-		if a.patience > 0 && !a.sifted && a.swarm.Answered(begun) {
+		if a.patience > 0 && !a.sifted && a.swarm.Answered(time.Now().Add(-answerWindow)) {
 			a.sifted = true
-			if err := a.sift(ctx, func(t *target) blobnet.ID { return t.entry.Root.ID }); err != nil {
+			if err := a.sift(ctx, 0, func(t *target) blobnet.ID { return t.entry.Root.ID }); err != nil {
 				return err
 			}
 			continue

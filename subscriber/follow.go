@@ -282,7 +282,6 @@ func applying(r catalog.Release, err error) error {
 // apply does all that a release asks for, and returns when it is safe on disk.
 // With again, it was applied before, and something of it was left out.
 func (f *follower) apply(ctx context.Context, r catalog.Release, again bool) error {
-	f.lacks.begun = time.Now()
 	var missing, late bool // something of it; what it says, so that nothing was done
 	if again {
 		var err error

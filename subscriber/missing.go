@@ -18,6 +18,15 @@ import (
 // errBody: what a release says lies in a blob that is not to be had.
 var errBody = errors.New("its body")
 
+const (
+	// answerWindow is how long an answer of whomever counts as a sign that this node
+	// reaches somebody. It is less than a swarm waits where nobody answers.
+	answerWindow = 30 * time.Second
+	// lookTime is how many ProbeTimeouts a look for what was missing takes at most,
+	// whatever peers do: others wait for it.
+	lookTime = 3
+)
+
 // lack is a release of which something is not to be had.
 type lack struct {
 	due   time.Time // when it is looked at again
@@ -31,14 +40,13 @@ type lacking struct {
 	parts    map[string]int64 // names of unfinished files that are gone on with, to position
 	unsure   bool             // earlier runs may have left others
 	owed     bool             // a look was cut short, and goes on with the next round
-	begun    time.Time        // when the release that is being applied was begun with
 	news     chan struct{}    // may be nil
 }
 
-// reachable reports whether somebody has answered since the release was begun with.
-// If not, this node may be the one that is alone: it waits, and passes nothing over.
+// reachable reports whether somebody has answered a moment ago. If not, this node
+// may be the one that is alone: it waits, and passes nothing over.
 func (f *follower) reachable(ctx context.Context) bool {
-	return ctx.Err() == nil && f.cfg.Swarm.Answered(f.lacks.begun)
+	return ctx.Err() == nil && f.cfg.Swarm.Answered(time.Now().Add(-answerWindow))
 }
 
 // lack notes that something of a release was not to be had, and when it is looked
@@ -51,6 +59,9 @@ func (f *follower) lack(r catalog.Release, err error) {
 		f.lacks.releases = map[int64]lack{}
 	}
 	f.lacks.releases[r.Position] = l
+	if len(f.lacks.releases) > maxAgain { // the oldest is left to a later run
+		f.settle(slices.Min(slices.Collect(maps.Keys(f.lacks.releases))))
+	}
 	if len(f.missed) < maxToldErrors {
 		f.missed = append(f.missed, applying(r, err))
 	}
@@ -130,7 +141,15 @@ func (f *follower) forgetBody(ctx context.Context, r catalog.Release) error {
 
 // getBody gets the blob of a body.
 func (f *follower) getBody(ctx context.Context, r catalog.Release, again bool) ([]byte, error) {
-	blob, err := f.cfg.Swarm.Fetch(ctx, fetch.Want{ID: r.Ref.ID, Class: blobnet.Foreground, Patience: f.patience(again)}, nil)
+	limited, cancel := ctx, context.CancelFunc(func() {})
+	if again {
+		limited, cancel = context.WithTimeout(ctx, lookTime*f.cfg.ProbeTimeout)
+	}
+	defer cancel()
+	blob, err := f.cfg.Swarm.Fetch(limited, fetch.Want{ID: r.Ref.ID, Class: blobnet.Foreground, Patience: f.patience(again)}, nil)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = f.cfg.Swarm.Nobody(lookTime * f.cfg.ProbeTimeout)
+	}
 	if errors.Is(err, blobnet.ErrNotFound) {
 		return nil, fmt.Errorf("%w: %w", errBody, err)
 	}

@@ -235,7 +235,7 @@ func (a *application) fetch(ctx context.Context) error {
 	targets := make([]*target, len(a.files)) // nil for what needs no fetching
 	settled, grown := make(chan int, len(a.files)), make(chan int, 1)
 	large := map[*target]int{} // index
-	as := assembly{swarm: a.cfg.Swarm, place: sieveOf(a.cfg.Place, a.order.KeepBlobs), keep: a.cfg.Place == nil || a.order.KeepBlobs, patience: a.patience(a.again), onBytes: func(t *target, _ int, _ bool) {
+	as := assembly{swarm: a.cfg.Swarm, place: sieveOf(a.cfg.Place, a.order.KeepBlobs), keep: a.cfg.Place == nil || a.order.KeepBlobs, patience: a.patience(a.again), doubtTime: lookTime * a.cfg.ProbeTimeout, onBytes: func(t *target, _ int, _ bool) {
 		if i, ok := large[t]; ok && a.pulse.due() {
 			select {
 			case grown <- i:

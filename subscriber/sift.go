@@ -2,9 +2,8 @@ package subscriber
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
+	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/fetch"
@@ -27,35 +26,51 @@ func (a *assembly) source() blobnet.Source {
 
 // doubt is a blob without which a target cannot come.
 type doubt struct {
-	t  *target
-	id blobnet.ID
+	t    *target
+	id   blobnet.ID
+	came bool
 }
 
 // sift asks for one blob of each target at once, and ends those that cannot have
-// it: one after another they would be waited for as long each.
-func (a *assembly) sift(ctx context.Context, of func(*target) blobnet.ID) error {
-	if !slices.ContainsFunc(a.targets, func(t *target) bool { return of(t) != (blobnet.ID{}) }) {
+// it, or not within limit if that is not 0: one after another they would be waited for
+// as long each.
+func (a *assembly) sift(ctx context.Context, limit time.Duration, of func(*target) blobnet.ID) error {
+	var doubts []doubt
+	for _, t := range a.targets {
+		if id := of(t); id != (blobnet.ID{}) && !t.over.Load() {
+			doubts = append(doubts, doubt{t: t, id: id})
+		}
+	}
+	if len(doubts) == 0 {
 		return nil
 	}
-	err := fetch.Each(ctx, a.swarm, func(yield func(doubt, error) bool) {
-		for _, t := range a.targets {
-			if id := of(t); id != (blobnet.ID{}) && !t.over.Load() && !yield(doubt{t, id}, nil) {
+	limited, cancel := ctx, context.CancelFunc(func() {})
+	if limit > 0 {
+		limited, cancel = context.WithTimeout(ctx, limit)
+	}
+	defer cancel()
+	err := fetch.Each(limited, a.swarm, func(yield func(*doubt, error) bool) {
+		for i := range doubts {
+			if !yield(&doubts[i], nil) {
 				return
 			}
 		}
-	}, func(d doubt) fetch.Want {
+	}, func(d *doubt) fetch.Want {
 		return fetch.Want{ID: d.id, Class: blobnet.Foreground, Patience: a.patience, Optional: true}
-	}, func(d doubt, blob []byte, _ bool) error {
-		if blob == nil {
-			d.t.loseOf(d.id, fmt.Errorf("nobody has blob %s: %w", d.id, blobnet.ErrNotFound))
-		}
+	}, func(d *doubt, blob []byte, _ bool) error {
+		d.came = blob != nil
 		return nil
 	})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if errors.Is(err, blobnet.ErrNotFound) {
-		return nil // it shows again
+	if err != nil && limited.Err() == nil {
+		return err
 	}
-	return err
+	for _, d := range doubts {
+		if !d.came {
+			d.t.loseOf(d.id, fmt.Errorf("nobody has blob %s: %w", d.id, blobnet.ErrNotFound))
+		}
+	}
+	return nil
 }
