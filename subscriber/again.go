@@ -55,6 +55,9 @@ func (f *follower) lookAgain(ctx context.Context, may bool) error {
 	if may {
 		f.lacks.unsure = false
 	}
+	if f.order.Once { // all were looked at
+		return nil
+	}
 	_, err := f.lookAt(ctx, f.due())
 	return err
 }
@@ -141,7 +144,6 @@ func (f *follower) pending(ctx context.Context, after int64) func(yield func(cat
 
 // round does all that there is to do now.
 func (f *follower) round(ctx context.Context, may bool) error {
-	f.missed = nil
 	if err := f.withdraw(ctx); err != nil {
 		return err
 	}

@@ -136,7 +136,7 @@ func (s *Subscriber) Follow(ctx context.Context, order Follow, emit func(Event))
 		}
 		if order.Once {
 			f.inventories.stop(inventoryGrace)
-			return errors.Join(append(f.skipped, f.missed...)...)
+			return errors.Join(append(f.skipped, f.missed()...)...)
 		}
 		if may, err = f.idle(ctx, news); err != nil {
 			return err
@@ -161,7 +161,7 @@ func (s *Subscriber) newFollower(order Follow, emit func(Event)) (*follower, err
 // idle waits for news, or for the time to look again at what was left out.
 func (f *follower) idle(ctx context.Context, news <-chan struct{}) (may bool, err error) {
 	var tick, look <-chan time.Time // never
-	if timed(f.rules.Policy) || len(f.missed) > 0 || f.unsettled {
+	if timed(f.rules.Policy) || len(f.lacks.releases) > 0 || f.unsettled {
 		t := time.NewTimer(againPause)
 		defer t.Stop()
 		tick = t.C
@@ -196,8 +196,7 @@ type follower struct {
 	budget      *Budget
 	keeping     keeping
 	lacks       lacking
-	missed      []error // what cannot be had now
-	freed       bool    // there is more room in the quota than when what did not fit was left out
+	freed       bool // there is more room in the quota than when what did not fit was left out
 
 	refusals  map[content]refusal
 	unsettled bool // hooks have left something out, and are asked again

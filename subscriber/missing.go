@@ -31,6 +31,7 @@ const (
 type lack struct {
 	due   time.Time // when it is looked at again
 	pause time.Duration
+	err   error
 }
 
 // lacking is what one run of Follow knows of what nobody has.
@@ -54,7 +55,7 @@ func (f *follower) reachable(ctx context.Context) bool {
 func (f *follower) lack(r catalog.Release, err error) {
 	l := f.lacks.releases[r.Position]
 	l.pause = min(max(2*l.pause, f.cfg.MissPause), againPause)
-	l.due = time.Now().Add(l.pause)
+	l.due, l.err = time.Now().Add(l.pause), applying(r, err)
 	if f.lacks.releases == nil {
 		f.lacks.releases = map[int64]lack{}
 	}
@@ -62,9 +63,17 @@ func (f *follower) lack(r catalog.Release, err error) {
 	if len(f.lacks.releases) > maxAgain { // the oldest is left to a later run
 		f.settle(slices.Min(slices.Collect(maps.Keys(f.lacks.releases))))
 	}
-	if len(f.missed) < maxToldErrors {
-		f.missed = append(f.missed, applying(r, err))
+}
+
+// missed are the errors of the first of what is still not to be had.
+func (f *follower) missed() []error {
+	var out []error
+	for _, p := range slices.Sorted(maps.Keys(f.lacks.releases)) {
+		if len(out) < maxToldErrors {
+			out = append(out, f.lacks.releases[p].err)
+		}
 	}
+	return out
 }
 
 // settle forgets that something of a release was not to be had.
@@ -77,10 +86,11 @@ func (f *follower) settle(position int64) {
 	maps.DeleteFunc(f.lacks.parts, func(_ string, at int64) bool { return at == position })
 }
 
-// waits reports whether it is not time yet to look at a release again.
+// waits reports whether it is not time yet to look at a release again. With Once
+// there is no other time.
 func (f *follower) waits(position int64) bool {
 	l, ok := f.lacks.releases[position]
-	return ok && time.Now().Before(l.due)
+	return ok && !f.order.Once && time.Now().Before(l.due)
 }
 
 // due are the releases that it is time to look at again, the newest first.

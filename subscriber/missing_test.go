@@ -314,3 +314,24 @@ func TestManyFilesThatNobodyHasAreFoundMissingTogether(t *testing.T) {
 		t.Errorf("left out are %+v, %v", tally.Passed, err)
 	}
 }
+
+// What comes while a run with Once goes on is no error of it.
+func TestWhatComesBeforeTheEndOfARunIsNotMissing(t *testing.T) {
+	w := newWorld(t)
+	gone := w.ingest(files{"gone": "gone"})
+	w.release(publisherRelease(gone))
+	next := w.ingest(files{"b": "b"})
+	w.release(publisherRelease(next))
+	w.sync()
+	l := w.lose(gone[0].Root.ID)
+	hook := w.peer.onGet
+	w.peer.onGet = func(id blobnet.ID) error {
+		if id == next[0].Root.ID {
+			l.found() // and the look at it is due by the time that this is written
+		}
+		return hook(id)
+	}
+	w.update()
+	w.wantTold("manifest 1 release", "missing gone", "manifest 2 release", "file b", "manifest 1 release", "file gone")
+	w.wantTree(files{"b": "b", "gone": "gone"})
+}
