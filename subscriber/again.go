@@ -32,65 +32,96 @@ func (f *follower) judgeOf(r catalog.Release, body *channel.Body) *policy.Judge 
 }
 
 // lookAgain judges releases of which something was left out: all that another
-// policy has judged, and, with may, the newest of those that may be taken though
-// the policy stays. The cursor stays where it is.
+// policy has judged; with may, the newest of those that may be taken though
+// the policy stays; and those that lack something and whose turn it is. The cursor
+// stays where it is.
 func (f *follower) lookAgain(ctx context.Context, may bool) error {
 	before, left := int64(math.MaxInt64), maxAgain
+	f.lacks.owed = false
 	for {
 		positions, err := f.cfg.Ledger.PassedOver(ctx, f.order.Subscription, f.order.Channel, before, f.fingerprint, may && left > 0, releasePage)
-		if err != nil || len(positions) == 0 {
-			return err
-		}
-		before, left = positions[len(positions)-1], left-len(positions)
-		var releases []catalog.Release
-		for _, p := range positions {
-			found, err := f.cfg.Ledger.Releases(ctx, f.order.Channel, p-1, 1)
-			if err != nil {
-				return err
-			}
-			if len(found) == 1 && found[0].Position == p {
-				releases = append(releases, found[0])
-			}
-		}
-		err = f.plan(ctx, func(yield func(catalog.Release) error) error {
-			for _, r := range releases {
-				if err := yield(r); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
 		if err != nil {
 			return err
 		}
-		for _, r := range releases {
-			if err := ctx.Err(); err != nil {
-				return context.Cause(ctx)
-			}
-			if held, err := f.held(ctx); held || err != nil {
-				return err
-			}
-			if f.frozen[r.Log] {
-				continue
-			}
-			err := f.apply(ctx, r, true)
-			if errors.Is(err, blobnet.ErrNotFound) && ctx.Err() == nil {
-				f.miss(r, err)
-			} else if err != nil {
-				return applying(r, err)
-			}
+		if len(positions) == 0 {
+			break
+		}
+		before, left = positions[len(positions)-1], left-len(positions)
+		if cut, err := f.lookAt(ctx, positions); cut || err != nil {
+			f.lacks.owed = may
+			return err
 		}
 	}
+	if may {
+		f.lacks.unsure = false
+	}
+	if f.order.Once { // all were looked at
+		return nil
+	}
+	_, err := f.lookAt(ctx, f.due())
+	return err
 }
 
-// miss tells of what was left out before, is wanted now, and cannot be had. It is
-// tried again; what comes does not wait for it.
-func (f *follower) miss(r catalog.Release, err error) {
-	f.missed = append(f.missed, applying(r, err))
-	if len(f.missed) > maxToldErrors {
-		f.missed = f.missed[:maxToldErrors]
+// lookAt judges releases again. It is cut short by news: nobody may make those who
+// publish wait for what is not to be had.
+func (f *follower) lookAt(ctx context.Context, positions []int64) (cut bool, err error) {
+	var releases []catalog.Release
+	for _, p := range positions {
+		if f.waits(p) {
+			continue
+		}
+		found, err := f.cfg.Ledger.Releases(ctx, f.order.Channel, p-1, 1)
+		if err != nil {
+			return false, err
+		}
+		if len(found) == 1 && found[0].Position == p {
+			releases = append(releases, found[0])
+		} else {
+			f.settle(p)
+		}
 	}
-	f.emit(ErrorEvent{Event: "error", Channel: r.Channel, Log: r.Log, Seq: r.Seq, Message: err.Error(), Retry: true})
+	if len(releases) == 0 {
+		return false, nil
+	}
+	err = f.plan(ctx, func(yield func(catalog.Release) error) error {
+		for _, r := range releases {
+			if err := yield(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	for i, r := range releases {
+		if err := ctx.Err(); err != nil {
+			return false, context.Cause(ctx)
+		}
+		if held, err := f.held(ctx); held || err != nil {
+			return true, err
+		}
+		if f.frozen[r.Log] {
+			continue
+		}
+		if i > 0 && !f.order.Once && f.interrupted() {
+			return true, nil
+		}
+		due := f.lacks.releases[r.Position].due
+		err := f.apply(ctx, r, true)
+		switch {
+		case errors.Is(err, blobnet.ErrNotFound) && ctx.Err() == nil:
+			f.lack(r, err)
+			if !f.reachable(ctx) {
+				return true, nil // whoever is asked next is not there either
+			}
+		case err != nil:
+			return false, applying(r, err)
+		case f.lacks.releases[r.Position].due.Equal(due):
+			f.settle(r.Position)
+		}
+	}
+	return false, nil
 }
 
 // pending calls yield with the releases after a position.
@@ -138,8 +169,7 @@ func (f *follower) round(ctx context.Context, may bool) error {
 	if err := f.sweep(ctx); err != nil {
 		return err
 	}
-	f.missed = nil
-	if err := f.lookAgain(ctx, may || f.freed); err != nil {
+	if err := f.lookAgain(ctx, may || f.freed || f.lacks.owed); err != nil {
 		return err
 	}
 	f.freed = false

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -28,11 +29,19 @@ type assembly struct {
 	place   Place // may be nil: it is not told what comes
 	keep    bool  // the swarm's store keeps every chunk
 	targets []*target
-	onBytes func(t *target, n int, local bool) // may be nil; from many goroutines
+	// patience is how long a blob that all who can be asked say they have not is
+	// waited for; then the file is lost, and the others go on. If zero, until the
+	// swarm gives up, which ends all that would only wait as long.
+	patience time.Duration
+	// doubtTime is how long all doubted blobs together may take, whatever peers do.
+	doubtTime time.Duration
+	onBytes   func(t *target, n int, local bool) // may be nil; from many goroutines
 
 	buffers   sync.Pool    // of *[]byte
 	delivered atomic.Int64 // chunks
 	atLoss    int64        // delivered when an index was last not to be had, -1 for never
+	sifted    bool         // files whose root nobody has were sorted out
+	indexLoss int          // indexes that were not to be had since
 
 	mu   sync.Mutex               // guards want
 	want map[blobnet.ID][]*target // whose blob was asked for and has not come
@@ -43,14 +52,18 @@ type assembly struct {
 
 // piece is one chunk of one target.
 type piece struct {
-	t     *target
-	chunk codec.Chunk
+	t        *target
+	chunk    codec.Chunk
+	patience time.Duration // of the assembly
 }
 
 // asWant is what is known of the blob before it comes.
 func (p piece) asWant() fetch.Want {
 	ref := p.chunk.Ref
 	w := fetch.Want{ID: ref.ID, Tree: ref.Tree, Size: codec.PaddedSize(int(min(ref.Size, blobnet.MaxBlobSize))) + codec.Overhead, Class: blobnet.Foreground}
+	if p.patience > 0 {
+		w.Patience, w.Optional = p.patience, true
+	}
 	if p.t.mends() {
 		w.Patience, w.Optional = lossPatience, true
 	}
@@ -69,6 +82,9 @@ func (a *assembly) run(ctx context.Context) error {
 		}
 	}()
 	a.want, a.atLoss = map[blobnet.ID][]*target{}, -1
+	if err := a.sift(ctx, a.doubtTime, func(t *target) blobnet.ID { return t.doubted }); err != nil {
+		return err
+	}
 	for {
 		before := a.delivered.Load()
 		err := a.pass(ctx)
@@ -91,9 +107,17 @@ func (a *assembly) run(ctx context.Context) error {
 			continue
 		}
 		if err == nil {
+			a.blame(waiting, errGaps)
 			return a.firstLost()
 		}
 		optional := a.blame(waiting, err)
+		if a.patience > 0 && !a.sifted && a.swarm.Answered(time.Now().Add(-answerWindow)) {
+			a.sifted = true
+			if err := a.sift(ctx, 0, func(t *target) blobnet.ID { return t.entry.Root.ID }); err != nil {
+				return err
+			}
+			continue
+		}
 		if a.delivered.Load() == before && !optional {
 			return cmp.Or(a.firstLost(), err) // nothing comes; what is left would only wait as long
 		}
@@ -169,7 +193,7 @@ func (a *assembly) piecesOf(ctx context.Context, t *target, yield func(piece, er
 	if err != nil {
 		return yield(piece{}, fmt.Errorf("going on with %s: %w", t.out.full(t.name), err))
 	}
-	t.index = &indexes{src: a.swarm}
+	t.index = &indexes{src: a.source()}
 	if !t.rooted {
 		t.rooted, t.coded = true, a.coded(ctx, t)
 	}
@@ -193,7 +217,7 @@ func (a *assembly) piecesOf(ctx context.Context, t *target, yield func(piece, er
 			continue
 		}
 		if begun {
-			had, err := a.resume(ctx, piece{t, chunk})
+			had, err := a.resume(ctx, piece{t, chunk, a.patience})
 			if err != nil {
 				return yield(piece{}, err)
 			}
@@ -202,7 +226,7 @@ func (a *assembly) piecesOf(ctx context.Context, t *target, yield func(piece, er
 			}
 		}
 		a.asked(chunk.Ref.ID, t)
-		if !yield(piece{t, chunk}, nil) {
+		if !yield(piece{t, chunk, a.patience}, nil) {
 			return false
 		}
 	}
@@ -231,6 +255,10 @@ func (a *assembly) resume(ctx context.Context, p piece) (bool, error) {
 // makes sense to wait for the next one's: not if nothing came since the last
 // time.
 func (a *assembly) goOn() bool {
+	if a.sifted {
+		a.indexLoss++
+		return a.indexLoss < maxIndexLoss
+	}
 	before := a.atLoss
 	a.atLoss = a.delivered.Load()
 	return a.atLoss > before
@@ -260,6 +288,10 @@ func (a *assembly) came(id blobnet.ID) {
 func (a *assembly) deliver(ctx context.Context, p piece, blob []byte, local bool) error {
 	a.came(p.chunk.Ref.ID)
 	if p.t.over.Load() {
+		return nil
+	}
+	if blob == nil && p.patience > 0 && (!p.t.coded || p.t.rescues > 1) {
+		p.t.loseOf(p.chunk.Ref.ID, fmt.Errorf("nobody has blob %s: %w", p.chunk.Ref.ID, blobnet.ErrNotFound))
 		return nil
 	}
 	if blob == nil { // nobody has it: it is made of others when these are there

@@ -26,9 +26,9 @@ func (f *follower) body(ctx context.Context, r catalog.Release, again bool) (*ch
 	if ref == nil {
 		return nil, f.sealed(ctx, r, again)
 	}
-	blob, err := f.cfg.Swarm.Get(ctx, ref.ID, nil)
+	blob, err := f.getBody(ctx, r, again)
 	if err != nil {
-		return nil, fmt.Errorf("its body: %w", err)
+		return nil, err
 	}
 	body, err := channel.OpenBody(blob, *ref)
 	if err != nil {

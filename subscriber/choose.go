@@ -151,7 +151,7 @@ func (a *application) tellLeftOut() {
 		}
 		return 1
 	})
-	if a.again || len(a.left) == 0 {
+	if a.again && !a.late || len(a.left) == 0 {
 		return
 	}
 	r := a.release

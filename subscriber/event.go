@@ -59,7 +59,7 @@ type RemovedEvent struct {
 }
 
 // PassedEvent ("passed"): something was left out by the subscription's policy,
-// and nothing of it is fetched.
+// and nothing of it is fetched; or nobody who can be asked has it.
 type PassedEvent struct {
 	Event   string            `json:"event"`
 	Channel channel.ID        `json:"channel"`
@@ -68,7 +68,7 @@ type PassedEvent struct {
 	Name    string            `json:"name,omitempty"` // empty: all files of the release
 	Files   int               `json:"files"`          // 0: the release cannot be read
 	Bytes   uint64            `json:"bytes"`          // of plaintext
-	Reason  string            `json:"reason"`         // the policy's field, see package policy
+	Reason  string            `json:"reason"`         // the policy's field, or another of package policy
 	Message string            `json:"message"`
 }
 
@@ -105,8 +105,7 @@ type ProgressEvent struct {
 	Local   uint64     `json:"local,omitempty"` // of Done, what this node had already
 }
 
-// ErrorEvent ("error"): something was skipped and will not be tried again. With
-// Retry it will: it had been left out before, is wanted now, and nobody has it.
+// ErrorEvent ("error"): something was skipped and will not be tried again.
 type ErrorEvent struct {
 	Event   string            `json:"event"`
 	Channel channel.ID        `json:"channel"`
@@ -114,7 +113,7 @@ type ErrorEvent struct {
 	Seq     uint64            `json:"seq"`
 	Name    string            `json:"name,omitempty"`
 	Message string            `json:"message"`
-	Retry   bool              `json:"retry"` // a node's own error events have the field too
+	Retry   bool              `json:"retry"` // false; a node's own error events have the field, too
 }
 
 func (ManifestEvent) event() {}

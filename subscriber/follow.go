@@ -46,10 +46,21 @@ const (
 // that is there already is not fetched again. A crash at any moment leaves each
 // name with the old file or the new one; the release is then applied again.
 //
-// What only waiting, a peer or the user can mend (a blob that nobody has, a full
-// disk, a folder without permission) ends Follow with an error, after whatever
+// What only waiting or the user can mend (a full disk, a folder without
+// permission, nobody there who answers) ends Follow with an error, after whatever
 // else of the release could be had; the cursor stays, and a later Follow goes on
-// there. What cannot be mended is told in an ErrorEvent and skipped: a file
+// there.
+//
+// What nobody has, as those say who answer, holds up nothing: the rest of its
+// release is written, it is told in a PassedEvent with the reason "missing",
+// remembered, and passed over. It is looked at again after a few seconds and then
+// less and less often, up to every ten minutes, by the next Follow, and, of
+// releases of earlier runs, the newest 256; what comes meanwhile does not wait for
+// it, nor is anything replaced or brought back against what a later release says. So
+// it is where the body of a release lies in a blob that nobody has; what it removes
+// is removed when that comes. With Once, Follow names in its error what is missing.
+//
+// What cannot be mended is told in an ErrorEvent and skipped: a file
 // that is not what was signed for, a name that something else occupies, a
 // malformed body. With Once, Follow also returns those errors when it is
 // through.
@@ -90,6 +101,7 @@ func (s *Subscriber) Follow(ctx context.Context, order Follow, emit func(Event))
 		return err
 	}
 	news := make(chan struct{}, 1)
+	f.lacks.news = news
 	defer s.cfg.Ledger.Watch(func(id channel.ID, _ feed.Kind) {
 		if id == order.Channel {
 			select {
@@ -107,6 +119,9 @@ func (s *Subscriber) Follow(ctx context.Context, order Follow, emit func(Event))
 	if err := f.reclaimAll(ctx); err != nil {
 		return err
 	}
+	if err := f.recallLacks(ctx); err != nil {
+		return err
+	}
 	f.inventories = keepInventories(ctx, s.cfg, order, f.all)
 	defer f.inventories.stop(0)
 	for may := true; ; {
@@ -121,7 +136,7 @@ func (s *Subscriber) Follow(ctx context.Context, order Follow, emit func(Event))
 		}
 		if order.Once {
 			f.inventories.stop(inventoryGrace)
-			return errors.Join(append(f.skipped, f.missed...)...)
+			return errors.Join(append(f.skipped, f.missed()...)...)
 		}
 		if may, err = f.idle(ctx, news); err != nil {
 			return err
@@ -145,14 +160,21 @@ func (s *Subscriber) newFollower(order Follow, emit func(Event)) (*follower, err
 
 // idle waits for news, or for the time to look again at what was left out.
 func (f *follower) idle(ctx context.Context, news <-chan struct{}) (may bool, err error) {
-	var tick <-chan time.Time // never
-	if timed(f.rules.Policy) || len(f.missed) > 0 || f.unsettled {
+	var tick, look <-chan time.Time // never
+	if timed(f.rules.Policy) || len(f.lacks.releases) > 0 || f.unsettled {
 		t := time.NewTimer(againPause)
 		defer t.Stop()
 		tick = t.C
 	}
+	if in, ok := f.nextLook(); ok {
+		t := time.NewTimer(in)
+		defer t.Stop()
+		look = t.C
+	}
 	select {
 	case <-news:
+		return false, nil
+	case <-look:
 		return false, nil
 	case <-tick:
 		return true, nil
@@ -173,8 +195,8 @@ type follower struct {
 	all         bool   // the policy takes everything
 	budget      *Budget
 	keeping     keeping
-	missed      []error // what was left out before, and cannot be had now
-	freed       bool    // there is more room in the quota than when what did not fit was left out
+	lacks       lacking
+	freed       bool // there is more room in the quota than when what did not fit was left out
 
 	refusals  map[content]refusal
 	unsettled bool // hooks have left something out, and are asked again
@@ -204,7 +226,7 @@ func (f *follower) tidy(ctx context.Context) error {
 		return err
 	}
 	defer out.close()
-	return out.prune(ctx, f.cfg.Place, nil)
+	return f.prune(ctx, out, nil)
 }
 
 // catchUp applies releases until none is left.
@@ -259,14 +281,27 @@ func applying(r catalog.Release, err error) error {
 // apply does all that a release asks for, and returns when it is safe on disk.
 // With again, it was applied before, and something of it was left out.
 func (f *follower) apply(ctx context.Context, r catalog.Release, again bool) error {
+	var missing, late bool // something of it; what it says, so that nothing was done
+	if again {
+		var err error
+		if missing, late, err = f.passedBefore(ctx, r); err != nil {
+			return err
+		}
+	}
 	if f.all && !again {
 		f.inventories.want(r)
 	}
 	body, err := f.body(ctx, r, again)
+	if errors.Is(err, errBody) && f.reachable(ctx) {
+		return f.passBody(ctx, r, missing, err)
+	}
+	if err == nil && late && (body == nil || len(body.Entries)+len(body.Removals) == 0) {
+		err = f.forgetBody(ctx, r)
+	}
 	if err != nil || body == nil {
 		return err
 	}
-	if !again {
+	if !again || late {
 		f.emit(manifestEvent(r, body))
 	}
 	if r.Body == nil && !again && len(f.rules.Policy.Keep) > 0 { // it could not be planned for
@@ -275,7 +310,8 @@ func (f *follower) apply(ctx context.Context, r catalog.Release, again bool) err
 		}
 	}
 	if len(body.Entries)+len(body.Removals) > 0 {
-		if err := f.write(ctx, r, body, again); err != nil {
+		a := application{follower: f, release: r, body: body, again: again, late: late, told: missing && !late}
+		if err := f.write(ctx, a); err != nil {
 			return err
 		}
 	}
@@ -301,23 +337,24 @@ func manifestEvent(r catalog.Release, body *channel.Body) ManifestEvent {
 
 // write changes the output folder as the release says, and begins anew with the
 // rest where the channel takes one of the files back meanwhile.
-func (f *follower) write(ctx context.Context, r catalog.Release, body *channel.Body, again bool) error {
+func (f *follower) write(ctx context.Context, a application) error {
 	for {
-		err := f.writeOnce(ctx, r, body, again)
+		err := f.writeOnce(ctx, a)
 		if !errors.Is(err, errRetracted) || ctx.Err() != nil {
 			return err
 		}
 	}
 }
 
-func (f *follower) writeOnce(ctx context.Context, r catalog.Release, body *channel.Body, again bool) error {
+func (f *follower) writeOnce(ctx context.Context, of application) error {
 	out, err := openOutput(f.order.Output, f.tag())
 	if err != nil {
 		return err
 	}
 	defer out.close()
 	out.floor = f.cfg.MinFree
-	a := &application{follower: f, release: r, body: body, out: out, again: again, verdicts: f.judgeOf(r, body), claimed: map[string]string{}}
+	a := &of
+	a.out, a.verdicts, a.claimed = out, f.judgeOf(a.release, a.body), map[string]string{}
 	defer func() { f.budget.give(a.taken) }()
 	if err := a.consult(ctx); err != nil {
 		return err
@@ -328,12 +365,12 @@ func (f *follower) writeOnce(ctx context.Context, r catalog.Release, body *chann
 	if err := a.weigh(ctx); err != nil {
 		return err
 	}
-	if again && len(a.files) > 0 {
-		f.emit(manifestEvent(r, body))
+	if a.again && !a.late && !a.told && len(a.files) > 0 {
+		f.emit(manifestEvent(a.release, a.body))
 	}
 	a.tellLeftOut()
 	if !f.all && len(a.files) > 0 {
-		f.inventories.want(r)
+		f.inventories.want(a.release)
 	}
 	if err := a.remove(ctx); err != nil {
 		return err

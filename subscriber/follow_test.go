@@ -389,7 +389,7 @@ func TestABodyThatIsNoneIsRefusedAndTheNextReleaseComes(t *testing.T) {
 	}
 }
 
-func TestABlobThatNobodyHasHoldsTheCursorAndNothingElse(t *testing.T) {
+func TestABlobThatNobodyHasHoldsNothingElse(t *testing.T) {
 	w := newWorld(t)
 	entries := w.ingest(files{"a": pattern(3*codec.MinChunkSize, 1), "b": pattern(3*codec.MinChunkSize, 2), "c": "c"})
 	w.release(publisher.Release{Title: "one", Entries: entries})
@@ -401,7 +401,7 @@ func TestABlobThatNobodyHasHoldsTheCursorAndNothingElse(t *testing.T) {
 		}
 		chunks = append(chunks, id)
 	}
-	for _, missing := range []blobnet.ID{chunks[0], chunks[2]} { // the index, and a chunk
+	for i, missing := range []blobnet.ID{chunks[0], chunks[2]} { // the index, and a chunk
 		w.peer.onGet = func(id blobnet.ID) error {
 			if id == missing {
 				return blobnet.ErrNotFound
@@ -413,20 +413,22 @@ func TestABlobThatNobodyHasHoldsTheCursorAndNothingElse(t *testing.T) {
 		if !errors.Is(err, blobnet.ErrNotFound) || !strings.Contains(err.Error(), `"a"`) || !strings.Contains(err.Error(), missing.String()) {
 			t.Errorf("%v", err)
 		}
-		w.wantTold("manifest 1 one", "file b", "file c")
-		if missing == chunks[0] {
-			w.wantTree(files{"b": pattern(3*codec.MinChunkSize, 2), "c": "c"})
+		want := files{"b": pattern(3*codec.MinChunkSize, 2), "c": "c", "d": "d"}
+		if i == 0 {
+			w.wantTold("manifest 1 one", "file b", "file c", "missing a", "manifest 2 two", "file d")
+			w.wantTree(want)
 		} else {
-			wantFinished(t, w.out, files{"b": pattern(3*codec.MinChunkSize, 2), "c": "c"})
+			w.wantTold()
+			wantFinished(t, w.out, want)
 		}
-		if cursor, err := w.ledger.Cursor(t.Context(), w.sub.ID, w.id); err != nil || cursor != 0 {
+		if cursor, err := w.ledger.Cursor(t.Context(), w.sub.ID, w.id); err != nil || cursor != 2 {
 			t.Errorf("the cursor is at %d, %v", cursor, err)
 		}
 	}
 	w.peer.onGet = nil
 	w.peer.reset()
 	w.update()
-	w.wantTold("manifest 1 one", "file a", "file b", "file c", "manifest 2 two", "file d")
+	w.wantTold("manifest 1 one", "file a")
 	if w.peer.asked[chunks[0]] != 0 || w.peer.asked[chunks[1]] != 0 || w.peer.asked[chunks[2]] != 1 {
 		t.Errorf("asked again for what was here: %v", w.peer.asked)
 	}

@@ -101,8 +101,8 @@ func (t *target) has(chunk codec.Chunk, buf, scratch []byte) (plain, sealed []by
 }
 
 // prune deletes the unfinished files of earlier runs that none of targets goes
-// on with.
-func (o *output) prune(ctx context.Context, place Place, targets []*target) error {
+// on with, and that are not spared.
+func (o *output) prune(ctx context.Context, place Place, targets []*target, spared ...string) error {
 	names, err := o.parts()
 	if err != nil {
 		return err
@@ -113,6 +113,9 @@ func (o *output) prune(ctx context.Context, place Place, targets []*target) erro
 	wanted := map[string]bool{}
 	for _, t := range targets {
 		wanted[t.partName()] = true
+	}
+	for _, name := range spared {
+		wanted[name] = true
 	}
 	for _, name := range names {
 		if wanted[name] {

@@ -357,7 +357,8 @@ func TestWhatIsWantedLaterAndNobodyHasHoldsUpNothingAndIsTriedAgain(t *testing.T
 	if err := w.follow(); !errors.Is(err, blobnet.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
-	w.wantTold("manifest 2 two", "file c.txt", "manifest 1 one", "file a.bin", "error ")
+	w.wantTold("manifest 2 two", "file c.txt", "manifest 1 one", "file a.bin", "passed b.bin 1 missing")
+	w.wantTally(`{"bytes":2,"files":2,"passed":{"missing":1}}`)
 	w.peer.onGet = nil
 	w.update()
 	w.wantTold("manifest 1 one", "file b.bin")

@@ -26,13 +26,17 @@ type application struct {
 	removal []item // one for each file to be deleted
 	history map[string][]version
 
-	again    bool // it was applied before, and something was left out
-	verdicts *policy.Judge
-	hooked   hooked
-	left     []refused
-	claimed  map[string]string // path to the name of the entry that gets it
-	taken    int64             // bytes of the budget
-	gone     []catalog.Written // to be recorded
+	again bool // it was applied before, and something was left out
+	late  bool // with again: what it says was not known then, so that it removes what no later release has decided
+	told  bool // with again: that something of it is missing was told
+
+	announced bool // with told: its ManifestEvent was emitted; of the teller
+	verdicts  *policy.Judge
+	hooked    hooked
+	left      []refused
+	claimed   map[string]string // path to the name of the entry that gets it
+	taken     int64             // bytes of the budget
+	gone      []catalog.Written // to be recorded
 }
 
 // item is a name that the release changes.
@@ -51,7 +55,7 @@ type item struct {
 // and changes nothing.
 func (a *application) look(ctx context.Context) error {
 	removals := a.body.Removals
-	if a.again {
+	if a.again && !a.late {
 		removals = nil
 	}
 	for _, r := range removals {
@@ -99,14 +103,14 @@ func (a *application) see(ctx context.Context, e channel.FileEntry, removal bool
 		return it, false, err
 	}
 	switch {
+	case a.again && it.stale:
+		return it, false, nil
 	case removal && it.before != nil && it.before.Gone:
 		return it, false, nil // it is not ours any more
 	case removal && it.before != nil:
 		it.path = it.before.Path
 	case removal:
 		it.path = e.Name
-	case a.again && it.stale:
-		return it, false, nil
 	case !a.judge(&e, it.before):
 		return it, false, nil
 	default:
@@ -231,7 +235,7 @@ func (a *application) fetch(ctx context.Context) error {
 	targets := make([]*target, len(a.files)) // nil for what needs no fetching
 	settled, grown := make(chan int, len(a.files)), make(chan int, 1)
 	large := map[*target]int{} // index
-	as := assembly{swarm: a.cfg.Swarm, place: sieveOf(a.cfg.Place, a.order.KeepBlobs), keep: a.cfg.Place == nil || a.order.KeepBlobs, onBytes: func(t *target, _ int, _ bool) {
+	as := assembly{swarm: a.cfg.Swarm, place: sieveOf(a.cfg.Place, a.order.KeepBlobs), keep: a.cfg.Place == nil || a.order.KeepBlobs, patience: a.patience(a.again), doubtTime: lookTime * a.cfg.ProbeTimeout, onBytes: func(t *target, _ int, _ bool) {
 		if i, ok := large[t]; ok && a.pulse.due() {
 			select {
 			case grown <- i:
@@ -263,7 +267,7 @@ func (a *application) fetch(ctx context.Context) error {
 		targets[i] = &target{
 			entry: it.entry, name: it.path, out: a.out, place: a.cfg.Place, ours: append([]version{}, a.history[it.entry.Name]...),
 			optional: it.stale, onEnd: func(*target) { settled <- i }, order: inorder{size: it.entry.Size},
-			scan: a.scanning(),
+			scan: a.scanning(), doubted: a.lacks.blobs[content{a.release.Position, it.entry.Name}],
 		}
 		as.targets = append(as.targets, targets[i])
 		if it.entry.Size >= progressMin {
@@ -272,7 +276,7 @@ func (a *application) fetch(ctx context.Context) error {
 	}
 	a.hooked.order(as.targets)
 	if len(as.targets) > 0 { // else it may be another release that goes on
-		if err := a.out.prune(ctx, a.cfg.Place, as.targets); err != nil {
+		if err := a.prune(ctx, a.out, as.targets); err != nil {
 			return err
 		}
 	}
@@ -292,6 +296,10 @@ func (a *application) fetch(ctx context.Context) error {
 		if gone := a.lookForTombstones(ctx, as.targets); errors.Is(gone, errRetracted) {
 			err = gone
 		}
+	}
+	if errors.Is(err, blobnet.ErrNotFound) && !errors.Is(err, errRetracted) && a.reachable(ctx) {
+		a.passMissing(targets, err)
+		err = nil
 	}
 	if recordErr := a.record(context.WithoutCancel(ctx), targets, err != nil); err == nil {
 		err = recordErr
@@ -360,7 +368,7 @@ func (a *application) tell(it item, t *target) {
 		a.follower.skip(r, name, it.skip)
 		return
 	case t == nil:
-		a.emit(file)
+		a.bring(file)
 		return
 	case t.said != nil:
 		a.tellScanned(it, *t.said)
@@ -380,5 +388,15 @@ func (a *application) tell(it item, t *target) {
 		})
 	}
 	file.FromStore, file.FromPeers = t.fromStore.Load(), t.fromPeers.Load()
+	a.bring(file)
+}
+
+// bring tells of a file, and of its release before, where that was not done because
+// perhaps nothing of it would come.
+func (a *application) bring(file FileEvent) {
+	if a.told && !a.announced {
+		a.announced = true
+		a.emit(manifestEvent(a.release, a.body))
+	}
 	a.emit(file)
 }

@@ -43,7 +43,7 @@ func (t *target) mends() bool {
 // coded reports whether t has parity. It is asked once, when the root index is
 // about to be needed anyway.
 func (a *assembly) coded(ctx context.Context, t *target) bool {
-	for _, err := range codec.Stripes(ctx, a.swarm, t.entry.File()) {
+	for _, err := range codec.Stripes(ctx, a.source(), t.entry.File()) {
 		return err == nil
 	}
 	return false
@@ -59,11 +59,14 @@ func (a *assembly) gaps() (found []*target) {
 	return found
 }
 
-// quick is the swarm for who can do without a blob that all say they have not.
-type quick struct{ swarm *fetch.Swarm }
+// patient is the swarm for who waits so long for what all say they have not.
+type patient struct {
+	swarm *fetch.Swarm
+	time  time.Duration
+}
 
-func (q quick) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
-	return q.swarm.Fetch(ctx, fetch.Want{ID: id, Class: blobnet.Foreground, Patience: rescuePatience}, dst)
+func (p patient) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
+	return p.swarm.Fetch(ctx, fetch.Want{ID: id, Class: blobnet.Foreground, Patience: p.time}, dst)
 }
 
 // rescuesOf is how many chunks of a file of that coding are made at once.
@@ -82,7 +85,7 @@ func (a *assembly) rescue(ctx context.Context, waiting []*target) (tried bool, e
 			continue
 		}
 		t.rescues++
-		for stripe, err := range codec.Stripes(ctx, a.swarm, t.entry.File()) {
+		for stripe, err := range codec.Stripes(ctx, a.source(), t.entry.File()) {
 			if err != nil {
 				break // no index, no telling
 			}
@@ -98,9 +101,9 @@ func (a *assembly) rescue(ctx context.Context, waiting []*target) (tried bool, e
 
 func (a *assembly) rescueTarget(parent context.Context, t *target, atOnce int) error {
 	first := t.rescues == 1
-	cfg := erasure.Config{Source: a.swarm, File: t.entry.File(), Slow: rescueAfter}
+	cfg := erasure.Config{Source: a.source(), File: t.entry.File(), Slow: rescueAfter}
 	if first {
-		cfg.Source = quick{a.swarm}
+		cfg.Source = patient{a.swarm, rescuePatience}
 	}
 	src, err := erasure.NewSource(cfg)
 	if err != nil {
@@ -150,7 +153,7 @@ func (a *assembly) rescueChunks(ctx, getting context.Context, t *target, src blo
 		if err != nil {
 			return fmt.Errorf("file %q: %w", t.name, err)
 		}
-		p := piece{t, chunk}
+		p := piece{t, chunk, a.patience}
 		if t.over.Load() || t.order.has(chunk.Offset) {
 			continue
 		}

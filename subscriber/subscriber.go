@@ -79,6 +79,7 @@ type Records interface {
 	AllWritten(ctx context.Context, subscription string, id channel.ID, after string, limit int) ([]catalog.Written, error)
 	Withdrawn(ctx context.Context, subscription string, id channel.ID) ([]catalog.Written, error)
 	PassedOver(ctx context.Context, subscription string, id channel.ID, before int64, judged string, again bool, limit int) ([]int64, error)
+	PassedAt(ctx context.Context, subscription string, id channel.ID, position int64) ([]catalog.Passed, error)
 	Tally(ctx context.Context, subscription string) (catalog.Tally, error)
 }
 
@@ -127,15 +128,20 @@ type Config struct {
 	Now func() time.Time
 
 	// ProbeTimeout is how long is looked for a file that a later release has
-	// replaced, before it is skipped; if zero, ten seconds.
+	// replaced, before it is skipped, and for a blob that everybody who can be
+	// asked says he has not, before it is passed over; if zero, ten seconds.
 	ProbeTimeout time.Duration
+
+	// MissPause is after how long what nobody had is looked for again at first.
+	// The pause doubles each time, up to ten minutes. If zero, five seconds.
+	MissPause time.Duration
 }
 
 func (c Config) validate() (Config, error) {
 	if c.Ledger == nil || c.Swarm == nil {
 		return c, errors.New("subscriber: want a ledger and a swarm")
 	}
-	if c.ProbeTimeout < 0 || c.MinFree < 0 {
+	if c.ProbeTimeout < 0 || c.MissPause < 0 || c.MinFree < 0 {
 		return c, errors.New("subscriber: a timeout or a size is negative")
 	}
 	if c.Member == nil {
@@ -143,6 +149,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.ProbeTimeout == 0 {
 		c.ProbeTimeout = 10 * time.Second
+	}
+	if c.MissPause == 0 {
+		c.MissPause = 5 * time.Second
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/blobnet/fetch"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/codec"
 	"github.com/anonymous-media-library/aml/codec/inplace"
@@ -29,6 +31,9 @@ type target struct {
 	ours []version
 	// optional: nobody may have it any more, and that is no reason to wait.
 	optional bool
+	// doubted is a blob that was not to be had before: it is asked for first. If
+	// zero, none.
+	doubted blobnet.ID
 
 	place Place // may be nil
 
@@ -63,22 +68,39 @@ type target struct {
 	kept  string          // where what was replaced is now
 	err   error           // nil: the file is in place
 	lost  bool            // err is that a blob cannot be had
+	lacks blobnet.ID      // the blob, if it is known which
 	said  *policy.Verdict // why hooks refuse what is in it
 }
 
 // settle says what became of the target; only the first call counts.
 func (t *target) settle(err error, lost bool) {
-	t.ended.Do(func() {
-		t.err, t.lost = err, lost
-		t.over.Store(true)
-		if t.onEnd != nil {
-			t.onEnd(t)
-		}
-	})
+	t.ended.Do(func() { t.end(err, lost) })
+}
+
+func (t *target) end(err error, lost bool) {
+	t.err, t.lost = err, lost
+	t.over.Store(true)
+	if t.onEnd != nil {
+		t.onEnd(t)
+	}
 }
 
 // lose ends the target because a blob of it cannot be had now.
-func (t *target) lose(err error) { t.settle(fmt.Errorf("file %q: %w", t.name, err), true) }
+func (t *target) lose(err error) {
+	var missing *fetch.NotFoundError
+	if errors.As(err, &missing) {
+		t.loseOf(missing.ID, err)
+		return
+	}
+	t.loseOf(blobnet.ID{}, err)
+}
+
+func (t *target) loseOf(id blobnet.ID, err error) {
+	t.ended.Do(func() {
+		t.lacks = id
+		t.end(fmt.Errorf("file %q: %w", t.name, err), true)
+	})
+}
 
 // refuse ends the target because what was signed is wrong, or because something
 // is in the way: trying again does not help.

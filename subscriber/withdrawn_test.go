@@ -63,16 +63,23 @@ func (w *owned) as(key channel.PrivateKey, f files) {
 	}
 }
 
-func (w *owned) updateAll() {
+// syncAll carries what both keys have signed over.
+func (w *owned) syncAll() {
 	w.t.Helper()
 	w.sync()
 	m, err := w.pubLedger.Manifests(w.t.Context(), w.id, w.guest.Public(), 1, 1<<40, 100, 1<<20)
 	if err == nil && len(m) > 0 {
 		_, err = w.ledger.OfferAll(w.t.Context(), m)
 	}
-	if err == nil {
-		err = w.follow()
+	if err != nil {
+		w.t.Fatal(err)
 	}
+}
+
+func (w *owned) updateAll() {
+	w.t.Helper()
+	w.syncAll()
+	err := w.follow()
 	if err != nil {
 		w.t.Fatal(err)
 	}

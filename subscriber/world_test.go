@@ -260,7 +260,7 @@ func (w *world) take() []subscriber.Event {
 
 func (w *world) subscriber() *subscriber.Subscriber {
 	w.t.Helper()
-	cfg := subscriber.Config{Ledger: w.ledger, Blobs: w.store, Swarm: w.swarm, Member: func() (channel.MemberKey, error) { return w.member, nil }, ProbeTimeout: 100 * time.Millisecond}
+	cfg := subscriber.Config{Ledger: w.ledger, Blobs: w.store, Swarm: w.swarm, Member: func() (channel.MemberKey, error) { return w.member, nil }, ProbeTimeout: 100 * time.Millisecond, MissPause: 10 * time.Millisecond}
 	if w.place != nil {
 		cfg.Blobs, cfg.Place = w.place, w.place
 	}
@@ -370,6 +370,10 @@ func told(events []subscriber.Event) []string {
 			out = append(out, fmt.Sprintf("kept %s %s", e.Name, filepath.Base(e.Path)))
 		case subscriber.MirroredEvent:
 			out = append(out, fmt.Sprintf("mirrored %d", e.Seq))
+		case subscriber.PassedEvent:
+			if e.Reason == "missing" {
+				out = append(out, strings.TrimSpace("missing "+e.Name))
+			}
 		case subscriber.ErrorEvent:
 			out = append(out, fmt.Sprintf("error %s", e.Name))
 		}

@@ -156,6 +156,7 @@ func (p *poller) poll(walk context.Context, m *member, ids []blobnet.ID) {
 		return
 	}
 	m.answered(now.Sub(begun))
+	s.said = now
 	s.heard(m, ids, has, now)
 }
 

@@ -103,6 +103,7 @@ func (s *Swarm) settle(a *ask, blob []byte, err error) (won bool) {
 	case gone:
 	case errors.Is(err, blobnet.ErrNotFound):
 		m.answered(now.Sub(a.begun))
+		s.said = now
 		m.hasNot(f.id, now, now.Add(s.cfg.NotFoundRetry))
 		s.wake(now.Add(s.cfg.NotFoundRetry), now)
 		m.lacks()

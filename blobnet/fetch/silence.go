@@ -42,6 +42,23 @@ func (s *Swarm) Came() (bytes int64, waits bool) {
 	return bytes, true
 }
 
+// Answered reports whether since then a peer gave a blob, or said whether it has
+// one. If none did, that nobody gives a blob says nothing about the blob: this
+// node may reach nobody.
+func (s *Swarm) Answered(since time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.said.After(since) {
+		return true
+	}
+	for _, m := range s.members {
+		if m.good.After(since) {
+			return true
+		}
+	}
+	return false
+}
+
 // errSilent is what a peer has answered that was asked and says nothing.
 var errSilent = errors.New("no answer yet")
 

@@ -71,3 +71,25 @@ func TestWhoSentWrongBytesIsNamedByLaterErrors(t *testing.T) {
 		}
 	})
 }
+
+// That nobody gives a blob says something about it only if somebody is there.
+func TestWhoSaysThatHeHasNotIsToldFromWhoIsNotThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		id := blobnet.Sum([]byte("wanted"))
+		s := newSwarm(t, Config{StallTimeout: time.Second})
+		began := time.Now()
+		s.Add(peerThat("unreachable", errors.New("no route")))
+		s.Add(peerThat("busy", blobnet.ErrBusy))
+		if _, err := s.Get(t.Context(), id, nil); !errors.Is(err, blobnet.ErrNotFound) || s.Answered(began) {
+			t.Errorf("%v; answered %v", err, s.Answered(began))
+		}
+		s.Add(peerThat("honest", blobnet.ErrNotFound))
+		if _, err := s.Get(t.Context(), id, nil); !errors.Is(err, blobnet.ErrNotFound) || !s.Answered(began) {
+			t.Errorf("%v; answered %v", err, s.Answered(began))
+		}
+		<-time.After(time.Minute)
+		if s.Answered(time.Now().Add(-30 * time.Second)) {
+			t.Error("an old answer counts")
+		}
+	})
+}

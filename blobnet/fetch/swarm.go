@@ -33,6 +33,7 @@ type Swarm struct {
 	rivalry uint64    // tells which sets of rivals differ
 	walks   map[*poller]struct{}
 	grace   time.Time    // walks began a moment before
+	said    time.Time    // when a peer last said what it has or has not
 	news    []blobnet.ID // that were stored and not told yet
 	tell    time.Time    // when they are to be
 

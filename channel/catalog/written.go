@@ -159,6 +159,20 @@ func (c *Catalog) PassedOver(ctx context.Context, subID string, id channel.ID, b
 	return out, err
 }
 
+// PassedAt returns what a subscription has left out of the release at a position.
+func (c *Catalog) PassedAt(ctx context.Context, subID string, id channel.ID, position int64) ([]Passed, error) {
+	var out []Passed
+	err := c.view(ctx, "reading what was left out", func(s *session) error {
+		return s.each(func(scan func(...any) error) (bool, error) {
+			var p Passed
+			err := scan(&p.Reason, &p.Files, &p.Bytes, &p.Again)
+			out = append(out, p)
+			return true, err
+		}, "SELECT reason, files, bytes, again FROM passed WHERE subscription = ? AND channel = ? AND position = ? ORDER BY reason", subID, id[:], position)
+	})
+	return out, err
+}
+
 // Tally counts what a subscription has on disk and what it has left out.
 type Tally struct {
 	Files  int64

@@ -197,6 +197,10 @@ func showSubscription(w io.Writer, s api.SubscriptionInfo) {
 	}
 	fmt.Fprintf(w, "subscription\t%s%s\n  to\t%s\n  takes\t%s\n  has\t%s, %s\n", s.Target, caution(", ", s.Currency), s.Output, policy, counted(s.Files, "file"), config.FormatSize(s.Bytes))
 	for _, p := range s.Passed {
+		if p.Files == 0 { // it is not known what they say
+			fmt.Fprintf(w, "  left out\treleases, unread: %s\n", p.Reason)
+			continue
+		}
 		fmt.Fprintf(w, "  left out\t%s, %s: %s\n", counted(p.Files, "file"), config.FormatSize(int64(p.Bytes)), p.Reason)
 	}
 }

@@ -28,6 +28,9 @@ const (
 	Quota        Reason = "quota" // the subscriber says so
 	KeepRule     Reason = "keep"  // the subscriber says so
 
+	// Missing: nobody who can be asked has it. It is no rule's; the subscriber says so.
+	Missing Reason = "missing"
+
 	// Of plugins; the subscriber says so.
 	Plugin    Reason = "plugin"    // of a release or a file, before it is fetched
 	Scan      Reason = "scan"      // of what is in a file
@@ -38,7 +41,7 @@ const (
 // taken later though the policy stays the same.
 func (r Reason) MayPass() bool {
 	switch r {
-	case MinSources, Quota, KeepRule, Plugin, ScanLater:
+	case MinSources, Quota, KeepRule, Missing, Plugin, ScanLater:
 		return true
 	}
 	return false
