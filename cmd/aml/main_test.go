@@ -2,9 +2,11 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,7 +26,14 @@ func TestMain(m *testing.M) {
 		bePlugin()
 		os.Exit(0)
 	}
+	manyAtOnce()
 	testscript.Main(m, map[string]func(){"aml": main})
+}
+
+// manyAtOnce has twice as many tests run at once as there are processors, unless
+// -parallel says otherwise: they are of processes that wait for one another.
+func manyAtOnce() {
+	_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))) // the flag is there: this is a test
 }
 
 // TestScripts runs testdata/script/*.txt, a file per feature. Each has a home

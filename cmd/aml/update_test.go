@@ -59,7 +59,7 @@ func installedIn(t *testing.T, folder string) (string, appdir.State) {
 	return version, state
 }
 
-func TestAnApplicationIsUpdatedFromItsChannel(t *testing.T) { updatesFromItsChannel(t, 8) }
+func TestAnApplicationIsUpdatedFromItsChannel(t *testing.T) { updatesFromItsChannel(t, 4) }
 
 // updatesFromItsChannel lets installations follow a channel of software.
 func updatesFromItsChannel(t *testing.T, installations int) {
