@@ -208,6 +208,7 @@ type follower struct {
 	inventories *inventories
 	unlocker    *unlocker
 	ahead       ahead
+	replaced    probe
 	pulse       pulse
 }
 

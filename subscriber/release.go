@@ -342,9 +342,11 @@ func (a *application) tellAll(targets []*target, settled, grown <-chan int) {
 // available reports whether the first blob of a file that a later release
 // replaces can be had at all; if not, the item says so.
 func (a *application) available(ctx context.Context, it *item) bool {
-	probe, cancel := context.WithTimeout(ctx, a.cfg.ProbeTimeout)
+	look, cancel := context.WithTimeout(ctx, a.replaced.patience(a.cfg.ProbeTimeout))
 	defer cancel()
-	if _, err := a.cfg.Swarm.Get(probe, it.entry.Root.ID, nil); err != nil && ctx.Err() == nil {
+	_, err := a.cfg.Swarm.Get(look, it.entry.Root.ID, nil)
+	a.replaced.ended(err == nil)
+	if err != nil && ctx.Err() == nil {
 		it.skip = fmt.Errorf("file %q: %w", it.entry.Name, errGone)
 		return false
 	}
