@@ -31,8 +31,12 @@ func TestMain(m *testing.M) {
 }
 
 // manyAtOnce has twice as many tests run at once as there are processors, unless
-// -parallel says otherwise: they are of processes that wait for one another.
+// -parallel says otherwise: they are of processes that wait for one another. Under the
+// race detector they are busy enough, and others run beside them.
 func manyAtOnce() {
+	if underRace {
+		return
+	}
 	_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))) // the flag is there: this is a test
 }
 
