@@ -20,7 +20,7 @@ import (
 
 // waitLimit is how long a test waits for what must happen. It is reached only
 // by a failing test.
-const waitLimit = 30 * time.Second
+const waitLimit = 90 * time.Second
 
 func newHost(t testing.TB) host.Host {
 	t.Helper()
