@@ -318,16 +318,16 @@ func (a *assembly) deliver(ctx context.Context, p piece, blob []byte, local bool
 // the file that it completes.
 func (a *assembly) took(ctx context.Context, p piece, n int, local bool, take func() (complete bool, err error)) error {
 	t := p.t
+	if local { // before it is taken: whoever takes the last one reads the sums
+		t.fromStore.Add(uint64(n))
+	} else {
+		t.fromPeers.Add(uint64(n))
+	}
 	complete, err := take()
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", t.out.full(t.name), err)
 	}
 	a.delivered.Add(1)
-	if local {
-		t.fromStore.Add(uint64(n))
-	} else {
-		t.fromPeers.Add(uint64(n))
-	}
 	if a.onBytes != nil {
 		a.onBytes(t, n, local)
 	}
