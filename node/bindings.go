@@ -5,11 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/anonymous-media-library/aml/internal/wholefile"
 )
 
 // maxBindings is how much a file of bindings may hold, in bytes.
@@ -48,7 +49,10 @@ func (b *bindings[T]) change(fn func([]T) ([]T, error)) error {
 	}
 	text, err := json.MarshalIndent(list, "", "  ")
 	if err == nil {
-		err = replaceFile(b.path, append(text, '\n'))
+		err = os.MkdirAll(filepath.Dir(b.path), 0o700)
+	}
+	if err == nil {
+		err = wholefile.Replace(b.path, append(text, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", b.path, err)
@@ -62,18 +66,10 @@ func (b *bindings[T]) load() error {
 	if b.read {
 		return nil
 	}
-	f, err := os.Open(b.path)
+	text, err := wholefile.Read(b.path, maxBindings)
 	if errors.Is(err, fs.ErrNotExist) {
 		b.read = true
 		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxBindings+1))
-	if err == nil && len(text) > maxBindings {
-		err = fmt.Errorf("over %d bytes", maxBindings)
 	}
 	var list []T
 	if err == nil {
@@ -85,27 +81,5 @@ func (b *bindings[T]) load() error {
 		return fmt.Errorf("reading %s: %w; mend it, or remove it and give the commands again", b.path, err)
 	}
 	b.list, b.read = list, true
-	return nil
-}
-
-// replaceFile writes a file that its owner alone can read, whole or not at all.
-func replaceFile(path string, text []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".aml-bindings-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
 	return nil
 }

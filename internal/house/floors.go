@@ -24,6 +24,7 @@ var floors = map[string]int{
 	"codec":                       1,
 	"blobnet/diskstore":           1,
 	"internal/outfile":            1,
+	"internal/wholefile":          1,
 	"blobnet/memstore":            1,
 	"blobnet/storetest":           1,
 	"blobnet/exchange":            1,

@@ -6,10 +6,16 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/anonymous-media-library/aml/internal/wholefile"
 )
 
-// maxSeen is how many episodes of a feed are remembered.
-const maxSeen = 50_000
+// maxSeen is how many episodes of a feed are remembered, and maxSeenBytes what that
+// may take.
+const (
+	maxSeen      = 50_000
+	maxSeenBytes = 256 << 20
+)
 
 // seen is what a feed has had: how its episodes were called, and which of them it
 // has no more. Without it the names of files that were given before their titles
@@ -27,7 +33,7 @@ type episode struct {
 
 func (p *podcast) remember(from string) *seen {
 	s := &seen{path: filepath.Join(p.state, "seen-"+hash(from, 16)+".json"), now: map[string]episode{}}
-	text, err := os.ReadFile(s.path)
+	text, err := wholefile.Read(s.path, maxSeenBytes)
 	if err == nil {
 		err = json.Unmarshal(text, &s.now)
 	}
@@ -90,9 +96,5 @@ func (s *seen) save() error {
 	if err != nil {
 		return err
 	}
-	temp := s.path + ".new"
-	if err := os.WriteFile(temp, text, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(temp, s.path)
+	return wholefile.Replace(s.path, text)
 }

@@ -143,32 +143,6 @@ func readSmall(path string, max int64) ([]byte, plugins.Sum, error) {
 	return text, plugins.Sum(sha256.Sum256(text)), err
 }
 
-// replace writes a file of mode 0600 that survives a power loss, whole or not at
-// all.
-func replace(path string, text []byte) (err error) {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, ".aml-plugin-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
-
 // removeAll is os.RemoveAll that also removes read-only folders.
 func removeAll(path string) error {
 	err := os.RemoveAll(path)

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/anonymous-media-library/aml/internal/wholefile"
 	"github.com/anonymous-media-library/aml/plugins"
 )
 
@@ -225,7 +226,10 @@ func (s *Shelf) read() (plugins.Lock, error) {
 func (s *Shelf) write(lock plugins.Lock) error {
 	text, err := plugins.EncodeLock(lock)
 	if err == nil {
-		err = replace(s.path(lockName), text)
+		err = os.MkdirAll(filepath.Dir(s.path(lockName)), 0o700)
+	}
+	if err == nil {
+		err = wholefile.Replace(s.path(lockName), text)
 	}
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", s.path(lockName), err)

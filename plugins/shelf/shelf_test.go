@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/anonymous-media-library/aml/internal/unpack"
+	"github.com/anonymous-media-library/aml/internal/wholefile"
 	"github.com/anonymous-media-library/aml/plugins"
 )
 
@@ -255,9 +256,12 @@ func TestAnArchiveIsAFolderAndNothingElse(t *testing.T) {
 func TestABrokenLockIsAnErrorAndStaysAsItIs(t *testing.T) {
 	s := open(t)
 	dir := folder(t, files)
+	if err := os.MkdirAll(filepath.Dir(s.path(lockName)), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for name, text := range map[string]string{"no JSON": "x", "unknown field": `{"format":1,"plugins":[],"x":1}`, "future": `{"format":2,"plugins":[]}`,
 		"id that leads out": `{"format":1,"plugins":[{"id":"../x","version":"1.0.0","source":"","installed":"2026-01-01T00:00:00Z","files":{},"enabled":true}]}`} {
-		if err := replace(s.path(lockName), []byte(text)); err != nil {
+		if err := wholefile.Replace(s.path(lockName), []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.List(); !errors.Is(err, plugins.ErrLock) || !strings.Contains(err.Error(), lockName) {

@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
 
 	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/internal/wholefile"
 	"github.com/anonymous-media-library/aml/plugins/sdk"
 	"github.com/anonymous-media-library/aml/updates"
 )
@@ -61,15 +61,19 @@ type kept struct {
 	Sums    map[string]string `json:"sums"`   // SHA-256 by file
 }
 
-// maxKept is how many versions of a channel are kept.
-const maxKept = 1000
+const (
+	// maxKept is how many versions of a channel are kept, and maxMemory the bytes of
+	// all.
+	maxKept   = 1000
+	maxMemory = 64 << 20
+)
 
 func (m *memory) admit(id string, next updates.Release) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	path := filepath.Join(m.dir, "versions.json")
 	all := map[string][]kept{}
-	text, err := os.ReadFile(path)
+	text, err := wholefile.Read(path, maxMemory)
 	if err == nil {
 		err = json.Unmarshal(text, &all)
 	}
@@ -92,7 +96,7 @@ func (m *memory) admit(id string, next updates.Release) error {
 	if text, err = json.Marshal(all); err != nil {
 		return err
 	}
-	return replace(path, text)
+	return wholefile.Replace(path, text)
 }
 
 func keep(r updates.Release) kept {
@@ -116,23 +120,4 @@ func (k kept) release(issued int64) (updates.Release, error) {
 		r.Builds = append(r.Builds, updates.Build{Platform: platform, Entry: e})
 	}
 	return r, nil
-}
-
-// replace writes a file of mode 0600, whole or not at all.
-func replace(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // the error is the one to tell
-	}
-	return err
 }

@@ -8,10 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/anonymous-media-library/aml/internal/wholefile"
 )
 
 // What the TUF repository keeps in the plugin's folder.
@@ -37,7 +38,7 @@ func (e *editions) of(channel string, sum [sha256.Size]byte, now time.Time) (edi
 	defer e.mu.Unlock()
 	path := filepath.Join(e.dir, "tuf-editions.json")
 	all := map[string]edition{}
-	text, err := os.ReadFile(path)
+	text, err := wholefile.Read(path, maxMemory)
 	if err == nil {
 		err = json.Unmarshal(text, &all)
 	}
@@ -51,7 +52,7 @@ func (e *editions) of(channel string, sum [sha256.Size]byte, now time.Time) (edi
 	next := edition{max(last.Version+1, now.Truncate(timestampStep).Unix()), sum, now.Unix()}
 	all[channel] = next
 	if text, err = json.Marshal(all); err == nil {
-		err = replace(path, text)
+		err = wholefile.Replace(path, text)
 	}
 	if err != nil {
 		return edition{}, fmt.Errorf("writing which editions there are: %w", err)
@@ -78,7 +79,7 @@ func (k *keys) load(now time.Time) (map[string]ed25519.PrivateKey, time.Time, er
 	defer k.mu.Unlock()
 	path := filepath.Join(k.dir, "tuf-keys.json")
 	var held keyFile
-	text, err := os.ReadFile(path)
+	text, err := wholefile.Read(path, maxMemory)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		held = keyFile{now.Unix(), map[string][]byte{}}
@@ -88,7 +89,7 @@ func (k *keys) load(now time.Time) (map[string]ed25519.PrivateKey, time.Time, er
 			held.Seeds[role] = seed
 		}
 		if text, err = json.Marshal(held); err == nil {
-			err = replace(path, text)
+			err = wholefile.Replace(path, text)
 		}
 		if err != nil {
 			return nil, now, fmt.Errorf("making the keys of the repository: %w", err)

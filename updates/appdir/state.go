@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 
+	"github.com/anonymous-media-library/aml/internal/wholefile"
 	"github.com/anonymous-media-library/aml/updates"
 )
 
@@ -76,15 +76,10 @@ func (s *State) refuse(version, why string) {
 // read returns the folder's state, which may never have been written.
 func (d *Dir) read() (State, error) {
 	s := State{Format: stateFormat}
-	f, err := os.Open(d.at(stateName))
+	text, err := wholefile.Read(d.at(stateName), maxState)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}
-	if err != nil {
-		return s, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxState+1))
 	if err != nil {
 		return s, err
 	}
@@ -95,9 +90,6 @@ func (d *Dir) read() (State, error) {
 }
 
 func parseState(text []byte, s *State) error {
-	if len(text) > maxState {
-		return fmt.Errorf("over %d bytes", maxState)
-	}
 	r := json.NewDecoder(bytes.NewReader(text))
 	r.DisallowUnknownFields()
 	if err := r.Decode(s); err != nil {
@@ -130,25 +122,10 @@ func parseState(text []byte, s *State) error {
 // save writes the state so that it is there after a power loss, whole or as before.
 func (d *Dir) save() error {
 	text, err := json.MarshalIndent(d.state, "", "  ")
-	if err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(d.at(ownName), "state-*")
-	if err != nil {
-		return fmt.Errorf("writing the state: %w", err)
-	}
-	_, err = f.Write(append(text, '\n'))
 	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), d.at(stateName))
-	}
-	if err == nil {
-		err = syncDir(d.at(ownName))
+		err = wholefile.Replace(d.at(stateName), append(text, '\n'))
 	}
 	if err != nil {
-		_ = os.Remove(f.Name()) // the error is the one to tell
 		return fmt.Errorf("writing the state: %w", err)
 	}
 	return nil
