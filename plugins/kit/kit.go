@@ -207,7 +207,7 @@ func (r *run) check(ctx context.Context, rule plugins.Rule, c check) {
 	inner, cancel := context.WithTimeoutCause(ctx, min(patience*time.Duration(r.cfg.Slow), 2*patience), errors.New("it does not end"))
 	err := c.do(inner)
 	cancel()
-	after := r.settled(rule.Hook, before)
+	after := r.settled(ctx, rule.Hook, before)
 	switch {
 	case after.stats.Timeouts > before.stats.Timeouts:
 		err = fmt.Errorf("an answer came after the deadline of %v", rule.Deadline*time.Duration(r.cfg.Slow))
@@ -253,11 +253,19 @@ const settle = 500 * time.Millisecond
 
 // settled is status once it is known whether an error had the process ended, so
 // that the check which did it has the blame.
-func (r *run) settled(hook plugins.Hook, before status) status {
-	for until := time.Now().Add(settle); ; time.Sleep(10 * time.Millisecond) {
+func (r *run) settled(ctx context.Context, hook plugins.Hook, before status) status {
+	ctx, cancel := context.WithTimeout(ctx, settle)
+	defer cancel()
+	tick := time.NewTicker(settle / 50)
+	defer tick.Stop()
+	for {
 		s := r.status(hook)
-		if s.stats.Errors == before.stats.Errors || s.failures > before.failures || time.Now().After(until) {
+		if s.stats.Errors == before.stats.Errors || s.failures > before.failures || ctx.Err() != nil {
 			return s
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
 		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/anonymous-media-library/aml/internal/disk"
 	"github.com/anonymous-media-library/aml/plugins/sdk"
 )
 
@@ -38,7 +39,13 @@ func New() sdk.Plugin {
 	return sdk.Plugin{ID: "mirror-fs", Version: "1.0.0", Configure: m.configure, Mirror: m}
 }
 
-type mirror struct{ folder string }
+type mirror struct {
+	folder string
+	info   fs.FileInfo // of the folder, as it was when the plugin began
+}
+
+// unfinished is the folder of blobs on their way, and tempPrefix how they are called.
+const unfinished, tempPrefix = ".unfinished", "put-"
 
 func (m *mirror) configure(_ context.Context, s sdk.Setup) error {
 	m.folder = s.Config["folder"]
@@ -54,6 +61,21 @@ func (m *mirror) configure(_ context.Context, s sdk.Setup) error {
 	case !info.IsDir():
 		return fmt.Errorf("folder: %s is none", m.folder)
 	}
+	m.info = info
+	disk.Sweep(filepath.Join(m.folder, unfinished), tempPrefix)
+	return nil
+}
+
+// mounted makes sure that the folder is the one that it was: where a disk is not mounted
+// any more its blobs must not fill the one below it.
+func (m *mirror) mounted() error {
+	info, err := os.Stat(m.folder)
+	if err == nil && !os.SameFile(info, m.info) {
+		err = errors.New("it is another folder than when the plugin began; is the disk mounted? mount it, and start the plugin again")
+	}
+	if err != nil {
+		return fmt.Errorf("folder %s: %w", m.folder, err)
+	}
 	return nil
 }
 
@@ -68,11 +90,16 @@ func (m *mirror) Put(ctx context.Context, id [32]byte, _ int64, data io.Reader) 
 	if has, err := m.Has(ctx, id); err != nil || has {
 		return err
 	}
-	path := m.path(id)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := m.mounted(); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".put-*")
+	path, temp := m.path(id), filepath.Join(m.folder, unfinished)
+	for _, dir := range []string{filepath.Dir(path), temp} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	f, err := os.CreateTemp(temp, tempPrefix+"*")
 	if err != nil {
 		return err
 	}

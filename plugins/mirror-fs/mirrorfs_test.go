@@ -7,8 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/anonymous-media-library/aml/plugins/sdk"
 )
@@ -57,6 +59,37 @@ func TestABlobIsKeptGivenBackAndForgotten(t *testing.T) {
 	}
 	if has, err := m.Has(ctx, id); has || err != nil {
 		t.Errorf("after: %v, %v", has, err)
+	}
+}
+
+// A killed process leaves nothing for ever, and a disk that is taken away is not written
+// to below where it was.
+func TestAFolderIsKeptCleanAndIsTheOneThatWasMeant(t *testing.T) {
+	ctx, m := context.Background(), &mirror{}
+	dir := filepath.Join(t.TempDir(), "disk")
+	left := filepath.Join(dir, unfinished, tempPrefix+"1")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(left), 0o700), os.WriteFile(left, []byte("half"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-2 * time.Hour)
+	if err := os.Chtimes(left, old, old); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.configure(ctx, sdk.Setup{Config: map[string]string{"folder": dir}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what was left is there: %v", err)
+	}
+	if err := errors.Join(os.Rename(dir, dir+" in use"), os.Mkdir(dir, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	id := sha256.Sum256([]byte("x"))
+	if err := m.Put(ctx, id, 1, strings.NewReader("x")); err == nil || !strings.Contains(err.Error(), "mounted") {
+		t.Errorf("into the folder below: %v", err)
+	}
+	if all, err := os.ReadDir(dir); err != nil || len(all) > 0 {
+		t.Errorf("in the folder below: %v, %v", all, err)
 	}
 }
 

@@ -102,7 +102,7 @@ func (p *podcast) get(ctx context.Context, from, to string, header map[string]st
 		return nil, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	q := &quietly{cancel: cancel, timer: time.AfterFunc(quiet, func() { cancel(errQuiet) })}
+	q := &quietly{began: time.Now(), cancel: cancel, timer: time.AfterFunc(quiet, func() { cancel(errQuiet) })}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, to, nil)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%.200q is no URL", plain(to)), q.Close())
@@ -166,21 +166,37 @@ func (p *podcast) download(ctx context.Context, h handle, offset int64) (io.Read
 	return res.Body, nil
 }
 
-// quietly ends a download whose server says nothing for too long.
+// quietly ends a download whose server says nothing for too long, or so little that
+// it would never end.
 type quietly struct {
 	io.ReadCloser
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
+	began  time.Time
+	bytes  int64
 }
 
-var errQuiet = errors.New("the server says nothing any more")
+var (
+	errQuiet = errors.New("the server says nothing any more")
+	errSlow  = errors.New("the server sends less than 1 KiB a second")
+)
 
 func (q *quietly) Read(b []byte) (int, error) {
 	n, err := q.ReadCloser.Read(b)
 	if n > 0 {
 		q.timer.Reset(quiet)
 	}
+	if q.bytes += int64(n); err == nil && tooSlow(q.bytes, time.Since(q.began)) {
+		err = errSlow
+	}
 	return n, err
+}
+
+// tooSlow reports whether a server keeps a poll busy for nothing: a few polls run at a
+// time, and others wait for them.
+func tooSlow(bytes int64, after time.Duration) bool {
+	const grace, rate = 10 * time.Minute, 1 << 10 // bytes a second
+	return after > grace && bytes < rate*int64(after/time.Second)
 }
 
 func (q *quietly) Close() error {
