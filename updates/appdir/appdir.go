@@ -105,10 +105,17 @@ func (d *Dir) mine(entries []fs.DirEntry) error {
 	if _, err := os.Lstat(d.at(stateName)); err == nil {
 		return nil
 	}
-	if own, err := os.ReadDir(d.at(ownName)); err == nil && len(entries) == 1 && entries[0].Name() == ownName && (len(own) == 0 || own[0].Name() == "lock") {
-		return nil // a first run was killed
+	if len(entries) > 1 || entries[0].Name() != ownName {
+		return fmt.Errorf("%s %w", d.path, ErrForeign)
 	}
-	return fmt.Errorf("%s %w", d.path, ErrForeign)
+	// A first run that was killed has made the lock before anything else.
+	if own, err := os.ReadDir(d.at(ownName)); err != nil || len(own) == 0 {
+		return err
+	}
+	if _, err := os.Lstat(d.at(lockName)); err != nil {
+		return fmt.Errorf("%s %w", d.path, ErrForeign)
+	}
+	return nil
 }
 
 func (d *Dir) open() (err error) {

@@ -2,10 +2,12 @@ package appdir_test
 
 import (
 	"archive/tar"
+	"bufio"
 	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -240,6 +242,29 @@ func TestOneFileIsAVersionToo(t *testing.T) {
 	}
 }
 
+// Whatever a first run has left when it was killed, the folder is ours.
+func TestAFolderOfAFirstRunThatWasKilledIsGoneOnWith(t *testing.T) {
+	for _, left := range [][]string{{}, {"lock"}, {"lock", ".aml-whole-1"}, {"lock", ".aml-whole-1", ".aml-whole-2"}} {
+		dir := t.TempDir()
+		if err := os.Mkdir(filepath.Join(dir, ".aml"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range left {
+			if err := os.WriteFile(filepath.Join(dir, ".aml", name), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d, err := appdir.Open(dir)
+		if err != nil {
+			t.Errorf("with %v: %v", left, err)
+			continue
+		}
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // childEnv makes this test's own binary one that updates a folder until it is killed.
 const childEnv = "APPDIR_CHILD"
 
@@ -268,11 +293,16 @@ func TestAKillInASwitchLeavesTheOldOrTheNewVersion(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		_, _ = out.Read(make([]byte, 1)) // it has begun
+		said := bufio.NewReader(out)
+		_, _ = said.ReadByte() // it has begun
 		timer := time.AfterFunc(time.Duration(1+11*round%(20+round))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+		rest, _ := io.ReadAll(io.LimitReader(said, 1<<16))
 		_ = cmd.Wait()
-		timer.Stop()
-		seen[inForce(t, dir)] = true
+		if !timer.Stop() {
+			seen[inForce(t, dir)] = true
+		} else {
+			t.Fatalf("round %d: the process ended by itself: %s", round, rest)
+		}
 		if text, err := os.ReadFile(filepath.Join(dir, ".aml", "state.json")); err == nil && strings.Contains(string(text), "switching") {
 			switching++
 		}
