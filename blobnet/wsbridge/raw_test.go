@@ -291,7 +291,12 @@ func (e *events) wait(t testing.TB, kind Kind) Event {
 func start(t testing.TB, cfg Config) (*Server, *events) {
 	t.Helper()
 	ev := newEvents()
-	cfg.Addr, cfg.PeerID, cfg.OnEvent = "127.0.0.1:0", "5e1f", ev.add
+	cfg.Addr, cfg.PeerID = "127.0.0.1:0", "5e1f"
+	if tell := cfg.OnEvent; tell != nil {
+		cfg.OnEvent = func(e Event) { ev.add(e); tell(e) }
+	} else {
+		cfg.OnEvent = ev.add
+	}
 	if cfg.Store == nil {
 		cfg.Store = quiet()
 	}

@@ -154,10 +154,10 @@ func (s *session) write(ctx context.Context, ready <-chan loaded) error {
 // blob sends one RESPONSE.
 func (s *session) blob(l loaded) error {
 	defer s.memory.giveBack(l.buf)
-	s.sending.Store(true)
-	defer s.sending.Store(false)
 	s.done(l.req) // the peer may use the id again as soon as it has the blob
+	s.sending <- struct{}{}
 	sent, err := s.send(websocket.MessageBinary, *l.buf)
+	<-s.sending
 	n := len(*l.buf) - headSize
 	if err != nil {
 		n = min(n, max(0, sent-headSize))

@@ -27,6 +27,9 @@ const (
 	wantRate  = 8 * maxIDs
 	// closeTimeout bounds an orderly end.
 	closeTimeout = 5 * time.Second
+	// pingPatience is how long a PING waits for the blob that is being sent. What
+	// answers it gives up 5 s after it came, and the connection with it.
+	pingPatience = time.Second
 )
 
 // session is one connection, which both sides use alike. Three goroutines work
@@ -53,7 +56,7 @@ type session struct {
 	slots    chan struct{} // has a token for each of calls
 	over     chan struct{} // closed when no more calls are taken, after ended is set
 	ended    error         // what later calls get
-	sending  atomic.Bool   // a blob
+	sending  chan struct{} // holds a token while a blob is sent
 	pinging  atomic.Bool
 	cancel   context.CancelCauseFunc
 	announce bool // the handshake has come; the reader's own
@@ -92,14 +95,25 @@ func (s *session) setup() {
 	s.greeted = make(chan struct{})
 	s.slots = make(chan struct{}, s.lim.MaxRequests)
 	s.over = make(chan struct{})
+	s.sending = make(chan struct{}, 1)
 	s.open = make(map[uint32]bool)
 	s.calls = make(map[uint32]*call)
 	s.begun, s.since = time.Now(), time.Now()
 }
 
 // ping answers the peer's pings, but for those that come while a blob is sent:
-// the answer would wait behind it, and the blob says as well that we live.
-func (s *session) ping(context.Context, []byte) bool { return !s.sending.Load() }
+// the answer would wait behind it, and the blob says as well that we live. The
+// peer may have the last byte before this side knows that it is out, so the end
+// is waited for a little.
+func (s *session) ping(context.Context, []byte) bool {
+	select {
+	case s.sending <- struct{}{}:
+		<-s.sending
+		return true
+	case <-time.After(pingPatience):
+		return false
+	}
+}
 
 // kill ends the connection now. Everything that waits for the peer returns.
 func (s *session) kill() { s.raw.Close() }

@@ -70,6 +70,25 @@ func TestServerSpeaksTheDocumentByteForByte(t *testing.T) {
 	}
 }
 
+// TestAPingBehindAWholeBlobIsAnswered holds the server up just after a blob, of
+// which the peer has every byte.
+func TestAPingBehindAWholeBlobIsAnswered(t *testing.T) {
+	answered := make(chan struct{})
+	s, _ := start(t, Config{Store: quiet([]byte("hello world")), OnEvent: func(e Event) {
+		if e.Kind == KindUpload {
+			<-answered
+		}
+	}})
+	defer close(answered)
+	r := connect(t, s)
+	r.say(`{"type":2,"requestId":1,"blobId":"` + helloHex + `"}`)
+	r.want("03" + "00000001" + helloHex)
+	r.frame(opPing, []byte("x"))
+	if op, p, err := r.read(); op != opPong || string(p) != "x" || err != nil {
+		t.Errorf("PING got %d %q %v", op, p, err)
+	}
+}
+
 func TestHaveIsToldAfterTheHandshakeInPartsUpToALimit(t *testing.T) {
 	var blobs [][]byte
 	for i := range 3000 {
