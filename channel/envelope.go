@@ -59,7 +59,11 @@ func Sign(typ string, payload []byte, keys ...PrivateKey) (Envelope, error) {
 		if key.IsZero() {
 			return Envelope{}, fmt.Errorf("signing: %w: an empty key", ErrMalformed)
 		}
-		env.Signatures = append(env.Signatures, Signature{Key: key.Public(), Sig: key.sign(message)})
+		sig, err := key.sign(message)
+		if err != nil {
+			return Envelope{}, fmt.Errorf("signing: %w", err)
+		}
+		env.Signatures = append(env.Signatures, Signature{Key: key.Public(), Sig: sig})
 	}
 	slices.SortFunc(env.Signatures, func(a, b Signature) int { return a.Key.Compare(b.Key) })
 	if err := env.Validate(); err != nil {

@@ -20,7 +20,12 @@ type PrivateKey struct {
 	key **secret
 }
 
-type secret struct{ ed ed25519.PrivateKey }
+// secret has one of ed and elsewhere.
+type secret struct {
+	ed        ed25519.PrivateKey
+	public    PublicKey
+	elsewhere func(message []byte) ([]byte, error)
+}
 
 // GenerateKey makes a new key from the system's randomness.
 func GenerateKey() (PrivateKey, error) {
@@ -37,8 +42,17 @@ func PrivateKeyFromSeed(seed [ed25519.SeedSize]byte) PrivateKey {
 	return wrapKey(ed25519.NewKeyFromSeed(seed[:]))
 }
 
+// KeyElsewhere is a key that lies in other hands, such as a hardware token's.
+// sign is given what is to be signed, which it must not change, and returns the
+// Ed25519 signature (RFC 8032), which is verified; it bounds its own time, and is
+// called by as many goroutines as sign with the key.
+func KeyElsewhere(public PublicKey, sign func(message []byte) ([]byte, error)) PrivateKey {
+	s := &secret{public: public, elsewhere: sign}
+	return PrivateKey{&s}
+}
+
 func wrapKey(ed ed25519.PrivateKey) PrivateKey {
-	s := &secret{ed}
+	s := &secret{ed: ed, public: PublicKey(ed.Public().(ed25519.PublicKey))}
 	return PrivateKey{&s}
 }
 
@@ -47,15 +61,24 @@ func (k PrivateKey) IsZero() bool { return k.key == nil }
 
 // Public returns the public half, the zero PublicKey for the zero value.
 func (k PrivateKey) Public() PublicKey {
-	var pub PublicKey
-	if k.key != nil {
-		copy(pub[:], (*k.key).ed.Public().(ed25519.PublicKey))
+	if k.key == nil {
+		return PublicKey{}
 	}
-	return pub
+	return (*k.key).public
 }
 
 // sign is not exported: a key of a channel signs envelopes and nothing else.
-func (k PrivateKey) sign(message []byte) []byte { return ed25519.Sign((*k.key).ed, message) }
+func (k PrivateKey) sign(message []byte) ([]byte, error) {
+	s := *k.key
+	if s.elsewhere == nil {
+		return ed25519.Sign(s.ed, message), nil
+	}
+	sig, err := s.elsewhere(message)
+	if err == nil && (len(sig) != ed25519.SignatureSize || !ed25519.Verify(s.public[:], message, sig)) {
+		err = fmt.Errorf("%w: what holds key %s has signed something else", ErrSignature, s.public.Short())
+	}
+	return sig, err
+}
 
 const hiddenKey = "private key (hidden)"
 
@@ -83,6 +106,9 @@ const pemType = "PRIVATE KEY"
 func EncodeKeyPEM(key PrivateKey) ([]byte, error) {
 	if key.IsZero() {
 		return nil, errors.New("encoding a private key: there is none")
+	}
+	if (*key.key).elsewhere != nil {
+		return nil, errors.New("encoding a private key: it lies in other hands")
 	}
 	der, err := x509.MarshalPKCS8PrivateKey((*key.key).ed)
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
-	"github.com/anonymous-media-library/aml/channel/keyfile"
 )
 
 // The keyring is the folder of keys: every *.pem in it. Which of them may do
@@ -33,7 +32,7 @@ func (n *Node) keys() []heldKey {
 	}
 	var out []heldKey
 	for _, file := range files {
-		key, err := keyfile.Load(file)
+		key, err := n.keyFiles.Load(file)
 		if err != nil {
 			n.log.Debug("reading the keys of this home", "error", err)
 			continue
@@ -53,7 +52,7 @@ func (n *Node) keysFor(ctx context.Context, id channel.ID) ([]heldKey, error) {
 	}
 	for _, o := range owns {
 		known := slices.ContainsFunc(held, func(k heldKey) bool { return k.Public() == o.Key })
-		if key, err := keyfile.Load(o.KeyFile); o.Channel == id && !known && err == nil && key.Public() == o.Key {
+		if key, err := n.keyFiles.Load(o.KeyFile); o.Channel == id && !known && err == nil && key.Public() == o.Key {
 			held = append(held, heldKey{key, o.KeyFile})
 		}
 	}
@@ -157,7 +156,7 @@ func (n *Node) publicationTo(ctx context.Context, id channel.ID, file, topic str
 		return publication{}, err
 	}
 	if file != "" {
-		key, err := keyfile.Load(file)
+		key, err := n.keyFiles.Load(file)
 		if err != nil {
 			return publication{}, fmt.Errorf("publishing key: %w", err)
 		}

@@ -25,6 +25,7 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet/diskstore"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/channel/keyfile"
 	"github.com/anonymous-media-library/aml/codec/inplace"
 	"github.com/anonymous-media-library/aml/config"
 	"github.com/anonymous-media-library/aml/internal/flock"
@@ -58,6 +59,7 @@ type Node struct {
 	book     *account.Book  // what was moved with whom
 	catalog  *catalog.Catalog
 	pub      *publisher.Publisher
+	keyFiles keyfile.Keys // reads keys, also those that plugins hold
 	bus      bus
 	follows  follows
 	works    works
@@ -135,7 +137,8 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	n.pub, err = publisher.New(publisher.Config{Blobs: n.blobs, InPlace: n.blobs, Ledger: n.catalog, Memory: memory, Broadcast: n.broadcast})
+	n.keyFiles.Sign = n.signByPlugin
+	n.pub, err = publisher.New(publisher.Config{Blobs: n.blobs, InPlace: n.blobs, Ledger: n.catalog, Keys: n.keyFiles, Memory: memory, Broadcast: n.broadcast})
 	if err != nil {
 		return fmt.Errorf("opening the publisher: %w", err)
 	}

@@ -29,7 +29,7 @@ func JoinDrafts(docs []Document) (channel.RootDraft, RootResult, error) {
 
 // SignDraft signs a draft with the keys of files, and says what it lacks then.
 func SignDraft(d channel.RootDraft, files []string) (channel.RootDraft, RootResult, error) {
-	d, err := publisher.SignDraft(d, files...)
+	d, err := publisher.SignDraft(d, keyfile.Keys{}, files...)
 	if err != nil {
 		return channel.RootDraft{}, RootResult{}, err
 	}
@@ -41,6 +41,8 @@ func SignDraft(d channel.RootDraft, files []string) (channel.RootDraft, RootResu
 type KeyInfo struct {
 	Key  channel.PublicKey `json:"key"`
 	File string            `json:"file"`
+
+	Plugin string `json:"plugin,omitempty"` // that holds the private half; empty: the file does
 }
 
 // NewKey makes a key and writes it to a new file, whose folder is made if dir
@@ -61,7 +63,7 @@ func NewKey(file string, dir bool) (KeyInfo, error) {
 	case err != nil:
 		return KeyInfo{}, err
 	}
-	return KeyInfo{key.Public(), file}, nil
+	return KeyInfo{Key: key.Public(), File: file}, nil
 }
 
 // KeyFile names the file of a key that is named by a word: it lies in the folder
@@ -79,7 +81,8 @@ func ShowKey(file string) (KeyInfo, error) {
 	if err != nil {
 		return KeyInfo{}, err
 	}
-	return KeyInfo{key.Public(), file}, nil
+	plugin, err := keyfile.Plugin(file)
+	return KeyInfo{Key: key.Public(), File: file, Plugin: plugin}, err
 }
 
 // ShowKeys tells the public halves of all keys in a folder; problems says which

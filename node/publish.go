@@ -95,7 +95,7 @@ func (n *Node) publishingKey(file string) (channel.PrivateKey, string, error) {
 	if own {
 		file = filepath.Join(n.cfg.Paths.Keys, publishKey)
 	}
-	key, err := keyfile.Load(file)
+	key, err := n.keyFiles.Load(file)
 	if own && errors.Is(err, fs.ErrNotExist) {
 		if key, err = channel.GenerateKey(); err == nil {
 			err = keyfile.Write(file, key)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
-	"github.com/anonymous-media-library/aml/channel/keyfile"
 	"github.com/anonymous-media-library/aml/publisher"
 )
 
@@ -235,7 +234,7 @@ func (n *Node) currentRoot(ctx context.Context, info catalog.Info, req RootReque
 // that are root keys.
 func (n *Node) sign(ctx context.Context, d channel.RootDraft, req RootRequest) (channel.RootDraft, error) {
 	if len(req.RootKeys) > 0 || req.Draft {
-		return publisher.SignDraft(d, req.RootKeys...)
+		return publisher.SignDraft(d, n.keyFiles, req.RootKeys...)
 	}
 	prev, err := d.Previous()
 	if err != nil {
@@ -247,7 +246,7 @@ func (n *Node) sign(ctx context.Context, d channel.RootDraft, req RootRequest) (
 		return d, err
 	}
 	for _, o := range owns {
-		if key, err := keyfile.Load(o.RootKeyFile); o.Channel == d.Channel && err == nil {
+		if key, err := n.keyFiles.Load(o.RootKeyFile); o.Channel == d.Channel && err == nil {
 			held = append(held, heldKey{key, o.RootKeyFile})
 		}
 	}

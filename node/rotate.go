@@ -158,7 +158,7 @@ func (n *Node) succeed(ctx context.Context, id channel.ID, emit func(any)) error
 		if begun || !mayPublish(info.Root, o.Key) || n.pub.Doubt(ctx, id, o.Key) != nil {
 			continue // a key of which nothing is known was let in, and is another's to begin with
 		}
-		key, err := keyfile.Load(o.KeyFile)
+		key, err := n.keyFiles.Load(o.KeyFile)
 		if err == nil && key.Public() == o.Key {
 			if err = n.catalog.Found(ctx, o); err == nil {
 				err = n.firstOfNewKey(ctx, id, key, emit)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
-	"github.com/anonymous-media-library/aml/channel/keyfile"
 )
 
 // target is what a person names: one channel, or a topic.
@@ -89,7 +88,7 @@ func (n *Node) find(ctx context.Context, s string) (catalog.Info, error) {
 		return catalog.Info{}, err
 	}
 	var found []channel.ID
-	key, err := keyfile.Load(filepath.Join(n.cfg.Paths.Keys, publishKey))
+	key, err := n.keyFiles.Load(filepath.Join(n.cfg.Paths.Keys, publishKey))
 	if err == nil { // that which channel-publish means
 		own, err := n.catalog.OwnByTopic(ctx, t.topic, key.Public())
 		switch {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
-	"github.com/anonymous-media-library/aml/channel/keyfile"
 )
 
 // head is a head of the log, without its channel and mirrors, that is fresh
@@ -72,7 +71,7 @@ func (p *Publisher) appendHead(ctx context.Context, own catalog.Own) ([][]byte, 
 	if p.doubt(own.Channel, own.Key, log.Seq, log.Hash) != nil {
 		return nil, nil // what is not known to be the newest must not be called it
 	}
-	key, err := keyfile.Load(own.KeyFile)
+	key, err := p.cfg.Keys.Load(own.KeyFile)
 	if err != nil {
 		return nil, err
 	}

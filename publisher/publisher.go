@@ -21,6 +21,7 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/channel/keyfile"
 )
 
 // absent is an error that is also fs.ErrNotExist, without saying "file".
@@ -142,6 +143,9 @@ type Config struct {
 	InPlace InPlace
 
 	Ledger Ledger
+
+	// Keys reads the keys of own logs; the zero value knows those that lie in files.
+	Keys keyfile.Keys
 
 	// Memory guards logs against being forked from a restored backup. If nil,
 	// the ledger alone is believed.

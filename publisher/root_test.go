@@ -10,6 +10,7 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/channel/keyfile"
 	"github.com/anonymous-media-library/aml/internal/channeltest"
 	"github.com/anonymous-media-library/aml/publisher"
 )
@@ -21,7 +22,7 @@ func (w *world) draft(c publisher.Created, change publisher.RootChange) channel.
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if d, err = publisher.SignDraft(d, c.RootKeyFile); err != nil {
+	if d, err = publisher.SignDraft(d, keyfile.Keys{}, c.RootKeyFile); err != nil {
 		w.t.Fatal(err)
 	}
 	return d
@@ -123,7 +124,7 @@ func TestADraftThatIsNotTheNextRootChangesNothing(t *testing.T) {
 	if _, err := w.PublishRoot(t.Context(), unsigned, nil); !errors.Is(err, channel.ErrNotAuthorized) || !strings.Contains(err.Error(), "1 of the root keys of version 1") {
 		t.Errorf("unsigned: %v", err)
 	}
-	if _, err := publisher.SignDraft(unsigned, other.RootKeyFile); !errors.Is(err, channel.ErrNotAuthorized) {
+	if _, err := publisher.SignDraft(unsigned, keyfile.Keys{}, other.RootKeyFile); !errors.Is(err, channel.ErrNotAuthorized) {
 		t.Errorf("by another channel's key: %v", err)
 	}
 	w.replace(c, publisher.RootChange{Title: new("second")})

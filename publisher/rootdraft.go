@@ -37,11 +37,11 @@ func JoinDrafts(texts ...DraftText) (channel.RootDraft, error) {
 	return drafts[0], nil
 }
 
-// SignDraft signs a draft with the keys of files. It needs no catalogue and no
+// SignDraft signs a draft with the keys of files, which keys reads. It needs no catalogue and no
 // network: all that has to be known to check the draft is in it.
-func SignDraft(d channel.RootDraft, files ...string) (channel.RootDraft, error) {
+func SignDraft(d channel.RootDraft, keys keyfile.Keys, files ...string) (channel.RootDraft, error) {
 	for _, file := range files {
-		key, err := keyfile.Load(file)
+		key, err := keys.Load(file)
 		if err == nil {
 			d, err = d.Sign(key)
 		}

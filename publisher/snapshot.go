@@ -7,7 +7,6 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
-	"github.com/anonymous-media-library/aml/channel/keyfile"
 )
 
 // SnapshotEvery is how many releases a log goes on for until its next snapshot.
@@ -58,7 +57,7 @@ func (p *Publisher) dueSnapshot(ctx context.Context, own catalog.Own) error {
 	if err != nil || !snapshotDue(logOf(info, own.Key), SnapshotEvery) {
 		return err
 	}
-	key, err := keyfile.Load(own.KeyFile)
+	key, err := p.cfg.Keys.Load(own.KeyFile)
 	if err != nil {
 		return err
 	}

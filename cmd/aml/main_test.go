@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	if len(os.Args) > 1 && os.Args[1] == "be-a-plugin" {
-		bePlugin()
+		bePlugin(os.Args[2:])
 		os.Exit(0)
 	}
 	manyAtOnce()

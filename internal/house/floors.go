@@ -67,6 +67,7 @@ var floors = map[string]int{
 	"plugins/shelf":               2, // what is installed
 	"plugins/host":                4, // who asks plugins about releases
 	"plugins/examples/no-cats":    3, // a plugin
+	"plugins/examples/soft-token": 3, // a plugin
 	"plugins/command":             2, // external programs, for plugins
 	"plugins/blocklist":           3, // a plugin
 	"plugins/scan":                3, // a plugin

@@ -18,6 +18,7 @@ type (
 	PluginSetting        = node.PluginSetting
 	PluginLogsResult     = node.PluginLogsResult
 	BundledPlugin        = node.BundledPlugin
+	PluginKeyRequest     = node.PluginKeyRequest
 )
 
 // BundledMark begins the name of a bundled plugin in a PluginInstallRequest.
@@ -62,4 +63,9 @@ func (c *Client) PluginVerify(ctx context.Context, req PluginRequest) (PluginLis
 // PluginLogs is the end of what a plugin has said.
 func (c *Client) PluginLogs(ctx context.Context, req PluginRequest) (PluginLogsResult, error) {
 	return call[PluginLogsResult](ctx, c, "plugin-logs", req, nil)
+}
+
+// PluginKey takes a key that a plugin holds into the ring.
+func (c *Client) PluginKey(ctx context.Context, req PluginKeyRequest) (KeyInfo, error) {
+	return call[KeyInfo](ctx, c, "plugin-key", req, nil)
 }

@@ -78,6 +78,7 @@ func NewServer(n *node.Node, log *slog.Logger) *Server {
 	handle(mux, "plugin-verify", n.PluginVerify)
 	handle(mux, "update-check", n.UpdateCheck)
 	handle(mux, "plugin-logs", n.PluginLogs)
+	handle(mux, "plugin-key", n.PluginKey)
 	handle(mux, "blob-copy-plugin", n.MirrorCopy)
 	handle(mux, "source-add", n.SourceAdd)
 	handle(mux, "source-list", n.SourceList)
