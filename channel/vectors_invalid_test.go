@@ -111,7 +111,7 @@ func (out *invalidVectors) envelopes() {
 	add("cross-protocol reuse: a head's signature under the type of a manifest", "ErrSignature", func(e *Envelope) { e.Type = TypeManifest })
 	add("signature over the bare payload", "ErrSignature", func(e *Envelope) {
 		key := testKey("publisher1")
-		e.Signatures[0].Sig = key.sign(e.Payload)
+		e.Signatures[0].Sig = signature(key, e.Payload)
 	})
 	add("key of small order", "ErrMalformed", func(e *Envelope) { e.Signatures[0].Key = smallOrder[3] })
 	add("key not in canonical form", "ErrMalformed", func(e *Envelope) {
