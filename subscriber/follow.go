@@ -209,6 +209,7 @@ type follower struct {
 	unlocker    *unlocker
 	ahead       ahead
 	replaced    probe
+	stalls      stalls
 	pulse       pulse
 }
 

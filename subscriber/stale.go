@@ -71,7 +71,9 @@ func (f *follower) hold(ctx context.Context, cursor int64) error {
 		if r.Manifest.Inventory != nil {
 			var e MirroredEvent
 			// What cannot be had is fetched when it is written.
-			_ = f.fetchInventory(ctx, *r.Manifest.Inventory, &e)
+			attended, heard := f.attend(ctx, r, false, nil)
+			_ = f.fetchInventory(attended, *r.Manifest.Inventory, &e)
+			heard()
 		}
 		f.mirrored = r.Position
 		if ctx.Err() != nil {

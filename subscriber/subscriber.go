@@ -132,6 +132,11 @@ type Config struct {
 	// asked says he has not, before it is passed over; if zero, ten seconds.
 	ProbeTimeout time.Duration
 
+	// Silence is how long those who are asked for what a release brings may give
+	// nothing before it is passed over; a log of which that happens is given less
+	// with each time. If zero, 30 seconds.
+	Silence time.Duration
+
 	// MissPause is after how long what nobody had is looked for again at first.
 	// The pause doubles each time, up to ten minutes. If zero, five seconds.
 	MissPause time.Duration
@@ -141,7 +146,7 @@ func (c Config) validate() (Config, error) {
 	if c.Ledger == nil || c.Swarm == nil {
 		return c, errors.New("subscriber: want a ledger and a swarm")
 	}
-	if c.ProbeTimeout < 0 || c.MissPause < 0 || c.MinFree < 0 {
+	if c.ProbeTimeout < 0 || c.MissPause < 0 || c.Silence < 0 || c.MinFree < 0 {
 		return c, errors.New("subscriber: a timeout or a size is negative")
 	}
 	if c.Member == nil {
@@ -149,6 +154,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.ProbeTimeout == 0 {
 		c.ProbeTimeout = 10 * time.Second
+	}
+	if c.Silence == 0 {
+		c.Silence = 30 * time.Second
 	}
 	if c.MissPause == 0 {
 		c.MissPause = 5 * time.Second
