@@ -10,9 +10,20 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// othersWait is how much longer the others have when one peer has answered, and
-// how long one peer that does not answer keeps the next from being asked.
-const othersWait = 2 * time.Second
+const (
+	// othersWait is how much longer the others have when one peer has answered.
+	othersWait = 2 * time.Second
+	// turn is how long one peer that does not answer keeps the next from being
+	// asked. Its own time goes on.
+	turn = 250 * time.Millisecond
+	// maxAsking is how many connected peers have their turn at once. They need no
+	// dialling, so they may be many: whoever waits for an answer has a few seconds.
+	maxAsking = 16
+	// maxNeighbours is how many peers are asked that are only connected. Silent
+	// ones cost whoever connects them nothing, so it is what can be asked in half
+	// of the time that a user waits: 64 in a second.
+	maxNeighbours = 128
+)
 
 // SyncAll compares notes about the channel with every follower that is known
 // or can be found now, and returns how many answered. When one has, the others
@@ -41,9 +52,9 @@ func (g *Gossip) syncTopic(ctx context.Context, topic string, also ...peer.ID) (
 	}, also...)
 }
 
-// all calls ask for everybody known, for also, and then for everybody found, some at
-// once. It returns when all have answered or failed, or the time that a first
-// answer leaves them is over.
+// all calls ask for everybody known, for also, and for everybody found, none of whom
+// wait for the others, some at once. It returns when all have answered or failed, or
+// the time that a first answer leaves them is over.
 func (g *Gossip) all(outer context.Context, t target, ask func(context.Context, peer.ID) error, also ...peer.ID) (int, error) {
 	ctx, cancel := context.WithCancel(outer)
 	defer cancel()
@@ -81,27 +92,29 @@ func (g *Gossip) all(outer context.Context, t target, ask func(context.Context, 
 			defer close(done)
 			one(p)
 		})
-		turn := time.NewTimer(othersWait)
-		defer turn.Stop()
+		over := time.NewTimer(turn)
+		defer over.Stop()
 		select {
 		case <-done:
-		case <-turn.C:
+		case <-over.C:
 		}
 	}
-	slots := make(chan struct{}, maxDialling)
-	work.Go(func() {
-		for _, p := range append(g.followers(in), also...) {
-			select {
-			case slots <- struct{}{}:
-			case <-ctx.Done():
-				return
+	for _, peers := range [][]peer.ID{g.followers(in), also} {
+		slots := make(chan struct{}, maxAsking)
+		work.Go(func() {
+			for _, p := range peers {
+				select {
+				case slots <- struct{}{}:
+				case <-ctx.Done():
+					return
+				}
+				work.Go(func() {
+					defer func() { <-slots }()
+					begin(p)
+				})
 			}
-			work.Go(func() {
-				defer func() { <-slots }()
-				begin(p)
-			})
-		}
-	})
+		})
+	}
 	work.Go(func() { g.find(ctx, in, begin) })
 	over := make(chan struct{})
 	go func() {
