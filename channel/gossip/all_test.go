@@ -75,21 +75,62 @@ func TestManySilentNeighboursDoNotBlindWhoBrowses(t *testing.T) {
 		honest := peer.ID("honest")
 		silent[len(silent)-1] = honest // the last to be asked
 		begun := time.Now()
-		answered, err := g.all(t.Context(), target{topic: "radio"}, func(ctx context.Context, p peer.ID) error {
+		answered, err := g.all(t.Context(), asking{target: target{topic: "radio"}, also: silent, ask: func(ctx context.Context, p peer.ID) error {
 			if p == honest {
 				t.Logf("asked after %v", time.Since(begun))
 				return nil
 			}
 			<-ctx.Done()
 			return ctx.Err()
-		}, silent...)
-		if answered != 1 || err != nil {
-			t.Errorf("%d answered, %v", answered, err)
+		}})
+		if len(answered) != 1 || err != nil {
+			t.Errorf("%d answered, %v", len(answered), err)
 		}
 		if took := time.Since(begun); took > 5*time.Second {
 			t.Errorf("took %v", took)
 		}
 	})
+}
+
+// Who wants to hear several does not go with the first that answers, nor wait for ever
+// where there are fewer. Simulated time.
+func TestWhoWantsSeveralAnswersWaitsForThem(t *testing.T) {
+	for name, c := range map[string]struct {
+		after  []time.Duration // until each answers
+		enough int
+		want   int
+		within time.Duration
+	}{
+		"one is enough":   {[]time.Duration{0, 4 * time.Second, 4 * time.Second}, 1, 1, 2 * time.Second},
+		"the third late":  {[]time.Duration{0, time.Second, 4 * time.Second, time.Hour}, 3, 3, 6 * time.Second},
+		"there are fewer": {[]time.Duration{0, 4 * time.Second, time.Hour}, 3, 2, 7 * time.Second},
+		"all answered":    {[]time.Duration{0, 0}, 3, 2, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := &Gossip{conduct: newConduct()}
+				a := asking{enough: c.enough, rest: 5 * time.Second}
+				after := map[peer.ID]time.Duration{}
+				for i, d := range c.after {
+					p := peer.ID(fmt.Sprint(i))
+					a.also, after[p] = append(a.also, p), d
+				}
+				a.ask = func(ctx context.Context, p peer.ID) error {
+					select {
+					case <-time.After(after[p]):
+						return nil
+					case <-ctx.Done():
+						return ctx.Err()
+					}
+				}
+				begun := time.Now()
+				who, err := g.all(t.Context(), a)
+				if took := time.Since(begun); len(who) != c.want || err != nil || took > c.within {
+					t.Errorf("%d answered within %v, %v", len(who), took, err)
+				}
+			})
+		})
+	}
 }
 
 // The same with real hosts: 64 that are connected, take the stream and never answer,
