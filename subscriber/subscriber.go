@@ -124,6 +124,10 @@ type Config struct {
 	// Hooks have a say in what is taken. If nil, nobody has.
 	Hooks Hooks
 
+	// Sought reports whether somebody who follows the channel has answered what he
+	// has of it, so that what is not fresh here may be called stale. If nil, yes.
+	Sought func(id channel.ID) bool
+
 	// Now is the clock that ages and hours go by; if nil, time.Now.
 	Now func() time.Time
 
