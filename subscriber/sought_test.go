@@ -34,7 +34,7 @@ func TestAChannelIsNotCalledStaleBeforeItWasLookedFor(t *testing.T) {
 	follow := func(t *testing.T, sought *atomic.Bool, then func()) (stale, wrote time.Duration) {
 		now := time.Now()
 		synctest.Test(t, func(t *testing.T) {
-			ahead.Store(int64(now.Sub(time.Now()))) // a bubble begins in the year 2000
+			ahead.Store(int64(time.Until(now))) // a bubble begins in the year 2000
 			swarm, err := fetch.New(fetch.Config{Store: memstore.New(memstore.Config{})})
 			if err != nil {
 				t.Fatal(err)

@@ -111,7 +111,7 @@ func TestAGuestWhoseNodeStallsHoldsUpNoOtherLog(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newOwned(t)
 			var ids []blobnet.ID
-			for range 20 {
+			for range 8 {
 				e := w.ingest(files{fmt.Sprintf("guest %d", len(ids)): fmt.Sprint(len(ids))})
 				if _, err := w.pub.Publish(t.Context(), publisher.Release{Channel: w.id, Key: w.guest, Entries: e}); err != nil {
 					t.Fatal(err)
@@ -133,7 +133,7 @@ func TestAGuestWhoseNodeStallsHoldsUpNoOtherLog(t *testing.T) {
 func TestAGuestWhoseNodeStallsBodiesHoldsUpNoOtherLog(t *testing.T) {
 	w := newOwned(t)
 	var ids []blobnet.ID
-	for range 40 {
+	for range 20 {
 		r := publisher.Release{Channel: w.id, Key: w.guest, Metadata: longMetadata(), Entries: w.ingest(files{fmt.Sprintf("guest %d", len(ids)): fmt.Sprint(len(ids))})}
 		if _, err := w.pub.Publish(t.Context(), r); err != nil {
 			t.Fatal(err)

@@ -58,7 +58,7 @@ func (info Info) unpublished(remedy string) string {
 		may = true
 		expired = expired || slices.ContainsFunc(info.Logs, func(l LogInfo) bool { return l.Log == p.Key })
 	}
-	const owner = "; ask its owner, who alone can let in another key with a new root, or take what is here as it is with channel-subscribe --once --stale"
+	const owner = "; ask its owner, who alone can let in another key with a new root (channel-delegate); until then waiting brings nothing"
 	switch {
 	case !may && len(info.Root.Revoked) > 0:
 		return "all keys that might publish in the channel are revoked, so nothing can say any more that what is here is the newest" + owner
