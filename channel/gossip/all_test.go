@@ -148,8 +148,14 @@ func TestAnHonestNeighbourAnswersAmongSilentOnes(t *testing.T) {
 		connect(t, reader.host, h)
 	}
 	connect(t, reader.host, publisher.host)
-	if n, err := reader.gossip.Browse(t.Context(), "radio"); err != nil || n != 1 {
-		t.Errorf("%d answered, %v", n, err)
+	for try := 1; ; try++ { // a machine that is very busy may miss the time for a stream
+		n, err := reader.gossip.Browse(t.Context(), "radio")
+		if err == nil && n == 1 {
+			break
+		}
+		if try == 3 {
+			t.Fatalf("%d answered, %v", n, err)
+		}
 	}
 	if info, err := reader.ledger.Channel(t.Context(), a.id); err != nil || !info.HasRoot {
 		t.Errorf("found: %+v, %v", info, err)

@@ -18,11 +18,11 @@ import (
 )
 
 const (
-	journalBuffer = 1 << 14  // events that wait to be written
-	journalKeeps  = 100_000  // events on disk
-	journalBatch  = 1024     // events of one transaction
-	maxEvent      = 64 << 10 // bytes of one event's JSON
-	pruneEvery    = 1024     // events
+	journalBuffer = 1 << 14         // events that wait to be written
+	journalKeeps  = 100_000         // events on disk
+	journalBatch  = 1024            // events of one transaction
+	maxEvent      = 64 << 10        // bytes of one event's JSON
+	pruneEvery    = 1024            // events
 	roomCheck     = 5 * time.Second // while the disk has none
 )
 
