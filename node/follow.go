@@ -201,7 +201,7 @@ func (n *Node) apply(ctx context.Context, sub catalog.Subscription, id channel.I
 		return err
 	}
 	defer n.net.gather(ctx, swarm, func() []peer.ID { return n.net.gossip.Peers(id) }, tracker.Key(id.Discovery()))()
-	s, err := subscriber.New(subscriber.Config{Ledger: n.catalog, Blobs: n.blobs, Place: sieve, Swarm: swarm, MinFree: n.cfg.MinFree, Sources: holders{n.net, id}, Member: n.member, Hooks: hooks{n}})
+	s, err := subscriber.New(subscriber.Config{Ledger: n.catalog, Blobs: n.blobs, Place: sieve, Swarm: swarm, MinFree: n.cfg.MinFree, Sources: holders{n.net, id}, Sought: n.net.gossip.Heard, Member: n.member, Hooks: hooks{n}})
 	if err != nil {
 		return err
 	}

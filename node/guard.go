@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/publisher"
 	"github.com/anonymous-media-library/aml/publisher/given"
@@ -25,6 +27,11 @@ const (
 	namedPatience = 3 * time.Second
 	// doubtPatience bounds the asking where there is.
 	doubtPatience = 20 * time.Second
+	// doubtAnswers is how many followers end a doubt: one may have been off itself,
+	// and not know what it lacks. fewPatience is how long is waited for them once one
+	// has answered; then as many as there are do.
+	doubtAnswers = 3
+	fewPatience  = 5 * time.Second
 )
 
 // theRoot stands for a key where the channel's root is meant.
@@ -72,20 +79,20 @@ func (n *Node) current(ctx context.Context, id channel.ID, alone, named bool, ke
 	if err != nil {
 		return err
 	}
-	answered := false
+	answered := 0
 	if n.cfg.Network && (doubt != nil || !n.asked.has(id)) {
-		patience := askPatience
+		patience, enough := askPatience, 1
 		switch {
 		case doubt != nil && !alone:
-			patience = doubtPatience
+			patience, enough = doubtPatience, doubtAnswers
 		case named || len(n.cfg.Peers) > 0:
 			patience = namedPatience
 		}
-		if answered, err = n.ask(ctx, id, patience); err != nil {
+		if answered, err = n.ask(ctx, id, patience, enough); err != nil {
 			return err
 		}
 	}
-	if !answered && !alone {
+	if answered == 0 && !alone {
 		return n.remedy(id, doubt)
 	}
 	for _, key := range keys {
@@ -93,7 +100,19 @@ func (n *Node) current(ctx context.Context, id channel.ID, alone, named bool, ke
 			return n.remedy(id, err)
 		}
 	}
+	if doubt != nil && answered > 0 && !alone {
+		n.caughtUp(id, answered)
+	}
 	return nil
+}
+
+// caughtUp tells that a doubt has ended, and by how few if they are.
+func (n *Node) caughtUp(id channel.ID, answered int) {
+	message := "this home was copied or restored from a backup, or its key was used elsewhere, and has caught up with what followers have"
+	if answered < doubtAnswers {
+		message += "; few answered: if none of them is up to date, and a release is missing here all the same, its number may now be given out twice, which forks the log"
+	}
+	n.log.Warn(message, "channel", address(id), "answers", answered)
 }
 
 // stillCurrent is current for one who has asked it a moment ago.
@@ -118,29 +137,45 @@ func (n *Node) doubts(ctx context.Context, id channel.ID, keys []channel.PublicK
 	return nil, nil
 }
 
-// ask asks every follower that can be found what it has of a channel, again and
-// again until one has answered or patience is over. It reports whether one has.
-func (n *Node) ask(ctx context.Context, id channel.ID, patience time.Duration) (bool, error) {
+// ask asks every follower that can be found what it has of a channel, until enough
+// have answered or patience is over; from the first answer on fewPatience is. Where
+// there is doubt it asks again and again. It returns how many answered.
+func (n *Node) ask(ctx context.Context, id channel.ID, patience time.Duration, enough int) (int, error) {
 	net, err := n.online(ctx)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	if err := net.gossip.Follow(id); err != nil {
-		return false, fmt.Errorf("asking followers of %s: %w", address(id), err)
+		return 0, fmt.Errorf("asking followers of %s: %w", address(id), err)
 	}
-	short, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+	who := map[peer.ID]bool{}
+	end := time.Now().Add(patience)
 	for {
-		answered, err := net.gossip.SyncAll(short, id)
-		if answered > 0 {
+		short, cancel := context.WithDeadline(ctx, end)
+		some, err := net.gossip.SyncSome(short, id, enough, fewPatience)
+		cancel()
+		if len(some) > 0 && len(who) == 0 {
 			n.asked.add(id)
-			return true, nil
+			end = time.Now().Add(fewPatience)
+		}
+		for _, p := range some {
+			who[p] = true
+		}
+		if len(who) >= enough {
+			return len(who), nil
 		}
 		if err != nil {
 			n.log.Debug("asking followers", "channel", address(id), "error", err)
 		}
-		if patience < doubtPatience || pause(short, syncRetry) != nil {
-			return false, context.Cause(ctx)
+		again := patience >= doubtPatience || len(who) > 0
+		if again {
+			again = pause(ctx, min(syncRetry, time.Until(end))) == nil && time.Now().Before(end)
+		}
+		if !again {
+			if len(who) > 0 {
+				return len(who), nil
+			}
+			return 0, context.Cause(ctx)
 		}
 	}
 }
@@ -183,17 +218,17 @@ func (n *Node) settle(ctx context.Context) (left bool) {
 		if err != nil || doubt == nil {
 			continue
 		}
-		answered, err := n.ask(ctx, own.Channel, namedPatience)
+		answered, err := n.ask(ctx, own.Channel, namedPatience, doubtAnswers)
 		for _, key := range keys {
-			if answered && err == nil {
+			if answered > 0 && err == nil {
 				err = n.pub.Confirm(ctx, own.Channel, key, false)
 			}
 		}
-		if !answered || err != nil {
+		if answered == 0 || err != nil {
 			n.log.Debug("catching up with an own channel", "channel", address(own.Channel), "error", err)
 			left = true
 		} else {
-			n.log.Warn("this home was copied or restored from a backup, and has caught up with what followers have", "channel", address(own.Channel))
+			n.caughtUp(own.Channel, answered)
 		}
 	}
 	return left

@@ -247,7 +247,7 @@ func (n *Node) rootFor(ctx context.Context, id channel.ID, hoped func(channel.Ro
 	if known {
 		patience = namedPatience
 	}
-	if _, err := n.ask(ctx, id, patience); err != nil {
+	if _, err := n.ask(ctx, id, patience, 1); err != nil {
 		return channel.Root{}, err
 	}
 	if info, err = n.catalog.Channel(ctx, id); err != nil {

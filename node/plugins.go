@@ -59,12 +59,12 @@ func (n *Node) openPlugins(ctx context.Context) (err error) {
 		return fmt.Errorf("removing sockets of plugins: %w", err)
 	}
 	if n.cfg.Resume {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("making the plugins' folder: %w", err)
-		}
 		if p.journal, err = plughost.OpenJournal(ctx, filepath.Join(dir, ".events.db")); err != nil {
 			return err
 		}
+	}
+	if err := n.eventsLost(); err != nil {
+		n.log.Warn("events are not kept for plugins until there is room", "error", err)
 	}
 	// A plugin is started by this very program, which takes rights from itself
 	// before it becomes the plugin.
@@ -96,6 +96,14 @@ func (n *Node) runPlugins(ctx context.Context) (stop func()) {
 		group.Wait()
 		_ = os.Remove(n.plugins.sockets) // empty by now, or the next one who opens removes it
 	}
+}
+
+// eventsLost is why events are not kept for plugins that observe, nil if they are.
+func (n *Node) eventsLost() error {
+	if n.plugins.journal == nil {
+		return nil
+	}
+	return n.plugins.journal.Full()
 }
 
 // makeSockets makes the folder of sockets if plugins are installed.

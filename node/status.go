@@ -38,7 +38,8 @@ type Status struct {
 	Channels      int            `json:"channels"` // known
 	Own           int            `json:"own"`      // that this node publishes
 	Subscriptions []Subscription `json:"subscriptions"`
-	Plugins       []PluginStatus `json:"plugins"` // those that are enabled
+	Plugins       []PluginStatus `json:"plugins"`              // those that are enabled
+	EventsLost    string         `json:"eventsLost,omitempty"` // why events are not kept for plugins that observe: the disk is full
 }
 
 // Subscription is one followed channel or topic.
@@ -171,6 +172,9 @@ func (n *Node) Status(ctx context.Context, _ None, _ func(any)) (Status, error) 
 		Plugins:    n.plugins.host.Status(),
 		Goroutines: runtime.NumGoroutine(), Home: n.cfg.Paths.Home, PID: os.Getpid(), Started: channel.Time(n.started.Unix()),
 		Addrs: []string{}, URLs: []string{}, Subscriptions: []Subscription{},
+	}
+	if err := n.eventsLost(); err != nil {
+		s.EventsLost = err.Error()
 	}
 	id, err := peerID(n.identity)
 	if err != nil {

@@ -150,7 +150,7 @@ func (s *Subscriber) newFollower(order Follow, emit func(Event)) (*follower, err
 	if err != nil {
 		return nil, fmt.Errorf("following: %w", err)
 	}
-	f := &follower{cfg: s.cfg, order: order, emit: emit, unlocker: newUnlocker(s.cfg, order.Channel), rules: rules, fingerprint: order.Policy.Fingerprint(), budget: order.Budget}
+	f := &follower{cfg: s.cfg, order: order, emit: emit, unlocker: newUnlocker(s.cfg, order.Channel), rules: rules, begun: time.Now(), fingerprint: order.Policy.Fingerprint(), budget: order.Budget}
 	if f.budget == nil {
 		f.budget = new(Budget)
 	}
@@ -166,7 +166,10 @@ func (f *follower) idle(ctx context.Context, news <-chan struct{}) (may bool, er
 		defer t.Stop()
 		tick = t.C
 	}
-	if in, ok := f.nextLook(); ok {
+	if in, ok := f.nextLook(); ok || f.unsought {
+		if f.unsought {
+			in = soughtCheck
+		}
 		t := time.NewTimer(in)
 		defer t.Stop()
 		look = t.C
@@ -201,7 +204,10 @@ type follower struct {
 	refusals  map[content]refusal
 	unsettled bool // hooks have left something out, and are asked again
 
+	begun        time.Time
 	why, message string                     // why nothing is written now; empty if it is
+	told         string                     // the reason that was told last, while there is one
+	unsought     bool                       // the reason is not told yet: the channel was not looked for so far
 	frozen       map[channel.PublicKey]bool // logs of a channel of kind update that have forked
 	mirrored     int64                      // while it is held, the blobs of releases up to this position were had
 
@@ -209,6 +215,7 @@ type follower struct {
 	unlocker    *unlocker
 	ahead       ahead
 	replaced    probe
+	stalls      stalls
 	pulse       pulse
 }
 

@@ -46,7 +46,12 @@ func (f *follower) mirror(ctx context.Context, r catalog.Release) error {
 		return err
 	}
 	watched, stop := f.untilDead(ctx, r)
-	err = f.fetchInventory(watched, *id, &e)
+	attended, heard := f.attend(watched, r, false, nil)
+	err = f.fetchInventory(attended, *id, &e)
+	if stalled := context.Cause(attended); err != nil && errors.Is(stalled, errStalled) {
+		err = stalled
+	}
+	heard()
 	died := stop()
 	switch {
 	case ctx.Err() != nil:

@@ -20,8 +20,9 @@ var errBody = errors.New("its body")
 
 const (
 	// answerWindow is how long an answer of whomever counts as a sign that this node
-	// reaches somebody. It is less than a swarm waits where nobody answers.
-	answerWindow = 30 * time.Second
+	// reaches somebody. It is less than is waited where nobody answers, and more than
+	// until one who has not a blob is asked for it again.
+	answerWindow = 20 * time.Second
 	// lookTime is how many ProbeTimeouts a look for what was missing takes at most,
 	// whatever peers do: others wait for it.
 	lookTime = 3
@@ -136,11 +137,19 @@ func (f *follower) passBody(ctx context.Context, r catalog.Release, told bool, e
 	f.lack(r, err)
 	if !told {
 		f.emit(PassedEvent{Event: "passed", Channel: r.Channel, Log: r.Log, Seq: r.Seq, Reason: string(policy.Missing),
-			Message: fmt.Sprintf("nobody has blob %s, its body", r.Ref.ID)})
+			Message: fmt.Sprintf("%s blob %s, its body", nobody(err), r.Ref.ID)})
 	}
 	return f.cfg.Ledger.Record(ctx, f.order.Subscription, f.order.Channel, catalog.Judged{
 		Position: r.Position, By: f.fingerprint, Passed: []catalog.Passed{{Reason: string(policy.Missing), Again: true}},
 	})
+}
+
+// nobody says why a blob did not come.
+func nobody(err error) string {
+	if errors.Is(err, errStalled) {
+		return "nobody gives"
+	}
+	return "nobody has"
 }
 
 // forgetBody notes that nothing is missing of a release any more that turned out to
@@ -151,13 +160,19 @@ func (f *follower) forgetBody(ctx context.Context, r catalog.Release) error {
 
 // getBody gets the blob of a body.
 func (f *follower) getBody(ctx context.Context, r catalog.Release, again bool) ([]byte, error) {
-	limited, cancel := ctx, context.CancelFunc(func() {})
+	attended, stop := f.attend(ctx, r, again, nil)
+	defer stop()
+	limited, cancel := attended, context.CancelFunc(func() {})
 	if again {
-		limited, cancel = context.WithTimeout(ctx, lookTime*f.cfg.ProbeTimeout)
+		limited, cancel = context.WithTimeout(attended, lookTime*f.cfg.ProbeTimeout)
 	}
 	defer cancel()
 	blob, err := f.cfg.Swarm.Fetch(limited, fetch.Want{ID: r.Ref.ID, Class: blobnet.Foreground, Patience: f.patience(again)}, nil)
-	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case attended.Err() != nil:
+		err = context.Cause(attended)
+	case limited.Err() != nil:
 		err = f.cfg.Swarm.Nobody(lookTime * f.cfg.ProbeTimeout)
 	}
 	if errors.Is(err, blobnet.ErrNotFound) {
@@ -187,7 +202,7 @@ func (a *application) passMissing(targets []*target, err error) {
 			continue
 		}
 		e := a.files[i].entry
-		v := policy.Verdict{Reason: policy.Missing, Why: "nobody has all of its blobs"}
+		v := policy.Verdict{Reason: policy.Missing, Why: nobody(err) + " all of its blobs"}
 		if over && t.lacks != (blobnet.ID{}) {
 			v.Why = fmt.Sprintf("nobody has blob %s of it", t.lacks)
 			a.doubtAlways(content{r.Position, e.Name}, t)

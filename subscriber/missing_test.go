@@ -194,14 +194,20 @@ func TestWhatNobodyHadDoesNotOverwriteWhatCameSince(t *testing.T) {
 	w.wantTree(files{"replaced": "new", "stays": "x"})
 }
 
+// longMetadata makes a body too large for its manifest.
+func longMetadata() map[string]string {
+	m := map[string]string{}
+	for i := range 16 {
+		m[fmt.Sprint(i)] = strings.Repeat("x", 4000)
+	}
+	return m
+}
+
 // large is a release whose body lies in a blob, which the peer loses.
 func (w *world) large(f files, remove ...string) *lost {
 	w.t.Helper()
 	r := publisherRelease(w.ingest(f), remove...)
-	r.Metadata = map[string]string{}
-	for i := range 16 {
-		r.Metadata[fmt.Sprint(i)] = strings.Repeat("x", 4000)
-	}
+	r.Metadata = longMetadata()
 	w.release(r)
 	releases, err := w.pubLedger.Releases(w.t.Context(), w.id, 0, 0)
 	if err != nil || len(releases) == 0 || releases[len(releases)-1].Ref == nil {

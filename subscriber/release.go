@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/channel"
@@ -235,7 +236,9 @@ func (a *application) fetch(ctx context.Context) error {
 	targets := make([]*target, len(a.files)) // nil for what needs no fetching
 	settled, grown := make(chan int, len(a.files)), make(chan int, 1)
 	large := map[*target]int{} // index
-	as := assembly{swarm: a.cfg.Swarm, place: sieveOf(a.cfg.Place, a.order.KeepBlobs), keep: a.cfg.Place == nil || a.order.KeepBlobs, patience: a.patience(a.again), doubtTime: lookTime * a.cfg.ProbeTimeout, onBytes: func(t *target, _ int, _ bool) {
+	var came atomic.Int64
+	as := assembly{swarm: a.cfg.Swarm, place: sieveOf(a.cfg.Place, a.order.KeepBlobs), keep: a.cfg.Place == nil || a.order.KeepBlobs, patience: a.patience(a.again), doubtTime: lookTime * a.cfg.ProbeTimeout, onBytes: func(t *target, n int, _ bool) {
+		came.Add(int64(n))
 		if i, ok := large[t]; ok && a.pulse.due() {
 			select {
 			case grown <- i:
@@ -286,7 +289,12 @@ func (a *application) fetch(ctx context.Context) error {
 	}
 	var teller sync.WaitGroup
 	teller.Go(func() { a.tellAll(targets, settled, grown) })
-	err := as.run(watched)
+	attended, heard := a.attend(watched, a.release, a.again, &came)
+	err := as.run(attended)
+	if stalled := context.Cause(attended); err != nil && errors.Is(stalled, errStalled) {
+		err = stalled
+	}
+	heard()
 	close(settled)
 	teller.Wait()
 	for _, r := range stop() {

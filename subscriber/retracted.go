@@ -54,7 +54,8 @@ type refusedBody struct {
 
 // learn makes known what all releases say that are here, also those whose turn has
 // not come, so that nothing is fetched that a later one takes back. What cannot be
-// had soon waits for its turn. Those that were refused are for the caller to tell.
+// had soon, or comes from a log whose releases lately did not come, waits for its
+// turn. Those that were refused are for the caller to tell.
 func (f *follower) learn(ctx context.Context) (refused []refusedBody, err error) {
 	if err := f.unlocker.run(ctx); err != nil {
 		return nil, err
@@ -66,16 +67,24 @@ func (f *follower) learn(ctx context.Context) (refused []refusedBody, err error)
 	var mu sync.Mutex // guards refused
 	var group errgroup.Group
 	group.SetLimit(maxSoughtBodies)
+	soon, cancel := context.WithTimeout(ctx, f.cfg.Silence)
+	defer cancel()
 	for _, r := range missing {
-		if r.Ref == nil || !f.ahead.first(r.Hash) {
+		if soon.Err() != nil {
+			break
+		}
+		if r.Ref == nil || f.stalls.lately(r.Log) || !f.ahead.first(r.Hash) {
 			continue
 		}
 		if dead, err := f.dead(ctx, r); dead || err != nil {
 			continue
 		}
 		group.Go(func() error {
-			blob, err := f.cfg.Swarm.Fetch(ctx, fetch.Want{ID: r.Ref.ID, Class: blobnet.Foreground, Patience: f.cfg.ProbeTimeout}, nil)
+			blob, err := f.cfg.Swarm.Fetch(soon, fetch.Want{ID: r.Ref.ID, Class: blobnet.Foreground, Patience: f.cfg.ProbeTimeout}, nil)
 			if err != nil {
+				if soon.Err() != nil && ctx.Err() == nil {
+					f.stalls.note(r.Log)
+				}
 				return nil // its turn comes
 			}
 			body, err := channel.OpenBody(blob, *r.Ref)

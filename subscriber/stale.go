@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
@@ -24,12 +25,26 @@ type HeldEvent struct {
 
 func (HeldEvent) event() {}
 
+const (
+	// soughtPatience is how long somebody has to answer before a channel is called
+	// stale though nobody did.
+	soughtPatience = 30 * time.Second
+	soughtCheck    = time.Second // how often it is looked at meanwhile
+)
+
+// sought reports whether the channel was looked for, so that it can be told that it
+// is stale: what has just been found has its heads last.
+func (f *follower) sought() bool {
+	return f.order.Once || f.cfg.Sought == nil || f.cfg.Sought(f.order.Channel) || time.Since(f.begun) >= soughtPatience
+}
+
 // held reports whether the channel is one whose files are not to be written now,
 // and tells so.
 func (f *follower) held(ctx context.Context) (bool, error) {
 	if f.order.Stale {
 		return false, nil
 	}
+	known := f.sought() // first: whoever answers may bring a head
 	info, err := f.cfg.Ledger.Channel(ctx, f.order.Channel)
 	if err != nil {
 		return false, err
@@ -47,7 +62,11 @@ func (f *follower) held(ctx context.Context) (bool, error) {
 		}
 	}
 	reason, message := info.Hold()
-	if reason != f.why && reason != "" {
+	f.unsought = reason == "stale" && reason != f.told && !known
+	if reason == "" {
+		f.told = ""
+	} else if reason != f.told && !f.unsought {
+		f.told = reason
 		f.emit(HeldEvent{Event: "held", Channel: f.order.Channel, Reason: reason, Message: message})
 	}
 	f.why, f.message = reason, message
@@ -71,7 +90,9 @@ func (f *follower) hold(ctx context.Context, cursor int64) error {
 		if r.Manifest.Inventory != nil {
 			var e MirroredEvent
 			// What cannot be had is fetched when it is written.
-			_ = f.fetchInventory(ctx, *r.Manifest.Inventory, &e)
+			attended, heard := f.attend(ctx, r, false, nil)
+			_ = f.fetchInventory(attended, *r.Manifest.Inventory, &e)
+			heard()
 		}
 		f.mirrored = r.Position
 		if ctx.Err() != nil {

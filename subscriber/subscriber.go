@@ -124,6 +124,10 @@ type Config struct {
 	// Hooks have a say in what is taken. If nil, nobody has.
 	Hooks Hooks
 
+	// Sought reports whether somebody who follows the channel has answered what he
+	// has of it, so that what is not fresh here may be called stale. If nil, yes.
+	Sought func(id channel.ID) bool
+
 	// Now is the clock that ages and hours go by; if nil, time.Now.
 	Now func() time.Time
 
@@ -131,6 +135,11 @@ type Config struct {
 	// replaced, before it is skipped, and for a blob that everybody who can be
 	// asked says he has not, before it is passed over; if zero, ten seconds.
 	ProbeTimeout time.Duration
+
+	// Silence is how long those who are asked for what a release brings may give
+	// nothing before it is passed over; a log of which that happens is given less
+	// with each time. If zero, 30 seconds.
+	Silence time.Duration
 
 	// MissPause is after how long what nobody had is looked for again at first.
 	// The pause doubles each time, up to ten minutes. If zero, five seconds.
@@ -141,7 +150,7 @@ func (c Config) validate() (Config, error) {
 	if c.Ledger == nil || c.Swarm == nil {
 		return c, errors.New("subscriber: want a ledger and a swarm")
 	}
-	if c.ProbeTimeout < 0 || c.MissPause < 0 || c.MinFree < 0 {
+	if c.ProbeTimeout < 0 || c.MissPause < 0 || c.Silence < 0 || c.MinFree < 0 {
 		return c, errors.New("subscriber: a timeout or a size is negative")
 	}
 	if c.Member == nil {
@@ -149,6 +158,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.ProbeTimeout == 0 {
 		c.ProbeTimeout = 10 * time.Second
+	}
+	if c.Silence == 0 {
+		c.Silence = 30 * time.Second
 	}
 	if c.MissPause == 0 {
 		c.MissPause = 5 * time.Second

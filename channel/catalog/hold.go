@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/anonymous-media-library/aml/channel"
 )
@@ -43,5 +44,28 @@ func (info Info) Hold() (reason, message string) {
 	case frozen > 0:
 		return "forked", "all of its publishers' keys have signed two histories; its owner has to say with a new root which one stands"
 	}
-	return "stale", "no publisher's word is in force" + remedy
+	return "stale", info.unpublished(remedy)
+}
+
+// unpublished says why no log is in force, and what the user can do: where no key may
+// publish, waiting for one or asking others brings nothing.
+func (info Info) unpublished(remedy string) string {
+	may, expired := false, false
+	for _, p := range info.Root.Publishers {
+		if _, revoked := info.Root.RevokedKey(p.Key); revoked || p.Role != channel.RolePublish {
+			continue
+		}
+		may = true
+		expired = expired || slices.ContainsFunc(info.Logs, func(l LogInfo) bool { return l.Log == p.Key })
+	}
+	const owner = "; ask its owner, who alone can let in another key with a new root (channel-delegate); until then waiting brings nothing"
+	switch {
+	case !may && len(info.Root.Revoked) > 0:
+		return "all keys that might publish in the channel are revoked, so nothing can say any more that what is here is the newest" + owner
+	case !may:
+		return "no key may publish in the channel" + owner
+	case expired:
+		return "the keys that might publish in the channel have expired" + owner
+	}
+	return "nothing is known here of what its publishers have released" + remedy
 }

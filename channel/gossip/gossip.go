@@ -203,6 +203,18 @@ func (g *Gossip) Peers(id channel.ID) []peer.ID {
 	return g.followers(in)
 }
 
+// Heard reports whether somebody has answered for the channel since it was followed,
+// with all that he was asked for.
+func (g *Gossip) Heard(id channel.ID) bool {
+	in := g.interest(target{channel: id})
+	if in == nil {
+		return false
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.heard
+}
+
 // short is a context for what must not take long although its caller gave
 // none.
 func (g *Gossip) short() (context.Context, context.CancelFunc) {

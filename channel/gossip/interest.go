@@ -22,6 +22,7 @@ type interest struct {
 	mu        sync.Mutex
 	hints     []peer.AddrInfo
 	answered  map[peer.ID]struct{} // peers that answered for it
+	heard     bool                 // one has, ever
 	nextFind  time.Time
 	nextSync  time.Time
 	tries     int           // look-ups before anyone answered
@@ -125,7 +126,7 @@ func (in *interest) answers(p peer.ID) {
 			break
 		}
 	}
-	in.answered[p] = struct{}{}
+	in.answered[p], in.heard = struct{}{}, true
 }
 
 func (in *interest) forget(p peer.ID) {

@@ -25,7 +25,7 @@ func (g *Gossip) LookUp(ctx context.Context, topic string) (answered int, err er
 	return g.SyncTopic(ctx, topic)
 }
 
-// Browse is LookUp that asks whoever else is connected, too, 50 of them at most:
+// Browse is LookUp that asks whoever else is connected, too, 128 of them at most:
 // they may know of the topic though they neither listen to it nor announce it. It is
 // for who looks once, and says that he does.
 func (g *Gossip) Browse(ctx context.Context, topic string) (answered int, err error) {
@@ -35,11 +35,11 @@ func (g *Gossip) Browse(ctx context.Context, topic string) (answered int, err er
 	return g.syncTopic(ctx, topic, g.neighbours()...)
 }
 
-// neighbours are connected peers, in any order.
+// neighbours are connected peers, in random order.
 func (g *Gossip) neighbours() []peer.ID {
 	all := slices.DeleteFunc(g.cfg.Host.Network().Peers(), func(p peer.ID) bool { return g.conduct.banned(p) })
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	return all[:min(len(all), maxFound)]
+	return all[:min(len(all), maxNeighbours)]
 }
 
 // Hide says that the topic was or will be looked up: channels that are known

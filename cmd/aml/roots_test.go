@@ -146,6 +146,9 @@ func TestARestoredBackupDoesNotForkItsLog(t *testing.T) {
 		t.Errorf("the follower has %v releases and %d forks", got, forks)
 	}
 	daemon.interrupt()
+	if said := daemon.stderr.String(); !strings.Contains(said, "few answered") || !strings.Contains(said, "answers=1") {
+		t.Errorf("that one follower alone could be asked is not said: %s", said)
+	}
 	publish(t, home, "t", files[3]) // and it is sure of itself again, also offline
 	if got, _ := seqs(t, home, address); got[0] != 4 {
 		t.Errorf("releases: %v", got)

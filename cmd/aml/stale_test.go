@@ -49,10 +49,10 @@ func TestStaleIsShownEverywhereAndStopsInstalls(t *testing.T) {
 		}
 	}
 	for _, c := range [][]string{{"channel-status", address, "--offline"}, {"channel-show", address}} {
-		if got := ok(t, reader, c...); !strings.Contains(got, "followers write none of its files now") || !strings.Contains(got, "--stale: no publisher's word is in force") {
+		if got := ok(t, reader, c...); !strings.Contains(got, "followers write none of its files now") || !strings.Contains(got, "--stale: all keys that might publish in the channel are revoked") {
 			t.Errorf("%s does not say what follows: %s", c[0], got)
 		}
-		if got := ok(t, reader, append(c, "--json")...); !strings.Contains(got, `"held":"no publisher's word is in force`) {
+		if got := ok(t, reader, append(c, "--json")...); !strings.Contains(got, `"held":"all keys that might publish in the channel are revoked`) {
 			t.Errorf("%s --json does not say what follows: %s", c[0], got)
 		}
 	}

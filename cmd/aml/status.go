@@ -49,6 +49,9 @@ func status(w io.Writer, s api.Status) {
 		}
 		fmt.Fprintf(t, "plugin\t%s, %s\n", p.ID, state)
 	}
+	if s.EventsLost != "" {
+		fmt.Fprintf(t, "plugins\tevents are not kept for plugins until there is room: %s\n", s.EventsLost)
+	}
 	t.Flush()
 }
 

@@ -8,19 +8,22 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/anonymous-media-library/aml/internal/disk"
 	"github.com/anonymous-media-library/aml/internal/sqlite"
 )
 
 const (
-	journalBuffer = 1 << 14  // events that wait to be written
-	journalKeeps  = 100_000  // events on disk
-	journalBatch  = 1024     // events of one transaction
-	maxEvent      = 64 << 10 // bytes of one event's JSON
-	pruneEvery    = 1024     // events
+	journalBuffer = 1 << 14         // events that wait to be written
+	journalKeeps  = 100_000         // events on disk
+	journalBatch  = 1024            // events of one transaction
+	maxEvent      = 64 << 10        // bytes of one event's JSON
+	pruneEvery    = 1024            // events
+	roomCheck     = 5 * time.Second // while the disk has none
 )
 
 const journalSchema = `
@@ -34,11 +37,14 @@ CREATE TABLE IF NOT EXISTS events (
 // Journal keeps the newest events on disk for those who observe, so that who was
 // away gets them later. Adding to it never blocks.
 type Journal struct {
-	db     *sql.DB
+	path   string
+	check  time.Duration
 	in     chan record
 	missed atomic.Int64 // that found no room
 
-	mu   sync.Mutex    // guards news
+	mu   sync.Mutex    // guards what follows
+	db   *sql.DB       // nil while the disk has no room to make it
+	full error         // why events are not kept now
 	news chan struct{} // closed when there is more
 }
 
@@ -49,8 +55,27 @@ type record struct {
 }
 
 // OpenJournal opens the journal at path. One that is damaged is begun anew: it
-// holds nothing but news.
+// holds nothing but news. One that cannot be made since the disk is full is made by
+// Run, when there is room.
 func OpenJournal(ctx context.Context, path string) (*Journal, error) {
+	j := &Journal{path: path, check: roomCheck, in: make(chan record, journalBuffer), news: make(chan struct{})}
+	db, err := openJournal(ctx, path)
+	switch {
+	case isFull(err):
+		j.full = err
+	case err != nil:
+		return nil, err
+	}
+	j.db = db
+	return j, nil
+}
+
+func isFull(err error) bool { return err != nil && (sqlite.IsFull(err) || disk.IsFull(err)) }
+
+func openJournal(ctx context.Context, path string) (*sql.DB, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("opening the journal of events: %w", err)
+	}
 	db, err := openEvents(ctx, path)
 	if sqlite.IsDamaged(err) {
 		for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -63,7 +88,59 @@ func OpenJournal(ctx context.Context, path string) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal of events: %w", err)
 	}
-	return &Journal{db: db, in: make(chan record, journalBuffer), news: make(chan struct{})}, nil
+	return db, nil
+}
+
+// Full is why events are not kept, nil while they are: the disk has no room.
+func (j *Journal) Full() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.full
+}
+
+func (j *Journal) opened() *sql.DB {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.db
+}
+
+// begin makes the file of a journal that has none, as soon as there is room. What is
+// added meanwhile waits, as far as there is place.
+func (j *Journal) begin(ctx context.Context) error {
+	tick := time.NewTicker(j.check)
+	defer tick.Stop()
+	for j.opened() == nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+		db, err := openJournal(ctx, j.path)
+		switch {
+		case isFull(err):
+			continue
+		case err != nil && ctx.Err() == nil:
+			return err
+		case err != nil:
+			return nil
+		}
+		j.mu.Lock()
+		j.db = db
+		j.mu.Unlock()
+		j.room(nil)
+	}
+	return nil
+}
+
+// room takes note of whether the disk has room for events, and wakes those who wait
+// for some.
+func (j *Journal) room(full error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.full = full; full == nil {
+		close(j.news)
+		j.news = make(chan struct{})
+	}
 }
 
 func openEvents(ctx context.Context, path string) (*sql.DB, error) {
@@ -93,6 +170,12 @@ func (j *Journal) Add(name string, event any) {
 
 // Run writes what is added until ctx ends.
 func (j *Journal) Run(ctx context.Context) error {
+	if err := j.begin(ctx); err != nil {
+		return err
+	}
+	if j.opened() == nil {
+		return nil
+	}
 	for {
 		select {
 		case r := <-j.in:
@@ -111,7 +194,12 @@ func (j *Journal) Run(ctx context.Context) error {
 }
 
 func (j *Journal) write(ctx context.Context, first record) error {
-	tx, err := j.db.BeginTx(ctx, nil)
+	tx, err := j.opened().BeginTx(ctx, nil)
+	if isFull(err) {
+		j.missed.Add(1)
+		j.room(err)
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("journal of events: %w", err)
 	}
@@ -145,16 +233,14 @@ func (j *Journal) write(ctx context.Context, first record) error {
 		err = tx.Commit()
 	}
 	if err != nil {
-		if sqlite.IsFull(err) {
+		if isFull(err) {
 			j.missed.Add(1)
+			j.room(err)
 			return nil // observers miss events; the node goes on
 		}
 		return fmt.Errorf("journal of events: %w", err)
 	}
-	j.mu.Lock()
-	close(j.news)
-	j.news = make(chan struct{})
-	j.mu.Unlock()
+	j.room(nil)
 	return nil
 }
 
@@ -175,7 +261,11 @@ type Stored struct {
 
 // After returns events after a cursor, at most limit of them.
 func (j *Journal) After(ctx context.Context, cursor uint64, limit int) (out []Stored, err error) {
-	rows, err := j.db.QueryContext(ctx, `SELECT cursor, time, event, json FROM events WHERE cursor > ? ORDER BY cursor LIMIT ?`, int64(cursor), limit)
+	db := j.opened()
+	if db == nil {
+		return nil, nil
+	}
+	rows, err := db.QueryContext(ctx, `SELECT cursor, time, event, json FROM events WHERE cursor > ? ORDER BY cursor LIMIT ?`, int64(cursor), limit)
 	if err != nil {
 		return nil, err
 	}
@@ -192,9 +282,19 @@ func (j *Journal) After(ctx context.Context, cursor uint64, limit int) (out []St
 
 // Last is the cursor of the newest event, 0 for none.
 func (j *Journal) Last(ctx context.Context) (cursor uint64, err error) {
-	err = j.db.QueryRowContext(ctx, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)`).Scan(&cursor)
+	db := j.opened()
+	if db == nil {
+		return 0, nil
+	}
+	err = db.QueryRowContext(ctx, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)`).Scan(&cursor)
 	return cursor, err
 }
 
 // Close closes the file. Call it after Run has returned.
-func (j *Journal) Close() error { return j.db.Close() }
+func (j *Journal) Close() error {
+	db := j.opened()
+	if db == nil {
+		return nil
+	}
+	return db.Close()
+}

@@ -50,7 +50,7 @@ func (m *member) feed(ctx context.Context, c *child.Child) error {
 	journal, file := m.h.cfg.Journal, m.h.cfg.Shelf.CursorFile(m.plugin.ID)
 	cursor, err := readCursor(file)
 	if errors.Is(err, fs.ErrNotExist) { // it begins with what happens from now on
-		if cursor, err = journal.Last(ctx); err == nil {
+		if cursor, err = journal.Last(ctx); err == nil && journal.opened() != nil { // else there is no room for it either
 			err = writeCursor(file, cursor)
 		}
 	}
