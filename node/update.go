@@ -47,6 +47,9 @@ type UpdateResult struct {
 // CheckUpdate says what is wrong with a request. It needs no node.
 func CheckUpdate(req UpdateRequest) error {
 	t, err := parseTarget(req.Target)
+	if err == nil {
+		err = t.whole()
+	}
 	if err != nil {
 		return err
 	}
