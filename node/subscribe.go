@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/anonymous-media-library/aml/channel/catalog"
@@ -180,13 +181,23 @@ func (n *Node) subscription(ctx context.Context, req *SubscribeRequest) (catalog
 
 // folderOf is where a subscription goes for which no folder is named: where the
 // one to the same target goes, if there is just one, so that it is that which is
-// changed.
+// changed. Of several it is that in the usual folder.
 func (n *Node) folderOf(ctx context.Context, t target, name string) (string, error) {
 	subs, err := n.catalog.Subscriptions(ctx)
 	if err != nil {
 		return "", err
 	}
-	return n.folderAmong(subs, t, name), nil
+	folder := n.folderAmong(subs, t, name)
+	var there []string
+	for _, sub := range subs {
+		if t.follows(sub) {
+			there = append(there, sub.Output)
+		}
+	}
+	if len(there) > 1 && !slices.Contains(there, folder) {
+		return "", badRequest("there are %d subscriptions to %s: name the folder of one, or a new one, with -o; these write to %s", len(there), t, strings.Join(there, ", "))
+	}
+	return folder, nil
 }
 
 func (n *Node) folderAmong(subs []catalog.Subscription, t target, name string) string {

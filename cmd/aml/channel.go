@@ -307,7 +307,7 @@ the same, this time. What is of kind media is written and plays on.
 			defer end()
 		}
 		res, err := c.Subscribe(ctx, req, p.event)
-		if err = closing(c, p.done(err)); err != nil {
+		if err = closing(c, p.done(err)); err != nil || !req.Once { // it was ended elsewhere, and has said so
 			return err
 		}
 		if a.json {
