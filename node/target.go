@@ -32,6 +32,11 @@ func parseTarget(s string) (target, error) {
 	if keyed && !strings.Contains(s, "://") { // an id with a read key, or something that must not be shown
 		s = "aml://" + s
 	}
+	if first, _, deep := strings.Cut(s, "/"); deep { // an id with a path is no topic
+		if _, err := channel.ParseID(first); err == nil {
+			s = "aml://" + s
+		}
+	}
 	if strings.Contains(s, "://") {
 		a, err := channel.ParseAddress(s)
 		if err != nil {

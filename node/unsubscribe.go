@@ -48,6 +48,9 @@ func (n *Node) Unsubscribe(ctx context.Context, req UnsubscribeRequest, _ func(a
 		return res, fmt.Errorf("no subscription to %s writes to %s: %w; those to it write to %s", t, req.Output, catalog.ErrUnknown, strings.Join(others, ", "))
 	}
 	if res.Left > 0 { // what they follow goes on
+		if t.topic != "" && n.net != nil { // but those that look it up do not listen to it
+			return res, n.hush(ctx, t.topic)
+		}
 		return res, nil
 	}
 	if info, err := n.catalog.Channel(ctx, t.address.ID); res.Ended == 0 && (req.Output != "" || err != nil || info.Reason != catalog.Followed) {
