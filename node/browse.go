@@ -6,6 +6,7 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/channel/gossip"
 )
 
 // BrowseRequest looks at a topic.
@@ -35,8 +36,9 @@ type SubTopic struct {
 type BrowseChannel struct {
 	Channel string `json:"channel"`
 	Address string `json:"address"`
-	Title   string `json:"title"` // the publisher's name for it
-	State   string `json:"state"` // own, followed or listed
+	Title   string `json:"title"`         // the publisher's name for it
+	State   string `json:"state"`         // own, followed or listed
+	Old     bool   `json:"old,omitempty"` // it has, or may have, later roots than a listing holds, which nobody has shown
 	Currency
 	LookAlike string       `json:"lookAlike,omitempty"`
 	Topics    []string     `json:"topics"`
@@ -88,8 +90,22 @@ func (n *Node) Browse(ctx context.Context, req BrowseRequest, _ func(any)) (Brow
 	for _, t := range known.Below {
 		res.Topics = append(res.Topics, SubTopic{Topic: t.Topic, Channels: t.Channels})
 	}
+	var later map[channel.ID]gossip.Later
+	if asked > 0 {
+		if later, err = n.laterRoots(ctx, topic, known.Channels, time.Duration(req.Wait)); err != nil {
+			return BrowseResult{}, err
+		}
+	}
 	for _, c := range known.Channels {
-		out := browsed(c)
+		now, on, err := n.underLater(ctx, topic, c, later[c.ID])
+		if err != nil {
+			return BrowseResult{}, err
+		}
+		if !on {
+			continue
+		}
+		out := browsed(now)
+		out.Old = old(c, later[c.ID])
 		if out.Currency, err = n.currency(ctx, c.ID); err != nil {
 			return BrowseResult{}, err
 		}

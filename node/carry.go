@@ -162,6 +162,12 @@ func (n *Node) ImportList(ctx context.Context, req ImportListRequest, _ func(any
 
 // add takes in one subscription of a list; subs are those that are here.
 func (n *Node) add(ctx context.Context, s transfer.Subscription, req ImportListRequest, subs *[]catalog.Subscription, res *ImportListResult) error {
+	if path := s.Address.Path; path != "" { // other programs may list files
+		if len(s.Policy.Paths) == 0 {
+			s.Policy.Paths = globsOf(path)
+		}
+		s.Address.Path = ""
+	}
 	sub := catalog.Subscription{Topic: s.Topic}
 	t := target{topic: s.Topic, address: s.Address}
 	folder := s.Topic
@@ -226,6 +232,7 @@ func (n *Node) add(ctx context.Context, s transfer.Subscription, req ImportListR
 
 // addName takes in one petname of a list.
 func (n *Node) addName(ctx context.Context, name transfer.Name, res *ImportListResult) error {
+	name.Address.Path = "" // names are of channels
 	known, err := n.catalog.Petnames(ctx, name.Name)
 	if err != nil {
 		return err

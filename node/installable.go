@@ -20,16 +20,19 @@ import (
 
 // fetchPlugin has an archive out of a channel: whoever signs that vouches for it.
 func (n *Node) fetchPlugin(ctx context.Context, from string, emit func(any)) (string, error) {
-	target, name, _ := strings.Cut(strings.TrimPrefix(from, "aml://"), "/")
-	if name == "" {
-		return "", badRequest("%s: want aml://CHANNEL/NAME, the name of an archive in the channel", from)
-	}
+	target, name, _ := strings.Cut(from, "/")
 	if strings.HasPrefix(from, "aml://") {
-		target = "aml://" + target
+		target, name = from, ""
 	}
-	t, err := n.target(ctx, target)
+	t, err := n.targetIn(ctx, target)
 	if err != nil {
 		return "", err
+	}
+	if name == "" {
+		name = t.address.Path
+	}
+	if name == "" {
+		return "", badRequest("%s: want aml://CHANNEL/NAME, the name of an archive in the channel", t)
 	}
 	entry, err := n.catalog.Entry(ctx, t.address.ID, name)
 	if err == nil && entry.Removed {

@@ -34,8 +34,17 @@ func parsePetname(s string) (string, error) {
 	return name, nil
 }
 
-// target reads an address, an id, a topic or a petname.
+// target reads an address, an id, a topic or a petname, of a channel as a whole.
 func (n *Node) target(ctx context.Context, s string) (target, error) {
+	t, err := n.targetIn(ctx, s)
+	if err == nil {
+		err = t.whole()
+	}
+	return t, err
+}
+
+// targetIn is target that also reads the address of what is in a channel.
+func (n *Node) targetIn(ctx context.Context, s string) (target, error) {
 	t, err := parseTarget(s)
 	if err != nil || t.pet == "" && (t.topic == "" || strings.Contains(t.topic, "/")) {
 		return t, err
@@ -50,6 +59,7 @@ func (n *Node) target(ctx context.Context, s string) (target, error) {
 		if err != nil {
 			return target{}, fmt.Errorf("channel called %q: %w", name, err)
 		}
+		a.Path = "" // names are of channels
 		return target{address: a}, nil
 	case t.pet != "":
 		return target{}, fmt.Errorf("no channel is called %q, see channel-trust: %w", name, catalog.ErrUnknown)

@@ -196,11 +196,14 @@ type SubscribeResult struct {
 // UnsubscribeRequest ends the subscriptions to Target; its files stay.
 type UnsubscribeRequest struct {
 	Target string `json:"target"`
+	Output string `json:"output,omitempty"` // absolute: only the one that writes there
 }
 
-// UnsubscribeResult counts the subscriptions that ended.
+// UnsubscribeResult says which subscriptions ended.
 type UnsubscribeResult struct {
-	Ended int `json:"ended"`
+	Ended   int      `json:"ended"`
+	Outputs []string `json:"outputs"` // their folders
+	Left    int      `json:"left"`    // subscriptions to the same that go on
 }
 
 // ListResult names the known channels.

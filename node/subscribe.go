@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/anonymous-media-library/aml/channel/catalog"
@@ -26,7 +27,7 @@ func (n *Node) Subscribe(ctx context.Context, req SubscribeRequest, emit func(an
 	if req.Stale && !req.Once {
 		return SubscribeResult{}, badRequest("--stale goes with --once: it is not remembered")
 	}
-	sub, err := n.subscription(ctx, req)
+	sub, err := n.subscription(ctx, &req)
 	if err != nil {
 		return SubscribeResult{}, err
 	}
@@ -144,12 +145,15 @@ func (n *Node) forget(ctx context.Context, sub catalog.Subscription) bool {
 	return true
 }
 
-// subscription checks a request and makes of it what the catalogue remembers.
-func (n *Node) subscription(ctx context.Context, req SubscribeRequest) (catalog.Subscription, error) {
-	t, err := n.target(ctx, req.Target)
+// subscription checks a request and makes of it what the catalogue remembers. A path
+// in the address becomes a part of the request's policy.
+func (n *Node) subscription(ctx context.Context, req *SubscribeRequest) (catalog.Subscription, error) {
+	t, err := n.targetIn(ctx, req.Target)
 	if err != nil {
 		return catalog.Subscription{}, err
 	}
+	path := t.address.Path
+	t.address.Path = ""
 	sub := catalog.Subscription{Output: req.Output, TrustAll: req.TrustAll, Topic: t.topic}
 	for _, s := range req.Trust {
 		trusted, err := n.target(ctx, s)
@@ -167,20 +171,33 @@ func (n *Node) subscription(ctx context.Context, req SubscribeRequest) (catalog.
 		folder = t.address.ID.String()
 	}
 	if sub.Output == "" {
-		sub.Output, err = n.folderOf(ctx, t, folder)
+		if sub.Output, err = n.folderOf(ctx, t, folder); err != nil {
+			return sub, err
+		}
 	}
+	req.Policy, err = n.onlyPath(ctx, sub, path, req.Policy)
 	return sub, err
 }
 
 // folderOf is where a subscription goes for which no folder is named: where the
 // one to the same target goes, if there is just one, so that it is that which is
-// changed.
+// changed. Of several it is that in the usual folder.
 func (n *Node) folderOf(ctx context.Context, t target, name string) (string, error) {
 	subs, err := n.catalog.Subscriptions(ctx)
 	if err != nil {
 		return "", err
 	}
-	return n.folderAmong(subs, t, name), nil
+	folder := n.folderAmong(subs, t, name)
+	var there []string
+	for _, sub := range subs {
+		if t.follows(sub) {
+			there = append(there, sub.Output)
+		}
+	}
+	if len(there) > 1 && !slices.Contains(there, folder) {
+		return "", badRequest("there are %d subscriptions to %s: name the folder of one, or a new one, with -o; these write to %s", len(there), t, strings.Join(there, ", "))
+	}
+	return folder, nil
 }
 
 func (n *Node) folderAmong(subs []catalog.Subscription, t target, name string) string {
@@ -200,41 +217,6 @@ func (n *Node) folderAmong(subs []catalog.Subscription, t target, name string) s
 // if nobody says otherwise.
 func (n *Node) usualFolder(name string) string {
 	return filepath.Join(n.cfg.Paths.Files, filepath.FromSlash(name))
-}
-
-// Unsubscribe ends the subscriptions to a channel or topic, or that a channel is
-// followed without one (UpdateCheck). What they wrote stays.
-func (n *Node) Unsubscribe(ctx context.Context, req UnsubscribeRequest, _ func(any)) (UnsubscribeResult, error) {
-	if n.cfg.Network {
-		if _, err := n.online(ctx); err != nil {
-			return UnsubscribeResult{}, err
-		}
-	}
-	t, err := n.target(ctx, req.Target)
-	if err != nil {
-		return UnsubscribeResult{}, err
-	}
-	subs, err := n.catalog.Subscriptions(ctx)
-	if err != nil {
-		return UnsubscribeResult{}, err
-	}
-	var res UnsubscribeResult
-	for _, sub := range subs {
-		if !t.follows(sub) {
-			continue
-		}
-		n.follows.stop(sub.ID)
-		if err := n.catalog.Unsubscribe(ctx, sub.ID); err != nil {
-			return res, fmt.Errorf("ending the subscription to %s: %w", t, err)
-		}
-		n.works.end(sub.ID)
-		n.bus.send(sub.ID, EndedEvent{Event: "unsubscribed", Target: targetOf(sub)})
-		res.Ended++
-	}
-	if info, err := n.catalog.Channel(ctx, t.address.ID); res.Ended == 0 && (err != nil || info.Reason != catalog.Followed) {
-		return res, fmt.Errorf("no subscription to %s: %w", t, catalog.ErrUnknown)
-	}
-	return res, n.leave(ctx, t.topic)
 }
 
 // leave takes no part any more in what no subscription names: the topic, if it

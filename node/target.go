@@ -31,6 +31,11 @@ func parseTarget(s string) (target, error) {
 	if keyed && !strings.Contains(s, "://") { // an id with a read key, or something that must not be shown
 		s = "aml://" + s
 	}
+	if first, _, deep := strings.Cut(s, "/"); deep { // an id with a path is no topic
+		if _, err := channel.ParseID(first); err == nil {
+			s = "aml://" + s
+		}
+	}
 	if strings.Contains(s, "://") {
 		a, err := channel.ParseAddress(s)
 		if err != nil {
@@ -52,11 +57,23 @@ func parseTarget(s string) (target, error) {
 // will name. It needs no node.
 func CheckTargets(targets ...string) error {
 	for _, s := range targets {
-		if _, err := parseTarget(s); err != nil {
+		t, err := parseTarget(s)
+		if err == nil {
+			err = t.whole()
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// whole refuses the address of what is in a channel where the channel is meant.
+func (t target) whole() error {
+	if t.address.Path == "" {
+		return nil
+	}
+	return badRequest("%s names %q in the channel, and this is about the whole of it: leave out the path, %s", t.address, t.address.Path, address(t.address.ID))
 }
 
 func (t target) String() string {

@@ -25,6 +25,7 @@ type UpdateRequest struct {
 	Track        string   `json:"track"`
 	Version      string   `json:"version"` // installed
 	Refused      []string `json:"refused"`
+	Missing      []string `json:"missing,omitempty"` // versions whose build nobody has given just now
 	Peers        []string `json:"peers"`
 	Timeout      Duration `json:"timeout"`
 }
@@ -47,6 +48,9 @@ type UpdateResult struct {
 // CheckUpdate says what is wrong with a request. It needs no node.
 func CheckUpdate(req UpdateRequest) error {
 	t, err := parseTarget(req.Target)
+	if err == nil {
+		err = t.whole()
+	}
 	if err != nil {
 		return err
 	}
@@ -70,7 +74,7 @@ func (n *Node) UpdateCheck(ctx context.Context, req UpdateRequest, _ func(any)) 
 	if err := CheckUpdate(req); err != nil {
 		return UpdateResult{}, err
 	}
-	in := updates.Installation{Platform: req.Platform, Track: req.Track, Version: req.Version, Refused: req.Refused}
+	in := updates.Installation{Platform: req.Platform, Track: req.Track, Version: req.Version, Refused: req.Refused, Missing: req.Missing}
 	if len(req.Installation) != len(in.ID) {
 		return UpdateResult{}, badRequest("installation: want %d bytes", len(in.ID))
 	}

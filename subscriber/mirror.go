@@ -72,15 +72,16 @@ func (f *follower) mirror(ctx context.Context, r catalog.Release) error {
 	return nil
 }
 
-// untilDead returns a context that ends when a snapshot calls a release dead, and
-// what ends the watching and says whether it does.
+// untilDead returns a context that ends when a snapshot calls a release dead, or when
+// it can be read after all, because this node was made a member meanwhile; and what
+// ends the watching and says whether either is so. What can be read comes again as news.
 func (f *follower) untilDead(parent context.Context, r catalog.Release) (ctx context.Context, stop func() bool) {
 	ctx, cancel := context.WithCancel(parent)
-	news := make(chan struct{}, 1)
+	news, opened := make(chan feed.Kind, 2), false
 	unwatch := f.cfg.Ledger.Watch(func(id channel.ID, kind feed.Kind) {
-		if id == r.Channel && kind == feed.KindSnapshot {
+		if id == r.Channel && (kind == feed.KindSnapshot || kind == feed.KindManifest) {
 			select {
-			case news <- struct{}{}:
+			case news <- kind:
 			default: // there is news already
 			}
 		}
@@ -96,6 +97,11 @@ func (f *follower) untilDead(parent context.Context, r catalog.Release) (ctx con
 			if dead, err := f.dead(ctx, r); dead && err == nil {
 				cancel()
 			}
+			if !opened && ctx.Err() == nil {
+				if opened = f.opened(ctx, r); opened {
+					cancel()
+				}
+			}
 		}
 	})
 	return ctx, func() bool {
@@ -103,8 +109,18 @@ func (f *follower) untilDead(parent context.Context, r catalog.Release) (ctx con
 		watching.Wait()
 		unwatch()
 		dead, err := f.dead(parent, r)
-		return dead && err == nil
+		return opened || dead && err == nil
 	}
+}
+
+// opened looks whether a release can be read that could not be. Whoever calls it has
+// the unlocker for himself.
+func (f *follower) opened(ctx context.Context, r catalog.Release) bool {
+	if err := f.unlocker.run(ctx); err != nil {
+		return false // it is looked at again when there is news
+	}
+	still, err := f.cfg.Ledger.Sealed(ctx, r.Channel, r.Position-1, 1)
+	return err == nil && (len(still) == 0 || still[0].Hash != r.Hash)
 }
 
 // leaveSealed reports whether the policy leaves out a release that cannot be

@@ -17,6 +17,7 @@ type Installation struct {
 	Track    string
 	Version  string   // what is installed; empty for nothing
 	Refused  []string // versions that did not work here
+	Missing  []string // versions of which nobody has given the build just now
 }
 
 // Choice is what an installation is to have.
@@ -35,7 +36,7 @@ type Choice struct {
 // Of releases of one version the last one counts alone, so that a publisher widens a
 // rollout, or ends it (0), by publishing the version again.
 func Choose(id channel.ID, releases []Release, in Installation) Choice {
-	var waiting, refused, elsewhere, highest string
+	var waiting, refused, elsewhere, missing, highest string
 	for _, r := range Versions(releases) {
 		if r.Track != in.Track && r.Track != Stable {
 			continue
@@ -53,8 +54,12 @@ func Choose(id channel.ID, releases []Release, in Installation) Choice {
 		case !In(id, r, in.ID):
 			waiting = cmp.Or(waiting, r.Version)
 			continue
+		case slices.Contains(in.Missing, r.Version):
+			if missing = cmp.Or(missing, r.Version); in.Version != "" {
+				continue
+			}
 		default:
-			return Choice{Release: r, Build: build, Newer: true, Why: why("", waiting, refused, elsewhere, in.Platform)}
+			return Choice{Release: r, Build: build, Newer: true, Why: why("", waiting, refused, elsewhere, missing, in.Platform)}
 		}
 		break
 	}
@@ -67,10 +72,10 @@ func Choose(id channel.ID, releases []Release, in Installation) Choice {
 	case in.Version != "":
 		state = fmt.Sprintf("%s is installed", in.Version)
 	}
-	return Choice{Why: why(state, waiting, refused, elsewhere, in.Platform)}
+	return Choice{Why: why(state, waiting, refused, elsewhere, missing, in.Platform)}
 }
 
-func why(state, waiting, refused, elsewhere, platform string) string {
+func why(state, waiting, refused, elsewhere, missing, platform string) string {
 	add := func(format, version string, more ...any) {
 		if version == "" {
 			return
@@ -80,6 +85,7 @@ func why(state, waiting, refused, elsewhere, platform string) string {
 		}
 		state += fmt.Sprintf(format, append([]any{version}, more...)...)
 	}
+	add("%s cannot be had now from anyone", missing)
 	add("%s has not come to this installation yet", waiting)
 	add("%s did not work here", refused)
 	add("%s is not there for %s", elsewhere, platform)

@@ -28,6 +28,7 @@ type Browsed struct {
 	ID        channel.ID
 	Title     string
 	Reason    Reason
+	Root      uint64 // version of the newest that is known
 	Topics    []string
 	Looks     LookAlike
 	By        []string // see channel.Root.PublisherNames
@@ -151,6 +152,7 @@ func browsed(s *session, no int64, topic string) (Browsed, error) {
 	if err != nil {
 		return b, fmt.Errorf("channel %s: %w", b.ID, err)
 	}
+	b.Root = state.Root.Version
 	b.By, b.Unnamed = state.Root.PublisherNames()
 	b.Alike = state.Root.AlikeNames()
 	for _, log := range state.Logs {

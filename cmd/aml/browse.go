@@ -20,7 +20,9 @@ func (a *app) channelBrowseCommand() *cobra.Command {
 		Long: `Show the topics right below TOPIC and the channels listed on it: title, newest
 release, who publishes, and how many were seen to follow it. Of a channel that is only
 listed the newest release has no title here, just a number and a date: a listing has
-heads, and no manifests. Names of publishers are the channel's own word, and no proof. Without TOPIC the known topics of the
+heads, and no manifests. It has 8 roots at most, too: of a channel whose root was changed
+more often, whoever answers is asked for the others, up to version 64, and what is shown
+and may be old all the same is marked. Names of publishers are the channel's own word, and no proof. Without TOPIC the known topics of the
 highest level are shown, and nobody is asked.
 
 Others are asked for a moment what they know of the topic: those who listen to it,
@@ -100,6 +102,9 @@ func printTopic(w io.Writer, res api.BrowseResult) {
 		fmt.Fprintf(w, "  %s\n", c.Address)
 		if c.LookAlike != "" {
 			fmt.Fprintf(w, "  CAREFUL: its title looks like that of %s\n", c.LookAlike)
+		}
+		if c.Old {
+			fmt.Fprintln(w, "  OLD: its root may have been changed since, and nobody who was asked shows how; follow the channel to see what it is now")
 		}
 		alikeNames(w, "  ", c.Alike)
 	}

@@ -247,6 +247,10 @@ folder, each under its name once it is whole. A line is printed per event. The
 subscription is remembered; aml daemon goes on with it. channel-unsubscribe
 ends it.
 
+The address of a file or folder in a channel, aml://ID/PATH, takes that and what is
+below it, and no more: it is the channel's address with --path. It gets a folder of its
+own with -o where the channel is followed already.
+
 A bare topic shows the channels listed on it and follows those trusted with
 --trust, or all with --trust-all; each writes into a folder of its own, named by
 its id.
@@ -261,7 +265,7 @@ event says why, and --once ends with an error; --stale with --once writes them a
 the same, this time. What is of kind media is written and plays on.
 
 ` + policyHelp,
-		Example: "  aml channel-subscribe aml://... -o live\n  aml channel-subscribe aml://... -o live --once --timeout 2m --json\n  aml channel-subscribe music/live --trust-all -o music --quota 20GiB\n  aml channel-subscribe aml://... --media-type 'video/*' --max-age 7d --keep count=20",
+		Example: "  aml channel-subscribe aml://... -o live\n  aml channel-subscribe aml://... -o live --once --timeout 2m --json\n  aml channel-subscribe aml://.../episodes/2026 -o episodes\n  aml channel-subscribe music/live --trust-all -o music --quota 20GiB\n  aml channel-subscribe aml://... --media-type 'video/*' --max-age 7d --keep count=20",
 		Args:    args(cobra.ExactArgs(1)),
 	}
 	flags := newPolicyFlags(cmd)
@@ -284,7 +288,7 @@ the same, this time. What is of kind media is written and plays on.
 		if timeout > 0 && !req.Once {
 			return usage(cmd, fmt.Errorf("--timeout goes with --once"))
 		}
-		if err := api.CheckTargets(append(req.Trust, req.Target)...); err != nil {
+		if err := api.CheckSubscribe(req); err != nil {
 			return err
 		}
 		c, err := a.connect(cmd.Context(), api.NeedNetwork)
@@ -303,7 +307,7 @@ the same, this time. What is of kind media is written and plays on.
 			defer end()
 		}
 		res, err := c.Subscribe(ctx, req, p.event)
-		if err = closing(c, p.done(err)); err != nil {
+		if err = closing(c, p.done(err)); err != nil || !req.Once { // it was ended elsewhere, and has said so
 			return err
 		}
 		if a.json {
@@ -333,26 +337,6 @@ func leftOut(files int) string {
 		return ""
 	}
 	return fmt.Sprintf("; %s left out", counted(files, "file"))
-}
-
-func (a *app) channelUnsubscribeCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "channel-unsubscribe ADDRESS_OR_TOPIC",
-		Short:   "end a subscription; its files stay",
-		Example: "  aml channel-unsubscribe aml://...\n  aml channel-unsubscribe music/live",
-		Args:    args(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, given []string) error {
-			c, err := a.existing(cmd.Context())
-			if err != nil {
-				return err
-			}
-			res, err := c.Unsubscribe(cmd.Context(), api.UnsubscribeRequest{Target: given[0]})
-			if err = closing(c, err); err != nil {
-				return err
-			}
-			return a.result(res, func(w io.Writer) { fmt.Fprintf(w, "%s ended\n", counted(res.Ended, "subscription")) })
-		},
-	}
 }
 
 func (a *app) channelListCommand() *cobra.Command {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -108,8 +109,12 @@ func printCopies(w io.Writer, res api.CopiesResult) {
 		age += ", which is not the newest state"
 	}
 	fmt.Fprintf(w, "%s: %s found, %d answered\n", age, counted(res.Found, "peer"), res.Answered)
+	several := slices.ContainsFunc(res.Releases, func(r api.ReleaseCopies) bool { return r.Log != res.Releases[0].Log })
 	for _, r := range res.Releases {
 		fmt.Fprintf(w, "\nrelease %d of %s", r.Seq, r.Issued.Time().Format(time.DateOnly))
+		if several { // each publisher counts his own
+			fmt.Fprintf(w, ", log %s", r.Log.Short())
+		}
 		if r.Title != "" {
 			fmt.Fprintf(w, ": %s", r.Title)
 		}

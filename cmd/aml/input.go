@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -110,6 +111,10 @@ const maxInput = 16 << 20
 // input if path is "-". What is in it the node checks.
 func (a *app) readInput(path string) (doc api.Document, err error) {
 	r, name := a.in, "standard input"
+	if rest, ok := strings.CutPrefix(path, "aml://"); ok { // it may hold a read key
+		at, _, _ := strings.Cut(rest, "#")
+		return doc, usageError("aml://%s is the address of what is in a channel, and no file: follow it with channel-subscribe", at)
+	}
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {

@@ -2,11 +2,9 @@ package main
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"runtime"
 	"time"
 
@@ -113,8 +111,9 @@ func offered(w io.Writer, r api.UpdateResult) {
 // updateResult is what update-apply prints.
 type updateResult struct {
 	api.UpdateResult
-	Applied bool   `json:"applied"`
-	Current string `json:"current,omitempty"` // folder of what is in force
+	Missing []missingVersion `json:"missing,omitempty"` // what was passed over, the highest first
+	Applied bool             `json:"applied"`
+	Current string           `json:"current,omitempty"` // folder of what is in force
 }
 
 func (a *app) updateApplyCommand() *cobra.Command {
@@ -132,7 +131,9 @@ unless with --retry.
 The version before is kept. Whatever a kill or a power loss interrupts, one version is
 in force, the old or the new one, and the next run goes on.
 Nothing is installed from a channel that is stale, or by a key that has signed two
-histories, and no version ever makes way for a lower one.`,
+histories, and no version ever makes way for a lower one. Where something is installed
+and nobody gives the newest version, the highest one above it that somebody gives is
+taken; that is said, and the newest is tried first the next time.`,
 		Example: "  aml update-apply aml://... /opt/app\n  aml update-apply aml://... /opt/app --health './bin/app --self-test' --health-timeout 30s",
 		Args:    args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, given []string) error {
@@ -156,6 +157,9 @@ histories, and no version ever makes way for a lower one.`,
 				return err
 			}
 			return a.result(res, func(w io.Writer) {
+				for _, m := range res.Missing {
+					fmt.Fprintf(w, "%s is newer and CANNOT BE HAD now from anyone: %s\n", m.Version, m.Message)
+				}
 				if !res.Applied {
 					fmt.Fprintln(w, res.Why)
 					return
@@ -183,34 +187,9 @@ func (a *app) update(cmd *cobra.Command, dir *appdir.Dir, req api.UpdateRequest,
 		return res, err
 	}
 	defer func() { err = closing(c, err) }()
-	if res.UpdateResult, err = c.UpdateCheck(cmd.Context(), req); err != nil {
+	archive, err := a.newest(cmd, c, dir, req, timeout, &res)
+	if err != nil || archive == "" {
 		return res, err
-	}
-	res.Current = dir.Current()
-	if err := dir.State().From(res.Address); err != nil {
-		return res, err
-	}
-	if res.Held != "" {
-		return res, errors.New(res.Held)
-	}
-	if !res.Newer {
-		return res, nil
-	}
-	scratch, err := dir.Scratch()
-	if err != nil {
-		return res, err
-	}
-	entry, err := json.Marshal(res.Entry)
-	if err != nil {
-		return res, err
-	}
-	archive := filepath.Join(scratch, "archive")
-	p := a.beside()
-	// The blobs stay in the store as long as there is room: the others who update have
-	// them from here.
-	_, err = c.Fetch(cmd.Context(), api.FetchRequest{Entries: api.Document{Name: res.Entry.Name, Text: entry}, Output: archive, Peers: a.peers, Timeout: api.Duration(timeout), KeepBlobs: true}, p.event)
-	if err = p.done(err); err != nil {
-		return res, fmt.Errorf("version %s, %s: %w", res.Version, res.Entry.Name, err)
 	}
 	err = dir.Apply(cmd.Context(), appdir.Version{
 		Channel: res.Address, Version: res.Version, Archive: archive, Name: res.Entry.Name, Run: res.Entry.Mode&0o100 != 0, Health: health,

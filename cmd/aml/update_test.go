@@ -17,7 +17,12 @@ import (
 // software publishes a version of an application that is one file, which says what it is.
 func software(t *testing.T, home, version string, metadata map[string]string, flags ...string) string {
 	t.Helper()
-	dir := t.TempDir()
+	return softwareIn(t, t.TempDir(), home, version, metadata, flags...)
+}
+
+// softwareIn is software that lies in a folder.
+func softwareIn(t *testing.T, dir, home, version string, metadata map[string]string, flags ...string) string {
+	t.Helper()
 	name := "app-" + version
 	write(t, filepath.Join(dir, name), []byte("#!/bin/sh\necho "+version+"\n"))
 	if err := os.Chmod(filepath.Join(dir, name), 0o755); err != nil {

@@ -161,6 +161,9 @@ func CheckConfig(cfg config.Config) error { return orNil(node.CheckConfig(cfg)) 
 // CheckTargets does the same for addresses, ids and topics.
 func CheckTargets(targets ...string) error { return orNil(node.CheckTargets(targets...)) }
 
+// CheckSubscribe does the same for what a subscription is to.
+func CheckSubscribe(req SubscribeRequest) error { return orNil(node.CheckSubscribe(req)) }
+
 // CheckPolicy does the same for what a request says of a policy.
 func CheckPolicy(c PolicyChange) error { return orNil(node.CheckPolicy(c)) }
 

@@ -10,12 +10,13 @@ import (
 // glob reads a pattern of names: * is any run of characters but the slash, ** of
 // any, ? is one character but the slash, [a-z] and [!a-z] are sets, \ takes away
 // the meaning of what follows. One without a slash is held against the last part
-// of a name, others against the whole.
+// of a name, others against the whole; one that begins with a slash too, which does
+// not count otherwise.
 func glob(text string) (pattern, error) {
 	var re strings.Builder
 	re.WriteString(`(?s)\A`)
-	whole := false
-	for rest := text; rest != ""; {
+	rest, whole := strings.CutPrefix(text, "/")
+	for rest != "" {
 		switch c := rest[0]; {
 		case strings.HasPrefix(rest, "**/"):
 			re.WriteString(`(?:.*/)?`)

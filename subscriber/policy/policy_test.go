@@ -58,6 +58,8 @@ func TestEachFilterTakesWhatItNamesAndSaysWhyNot(t *testing.T) {
 		{`{"paths":["**/*.mkv"]}`, ""},
 		{`{"paths":["season-?/S[0-9]*"]}`, ""},
 		{`{"paths":["/*.mkv","season-1/*"]}`, Paths},
+		{`{"paths":["/season-2"]}`, Paths},
+		{`{"paths":["/season-2/**"]}`, ""},
 		{`{"paths":["!*.mkv"]}`, Paths},
 		{`{"paths":["season-2/**","!season-2/**E01*"]}`, Paths},
 		{`{"paths":["!*.nfo"]}`, ""},
