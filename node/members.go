@@ -114,7 +114,7 @@ func (n *Node) SetMembers(ctx context.Context, req MembersRequest, emit func(any
 	for _, s := range req.Add {
 		m, err := channel.ParseMember(s)
 		if err != nil {
-			return MembersResult{}, badRequest("%w", err)
+			return MembersResult{}, badRequest("%.20q: %w, as aml key-member prints it, and there is no file of that name", s, err)
 		}
 		spec.Add = append(spec.Add, m)
 	}
