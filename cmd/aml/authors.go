@@ -166,7 +166,7 @@ does with what it was granted it does.`,
 			}
 			if err := a.result(res, func(w io.Writer) {
 				for _, line := range res.Log {
-					fmt.Fprintln(w, "  | "+line)
+					fmt.Fprintln(w, "  | "+plain(line))
 				}
 				fmt.Fprintf(w, "%s %s: %d checks, %d failed\n", res.ID, res.Version, len(res.Checks), res.Failed)
 			}); err != nil {
