@@ -181,6 +181,11 @@ func (n *Node) Members(ctx context.Context, req ShowRequest, _ func(any)) (Membe
 	if err != nil {
 		return MemberListResult{}, err
 	}
+	if err := n.pub.Keeps(ctx, info.ID); errors.Is(err, publisher.ErrNotKeeper) && len(members) == 0 {
+		return MemberListResult{}, notFound("the members of %s are not known here: only the home that founded it keeps their list, and nothing that is published tells of them; channel-show says what can be read here", address(info.ID))
+	} else if err != nil && len(members) == 0 {
+		return MemberListResult{}, err
+	}
 	res := MemberListResult{Address: address(info.ID), Epoch: max(1, epochOf(info)), Members: []MemberInfo{}}
 	for _, m := range members {
 		res.Members = append(res.Members, MemberInfo{m.Key.Short(), channel.TimeOf(m.Added), m.Key})

@@ -122,7 +122,7 @@ func describeDraft(d channel.RootDraft) (RootResult, error) {
 	}
 	return RootResult{
 		Address: address(d.Channel), Channel: d.Channel.String(), Root: d.Root.Version,
-		Changes: channel.Changes(prev, d.Root), Missing: missing,
+		Expires: d.Root.Expires, Changes: channel.Changes(prev, d.Root), Missing: missing,
 	}, nil
 }
 

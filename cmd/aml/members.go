@@ -155,6 +155,9 @@ here and nowhere else. Who follows by an address with a read key is not in it.`,
 			if err = closing(c, err); err != nil {
 				return err
 			}
+			if len(res.Members) == 0 && !a.json {
+				a.warn("the channel has no members; channel-member-add lets them in")
+			}
 			return a.result(res, func(w io.Writer) {
 				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 				for _, m := range res.Members {
