@@ -150,6 +150,9 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 	if release, err = n.beforePublish(ctx, release); err != nil {
 		return PublishResult{}, err
 	}
+	if err := n.checkSoftware(ctx, to, release, emit); err != nil {
+		return PublishResult{}, err
+	}
 	switch {
 	case !to.found:
 		created, err := n.create(ctx, publisher.CreateSpec{Topics: []string{to.topic}, Class: channel.Public, Key: to.key, KeyFile: to.file})
