@@ -133,6 +133,8 @@ func DecodeKeyPEM(text []byte) (PrivateKey, error) {
 		return PrivateKey{}, fmt.Errorf("%w: an OpenSSH key; want PKCS#8: openssl genpkey -algorithm ed25519", ErrMalformed)
 	case "PUBLIC KEY":
 		return PrivateKey{}, fmt.Errorf("%w: a public key; the private one is needed to sign", ErrMalformed)
+	case memberPEM:
+		return PrivateKey{}, fmt.Errorf("%w: a member key, which reads private channels and signs nothing", ErrMalformed)
 	default:
 		return PrivateKey{}, fmt.Errorf("%w: a PEM block %q; want %q", ErrMalformed, clip(block.Type), pemType)
 	}

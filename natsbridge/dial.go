@@ -2,6 +2,7 @@ package natsbridge
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -110,8 +111,12 @@ func (s Server) options(tell func(Event)) ([]nats.Option, error) {
 		return append(opts, nats.InProcessServer(s.Local), nats.UserInfo(user, password)), nil
 	}
 	if s.CA != "" {
-		if _, err := os.Stat(s.CA); err != nil {
+		text, err := os.ReadFile(s.CA)
+		if err != nil {
 			return nil, fmt.Errorf("certificates of the NATS server: %w", err)
+		}
+		if !x509.NewCertPool().AppendCertsFromPEM(text) {
+			return nil, wrong("%s holds no certificate, in PEM", s.CA)
 		}
 		opts = append(opts, nats.RootCAs(s.CA))
 	}

@@ -107,6 +107,9 @@ func (n *Node) Import(ctx context.Context, req ImportRequest, _ func(any)) (Arch
 	if ctx.Err() == nil { // an archive that is cut short may have been too large before that
 		err = errors.Join(err, kept.check(ctx))
 	}
+	if errors.Is(err, archive.ErrTruncated) {
+		return out, badRequest("reading %s: %w; want what blob-export writes, whole", req.Path, err)
+	}
 	if err != nil {
 		return out, fmt.Errorf("reading %s: %w", req.Path, err)
 	}

@@ -131,12 +131,12 @@ func (n *Node) ImportList(ctx context.Context, req ImportListRequest, _ func(any
 	}
 	l, err := transfer.Parse(req.List.Name, req.List.Text)
 	if err != nil {
-		return res, err
+		return res, badDocument(err, wantList)
 	}
 	res.Foreign = l.Foreign
 	for i, name := range l.Names { // before anything is changed
 		if l.Names[i].Name, err = parsePetname(name.Name); err != nil {
-			return res, fmt.Errorf("reading %s: %w", req.List.Name, err)
+			return res, badRequest("reading %s: %w", req.List.Name, err)
 		}
 	}
 	subs, err := n.catalog.Subscriptions(ctx)

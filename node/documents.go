@@ -131,7 +131,7 @@ func (n *Node) DocumentRemove(_ context.Context, req DocumentRequest, _ func(any
 }
 
 func unknownDocument(output string) error {
-	return fmt.Errorf("no document is written to %.200q; see aml document-list: %w", output, plugins.ErrUnknown)
+	return notFound("no document is written to %.200q; see aml document-list", output)
 }
 
 // DocumentRender makes one document or all anew. It fails if one of them could

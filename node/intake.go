@@ -141,7 +141,7 @@ func (n *Node) SourceRemove(_ context.Context, req SourceRequest, _ func(any)) (
 }
 
 func unknownSource(name string) error {
-	return fmt.Errorf("no source is called %.80q; see aml source-list: %w", name, plugins.ErrUnknown)
+	return notFound("no source is called %.80q; see aml source-list", name)
 }
 
 // SourcePoll polls now, one source or all. It fails if one of them has.

@@ -114,7 +114,7 @@ func (n *Node) SetMembers(ctx context.Context, req MembersRequest, emit func(any
 	for _, s := range req.Add {
 		m, err := channel.ParseMember(s)
 		if err != nil {
-			return MembersResult{}, badRequest("%w", err)
+			return MembersResult{}, badRequest("%.20q: %w, as aml key-member prints it, and there is no file of that name", s, err)
 		}
 		spec.Add = append(spec.Add, m)
 	}
@@ -179,6 +179,11 @@ func (n *Node) Members(ctx context.Context, req ShowRequest, _ func(any)) (Membe
 	}
 	members, err := n.catalog.Members(ctx, info.ID)
 	if err != nil {
+		return MemberListResult{}, err
+	}
+	if err := n.pub.Keeps(ctx, info.ID); errors.Is(err, publisher.ErrNotKeeper) && len(members) == 0 {
+		return MemberListResult{}, notFound("the members of %s are not known here: only the home that founded it keeps their list, and nothing that is published tells of them; channel-show says what can be read here", address(info.ID))
+	} else if err != nil && len(members) == 0 {
 		return MemberListResult{}, err
 	}
 	res := MemberListResult{Address: address(info.ID), Epoch: max(1, epochOf(info)), Members: []MemberInfo{}}

@@ -19,7 +19,7 @@ import (
 // JoinDrafts reads copies of one root draft and puts their signatures together.
 // It says what the root changes and whose signatures it lacks.
 func JoinDrafts(docs []Document) (channel.RootDraft, RootResult, error) {
-	d, err := publisher.JoinDrafts(documents(docs)...)
+	d, err := joinDrafts(docs)
 	if err != nil {
 		return channel.RootDraft{}, RootResult{}, err
 	}
@@ -31,7 +31,7 @@ func JoinDrafts(docs []Document) (channel.RootDraft, RootResult, error) {
 func SignDraft(d channel.RootDraft, files []string) (channel.RootDraft, RootResult, error) {
 	d, err := publisher.SignDraft(d, keyfile.Keys{}, files...)
 	if err != nil {
-		return channel.RootDraft{}, RootResult{}, err
+		return channel.RootDraft{}, RootResult{}, badKey(err)
 	}
 	res, err := describeDraft(d)
 	return d, res, err
@@ -39,8 +39,9 @@ func SignDraft(d channel.RootDraft, files []string) (channel.RootDraft, RootResu
 
 // KeyInfo is a key's public half, which is what others are told.
 type KeyInfo struct {
-	Key  channel.PublicKey `json:"key"`
-	File string            `json:"file"`
+	Key    channel.PublicKey `json:"key,omitzero"`
+	Member *channel.Member   `json:"member,omitempty"` // instead of Key: it reads and does not sign
+	File   string            `json:"file"`
 
 	Plugin string `json:"plugin,omitempty"` // that holds the private half; empty: the file does
 }
@@ -75,11 +76,15 @@ func KeyFile(dir, name string) (string, error) {
 	return filepath.Join(dir, name+".pem"), nil
 }
 
-// ShowKey tells the public half of a key file.
+// ShowKey tells the public half of a file with a key that signs, or with a member's.
 func ShowKey(file string) (KeyInfo, error) {
 	key, err := keyfile.Load(file)
 	if err != nil {
-		return KeyInfo{}, err
+		if member, merr := keyfile.LoadMember(file); merr == nil {
+			m := member.Public()
+			return KeyInfo{Member: &m, File: file}, nil
+		}
+		return KeyInfo{}, badKey(err)
 	}
 	plugin, err := keyfile.Plugin(file)
 	return KeyInfo{Key: key.Public(), File: file, Plugin: plugin}, err

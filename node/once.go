@@ -24,7 +24,7 @@ func (n *Node) once(ctx context.Context, sub catalog.Subscription, stale bool, p
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	timer := time.AfterFunc(patience, func() {
-		cancel(fmt.Errorf("%s is not up to date after %s; is a follower or the publisher reachable? name one with --peer", targetOf(sub), patience))
+		cancel(n.late(context.WithoutCancel(ctx), sub, patience))
 	})
 	defer timer.Stop()
 
@@ -60,6 +60,28 @@ func (n *Node) once(ctx context.Context, sub catalog.Subscription, stale bool, p
 		err = context.Cause(ctx)
 	}
 	return res, err
+}
+
+// late says that what a subscription follows did not come up to date in time. What
+// nobody was found to have is not found; what was heard of is only behind.
+func (n *Node) late(ctx context.Context, sub catalog.Subscription, patience time.Duration) error {
+	known := false
+	if sub.Topic != "" {
+		listed, err := n.catalog.ListedOn(ctx, sub.Topic)
+		known = err != nil || len(listed) > 0
+	} else if a, err := channel.ParseAddress(sub.Address); err == nil {
+		info, err := n.catalog.Channel(ctx, a.ID)
+		known = err == nil && info.HasRoot
+	}
+	return notUpToDate(targetOf(sub), known, patience)
+}
+
+// notUpToDate is the error of waiting for a channel or topic in vain.
+func notUpToDate(what string, known bool, patience time.Duration) error {
+	if !known {
+		return notFound("nobody who has %s was found within %s; is a follower or the publisher reachable? name one with --peer", what, patience)
+	}
+	return fmt.Errorf("%s is not up to date after %s; is a follower or the publisher reachable? name one with --peer", what, patience)
 }
 
 // catchUp asks followers until at least one has answered, applies what it

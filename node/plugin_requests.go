@@ -15,6 +15,7 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/internal/size"
+	"github.com/anonymous-media-library/aml/internal/unpack"
 	"github.com/anonymous-media-library/aml/plugins"
 	"github.com/anonymous-media-library/aml/plugins/bundled"
 	"github.com/anonymous-media-library/aml/plugins/confine"
@@ -146,6 +147,9 @@ func (n *Node) PluginInstall(ctx context.Context, req PluginInstallRequest, emit
 		return PluginInfo{}, badRequest("path %q is not absolute", path)
 	}
 	st, err := n.plugins.shelf.Stage(ctx, path)
+	if errors.Is(err, plugins.ErrManifest) || errors.Is(err, unpack.ErrArchive) {
+		return PluginInfo{}, badDocument(err, wantPlugin)
+	}
 	if err != nil {
 		return PluginInfo{}, err
 	}

@@ -102,7 +102,11 @@ func (n *Node) publishingKey(file string) (channel.PrivateKey, string, error) {
 		}
 	}
 	if err != nil {
-		return channel.PrivateKey{}, "", fmt.Errorf("publishing key: %w", err)
+		err = fmt.Errorf("publishing key: %w", err)
+		if !own {
+			err = badKey(err)
+		}
+		return channel.PrivateKey{}, "", err
 	}
 	return key, file, nil
 }
@@ -144,6 +148,9 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 		return PublishResult{}, err
 	}
 	if release, err = n.beforePublish(ctx, release); err != nil {
+		return PublishResult{}, err
+	}
+	if err := n.checkSoftware(ctx, to, release, emit); err != nil {
 		return PublishResult{}, err
 	}
 	switch {
@@ -204,7 +211,7 @@ func (n *Node) release(ctx context.Context, req PublishRequest, id channel.ID, k
 	case req.Draft != nil:
 		draft, err := channel.ParseDraft(req.Draft.Text)
 		if err != nil {
-			return publisher.Release{}, fmt.Errorf("%s: %w", req.Draft.Name, err)
+			return publisher.Release{}, badDocument(fmt.Errorf("%s: %w", req.Draft.Name, err), wantDraft)
 		}
 		spec.Draft = draft
 	case len(req.Paths) == 0:

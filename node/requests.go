@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/channel"
@@ -20,6 +21,45 @@ func (e usageError) Unwrap() error      { return e.error }
 
 func badRequest(format string, args ...any) error {
 	return usageError{fmt.Errorf(format, args...)}
+}
+
+// missingError is an error that is also fs.ErrNotExist, without saying so in its text.
+type missingError string
+
+func (e missingError) Error() string { return string(e) }
+func (missingError) Unwrap() error   { return fs.ErrNotExist }
+
+func notFound(format string, args ...any) error {
+	return missingError(fmt.Sprintf(format, args...))
+}
+
+// badDocument is an error in what a person wrote or handed over, with what was
+// wanted instead. That it was forged stays what it is.
+func badDocument(err error, want string) error {
+	if err == nil || errors.Is(err, channel.ErrSignature) || errors.Is(err, channel.ErrNotAuthorized) || errors.Is(err, channel.ErrChain) {
+		return err
+	}
+	return badRequest("%w; want %s", err, want)
+}
+
+// What documents ought to be, as errors say it.
+const (
+	wantEntries = "what aml ingest prints"
+	wantDraft   = "a manifest.json, as in CHANNELS.md"
+	wantRoot    = "what channel-root-draft writes"
+	wantList    = "what channel-export writes, or OPML"
+	wantKey     = "a private key, as key-new writes it"
+	wantPlugin  = "a folder or archive with plugin.yaml, see plugin-new"
+)
+
+// badKey is err, a wrong request if the key file that a person named is something
+// else: then asking again cannot help, which it does once a file is there or may be
+// read.
+func badKey(err error) error {
+	if errors.Is(err, channel.ErrMalformed) {
+		return badDocument(err, wantKey)
+	}
+	return err
 }
 
 // None is a request or result without content.
@@ -50,7 +90,7 @@ type Document struct {
 func (d Document) entries() ([]channel.FileEntry, error) {
 	entries, err := channel.ParseFileEntries(d.Text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", d.Name, err)
+		return nil, badDocument(fmt.Errorf("%s: %w", d.Name, err), wantEntries)
 	}
 	return entries, nil
 }

@@ -54,6 +54,7 @@ type RootResult struct {
 	Already   bool               `json:"already,omitempty"` // it was in force before
 	Changes   []string           `json:"changes"`           // in words
 	Missing   []string           `json:"missing"`           // whose signatures, in words
+	Expires   channel.Time       `json:"expires,omitzero"`  // nothing new is accepted under it then
 	Key       *channel.PublicKey `json:"key,omitempty"`
 	KeyFile   string             `json:"keyFile,omitempty"` // of the new key
 	Draft     *channel.RootDraft `json:"draft,omitempty"`

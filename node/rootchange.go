@@ -121,7 +121,7 @@ func describeDraft(d channel.RootDraft) (RootResult, error) {
 	}
 	return RootResult{
 		Address: address(d.Channel), Channel: d.Channel.String(), Root: d.Root.Version,
-		Changes: channel.Changes(prev, d.Root), Missing: missing,
+		Expires: d.Root.Expires, Changes: channel.Changes(prev, d.Root), Missing: missing,
 	}, nil
 }
 
@@ -234,7 +234,8 @@ func (n *Node) currentRoot(ctx context.Context, info catalog.Info, req RootReque
 // that are root keys.
 func (n *Node) sign(ctx context.Context, d channel.RootDraft, req RootRequest) (channel.RootDraft, error) {
 	if len(req.RootKeys) > 0 || req.Draft {
-		return publisher.SignDraft(d, n.keyFiles, req.RootKeys...)
+		d, err := publisher.SignDraft(d, n.keyFiles, req.RootKeys...)
+		return d, badKey(err)
 	}
 	prev, err := d.Previous()
 	if err != nil {
@@ -262,7 +263,7 @@ func (n *Node) sign(ctx context.Context, d channel.RootDraft, req RootRequest) (
 
 // PublishRoot puts a draft that enough have signed into force.
 func (n *Node) PublishRoot(ctx context.Context, req PublishRootRequest, emit func(any)) (RootResult, error) {
-	d, err := publisher.JoinDrafts(documents(req.Drafts)...)
+	d, err := joinDrafts(req.Drafts)
 	if err != nil {
 		return RootResult{}, err
 	}
@@ -294,10 +295,12 @@ func (n *Node) PublishRoot(ctx context.Context, req PublishRootRequest, emit fun
 	return res, n.succeed(ctx, d.Channel, emit)
 }
 
-func documents(docs []Document) []publisher.DraftText {
-	out := make([]publisher.DraftText, len(docs))
+// joinDrafts reads copies of one root draft.
+func joinDrafts(docs []Document) (channel.RootDraft, error) {
+	texts := make([]publisher.DraftText, len(docs))
 	for i, d := range docs {
-		out[i] = publisher.DraftText(d)
+		texts[i] = publisher.DraftText(d)
 	}
-	return out
+	d, err := publisher.JoinDrafts(texts...)
+	return d, badDocument(err, wantRoot)
 }

@@ -96,6 +96,9 @@ func (n *Node) find(ctx context.Context, s string) (catalog.Info, error) {
 	if t.topic == "" {
 		info, err := n.catalog.Channel(ctx, t.address.ID)
 		if err != nil {
+			if errors.Is(err, catalog.ErrUnknown) {
+				err = fmt.Errorf("%w; follow it first (channel-subscribe)", catalog.ErrUnknown)
+			}
 			return catalog.Info{}, fmt.Errorf("channel %s: %w", t.address, err)
 		}
 		return info, nil

@@ -177,14 +177,21 @@ func (n *Node) upToDate(ctx context.Context, a channel.Address, patience time.Du
 	if known {
 		patience = min(patience, shortly)
 	}
-	limited, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%s is not up to date after %s; is a follower or the publisher reachable? name one with --peer", address(id), patience))
+	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	late := func(err error) error {
+		if limited.Err() == nil || ctx.Err() != nil {
+			return err
+		}
+		info, infoErr := n.catalog.Channel(ctx, id) // a root may have come by now
+		return notUpToDate(address(id), infoErr == nil && info.HasRoot, patience)
+	}
 	for {
 		if err := n.synced(limited, id); err != nil {
 			if known && ctx.Err() == nil {
 				return nil
 			}
-			return err
+			return late(err)
 		}
 		if info, err = n.catalog.Channel(ctx, id); err != nil {
 			return err
@@ -193,7 +200,7 @@ func (n *Node) upToDate(ctx context.Context, a channel.Address, patience time.Du
 			return nil
 		}
 		if err := pause(limited, syncRetry); err != nil {
-			return err
+			return late(err)
 		}
 	}
 }

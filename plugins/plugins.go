@@ -10,9 +10,14 @@ package plugins
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 )
+
+// missing is an error that is also fs.ErrNotExist, without saying so in its text.
+type missing string
+
+func (m missing) Error() string { return string(m) }
+func (missing) Unwrap() error   { return fs.ErrNotExist }
 
 // One sentinel per decision that a caller makes; test with errors.Is.
 var (
@@ -23,7 +28,7 @@ var (
 	ErrLock = errors.New("plugins.lock is not valid")
 
 	// ErrUnknown: there is no such plugin. It wraps fs.ErrNotExist.
-	ErrUnknown = fmt.Errorf("no such plugin: %w", fs.ErrNotExist)
+	ErrUnknown error = missing("no such plugin")
 
 	// ErrChanged: a file of a plugin is not what was installed. Install it again.
 	ErrChanged = errors.New("plugin was changed after it was installed")
@@ -34,7 +39,7 @@ var (
 
 	// ErrNotBundled: no plugin of that name is a part of this program. It wraps
 	// fs.ErrNotExist.
-	ErrNotBundled = fmt.Errorf("this version of aml has no such bundled plugin: %w", fs.ErrNotExist)
+	ErrNotBundled error = missing("this version of aml has no such bundled plugin")
 
 	// ErrPlatform: the plugin has no binary for this system.
 	ErrPlatform = errors.New("plugin has no binary for this system")

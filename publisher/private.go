@@ -64,7 +64,7 @@ func (p *Publisher) keyed(ctx context.Context, id channel.ID, keys []catalog.Rea
 		if has[0] {
 			return &private{key: key}, nil
 		}
-		if err := p.keeps(ctx, id); err != nil {
+		if err := p.Keeps(ctx, id); err != nil {
 			return nil, fmt.Errorf("keyring %s: %w; follow the channel to have it", key.Keyring.Short(), ErrMissing)
 		}
 	}
@@ -120,9 +120,9 @@ func newReadKey() channel.ReadKey {
 	return channel.ReadKeyFrom(raw)
 }
 
-// keeps reports as an error if the members of a channel are not kept here, but
-// by the node that founded it.
-func (p *Publisher) keeps(ctx context.Context, id channel.ID) error {
+// Keeps reports as an error, ErrNotKeeper, if the members of a channel are not kept
+// here, but by the node that founded it.
+func (p *Publisher) Keeps(ctx context.Context, id channel.ID) error {
 	owns, err := p.cfg.Ledger.Owns(ctx)
 	if err != nil {
 		return err
@@ -196,7 +196,7 @@ func (p *Publisher) setMembers(ctx context.Context, spec MembersSpec) (MembersSe
 	if info.Root.Class != channel.Private {
 		return MembersSet{}, nil, ErrPublic
 	}
-	if err := p.keeps(ctx, spec.Channel); err != nil {
+	if err := p.Keeps(ctx, spec.Channel); err != nil {
 		return MembersSet{}, nil, err
 	}
 	before, err := p.memberKeys(ctx, spec.Channel)

@@ -112,6 +112,7 @@ Those who host the bytes cannot read them.`,
 	)
 	strict(root)
 	complete(root)
+	a.completeChannels(root)
 	return root
 }
 

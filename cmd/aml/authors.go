@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/anonymous-media-library/aml/internal/unpack"
 	"github.com/anonymous-media-library/aml/node/api"
 	"github.com/anonymous-media-library/aml/plugins"
 	"github.com/anonymous-media-library/aml/plugins/bundled"
@@ -157,12 +158,15 @@ does with what it was granted it does.`,
 				cfg.Report = func(c kit.Check) { printCheck(a.out, c) }
 			}
 			res, err := kit.Run(cmd.Context(), cfg)
+			if errors.Is(err, plugins.ErrManifest) || errors.Is(err, unpack.ErrArchive) {
+				return usageError("%v", err)
+			}
 			if err != nil {
 				return err
 			}
 			if err := a.result(res, func(w io.Writer) {
 				for _, line := range res.Log {
-					fmt.Fprintln(w, "  | "+line)
+					fmt.Fprintln(w, "  | "+plain(line))
 				}
 				fmt.Fprintf(w, "%s %s: %d checks, %d failed\n", res.ID, res.Version, len(res.Checks), res.Failed)
 			}); err != nil {

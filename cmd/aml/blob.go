@@ -15,7 +15,7 @@ import (
 
 func (a *app) ingestCommand() *cobra.Command {
 	var input, output, chunk, erasure string
-	var inPlace bool
+	var inPlace, replace bool
 	cmd := &cobra.Command{
 		Use:   "ingest -i FILE_OR_FOLDER",
 		Short: "seal a file into the blob store and print its FileEntry",
@@ -43,7 +43,7 @@ are asked for, so the files must stay where and what they are. With --erasure
 			if err != nil {
 				return err
 			}
-			out, err := a.output(cmd.Context(), output) // before the work, so that it is not done in vain
+			out, err := a.newOutput(cmd.Context(), output, replace) // before the work, so that it is not done in vain
 			if err != nil {
 				return err
 			}
@@ -74,6 +74,7 @@ are asked for, so the files must stay where and what they are. With --erasure
 	}
 	cmd.Flags().StringVarP(&input, "input", "i", "", "file or folder to seal")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "file to write the JSON to (default standard output)")
+	cmd.Flags().BoolVar(&replace, "replace", false, replaceHelp)
 	cmd.Flags().StringVar(&chunk, "chunk-size", "1MiB", "plaintext bytes per blob: a power of two from 64KiB to 2MiB")
 	sealing(cmd, &inPlace, &erasure)
 	return cmd

@@ -81,7 +81,7 @@ func printTopic(w io.Writer, res api.BrowseResult) {
 	}
 	t.Flush()
 	for _, c := range res.Channels {
-		line := orElse(c.Title, "(no title)")
+		line := quoted(c.Title, "(no title)")
 		if c.State != "listed" {
 			line += ", " + c.State
 		}
@@ -89,7 +89,7 @@ func printTopic(w io.Writer, res api.BrowseResult) {
 		if c.Seq > 0 {
 			line += fmt.Sprintf(", release %d of %s", c.Seq, c.Updated.Time().Format(time.DateOnly))
 			if c.Release != "" {
-				line += ": " + c.Release
+				line += ": " + quoted(c.Release, "")
 			}
 		}
 		if c.Followers > 0 {

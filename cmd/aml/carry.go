@@ -13,6 +13,7 @@ import (
 func (a *app) channelExportCommand() *cobra.Command {
 	var req api.ExportListRequest
 	var path string
+	var replace bool
 	cmd := &cobra.Command{
 		Use:   "channel-export [-o FILE]",
 		Short: "write subscriptions and names to a file for another home or program",
@@ -26,7 +27,7 @@ read OPML. Read keys of private channels are left out, unless --with-keys: then
 			if req.Keys && (path == "" || path == "-") {
 				return usage(cmd, fmt.Errorf("--with-keys writes secrets: name a file with -o"))
 			}
-			out, err := a.output(cmd.Context(), path)
+			out, err := a.newOutput(cmd.Context(), path, replace)
 			if err != nil {
 				return err
 			}
@@ -43,6 +44,7 @@ read OPML. Read keys of private channels are left out, unless --with-keys: then
 		},
 	}
 	cmd.Flags().StringVarP(&path, "output", "o", "", "file to write to (default standard output)")
+	cmd.Flags().BoolVar(&replace, "replace", false, replaceHelp)
 	cmd.Flags().BoolVar(&req.OPML, "opml", false, "write OPML")
 	cmd.Flags().BoolVar(&req.Keys, "with-keys", false, "write the read keys of private channels, too")
 	return cmd

@@ -387,7 +387,7 @@ func titled(ch api.ChannelInfo) string {
 	for _, n := range ch.Petnames {
 		names += "@" + n + " "
 	}
-	return names + ch.Title
+	return names + quoted(ch.Title, "(no title)")
 }
 
 // state says in a few words what a reader of a list should know.

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/anonymous-media-library/aml/config"
+	"github.com/anonymous-media-library/aml/node/api"
 )
 
 // completions are the values that a shell offers for flags of which there are
@@ -63,4 +65,56 @@ func complete(cmd *cobra.Command) {
 	for _, below := range cmd.Commands() {
 		complete(below)
 	}
+}
+
+// channelFlags are flags that name a channel.
+var channelFlags = map[string]bool{"trust": true, "channel": true}
+
+// completeChannels makes the shell offer channels of this home where a command
+// takes one, by what its use line says.
+func (a *app) completeChannels(cmd *cobra.Command) {
+	at := -1
+	for i, word := range strings.Fields(cmd.Use) {
+		word = strings.Trim(word, "[].")
+		if i > 0 && (word == "CHANNEL" || word == "CHANNEL_OR_TOPIC" || word == "ADDRESS" || word == "ADDRESS_OR_TOPIC" || word == "TOPIC_OR_ADDRESS") {
+			at = i - 1
+			break
+		}
+	}
+	if at >= 0 {
+		many := strings.Contains(cmd.Use, "CHANNEL...")
+		cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, given string) ([]string, cobra.ShellCompDirective) {
+			if len(args) == at || many && len(args) > at {
+				return a.channels(given), cobra.ShellCompDirectiveNoFileComp
+			}
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+	}
+	for name := range channelFlags {
+		if f := cmd.Flags().Lookup(name); f != nil && f.Value.Type() != "bool" {
+			_ = cmd.RegisterFlagCompletionFunc(name, func(_ *cobra.Command, _ []string, given string) ([]string, cobra.ShellCompDirective) {
+				return a.channels(given), cobra.ShellCompDirectiveNoFileComp
+			}) // it fails only for a flag that is not there
+		}
+	}
+	for _, below := range cmd.Commands() {
+		a.completeChannels(below)
+	}
+}
+
+// channels are the words for channels that begin with what was given, each with its
+// channel's title.
+func (a *app) channels(given string) (out []string) {
+	cfg, err := a.config()
+	if err != nil {
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, h := range api.Hints(context.Background(), cfg) {
+		if strings.HasPrefix(h.Word, given) && !seen[h.Word] {
+			seen[h.Word] = true
+			out = append(out, strings.TrimSuffix(h.Word+"\t"+plain(h.Title), "\t"))
+		}
+	}
+	return out
 }

@@ -97,7 +97,7 @@ func (a *app) copies(ctx context.Context, req api.CopiesRequest) (api.CopiesResu
 }
 
 func printCopies(w io.Writer, res api.CopiesResult) {
-	fmt.Fprintf(w, "%s\n", orElse(res.Title, res.Address))
+	fmt.Fprintf(w, "%s\n", quoted(res.Title, res.Address))
 	if words := freshWords(res.Freshness); words != "" {
 		fmt.Fprintln(w, words)
 	}
@@ -116,7 +116,7 @@ func printCopies(w io.Writer, res api.CopiesResult) {
 			fmt.Fprintf(w, ", log %s", r.Log.Short())
 		}
 		if r.Title != "" {
-			fmt.Fprintf(w, ": %s", r.Title)
+			fmt.Fprintf(w, ": %q", r.Title)
 		}
 		fmt.Fprintf(w, "\n  %s\n", askedWords(r))
 		if r.Note != "" {

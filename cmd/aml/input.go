@@ -124,11 +124,14 @@ func (a *app) readInput(path string) (doc api.Document, err error) {
 		r, name = f, path
 	}
 	text, err := io.ReadAll(io.LimitReader(r, maxInput+1))
+	if info, serr := os.Stat(path); err != nil && serr == nil && info.IsDir() {
+		return doc, usageError("reading input %s: it is a folder; want a file", name)
+	}
 	if err != nil {
 		return doc, fmt.Errorf("reading input %s: %w", name, err)
 	}
 	if len(text) > maxInput {
-		return doc, fmt.Errorf("reading input %s: over %s", name, config.FormatSize(maxInput))
+		return doc, usageError("reading input %s: over %s", name, config.FormatSize(maxInput))
 	}
 	return api.Document{Name: name, Text: text}, nil
 }

@@ -94,7 +94,7 @@ func (a *app) keyShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "key-show [FILE...]",
 		Short:   "tell the public halves of keys",
-		Long:    "Tell the public halves of key files; without files, of all keys of this home.",
+		Long:    "Tell the public halves of key files; without files, of all keys of this home. That of a\nmember key, which reads private channels and signs nothing, begins with amlmember1.",
 		Example: "  aml key-show\n  aml key-show /media/usb/root.pem --json",
 		RunE: func(cmd *cobra.Command, files []string) error {
 			keys := []api.KeyInfo{}
@@ -125,6 +125,10 @@ func (a *app) keyShowCommand() *cobra.Command {
 			return a.result(keys, func(w io.Writer) {
 				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 				for _, k := range keys {
+					if k.Member != nil {
+						fmt.Fprintf(t, "%s\t%s  (member key: reads private channels, signs nothing; for channel-member-add)\n", k.Member, k.File)
+						continue
+					}
 					fmt.Fprintf(t, "%s\t%s%s\n", k.Key, k.File, heldBy(k))
 				}
 				t.Flush()

@@ -29,7 +29,7 @@ func TestAListWithKeysLetsAnotherHomeReadAndOneWithoutMakesABlindMirror(t *testi
 
 	secret, open := filepath.Join(dir, "secret.json"), filepath.Join(dir, "open.json")
 	write(t, secret, []byte("it was readable by all"))
-	ok(t, home("first"), "channel-export", "--with-keys", "-o", secret)
+	ok(t, home("first"), "channel-export", "--with-keys", "-o", secret, "--replace")
 	if info, err := os.Stat(secret); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 		t.Errorf("the list with keys: %v, %v", info.Mode(), err)
 	}

@@ -185,6 +185,7 @@ func btoi(b bool) int {
 
 func (a *app) blobExportCommand() *cobra.Command {
 	var output string
+	var replace bool
 	cmd := &cobra.Command{
 		Use:   "blob-export (--all | -i FILE_ENTRY.JSON | ID...) -o FILE.tar",
 		Short: "write blobs to a tar archive",
@@ -201,6 +202,9 @@ server it is a mirror.`,
 		}
 		if output == "" {
 			return usage(cmd, fmt.Errorf("where to? give -o, - for standard output"))
+		}
+		if err := notThere(output, replace); err != nil {
+			return err
 		}
 		return a.archive(cmd, a.existing, func(ctx context.Context, c *api.Client, on func(api.Event)) error {
 			path, finish, err := a.outputPath(output)
@@ -220,6 +224,7 @@ server it is a mirror.`,
 		})
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "archive to write, - for standard output")
+	cmd.Flags().BoolVar(&replace, "replace", false, replaceHelp)
 	return cmd
 }
 

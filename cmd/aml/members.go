@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -51,7 +53,7 @@ effect at once, by a release that says nothing, and needs no new address.`,
 		Args:    args(cobra.MinimumNArgs(2)),
 		RunE: func(cmd *cobra.Command, given []string) (err error) {
 			req.Target = given[0]
-			if req.Add, err = memberArgs(given[1:]); err != nil {
+			if req.Add, err = memberArgs(given[1:], true); err != nil {
 				return err
 			}
 			return a.setMembers(cmd, req)
@@ -81,7 +83,7 @@ alone removes nobody, and shuts out the holders of addresses.`,
 			if len(given) == 1 && !req.NewEpoch {
 				return usage(cmd, fmt.Errorf("whom to remove? see channel-member-list; --new-epoch alone shuts out addresses"))
 			}
-			if req.Remove, err = memberArgs(given[1:]); err != nil {
+			if req.Remove, err = memberArgs(given[1:], false); err != nil {
 				return err
 			}
 			return a.setMembers(cmd, req)
@@ -153,6 +155,9 @@ here and nowhere else. Who follows by an address with a read key is not in it.`,
 			if err = closing(c, err); err != nil {
 				return err
 			}
+			if len(res.Members) == 0 && !a.json {
+				a.warn("the channel has no members; channel-member-add lets them in")
+			}
 			return a.result(res, func(w io.Writer) {
 				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 				for _, m := range res.Members {
@@ -167,22 +172,30 @@ here and nowhere else. Who follows by an address with a read key is not in it.`,
 // maxMemberFile bounds a file that holds a member's key.
 const maxMemberFile = 64 << 10
 
-// memberArgs are members' keys and short names; one that is a file is what
-// stands in it.
-func memberArgs(given []string) ([]string, error) {
+// memberArgs are members' keys and, unless keys is true, short names; one that is a
+// file is what stands in it.
+func memberArgs(given []string, keys bool) ([]string, error) {
 	out := make([]string, len(given))
 	for i, s := range given {
 		out[i] = s
-		if info, err := os.Stat(s); len(s) > 1000 || err != nil || !info.Mode().IsRegular() {
-			continue
-		} else if info.Size() > maxMemberFile {
+		info, err := os.Stat(s)
+		switch {
+		case len(s) > 255, errors.Is(err, fs.ErrNotExist) && (strings.HasPrefix(s, "amlmember1") || !strings.ContainsAny(s, `./\`)):
+			continue // no name of a file
+		case err != nil:
+			return nil, fmt.Errorf("reading a member's key: %w", err)
+		case !info.Mode().IsRegular():
+			return nil, usageError("%s: no file of a member's key: it is not a regular file", s)
+		case info.Size() > maxMemberFile:
 			return nil, usageError("%s: no file of a member's key: it has %d bytes", s, info.Size())
 		}
 		text, err := os.ReadFile(s)
 		if err != nil {
 			return nil, fmt.Errorf("reading a member's key: %w", err)
 		}
-		out[i] = strings.TrimSpace(string(text))
+		if out[i] = strings.TrimSpace(string(text)); keys && !api.IsMember(out[i]) {
+			return nil, usageError("%s: no file of a member's key; want what aml key-member prints", s)
+		}
 	}
 	return out, nil
 }

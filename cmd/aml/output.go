@@ -59,16 +59,24 @@ func (a *app) output(ctx context.Context, path string) (*output, error) {
 // newOutput is output, but a file that is there is left as it is unless replace
 // is true, or it is one of the inputs, all of which goes into what is written.
 func (a *app) newOutput(ctx context.Context, path string, replace bool, inputs ...string) (*output, error) {
+	if err := notThere(path, replace, inputs...); err != nil {
+		return nil, err
+	}
+	return a.output(ctx, path)
+}
+
+// notThere is an error if a file at path would be written over that nobody gave up.
+func notThere(path string, replace bool, inputs ...string) error {
 	if there, err := os.Stat(path); err == nil && there.Mode().IsRegular() && !replace && !standardOutput(path) {
 		input := slices.ContainsFunc(inputs, func(name string) bool {
 			info, err := os.Stat(name)
 			return err == nil && os.SameFile(info, there)
 		})
 		if !input {
-			return nil, fmt.Errorf("writing output %s: %w; name another file, or say --replace", path, fs.ErrExist)
+			return fmt.Errorf("writing output %s: %w; name another file, or say --replace", path, fs.ErrExist)
 		}
 	}
-	return a.output(ctx, path)
+	return nil
 }
 
 const replaceHelp = "write over a file that is there"

@@ -85,7 +85,7 @@ ones that are ever run under its name.`,
 
 // installed says what a plugin is and what it asks for.
 func installed(w io.Writer, p api.PluginInfo) {
-	fmt.Fprintf(w, "%s %s  %s\n", p.ID, p.Version, p.Title)
+	fmt.Fprintf(w, "%s %s  %s\n", p.ID, p.Version, plain(p.Title))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	var hooks, missing []string
 	for _, h := range p.Hooks {
@@ -335,7 +335,7 @@ func (a *app) pluginLogsCommand() *cobra.Command {
 				return c.PluginLogs(ctx, api.PluginRequest{ID: given[0]})
 			}, func(w io.Writer, res api.PluginLogsResult) {
 				for _, line := range res.Lines {
-					fmt.Fprintln(w, line)
+					fmt.Fprintln(w, plain(line))
 				}
 			})
 		},

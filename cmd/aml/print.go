@@ -180,7 +180,7 @@ func words(e api.Event) string {
 	case "manifest":
 		var v api.ManifestEvent
 		if e.Decode(&v) == nil {
-			return fmt.Sprintf("release %d of %.12s: %s", v.Seq, v.Channel, orElse(v.Title, "(no title)"))
+			return fmt.Sprintf("release %d of %.12s: %s", v.Seq, v.Channel, quoted(v.Title, "(no title)"))
 		}
 	case "file":
 		var v api.FileEvent
@@ -190,7 +190,7 @@ func words(e api.Event) string {
 	case "removed":
 		var v api.RemovedEvent
 		if e.Decode(&v) == nil {
-			return strings.TrimSuffix("removed "+v.Path+": "+v.Reason, ": ")
+			return strings.TrimSuffix("removed "+v.Path+": "+plain(v.Reason), ": ")
 		}
 	case "passed":
 		var v api.PassedEvent

@@ -153,6 +153,7 @@ func TestBlindMirrorServesAPrivateChannelAndHoldsNothingOfItAndARemovedMemberRea
 		}
 	}
 	mirror.interrupt()
+	fails(t, 4, home("stays"), []string{"channel-member-list", channel.Address}, "only the home that founded it")
 
 	secrets := secretsOf(t, home("p"), channel.ReadAddress, next.ReadAddress)
 	secrets["plaintext"], secrets["the title of a release"], secrets["the title of the channel"] = []byte(marker), []byte(title), []byte("unmistakable title of a channel")

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -187,7 +190,7 @@ func rootWords(w io.Writer, res api.RootResult) {
 func (a *app) channelRootSignCommand() *cobra.Command {
 	var keys []string
 	var out string
-	var replace bool
+	var replace, anyway bool
 	cmd := &cobra.Command{
 		Use:   "channel-root-sign DRAFT.JSON... [-k ROOT_KEY.PEM] [-o SIGNED.JSON]",
 		Short: "show what a root draft changes, and sign it",
@@ -198,7 +201,11 @@ is printed with the one you know.
 
 Without -k nothing is signed: read first. Several people sign one after the
 other, or each a copy; copies are put together by naming them all, here or for
-channel-root-publish.`,
+channel-root-publish.
+
+A root whose time is over by this machine's clock is not signed, nor one that has
+been overtaken: this machine's home, if it has one, knows of a root of that version
+or a later one, and two of one version break the channel. --anyway signs it.`,
 		Example: `  aml channel-root-sign draft.json
   aml channel-root-sign draft.json -k root.pem -o signed.json
   aml channel-root-sign anns.json bens.json -o both.json`,
@@ -211,6 +218,13 @@ channel-root-publish.`,
 			d, res, err := api.JoinDrafts(docs)
 			if err != nil {
 				return err
+			}
+			outdated := a.outdated(cmd.Context(), res)
+			if outdated != nil && len(keys) > 0 && !anyway {
+				return fmt.Errorf("not signed: %w. Draft it again (channel-root-draft), or say --anyway", outdated)
+			}
+			if outdated != nil {
+				a.warn("beware: " + outdated.Error())
 			}
 			if len(keys) == 0 && len(given) == 1 && out == "" {
 				return a.result(res, func(w io.Writer) { rootWords(w, res) })
@@ -230,9 +244,34 @@ channel-root-publish.`,
 		},
 	}
 	cmd.Flags().StringArrayVarP(&keys, "key", "k", nil, "root or recovery key file, PKCS#8 PEM (repeatable)")
+	cmd.Flags().BoolVar(&anyway, "anyway", false, "sign also what has expired, or was overtaken by another root")
 	cmd.Flags().StringVarP(&out, "output", "o", "", "file for the signed draft, which may be one of the drafts, - for standard output")
 	cmd.Flags().BoolVar(&replace, "replace", false, replaceHelp)
 	return cmd
+}
+
+// outdated says why nobody would, or should, put the root of a draft into force. What
+// this machine's home knows is asked only where there is one, and helps if it can.
+func (a *app) outdated(ctx context.Context, res api.RootResult) error {
+	if now := time.Now(); now.After(res.Expires.Time()) {
+		return fmt.Errorf("the root was good until %s, and this machine's clock says %s", res.Expires, now.UTC().Format(time.RFC3339))
+	}
+	cfg, err := a.config()
+	if err != nil {
+		return nil
+	}
+	if _, err := os.Stat(cfg.Paths.Catalog); err != nil {
+		return nil
+	}
+	c, err := a.connect(ctx, api.NeedStore)
+	if err != nil {
+		return nil
+	}
+	known, err := c.Show(ctx, api.ShowRequest{Target: res.Address})
+	if closing(c, err) != nil || known.Root < res.Root {
+		return nil
+	}
+	return fmt.Errorf("root version %d of %s is in force already, as this home knows it, and the draft is of version %d", known.Root, res.Address, res.Root)
 }
 
 // drafts reads files of root drafts.

@@ -93,14 +93,14 @@ func printHit(w io.Writer, h api.SearchHit) {
 	head := h.Kind + "  "
 	switch h.Kind {
 	case "file":
-		head += fmt.Sprintf("%s  (%s)", h.Name, config.FormatSize(int64(h.Size)))
+		head += fmt.Sprintf("%s  (%s)", plain(h.Name), config.FormatSize(int64(h.Size)))
 	case "release":
-		head += orElse(h.Name, "(no title)")
+		head += quoted(h.Name, "(no title)")
 	default:
-		head += orElse(h.Title, "(no title)")
+		head += quoted(h.Title, "(no title)")
 	}
 	if h.Kind != "channel" {
-		head += "  in " + orElse(h.Title, "(no title)")
+		head += "  in " + quoted(h.Title, "(no title)")
 	}
 	if h.State != "listed" {
 		head += ", " + h.State
@@ -111,7 +111,7 @@ func printHit(w io.Writer, h api.SearchHit) {
 	}
 	fmt.Fprintf(w, "%s\n  %s\n", head, h.Address)
 	if h.Snippet != "" {
-		fmt.Fprintf(w, "  %s\n", h.Snippet)
+		prose(w, h.Snippet)
 	}
 	if h.LookAlike != "" {
 		fmt.Fprintf(w, "  CAREFUL: its title looks like that of %s\n", h.LookAlike)

@@ -63,10 +63,10 @@ func show(w io.Writer, s api.ShowResult) {
 		showSubscription(t, sub)
 	}
 	for _, f := range s.Files {
-		fmt.Fprintf(t, "file\t%s\t%s\t%s\n", f.Name, config.FormatSize(int64(f.Size)), f.SHA256)
+		fmt.Fprintf(t, "file\t%s\t%s\t%s\n", plain(f.Name), config.FormatSize(int64(f.Size)), f.SHA256)
 	}
 	for _, r := range s.Removed {
-		fmt.Fprintf(t, "removed\t%s\t\t%s\n", r.Name, orElse(r.Reason, "no reason given"))
+		fmt.Fprintf(t, "removed\t%s\t\t%s\n", plain(r.Name), orElse(plain(r.Reason), "no reason given"))
 	}
 	for _, r := range s.Rules {
 		fmt.Fprintf(t, "keeps\t%s\n", r)

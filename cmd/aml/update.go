@@ -101,7 +101,7 @@ func offered(w io.Writer, r api.UpdateResult) {
 		fmt.Fprintln(w, r.Why)
 	}
 	if r.Newer && r.Notes != "" {
-		fmt.Fprintln(w, r.Notes)
+		prose(w, r.Notes)
 	}
 	if r.Held != "" {
 		fmt.Fprintln(w, r.Held)

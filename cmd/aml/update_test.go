@@ -276,7 +276,7 @@ func TestWhatIsWrongWithAnUpdate(t *testing.T) {
 		{2, []string{id, filepath.Join(dir, "app"), "--platform", "linux"}, []string{"platform", "GOOS/GOARCH"}},
 		{2, []string{id, filepath.Join(dir, "app"), "--timeout", "-1s"}, []string{"--timeout"}},
 		{1, []string{id, filepath.Join(dir, "other")}, []string{"no application's folder"}},
-		{1, []string{id, filepath.Join(dir, "app"), "--timeout", "1s"}, []string{"not up to date", "--peer"}},
+		{4, []string{id, filepath.Join(dir, "app"), "--timeout", "1s"}, []string{"nobody who has", "--peer"}},
 	} {
 		for _, command := range []string{"update-check", "update-apply"} {
 			fails(t, test.code, home, append([]string{command}, test.args...), test.words...)

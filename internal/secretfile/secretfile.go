@@ -22,7 +22,7 @@ var (
 	ErrExposed = fmt.Errorf("others than its owner may use it: %w", fs.ErrPermission)
 
 	// ErrUnusable: it is not a regular file, or larger than any secret.
-	ErrUnusable = errors.New("not a regular file of that size")
+	ErrUnusable = errors.New("not a regular file, or too large to be a key")
 )
 
 // Read returns the file at path, of at most max bytes. Errors do not name the

@@ -14,6 +14,12 @@ type KeyInfo = node.KeyInfo
 // ParsePublicKey reads a public key, 64 lower-case hex digits.
 func ParsePublicKey(s string) (PublicKey, error) { return channel.ParsePublicKey(s) }
 
+// IsMember reports whether s is a member's key.
+func IsMember(s string) bool {
+	_, err := channel.ParseMember(s)
+	return err == nil
+}
+
 // JoinDrafts reads copies of one root draft and puts their signatures together.
 func JoinDrafts(docs []Document) (RootDraft, RootResult, error) {
 	d, res, err := node.JoinDrafts(docs)
