@@ -198,7 +198,7 @@ func TestAMistypedSubscriptionIsNotKept(t *testing.T) {
 		if !strings.HasPrefix(target, "aml:") {
 			args = append(args, "--trust-all")
 		}
-		fails(t, 1, home, args, "--peer")
+		fails(t, 4, home, args, "--peer")
 	}
 	fails(t, 1, home, []string{"channel-subscribe", "data", "-o", filepath.Join(dir, "out"), "--peer", peer, "--once", "--timeout", "20s"}, "--trust")
 	daemon := start(t, home, "daemon")

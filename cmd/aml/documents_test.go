@@ -47,7 +47,7 @@ func TestHostileFileEntriesAreNamedAndWriteNothing(t *testing.T) {
 		"new version": func(e map[string]any) { e["version"] = 2 },
 	} {
 		path := hostile(change)
-		code := 1
+		code := 2
 		if what == "other size" { // the entry contradicts what its blobs say
 			code = 5
 		}
@@ -73,9 +73,9 @@ func TestDocumentsOverTheLimitsAreRefusedBeforeAnyWork(t *testing.T) {
 	many, large := filepath.Join(dir, "many.json"), filepath.Join(dir, "large.json")
 	write(t, many, []byte(`{"entries":[`+strings.Join(entries, ",")+`]}`))
 	write(t, large, []byte(`{"title":"`+strings.Repeat("x", 17<<20)+`"}`))
-	fails(t, 1, home, []string{"channel-publish", "t", "-i", many, "--once"}, "4096")
-	fails(t, 1, home, []string{"channel-publish", "t", "-i", large, "--once"}, large)
-	fails(t, 1, home, []string{"blob-fetch", "-i", large, "-o", filepath.Join(dir, "out")}, large)
+	fails(t, 2, home, []string{"channel-publish", "t", "-i", many, "--once"}, "4096")
+	fails(t, 2, home, []string{"channel-publish", "t", "-i", large, "--once"}, large)
+	fails(t, 2, home, []string{"blob-fetch", "-i", large, "-o", filepath.Join(dir, "out")}, large)
 	if out := ok(t, home, "blob-status", "--json"); !strings.Contains(out, `"blobCount":0,`) {
 		t.Errorf("something was sealed: %s", out)
 	}
