@@ -66,7 +66,7 @@ func (n *Node) Browse(ctx context.Context, req BrowseRequest, _ func(any)) (Brow
 	if req.Topic != "" {
 		var err error
 		if topic, err = channel.NormalizeTopic(req.Topic); err != nil {
-			return BrowseResult{}, badRequest("topic %q: %w", req.Topic, err)
+			return BrowseResult{}, badRequest("%w", err)
 		}
 	}
 	asked := 0

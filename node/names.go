@@ -23,7 +23,7 @@ func parsePetname(s string) (string, error) {
 	s = strings.TrimPrefix(strings.TrimSpace(s), petnameMark)
 	name, err := channel.NormalizeTopic(s)
 	if err != nil {
-		return "", badRequest("name %q: want letters, digits, - _ . +: %w", s, err)
+		return "", badRequest("name %q: want letters, digits, - _ . +", s)
 	}
 	if strings.Contains(name, "/") || len(name) > maxPetname {
 		return "", badRequest("name %q: want one word of at most %d bytes", s, maxPetname)

@@ -57,7 +57,7 @@ func (n *Node) create(ctx context.Context, spec publisher.CreateSpec) (publisher
 	for i, t := range spec.Topics {
 		normal, err := channel.NormalizeTopic(t)
 		if err != nil {
-			return publisher.Created{}, badRequest("topic %q: %w", t, err)
+			return publisher.Created{}, badRequest("%w", err)
 		}
 		spec.Topics[i] = normal
 	}

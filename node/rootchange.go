@@ -155,7 +155,7 @@ func (n *Node) rootChange(info catalog.Info, req RootRequest) (publisher.RootCha
 	for _, t := range req.Topics {
 		topic, err := channel.NormalizeTopic(t)
 		if err != nil {
-			return c, badRequest("topic %q: %w", t, err)
+			return c, badRequest("%w", err)
 		}
 		c.Topics = append(c.Topics, topic)
 	}

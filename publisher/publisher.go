@@ -62,6 +62,10 @@ var (
 	// fs.ErrNotExist.
 	ErrNoRelease error = absent("no such release here")
 
+	// ErrNoPublisher: a key that is to lose its rights is none of the channel's
+	// publishers. It wraps fs.ErrNotExist.
+	ErrNoPublisher error = absent("no such publisher in the channel")
+
 	// ErrConflict: one name would be a file and a folder at once.
 	ErrConflict = errors.New("name is both a file and a folder")
 

@@ -190,7 +190,7 @@ func (p *Publisher) revoke(ctx context.Context, info catalog.Info, next *channel
 	without := slices.DeleteFunc(next.Publishers, func(p channel.Publisher) bool { return p.Key == v.Key })
 	switch {
 	case !publishes && !revoked:
-		return fmt.Errorf("%w: key %s is none of the channel's publishers, see channel-show", channel.ErrNotAuthorized, v.Key)
+		return fmt.Errorf("%w: key %s, see channel-show", ErrNoPublisher, v.Key)
 	case publishes && pub.Role == channel.RoleHead:
 		if v.LastGood != nil {
 			return fmt.Errorf("%w: key %s signs heads alone, and has no releases of which one could be the last good", channel.ErrMalformed, v.Key)

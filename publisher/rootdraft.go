@@ -42,10 +42,10 @@ func JoinDrafts(texts ...DraftText) (channel.RootDraft, error) {
 func SignDraft(d channel.RootDraft, keys keyfile.Keys, files ...string) (channel.RootDraft, error) {
 	for _, file := range files {
 		key, err := keys.Load(file)
-		if err == nil {
-			d, err = d.Sign(key)
-		}
 		if err != nil {
+			return channel.RootDraft{}, err
+		}
+		if d, err = d.Sign(key); err != nil {
 			return channel.RootDraft{}, fmt.Errorf("signing with %s: %w", file, err)
 		}
 	}

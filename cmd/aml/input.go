@@ -75,7 +75,7 @@ func optional(cmd *cobra.Command) (name string) {
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, given []string) error {
 		if err := check(cmd, given); err != nil {
-			return usage(cmd, err)
+			return usage(cmd, fmt.Errorf("%w; want: aml %s", err, cmd.Use))
 		}
 		return nil
 	}

@@ -81,10 +81,10 @@ func sizeFlag(name, value string) (uint64, error) {
 	}
 	n, err := config.ParseSize(value)
 	if err == nil && n <= 0 {
-		err = fmt.Errorf("want a size over 0")
+		err = fmt.Errorf("%q: want a size over 0", value)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%s %q: %w", name, value, err)
+		return 0, fmt.Errorf("%s: %w", name, err)
 	}
 	return uint64(n), nil
 }

@@ -57,6 +57,10 @@ func Read(path string, max int64) ([]byte, error) {
 func Write(path string, data []byte) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".aml-secret-*") // of mode 0600
+	var perr *fs.PathError
+	if errors.As(err, &perr) { // the name of the unfinished file says nothing to anybody
+		return fmt.Errorf("folder %s: %w", dir, perr.Err)
+	}
 	if err != nil {
 		return err
 	}
@@ -80,11 +84,11 @@ func Write(path string, data []byte) (err error) {
 // a rename would replace it; but not every file system has links.
 func place(temp, path string) error {
 	err := os.Link(temp, path)
-	if err == nil || errors.Is(err, fs.ErrExist) {
-		return err
+	if err == nil {
+		return nil
 	}
-	if _, there := os.Lstat(path); there == nil {
-		return fmt.Errorf("%s: %w", path, fs.ErrExist)
+	if _, there := os.Lstat(path); there == nil || errors.Is(err, fs.ErrExist) {
+		return fs.ErrExist
 	}
 	return os.Rename(temp, path)
 }
