@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -93,7 +94,11 @@ func (r *rotation) make(root channel.Root) error {
 	if r.spare {
 		return nil
 	}
-	return keyfile.Write(r.file, r.key)
+	err := keyfile.Write(r.file, r.key)
+	if errors.Is(err, fs.ErrExist) {
+		err = fmt.Errorf("%w; keys are not written over: give another name with --new-key", err)
+	}
+	return err
 }
 
 // undo removes a key that is for nothing.

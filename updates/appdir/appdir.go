@@ -32,7 +32,7 @@ import (
 
 var (
 	// ErrForeign: a folder holds something that is not an application of ours.
-	ErrForeign = errors.New("holds files and is no application's folder; give an empty or a new one")
+	ErrForeign = errors.New("is no folder of an application; give an empty or a new one")
 
 	// ErrState: the state of a folder cannot be read. The application is untouched.
 	ErrState = errors.New("state of the application's folder is damaged")
@@ -81,14 +81,26 @@ func Open(path string) (*Dir, error) {
 
 // found makes the folder, unless it is somebody else's.
 func (d *Dir) found() error {
-	entries, err := os.ReadDir(d.path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	entries, err := d.list()
+	if err == nil {
+		err = d.mine(entries)
 	}
-	if err := d.mine(entries); err != nil {
+	if err != nil {
 		return err
 	}
 	return os.MkdirAll(d.at(ownName), 0o755)
+}
+
+// list reads the folder, which may not be there.
+func (d *Dir) list() ([]fs.DirEntry, error) {
+	if info, err := os.Stat(d.path); err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("%s %w: it is a file", d.path, ErrForeign)
+	}
+	entries, err := os.ReadDir(d.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return entries, err
 }
 
 // mine returns ErrForeign for a folder with something in it that is not an application's,
@@ -138,10 +150,12 @@ func (d *Dir) open() (err error) {
 // and stays as it is.
 func Look(path string) (State, error) {
 	d := &Dir{path: path}
-	if entries, err := os.ReadDir(path); err == nil {
-		if err := d.mine(entries); err != nil {
-			return State{}, err
-		}
+	entries, err := d.list()
+	if err == nil {
+		err = d.mine(entries)
+	}
+	if err != nil {
+		return State{}, err
 	}
 	return d.read()
 }

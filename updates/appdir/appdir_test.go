@@ -190,7 +190,11 @@ func TestWhatCannotBeInstalledLeavesWhatIsThere(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, foreign := range []string{in, mixed, full} {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, foreign := range []string{in, mixed, full, file} {
 		if _, err := appdir.Open(foreign); !errors.Is(err, appdir.ErrForeign) {
 			t.Errorf("a folder of something else: %v", err)
 		}
