@@ -63,6 +63,7 @@ var floors = map[string]int{
 	"plugins/proto/aml/plugin/v1": 0, // generated
 	"plugins":                     1, // words alone, also for authors of plugins
 	"plugins/sdk":                 2, // for authors: no more of aml than the words
+	"plugins/sdk/python":          0, // texts of the SDK for Python
 	"plugins/child":               2, // one process
 	"plugins/shelf":               2, // what is installed
 	"plugins/host":                4, // who asks plugins about releases
