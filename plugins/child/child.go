@@ -177,7 +177,11 @@ func tame(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, met
 // Said makes an error that holds what a plugin has said fit for a log and a
 // terminal: its first line, without control characters.
 func Said(err error) string {
-	text, _, _ := strings.Cut(err.Error(), "\n")
+	text := err.Error()
+	if answer, ok := err.(interface{ GRPCStatus() *status.Status }); ok {
+		text = answer.GRPCStatus().Message() // without the words of the protocol
+	}
+	text, _, _ = strings.Cut(text, "\n")
 	text = strings.Map(func(r rune) rune {
 		if r < 0x20 || r >= 0x7f && r < 0xa0 || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
 			return '?'
