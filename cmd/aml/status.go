@@ -49,6 +49,13 @@ func status(w io.Writer, s api.Status) {
 		}
 		fmt.Fprintf(t, "plugin\t%s, %s\n", p.ID, state)
 	}
+	for _, f := range s.Failing {
+		times := ""
+		if f.Fails > 1 {
+			times = fmt.Sprintf(" %d times in a row", f.Fails)
+		}
+		fmt.Fprintf(t, "%s\t%s failed%s: %s\n", f.Kind, f.Name, times, f.Error)
+	}
 	t.Flush()
 }
 
