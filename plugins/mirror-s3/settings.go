@@ -161,7 +161,7 @@ func parseCredentials(text []byte) (map[string]string, error) {
 		return nil, err
 	}
 	if values[idKey] == "" || values[secretKey] == "" {
-		return nil, fmt.Errorf("want the lines %s = ... and %s = ...", idKey, secretKey)
+		return nil, fmt.Errorf("want the lines %s and %s, each with = and a value", idKey, secretKey)
 	}
 	return values, nil
 }
