@@ -40,6 +40,9 @@ func (h hooks) Filter(ctx context.Context, r catalog.Release, body *channel.Body
 		return out, err
 	}
 	v := verdicts[0]
+	if !v.Failed {
+		h.n.label(ctx, r.Position, v.Labels)
+	}
 	if v.Decision == plugins.Allow { // then it is going to be fetched, and has to be scanned
 		unscanned, err := h.n.plugins.host.Unscanned(ctx)
 		if err != nil {
@@ -57,6 +60,14 @@ func (h hooks) Filter(ctx context.Context, r catalog.Release, body *channel.Body
 		out.Masked[name] = "plugin " + id + " leaves it out"
 	}
 	return out, nil
+}
+
+// label keeps what filters say of a release beside their decision. Nothing waits
+// for it.
+func (n *Node) label(ctx context.Context, position int64, labels map[string]string) {
+	if err := n.catalog.SetLabels(ctx, position, labels); err != nil && ctx.Err() == nil {
+		n.log.Warn("keeping the labels of a release", "error", err)
+	}
 }
 
 // said is a verdict in words.

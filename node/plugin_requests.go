@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -86,6 +84,9 @@ type PluginInfo struct {
 // PluginStatus is what a plugin does at the moment.
 type PluginStatus = plughost.Status
 
+// PluginStats counts the calls of one hook.
+type PluginStats = plughost.Stats
+
 // PluginCapability is one that a plugin declares.
 type PluginCapability struct {
 	Name    plugins.Capability `json:"name"`
@@ -119,11 +120,6 @@ type BundledPlugin struct {
 	Hooks        []plugins.Hook       `json:"hooks"`
 	Capabilities []plugins.Capability `json:"capabilities"`
 	Installed    bool                 `json:"installed"`
-}
-
-// PluginLogsResult is the end of what a plugin has said.
-type PluginLogsResult struct {
-	Lines []string `json:"lines"`
 }
 
 // PluginInstall puts a plugin on the shelf. It is not run before it is enabled.
@@ -429,33 +425,3 @@ func (n *Node) PluginVerify(ctx context.Context, req PluginRequest, _ func(any))
 
 // maxLogLines is how much of a log is told.
 const maxLogLines = 1000
-
-// PluginLogs tells the end of a plugin's log.
-func (n *Node) PluginLogs(_ context.Context, req PluginRequest, _ func(any)) (PluginLogsResult, error) {
-	if _, err := n.plugins.shelf.Get(req.ID); err != nil {
-		return PluginLogsResult{}, err
-	}
-	out := PluginLogsResult{Lines: []string{}}
-	path := n.plugins.shelf.LogFile(req.ID)
-	for _, file := range []string{path + ".1", path} {
-		f, err := os.Open(file)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return out, fmt.Errorf("reading a plugin's log: %w", err)
-		}
-		text, err := io.ReadAll(io.LimitReader(f, 4<<20))
-		f.Close()
-		if err != nil {
-			return out, fmt.Errorf("reading a plugin's log: %w", err)
-		}
-		for line := range strings.Lines(string(text)) {
-			out.Lines = append(out.Lines, strings.TrimSuffix(line, "\n"))
-		}
-	}
-	if extra := len(out.Lines) - maxLogLines; extra > 0 {
-		out.Lines = out.Lines[extra:]
-	}
-	return out, nil
-}

@@ -294,10 +294,11 @@ type ShowResult struct {
 	Revoked []RevokedInfo       `json:"revoked"`
 	Logs    []LogInfo           `json:"logs"`
 	Forks   []ForkInfo          `json:"forks"`
-	Files   []channel.FileEntry `json:"files"`           // the view, sorted by name
-	Removed []TombstoneInfo     `json:"removed"`         // what was taken away, sorted by name
-	Rules   []string            `json:"rules,omitempty"` // the same as keep, as flags have them
-	Keep    json.RawMessage     `json:"keep,omitempty"`  // keep rules of an own channel
+	Files   []channel.FileEntry `json:"files"`            // the view, sorted by name
+	Removed []TombstoneInfo     `json:"removed"`          // what was taken away, sorted by name
+	Labels  []LabelInfo         `json:"labels,omitempty"` // of the newest releases that have some
+	Rules   []string            `json:"rules,omitempty"`  // the same as keep, as flags have them
+	Keep    json.RawMessage     `json:"keep,omitempty"`   // keep rules of an own channel
 
 	Subscriptions []SubscriptionInfo `json:"subscriptions"` // to the channel by its address
 }

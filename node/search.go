@@ -23,6 +23,7 @@ type SearchRequest struct {
 	MinSize uint64 `json:"minSize"`
 	MaxSize uint64 `json:"maxSize"`
 	Since   string `json:"since"` // such as 7d, 24h or 30m
+	Label   string `json:"label"` // that a filter of this node has given the release: KEY, or KEY=VALUE
 	Limit   int    `json:"limit"` // 0: 20
 }
 
@@ -55,6 +56,12 @@ type SearchHit struct {
 // Search finds what this node knows. It asks nobody.
 func (n *Node) Search(ctx context.Context, req SearchRequest, _ func(any)) (SearchResult, error) {
 	f := catalog.Search{Query: req.Query, Type: req.Type, MinSize: req.MinSize, MaxSize: req.MaxSize, Limit: req.Limit}
+	if req.Label != "" {
+		f.Label, f.Value, _ = strings.Cut(req.Label, "=")
+		if f.Label == "" {
+			return SearchResult{}, badRequest("--label %q: want KEY or KEY=VALUE", req.Label)
+		}
+	}
 	if req.Channel != "" {
 		info, err := n.find(ctx, req.Channel)
 		if err != nil {

@@ -51,6 +51,16 @@ type TombstoneInfo struct {
 	Issued channel.Time      `json:"issued"`
 }
 
+// LabelInfo is what filters of this node's have said of a release.
+type LabelInfo struct {
+	Log    channel.PublicKey `json:"log"`
+	Seq    uint64            `json:"seq"`
+	Labels map[string]string `json:"labels"`
+}
+
+// maxLabelled is of how many releases labels are shown.
+const maxLabelled = 100
+
 // Show says all about one known channel.
 func (n *Node) Show(ctx context.Context, req ShowRequest, _ func(any)) (ShowResult, error) {
 	info, err := n.find(ctx, req.Target)
@@ -105,6 +115,13 @@ func (n *Node) Show(ctx context.Context, req ShowRequest, _ func(any)) (ShowResu
 		default:
 			res.Files = append(res.Files, e.FileEntry)
 		}
+	}
+	labelled, err := n.catalog.Labels(ctx, info.ID, maxLabelled)
+	if err != nil {
+		return ShowResult{}, err
+	}
+	for _, l := range labelled {
+		res.Labels = append(res.Labels, LabelInfo{Log: l.Log, Seq: l.Seq, Labels: l.Labels})
 	}
 	if keep, err := n.pub.Rules(ctx, info.ID); err == nil && len(keep) > 0 {
 		res.Keep, res.Rules = rulesOf(keep)

@@ -59,6 +59,8 @@ type finding [3]string
 
 func newFinding(text, channel string) finding {
 	text = strings.ReplaceAll(text, "$within", "(?2 = '' OR "+channel+" IN (SELECT value FROM json_each(?2)))")
+	position := strings.TrimSuffix(channel, "channel") + "position"
+	text = strings.ReplaceAll(text, "$labelled", "(?4 = '' OR EXISTS (SELECT 1 FROM labels l WHERE l.position = "+position+" AND l.label = ?4 AND (?5 = '' OR l.value = ?5)))")
 	return finding{
 		strings.ReplaceAll(text, "$looked", strconv.Itoa(candidates)),
 		strings.ReplaceAll(text, "$looked", strconv.Itoa(scanned)),

@@ -15,11 +15,11 @@ var (
 	findEntries = newFinding(`SELECT e.no, e.channel, e.name, e.issued, e.log, e.seq, e.position, e.entry
 		FROM (SELECT rowid AS no FROM found_entries WHERE found_entries MATCH ?1 ORDER BY rowid DESC LIMIT $looked) f
 		CROSS JOIN entries e ON e.no = f.no
-		WHERE e.issued >= ?3 AND e.size BETWEEN ?4 AND ?5 AND $within ORDER BY f.no DESC`, "e.channel")
+		WHERE e.issued >= ?3 AND e.size BETWEEN ?6 AND ?7 AND $labelled AND $within ORDER BY f.no DESC`, "e.channel")
 	findReleases = newFinding(`SELECT m.position, m.channel, m.issued, m.log, m.seq, m.title, m.text
 		FROM (SELECT rowid AS no FROM found_releases WHERE found_releases MATCH ?1 ORDER BY rowid DESC LIMIT $looked) f
 		CROSS JOIN releases m ON m.position = f.no
-		WHERE m.issued >= ?3 AND $within ORDER BY f.no DESC`, "m.channel")
+		WHERE m.issued >= ?3 AND $labelled AND $within ORDER BY f.no DESC`, "m.channel")
 	findChannels = newFinding(`SELECT c.no, c.title, (SELECT max(issued) FROM logs l WHERE l.channel = c.no),
 			(SELECT group_concat(topic, ' ') FROM topics t WHERE t.channel = c.no),
 			(SELECT envelope FROM roots v WHERE v.channel = c.no AND v.version = c.version)
@@ -56,7 +56,7 @@ func (r *search) entries(m match) (bool, error) {
 		h.score = r.score(field{words.Indexed(base), 6}, field{words.Indexed(folder), 3}, field{words.Indexed(h.Snippet), 1})
 		r.found.Hits = append(r.found.Hits, h)
 		return true, nil
-	}, r.since(), clamp(r.f.MinSize), clamp(r.f.MaxSize))
+	}, r.since(), r.f.Label, r.f.Value, clamp(r.f.MinSize), clamp(r.f.MaxSize))
 }
 
 // ofType reports whether a media type is the one that is wanted, or of its kind.
@@ -83,7 +83,7 @@ func (r *search) releases(m match) (bool, error) {
 		h.score = r.score(field{words.Indexed(h.Name), 6}, field{words.Indexed(h.Snippet), 1})
 		r.found.Hits = append(r.found.Hits, h)
 		return true, nil
-	}, r.since())
+	}, r.since(), r.f.Label, r.f.Value)
 }
 
 func (r *search) channels(m match) (bool, error) {

@@ -75,6 +75,8 @@ type Search struct {
 	MinSize uint64     // files of at least so many bytes
 	MaxSize uint64     // and of at most so many; if zero, of any
 	Since   time.Time  // if not zero: what was issued since
+	Label   string     // if not empty: releases with this label, and their files
+	Value   string     // and if not empty: with this value of it
 	Limit   int        // if zero, 20; at most MaxHits
 
 	plain bool // look every word up in the index: what tests compare with
@@ -179,7 +181,10 @@ func (r *search) run(q words.Query) error {
 	}
 	kinds := []kind{{inEntries, r.entries, r.scope, inside}}
 	if !r.f.files() {
-		kinds = append(kinds, kind{inReleases, r.releases, r.scope, inside}, kind{inChannels, r.channels, "", r.within})
+		kinds = append(kinds, kind{inReleases, r.releases, r.scope, inside})
+		if r.f.Label == "" { // which no channel has
+			kinds = append(kinds, kind{inChannels, r.channels, "", r.within})
+		}
 	}
 	for _, k := range kinds {
 		r.seen, r.within = make(map[int64]bool), k.within

@@ -70,7 +70,7 @@ func after(prefix string) string {
 
 // filtered reports whether there is a filter that the index knows nothing of.
 func (r *search) filtered() bool {
-	return r.within != "" || r.f.MinSize > 0 || r.f.MaxSize < math.MaxInt64 || !r.f.Since.IsZero()
+	return r.within != "" || r.f.MinSize > 0 || r.f.MaxSize < math.MaxInt64 || !r.f.Since.IsZero() || r.f.Label != ""
 }
 
 func (r *search) since() int64 {

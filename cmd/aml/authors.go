@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -39,13 +41,19 @@ func (a *app) pluginNewCommand() *cobra.Command {
 		Long: `Write a folder with the beginning of a plugin: a program with the hooks that you
 name, its plugin.yaml, and a test. It builds and passes plugin-test as it is. Hooks are
 FilterManifest, PlanFetch, ScanContent, BeforePublish, Source, Mirror, Render, Sign and
-Observe; docs/plugins.md says when each is called. --aml names a folder with the source
-of aml where its module is not to be had from a proxy.`,
-		Example: "  aml plugin-new no-dogs --hooks FilterManifest\n  aml plugin-new watcher --hooks Observe,Render --lang go -o plugins/watcher",
+Observe; docs/plugins.md says when each is called. --lang python writes it in Python,
+with the SDK in the folder. --aml names a folder with the source of aml, for Go, where
+its module is not to be had from a proxy.`,
+		Example: "  aml plugin-new no-dogs --hooks FilterManifest\n  aml plugin-new watcher --hooks Observe,Render --lang go -o plugins/watcher\n  aml plugin-new no-dogs --hooks FilterManifest --lang python",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) (err error) {
-			if lang != "go" {
-				return usage(cmd, fmt.Errorf("--lang %q: there is go", lang))
+			write, next := skeleton.Go, "go mod tidy && go test . && CGO_ENABLED=0 go build -o plugin ."
+			switch lang {
+			case "go":
+			case "python":
+				write, next = skeleton.Python, "python3 -m unittest"
+			default:
+				return usage(cmd, fmt.Errorf("--lang %q: there are go and python", lang))
 			}
 			spec := skeleton.Spec{ID: given[0], Replace: source}
 			for _, h := range hooks {
@@ -60,7 +68,7 @@ of aml where its module is not to be had from a proxy.`,
 				}
 				spec.Version = "v0.0.0"
 			}
-			files, err := skeleton.Go(spec)
+			files, err := write(spec)
 			if err != nil {
 				return usage(cmd, err)
 			}
@@ -75,12 +83,12 @@ of aml where its module is not to be had from a proxy.`,
 				return err
 			}
 			return a.result(res, func(w io.Writer) {
-				fmt.Fprintf(w, "%s: %s\nnext: cd %s && go mod tidy && go test . && CGO_ENABLED=0 go build -o plugin . && aml plugin-test .\n", res.Folder, strings.Join(res.Files, ", "), res.Folder)
+				fmt.Fprintf(w, "%s: %s\nnext: cd %s && %s && aml plugin-test .\n", res.Folder, strings.Join(res.Files, ", "), res.Folder, next)
 			})
 		},
 	}
 	cmd.Flags().StringSliceVar(&hooks, "hooks", nil, "hooks that it has, with commas between them")
-	cmd.Flags().StringVar(&lang, "lang", "go", "language: go")
+	cmd.Flags().StringVar(&lang, "lang", "go", "language: go or python")
 	cmd.Flags().StringVarP(&dir, "output", "o", "", "folder to write (default NAME)")
 	cmd.Flags().StringVar(&source, "aml", "", "`FOLDER` with the source of aml, for go.mod (default the released module)")
 	return cmd
@@ -95,7 +103,11 @@ func writeNew(dir string, files map[string][]byte) error {
 		return err
 	}
 	for name, text := range files {
-		f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		mode := fs.FileMode(0o644)
+		if bytes.HasPrefix(text, []byte("#!")) {
+			mode = 0o755
+		}
+		f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 		if err == nil {
 			_, err = f.Write(text)
 			err = errors.Join(err, f.Close())

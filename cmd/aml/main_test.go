@@ -22,6 +22,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" || len(os.Args) > 1 && (os.Args[1] == confine.Verb || os.Args[1] == bundled.Verb) {
 		main()
 	}
+	if len(os.Args) > 1 && os.Args[1] == beLabeller {
+		labeller()
+		os.Exit(0)
+	}
 	if len(os.Args) > 1 && os.Args[1] == "be-a-plugin" {
 		bePlugin(os.Args[2:])
 		os.Exit(0)

@@ -135,14 +135,16 @@ func pluginState(p api.PluginInfo) string {
 }
 
 func (a *app) pluginListCommand() *cobra.Command {
-	var all bool
+	var all, metrics bool
 	cmd := &cobra.Command{
 		Use:   "plugin-list",
 		Short: "list the installed plugins",
 		Long: `List the installed plugins, with what each is doing. --json has everything: hooks,
-grants, configuration but for secrets, calls, errors and timeouts. --bundled lists
-those that are a part of aml instead, installed or not.`,
-		Example: "  aml plugin-list\n  aml plugin-list --json\n  aml plugin-list --bundled",
+grants, configuration but for secrets, calls, errors and timeouts. --metrics prints the
+numbers of those that are enabled in the text format of Prometheus, for the textfile
+collector of its node exporter. --bundled lists those that are a part of aml instead,
+installed or not.`,
+		Example: "  aml plugin-list\n  aml plugin-list --json\n  aml plugin-list --bundled\n  aml plugin-list --metrics",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.existing(cmd.Context())
@@ -152,6 +154,9 @@ those that are a part of aml instead, installed or not.`,
 			res, err := c.PluginList(cmd.Context())
 			if err = closing(c, err); err != nil {
 				return err
+			}
+			if metrics {
+				return a.write(pluginMetrics(res.Plugins))
 			}
 			if all {
 				return a.result(res.Bundled, func(w io.Writer) { bundledPlugins(w, res.Bundled) })
@@ -166,6 +171,8 @@ those that are a part of aml instead, installed or not.`,
 		},
 	}
 	cmd.Flags().BoolVar(&all, "bundled", false, "list the plugins that are a part of aml")
+	cmd.Flags().BoolVar(&metrics, "metrics", false, "print numbers for Prometheus")
+	cmd.MarkFlagsMutuallyExclusive("bundled", "metrics")
 	return cmd
 }
 
@@ -324,15 +331,20 @@ func (a *app) pluginVerifyCommand() *cobra.Command {
 }
 
 func (a *app) pluginLogsCommand() *cobra.Command {
-	return &cobra.Command{
+	var req api.PluginLogsRequest
+	cmd := &cobra.Command{
 		Use:     "plugin-logs ID",
 		Short:   "show what a plugin has said",
-		Long:    "Show the end of what a plugin has written to its standard error, and what the node\nsays about it. Control characters are replaced; of a flood only a part is kept.",
-		Example: "  aml plugin-logs no-cats",
+		Long:    "Show the end of what a plugin has written to its standard error, and what the node\nsays about it; with -f also what comes, as long as a daemon runs and until you interrupt\nit. Control characters are replaced; of a flood only a part is kept.",
+		Example: "  aml plugin-logs no-cats\n  aml plugin-logs no-cats -f",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
+			req.ID = given[0]
+			if req.Follow {
+				return a.followLog(cmd, req)
+			}
 			return asked(a, cmd, func(ctx context.Context, c *api.Client) (api.PluginLogsResult, error) {
-				return c.PluginLogs(ctx, api.PluginRequest{ID: given[0]})
+				return c.PluginLogs(ctx, req, nil)
 			}, func(w io.Writer, res api.PluginLogsResult) {
 				for _, line := range res.Lines {
 					fmt.Fprintln(w, plain(line))
@@ -340,4 +352,19 @@ func (a *app) pluginLogsCommand() *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().BoolVarP(&req.Follow, "follow", "f", false, "go on with what it says from now on")
+	return cmd
+}
+
+// followLog prints lines as they come, until nobody wants them any more.
+func (a *app) followLog(cmd *cobra.Command, req api.PluginLogsRequest) error {
+	c, err := a.connect(cmd.Context(), api.NeedDaemon) // without one nothing is said meanwhile
+	if err != nil {
+		return err
+	}
+	p := a.stream()
+	ctx, end := p.finite(cmd.Context())
+	defer end()
+	_, err = c.PluginLogs(ctx, req, p.event)
+	return closing(c, p.done(err))
 }

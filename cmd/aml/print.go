@@ -154,6 +154,11 @@ func words(e api.Event) string {
 		if e.Decode(&v) == nil {
 			return bridgeWords(v)
 		}
+	case "log":
+		var v api.LogEvent
+		if e.Decode(&v) == nil {
+			return v.Line
+		}
 	case "late":
 		var v api.LateEvent
 		if e.Decode(&v) == nil {

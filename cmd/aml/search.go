@@ -71,6 +71,7 @@ descriptions, and rare words for more than common ones.`,
 	cmd.Flags().StringVar(&smallest, "min-size", "", "only files of at least this size, as 10MiB")
 	cmd.Flags().StringVar(&largest, "max-size", "", "only files of at most this size")
 	cmd.Flags().StringVar(&req.Since, "since", "", "only what was issued within this time, as 7d, 24h or 30m")
+	cmd.Flags().StringVar(&req.Label, "label", "", "only releases that a plugin here has labelled so, and their files: `KEY` or KEY=VALUE")
 	cmd.Flags().IntVar(&req.Limit, "limit", 20, "show so many hits, at most 500")
 	return cmd
 }

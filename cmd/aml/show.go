@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -67,6 +69,13 @@ func show(w io.Writer, s api.ShowResult) {
 	}
 	for _, r := range s.Removed {
 		fmt.Fprintf(t, "removed\t%s\t\t%s\n", plain(r.Name), orElse(plain(r.Reason), "no reason given"))
+	}
+	for _, l := range s.Labels {
+		var labels []string
+		for _, key := range slices.Sorted(maps.Keys(l.Labels)) {
+			labels = append(labels, fmt.Sprintf("%s=%q", key, l.Labels[key]))
+		}
+		fmt.Fprintf(t, "labels\trelease %d of %s: %s\n", l.Seq, called(s, l.Log), strings.Join(labels, ", "))
 	}
 	for _, r := range s.Rules {
 		fmt.Fprintf(t, "keeps\t%s\n", r)

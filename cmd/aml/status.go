@@ -52,6 +52,13 @@ func status(w io.Writer, s api.Status) {
 	if s.EventsLost != "" {
 		fmt.Fprintf(t, "plugins\tevents are not kept for plugins until there is room: %s\n", s.EventsLost)
 	}
+	for _, f := range s.Failing {
+		times := ""
+		if f.Fails > 1 {
+			times = fmt.Sprintf(" %d times in a row", f.Fails)
+		}
+		fmt.Fprintf(t, "%s\t%s failed%s: %s\n", f.Kind, f.Name, times, f.Error)
+	}
 	t.Flush()
 }
 

@@ -63,6 +63,7 @@ var floors = map[string]int{
 	"plugins/proto/aml/plugin/v1": 0, // generated
 	"plugins":                     1, // words alone, also for authors of plugins
 	"plugins/sdk":                 2, // for authors: no more of aml than the words
+	"plugins/sdk/python":          0, // texts of the SDK for Python
 	"plugins/child":               2, // one process
 	"plugins/shelf":               2, // what is installed
 	"plugins/host":                4, // who asks plugins about releases
@@ -75,6 +76,7 @@ var floors = map[string]int{
 	"plugins/webhook":             3, // a plugin
 	"plugins/exec":                3, // a plugin
 	"plugins/mirror-fs":           3, // a plugin
+	"plugins/mirror-s3":           3, // a plugin
 	"plugins/updates":             4, // a plugin
 	"plugins/bundled":             5, // those that are a part of aml
 	"plugins/kit":                 6, // tests plugins, with the host
@@ -190,6 +192,7 @@ var homes = map[string][]string{
 	"github.com/nats-io/nats-server":      {"natsbridge/embedded"},
 	"google.golang.org/grpc":              {"plugins/child", "plugins/sdk", "plugins/host", "plugins/proto/aml/plugin/v1"},
 	"go.yaml.in/yaml/v3":                  {"plugins"},
+	"github.com/minio/minio-go":           {"plugins/mirror-s3"},
 	"github.com/mmcdole/gofeed":           {"plugins/podcast"},
 	"github.com/dhowden/tag":              {"plugins/podcast"},
 	"github.com/theupdateframework":       {"plugins/updates"},

@@ -16,7 +16,12 @@ type (
 	PluginInfo           = node.PluginInfo
 	PluginListResult     = node.PluginListResult
 	PluginSetting        = node.PluginSetting
+	PluginStatus         = node.PluginStatus
+	PluginStats          = node.PluginStats
+	PluginLogsRequest    = node.PluginLogsRequest
 	PluginLogsResult     = node.PluginLogsResult
+	LogEvent             = node.LogEvent
+	FailingInfo          = node.FailingInfo
 	BundledPlugin        = node.BundledPlugin
 	PluginKeyRequest     = node.PluginKeyRequest
 )
@@ -60,9 +65,10 @@ func (c *Client) PluginVerify(ctx context.Context, req PluginRequest) (PluginLis
 	return call[PluginListResult](ctx, c, "plugin-verify", req, nil)
 }
 
-// PluginLogs is the end of what a plugin has said.
-func (c *Client) PluginLogs(ctx context.Context, req PluginRequest) (PluginLogsResult, error) {
-	return call[PluginLogsResult](ctx, c, "plugin-logs", req, nil)
+// PluginLogs is the end of what a plugin has said, and with Follow, as events, what it
+// says.
+func (c *Client) PluginLogs(ctx context.Context, req PluginLogsRequest, on func(Event)) (PluginLogsResult, error) {
+	return call[PluginLogsResult](ctx, c, "plugin-logs", req, on)
 }
 
 // PluginKey takes a key that a plugin holds into the ring.

@@ -13,6 +13,7 @@ import (
 	"github.com/anonymous-media-library/aml/plugins/blocklist"
 	"github.com/anonymous-media-library/aml/plugins/exec"
 	mirrorfs "github.com/anonymous-media-library/aml/plugins/mirror-fs"
+	mirrors3 "github.com/anonymous-media-library/aml/plugins/mirror-s3"
 	"github.com/anonymous-media-library/aml/plugins/podcast"
 	"github.com/anonymous-media-library/aml/plugins/scan"
 	"github.com/anonymous-media-library/aml/plugins/sdk"
@@ -36,6 +37,7 @@ func All() map[string]Plugin {
 		"blocklist": {blocklist.Manifest(), blocklist.New},
 		"exec":      {exec.Manifest(), exec.New},
 		"mirror-fs": {mirrorfs.Manifest(), mirrorfs.New},
+		"mirror-s3": {mirrors3.Manifest(), mirrors3.New},
 		"podcast":   {podcast.Manifest(), podcast.New},
 		"scan":      {scan.Manifest(), scan.New},
 		"updates":   {updates.Manifest(), updates.New},

@@ -89,6 +89,10 @@ func Start(ctx context.Context, cfg Config) (*Child, error) {
 func start(ctx context.Context, cfg Config, spaces bool) (*Child, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, cfg.StartTimeout, fmt.Errorf("%w: it was not ready after %v", plugins.ErrFailed, cfg.StartTimeout))
 	defer cancel()
+	tlsConfig, cert, err := mutual()
+	if err != nil {
+		return nil, err
+	}
 	c := &Child{cfg: cfg, proc: newProcess(cfg, spaces)}
 	c.client = plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
@@ -96,11 +100,11 @@ func start(ctx context.Context, cfg Config, spaces bool) (*Child, error) {
 		},
 		Plugins: plugin.PluginSet{"aml": dispenser{}},
 		RunnerFunc: func(_ hclog.Logger, given *exec.Cmd, sockets string) (runner.Runner, error) {
-			c.proc.env, c.proc.sockets = given.Env, sockets
+			c.proc.env, c.proc.sockets = append(given.Env, envClientCert+"="+cert), sockets
 			return c.proc, nil
 		},
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		AutoMTLS:         true,
+		TLSConfig:        tlsConfig,
 		SkipHostEnv:      true,
 		StartTimeout:     cfg.StartTimeout,
 		Logger:           hclog.NewNullLogger(), // what matters comes back as errors
@@ -117,7 +121,6 @@ func start(ctx context.Context, cfg Config, spaces bool) (*Child, error) {
 	})
 	ready := make(chan error, 1)
 	go func() { ready <- c.connect() }()
-	var err error
 	select {
 	case err = <-ready:
 	case <-ctx.Done():
@@ -174,7 +177,11 @@ func tame(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, met
 // Said makes an error that holds what a plugin has said fit for a log and a
 // terminal: its first line, without control characters.
 func Said(err error) string {
-	text, _, _ := strings.Cut(err.Error(), "\n")
+	text := err.Error()
+	if answer, ok := err.(interface{ GRPCStatus() *status.Status }); ok {
+		text = answer.GRPCStatus().Message() // without the words of the protocol
+	}
+	text, _, _ = strings.Cut(text, "\n")
 	text = strings.Map(func(r rune) rune {
 		if r < 0x20 || r >= 0x7f && r < 0xa0 || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
 			return '?'

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -123,19 +124,34 @@ func (m mirror) Put(stream grpc.ClientStreamingServer[pluginv1.PutRequest, plugi
 }
 
 func (m mirror) Has(ctx context.Context, req *pluginv1.HasRequest) (*pluginv1.HasResponse, error) {
-	res := &pluginv1.HasResponse{}
-	for _, raw := range req.Ids {
+	res := &pluginv1.HasResponse{Has: make([]bool, len(req.Ids))}
+	return res, eachBlob(ctx, req.Ids, func(ctx context.Context, i int, id [32]byte) (err error) {
+		res.Has[i], err = m.do.Has(ctx, id)
+		return err
+	})
+}
+
+// blobsAtOnce is how many blobs of one call are asked about at the same time: where
+// each is a question to a server, 1,024 in a row would take too long.
+const blobsAtOnce = 16
+
+func eachBlob(ctx context.Context, ids [][]byte, do func(ctx context.Context, i int, id [32]byte) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(blobsAtOnce)
+	for i, raw := range ids {
 		id, err := blobID(raw)
 		if err != nil {
-			return nil, err
+			group.Go(func() error { return err })
+			break
 		}
-		has, err := m.do.Has(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		res.Has = append(res.Has, has)
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return do(ctx, i, id)
+		})
 	}
-	return res, nil
+	return group.Wait()
 }
 
 func (m mirror) Get(req *pluginv1.GetRequest, stream grpc.ServerStreamingServer[pluginv1.GetResponse]) error {
@@ -155,14 +171,10 @@ func (m mirror) Get(req *pluginv1.GetRequest, stream grpc.ServerStreamingServer[
 }
 
 func (m mirror) Delete(ctx context.Context, req *pluginv1.DeleteRequest) (*pluginv1.DeleteResponse, error) {
-	for _, raw := range req.Ids {
-		id, err := blobID(raw)
-		if err == nil {
-			err = m.do.Delete(ctx, id)
+	return &pluginv1.DeleteResponse{}, eachBlob(ctx, req.Ids, func(ctx context.Context, _ int, id [32]byte) error {
+		if err := m.do.Delete(ctx, id); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-	}
-	return &pluginv1.DeleteResponse{}, nil
+		return nil
+	})
 }

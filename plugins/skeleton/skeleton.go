@@ -14,6 +14,7 @@ import (
 	"text/template"
 
 	"github.com/anonymous-media-library/aml/plugins"
+	"github.com/anonymous-media-library/aml/plugins/sdk/python"
 )
 
 // Spec is a plugin to be.
@@ -33,11 +34,58 @@ var mainText string
 //go:embed main_test.go.tmpl
 var testText string
 
+//go:embed plugin.py.tmpl
+var pythonText string
+
+//go:embed test_plugin.py.tmpl
+var pythonTestText string
+
 //go:embed plugin.yaml.tmpl
 var yamlText string
 
 // Go returns the files of a plugin in Go, by name.
 func Go(s Spec) (map[string][]byte, error) {
+	out, err := s.write(map[string]string{"main.go": mainText, "main_test.go": testText, "plugin.yaml": yamlText}, map[string]any{
+		"Binary": "plugin", "Memory": "128MiB", "Note": " # built with: CGO_ENABLED=0 go build -o plugin .",
+	})
+	if err != nil {
+		return nil, err
+	}
+	for name, text := range out {
+		if strings.HasSuffix(name, ".go") {
+			if out[name], err = format.Source(text); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	mod := "module " + s.ID + "\n\ngo 1.26\n"
+	if s.Version != "" {
+		mod += "\nrequire " + module + " " + s.Version + "\n"
+	}
+	if s.Replace != "" {
+		mod += "\nreplace " + module + " => " + s.Replace + "\n"
+	}
+	out["go.mod"] = []byte(mod)
+	return out, nil
+}
+
+// Python returns the files of a plugin in Python, by name: the SDK among them, so
+// that the folder is whole.
+func Python(s Spec) (map[string][]byte, error) {
+	out, err := s.write(map[string]string{"plugin.py": pythonText, "test_plugin.py": pythonTestText, "plugin.yaml": yamlText}, map[string]any{
+		"Binary": "plugin.py", "Memory": "256MiB", "Note": "",
+	})
+	if err != nil {
+		return nil, err
+	}
+	for name, text := range python.Files() {
+		out[name] = text
+	}
+	return out, nil
+}
+
+// write fills in templates.
+func (s Spec) write(texts map[string]string, data map[string]any) (map[string][]byte, error) {
 	if !plugins.ValidID(s.ID) {
 		return nil, fmt.Errorf("id: %q is none; want 1 to 32 of a-z, 0-9 and single hyphens, beginning with a letter", s.ID)
 	}
@@ -60,12 +108,11 @@ func Go(s Spec) (map[string][]byte, error) {
 			}
 		}
 	}
-	data := map[string]any{
-		"ID": s.ID, "Hooks": s.Hooks, "Capabilities": capabilities, "Module": module,
-		"Has": func(h string) bool { return slices.Contains(s.Hooks, plugins.Hook(h)) },
-	}
+	data["ID"], data["Hooks"], data["Capabilities"], data["Module"] = s.ID, s.Hooks, capabilities, module
+	data["Number"] = func(h plugins.Hook) string { r, _ := plugins.RuleOf(h); return r.Proto.String() }
+	data["Has"] = func(h string) bool { return slices.Contains(s.Hooks, plugins.Hook(h)) }
 	out := map[string][]byte{}
-	for name, text := range map[string]string{"main.go": mainText, "main_test.go": testText, "plugin.yaml": yamlText} {
+	for name, text := range texts {
 		t, err := template.New(name).Parse(text)
 		if err != nil {
 			return nil, err
@@ -75,19 +122,6 @@ func Go(s Spec) (map[string][]byte, error) {
 			return nil, err
 		}
 		out[name] = b.Bytes()
-		if strings.HasSuffix(name, ".go") {
-			if out[name], err = format.Source(b.Bytes()); err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
-			}
-		}
 	}
-	mod := "module " + s.ID + "\n\ngo 1.26\n"
-	if s.Version != "" {
-		mod += "\nrequire " + module + " " + s.Version + "\n"
-	}
-	if s.Replace != "" {
-		mod += "\nreplace " + module + " => " + s.Replace + "\n"
-	}
-	out["go.mod"] = []byte(mod)
 	return out, nil
 }

@@ -1,9 +1,13 @@
 package skeleton
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -62,6 +66,43 @@ func TestEachHooksSkeletonIsWhole(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestEachHooksSkeletonInPythonIsAProgram; that it does what it has to is tested in
+// plugins/kit.
+func TestEachHooksSkeletonInPythonIsAProgram(t *testing.T) {
+	sets, dir, names := [][]plugins.Hook{{}}, t.TempDir(), []string(nil)
+	for _, r := range plugins.Rules() {
+		sets = append(sets, []plugins.Hook{r.Hook})
+		sets[0] = append(sets[0], r.Hook)
+	}
+	for i, hooks := range sets {
+		files, err := Python(Spec{ID: "my-plugin", Hooks: hooks})
+		if err != nil {
+			t.Errorf("%v: %v", hooks, err)
+			continue
+		}
+		m, err := plugins.ParseManifest(files["plugin.yaml"])
+		if err != nil || len(m.Hooks) != len(hooks) || files[m.Binaries[plugins.AnyPlatform]] == nil {
+			t.Errorf("%v: plugin.yaml has %v, %v\n%s", hooks, m.Hooks, err, files["plugin.yaml"])
+		}
+		for name, text := range files {
+			name = filepath.Join(dir, fmt.Sprintf("%d-%s", i, name))
+			if err := os.WriteFile(name, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasSuffix(name, "-plugin.py") || strings.HasSuffix(name, ".py") && i == 0 { // the SDK is the same in each
+				names = append(names, name)
+			}
+		}
+	}
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip(err)
+	}
+	if out, err := exec.Command(python, append([]string{"-m", "py_compile"}, names...)...).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

@@ -1,0 +1,39 @@
+package node
+
+// FailingInfo is something that a plugin was told to do beside what it is asked, and
+// that does not work now.
+type FailingInfo struct {
+	Kind   string `json:"kind"` // source or document
+	Name   string `json:"name"` // of the source, or the document's file
+	Plugin string `json:"plugin,omitempty"`
+	Error  string `json:"error"`
+	Fails  int    `json:"fails,omitempty"` // in a row
+}
+
+// failing lists sources and documents whose last turn failed, and sources that had a
+// thing which could not be published.
+func (n *Node) failing() []FailingInfo {
+	out := []FailingInfo{}
+	sources, err := n.sources.bindings.all()
+	if err != nil {
+		out = append(out, FailingInfo{Kind: "source", Error: err.Error()})
+	}
+	for _, s := range sources {
+		switch {
+		case s.Error != "":
+			out = append(out, FailingInfo{Kind: "source", Name: s.Name, Plugin: s.Plugin, Error: s.Error, Fails: s.Fails})
+		case s.Problem != "":
+			out = append(out, FailingInfo{Kind: "source", Name: s.Name, Plugin: s.Plugin, Error: "not published: " + s.Problem})
+		}
+	}
+	documents, err := n.documents.all()
+	if err != nil {
+		out = append(out, FailingInfo{Kind: "document", Error: err.Error()})
+	}
+	for _, d := range documents {
+		if d.Error != "" {
+			out = append(out, FailingInfo{Kind: "document", Name: d.Output, Plugin: d.Plugin, Error: d.Error, Fails: d.Fails})
+		}
+	}
+	return out
+}
