@@ -67,6 +67,7 @@ type Node struct {
 
 	documents bindings[DocumentInfo]
 	natsHome  natsHome
+	mirrors   mirrors
 
 	damaged chan blobnet.ID // to be had again
 	mending atomic.Int32    // scrubs with repair that run
@@ -209,7 +210,7 @@ func (n *Node) Run(ctx context.Context) error {
 
 // Close closes what Open opened. Call it after Run has returned.
 func (n *Node) Close() error {
-	errs := []error{n.closePlugins()}
+	errs := []error{n.closePlugins(), n.mirrors.close()}
 	if n.catalog != nil {
 		errs = append(errs, n.catalog.Close())
 	}

@@ -154,6 +154,11 @@ func words(e api.Event) string {
 		if e.Decode(&v) == nil {
 			return bridgeWords(v)
 		}
+	case "mirror":
+		var v api.MirrorEvent
+		if e.Decode(&v) == nil {
+			return mirrorWords(v)
+		}
 	case "late":
 		var v api.LateEvent
 		if e.Decode(&v) == nil {
