@@ -137,12 +137,14 @@ func NewMembers(ttl time.Duration, allow ...string) *Members {
 }
 
 // Heard takes a beat in, and reports whether something is new in it beside that the
-// member lives: that it is there, where, what it mirrors, that it has news.
-func (m *Members) Heard(b Beat, now time.Time) (changed bool, err error) {
+// member lives: that it is there, where, what it mirrors, that it has news. wall is the
+// time of day; now may be a clock that stands still while nobody can be heard, so that
+// a cut connection makes nobody dead.
+func (m *Members) Heard(b Beat, wall, now time.Time) (changed bool, err error) {
 	if len(m.allow) > 0 && !m.allow[b.Peer] {
 		return false, fmt.Errorf("%.64s: %w", b.Peer, ErrStranger)
 	}
-	if at := time.UnixMilli(b.At); at.Before(now.Add(-Skew)) || at.After(now.Add(Skew)) {
+	if at := time.UnixMilli(b.At); at.Before(wall.Add(-Skew)) || at.After(wall.Add(Skew)) {
 		return false, fmt.Errorf("%w: the clocks of %.64s and of this machine are apart", ErrOld, b.Peer)
 	}
 	old, known := m.all[b.Peer]
@@ -169,6 +171,19 @@ func (m *Members) Live(now time.Time) []Beat {
 	var out []Beat
 	for _, name := range slices.Sorted(maps.Keys(m.all)) {
 		if x := m.all[name]; !x.gone && now.Sub(x.heard) < m.ttl {
+			out = append(out, x.beat)
+		}
+	}
+	return out
+}
+
+// Known returns those that are alive or were not long ago, by name: they may have
+// something still, and be slow.
+func (m *Members) Known(now time.Time) []Beat {
+	m.forget(now)
+	var out []Beat
+	for _, name := range slices.Sorted(maps.Keys(m.all)) {
+		if x := m.all[name]; !x.gone {
 			out = append(out, x.beat)
 		}
 	}

@@ -99,7 +99,7 @@ func TestAMemberIsDeadWhenItIsSilentAndComesBackWhenItSpeaks(t *testing.T) {
 	m := NewMembers(30 * time.Second)
 	hear := func(b Beat) bool {
 		t.Helper()
-		changed, err := m.Heard(b, now)
+		changed, err := m.Heard(b, now, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,14 +135,35 @@ func TestAMemberIsDeadWhenItIsSilentAndComesBackWhenItSpeaks(t *testing.T) {
 	}
 	live("a")
 	b.At, b.Leaving = b.At-1, false // said before
-	if _, err := m.Heard(b, now); !errors.Is(err, ErrOld) {
+	if _, err := m.Heard(b, now, now); !errors.Is(err, ErrOld) {
 		t.Errorf("a beat of before: %v", err)
 	}
 	live("a")
 	for _, at := range []time.Time{now.Add(-Skew - time.Second), now.Add(Skew + time.Second)} {
-		if _, err := m.Heard(beat("c", at), now); !errors.Is(err, ErrOld) {
+		if _, err := m.Heard(beat("c", at), now, now); !errors.Is(err, ErrOld) {
 			t.Errorf("a beat of %v: %v", at.Sub(now), err)
 		}
+	}
+}
+
+func TestWhileNobodyCanBeHeardNobodyDies(t *testing.T) {
+	t.Parallel()
+	wall, clock := time.UnixMilli(1_800_000_000_000), time.UnixMilli(0)
+	m := NewMembers(30 * time.Second)
+	for _, peer := range []string{"a", "b"} {
+		if _, err := m.Heard(beat(peer, wall), wall, clock); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wall = wall.Add(time.Hour) // the clock stood still
+	if changed, err := m.Heard(beat("a", wall), wall, clock); err != nil || changed {
+		t.Errorf("heard again: %v, %v", changed, err)
+	}
+	if live := In(m.Live(clock), "c"); len(live) != 2 {
+		t.Errorf("alive are %v", live)
+	}
+	if live, known := m.Live(clock.Add(time.Minute)), m.Known(clock.Add(time.Minute)); len(live) != 0 || len(known) != 2 {
+		t.Errorf("a minute later %d live, %d are known", len(live), len(known))
 	}
 }
 
@@ -150,20 +171,20 @@ func TestAFloodOfMembersDrivesNoneOut(t *testing.T) {
 	t.Parallel()
 	now := time.UnixMilli(1_800_000_000_000)
 	m := NewMembers(30 * time.Second)
-	_, _ = m.Heard(beat("honest", now), now)
+	_, _ = m.Heard(beat("honest", now), now, now)
 	for i := range 1000 {
-		_, _ = m.Heard(beat(fmt.Sprint("sybil", i), now), now)
+		_, _ = m.Heard(beat(fmt.Sprint("sybil", i), now), now, now)
 	}
 	live := In(m.Live(now), "c")
 	if len(live) != MaxMembers || !slices.Contains(live, "honest") {
 		t.Errorf("%d members, the honest one among them: %v", len(live), slices.Contains(live, "honest"))
 	}
 	m = NewMembers(30*time.Second, "honest")
-	if _, err := m.Heard(beat("sybil", now), now); !errors.Is(err, ErrStranger) {
+	if _, err := m.Heard(beat("sybil", now), now, now); !errors.Is(err, ErrStranger) {
 		t.Errorf("one who is not let in: %v", err)
 	}
 	now = now.Add(time.Hour) // all of them are gone: there is room again
-	if _, err := m.Heard(beat("honest", now), now); err != nil {
+	if _, err := m.Heard(beat("honest", now), now, now); err != nil {
 		t.Error(err)
 	}
 }

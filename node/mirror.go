@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +24,8 @@ type MirrorRequest struct {
 	Timeout  Duration `json:"timeout"`  // with Once: how long to wait without progress; 0: a minute
 	End      bool     `json:"end"`      // keep them no longer
 	Peers    []string `json:"peers"`
+
+	Fleet FleetRequest `json:"fleet"`
 }
 
 // MirrorResult counts what became of it.
@@ -30,21 +34,24 @@ type MirrorResult struct {
 	Releases int   `json:"releases"` // that are here whole, as far as they are this node's to keep
 	Blobs    int64 `json:"blobs"`    // of these, that came from elsewhere
 	Bytes    int64 `json:"bytes"`
-	LetGo    int64 `json:"letGo"` // blobs that are not kept any more
+	Outside  int64 `json:"outside"` // of the blobs, that came from others than members of the group
+	LetGo    int64 `json:"letGo"`   // blobs that are not kept any more
 }
 
 // MirrorEvent ("mirror") says what a mirror does. Its failures are ErrorEvents.
 type MirrorEvent struct {
 	Event   string `json:"event"`
-	State   string `json:"state"` // following, kept, letGo
-	Channel string `json:"channel"`
+	State   string `json:"state"` // following, kept, letGo, members
+	Channel string `json:"channel,omitempty"`
 	Log     string `json:"log,omitempty"`
 	Seq     uint64 `json:"seq,omitempty"`
 	Title   string `json:"title,omitempty"`
 	Blobs   int64  `json:"blobs"`             // of the release; with letGo: that are kept no longer
 	Fetched int64  `json:"fetched"`           // of these, that came from elsewhere
 	Bytes   int64  `json:"bytes"`             // of those
+	From    string `json:"from,omitempty"`    // outside, members
 	Missing int64  `json:"missing,omitempty"` // nobody has these
+	Members int    `json:"members,omitempty"` // alive, this one among them
 }
 
 // mirrors are the channels that are mirrored, and the file of what is pinned for
@@ -52,6 +59,7 @@ type MirrorEvent struct {
 type mirrors struct {
 	mu      sync.Mutex // guards what follows, opening the file included
 	running map[channel.ID]bool
+	fleets  map[string]*fleet // by network and group
 	ledger  *kept.Ledger
 }
 
@@ -60,6 +68,13 @@ func (m *mirrors) has(id channel.ID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.running[id]
+}
+
+// all are the channels that are mirrored now.
+func (m *mirrors) all() []channel.ID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(m.running), channel.ID.Compare)
 }
 
 // begin notes that channels are mirrored: each by one request.
@@ -85,6 +100,38 @@ func (m *mirrors) begin(ids []channel.ID) (end func(), err error) {
 			delete(m.running, id)
 		}
 	}, nil
+}
+
+// join notes that this node is in a group: once.
+func (m *mirrors) join(f *fleet) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fleets == nil {
+		m.fleets = map[string]*fleet{}
+	}
+	if m.fleets[f.name()] != nil {
+		return fmt.Errorf("this node is in the group %s already", f.req.Group)
+	}
+	m.fleets[f.name()] = f
+	return nil
+}
+
+func (m *mirrors) leave(f *fleet) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.fleets, f.name())
+}
+
+// fleetOf is the fleet in which a channel is mirrored now; nil if it is not, or alone.
+func (m *mirrors) fleetOf(id channel.ID) *fleet {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, f := range m.fleets {
+		if f.workers[id] != nil {
+			return f
+		}
+	}
+	return nil
 }
 
 func (m *mirrors) open(ctx context.Context, path string) (*kept.Ledger, error) {
@@ -118,6 +165,12 @@ func (n *Node) Mirror(ctx context.Context, req MirrorRequest, emit func(any)) (M
 	if err != nil {
 		return MirrorResult{}, err
 	}
+	if err := CheckFleet(req.Fleet); err != nil {
+		return MirrorResult{}, err
+	}
+	if req.Fleet.Group != "" && (req.Once || req.End) {
+		return MirrorResult{}, badRequest("--once and --end go without --group")
+	}
 	if req.End {
 		return n.endMirror(ctx, ledger, req.Channels)
 	}
@@ -141,12 +194,19 @@ func (n *Node) Mirror(ctx context.Context, req MirrorRequest, emit func(any)) (M
 	emit(net.listening())
 	workers := make([]*mirroring, len(ids))
 	group, working := errgroup.WithContext(ctx)
+	var fleet *fleet
+	if req.Fleet.Group != "" {
+		fleet = n.newFleet(net, req.Fleet, emit)
+	}
 	for i, id := range ids {
 		m, err := n.newMirroring(ctx, net, ledger, id, emit)
 		if err != nil {
 			return MirrorResult{}, err
 		}
 		workers[i] = m
+		if fleet != nil {
+			m.fleet, fleet.workers[id] = fleet, m
+		}
 		if err := n.followMirrored(ctx, id); err != nil {
 			return MirrorResult{}, err
 		}
@@ -154,6 +214,13 @@ func (n *Node) Mirror(ctx context.Context, req MirrorRequest, emit func(any)) (M
 	patience := time.Duration(req.Timeout)
 	if patience == 0 {
 		patience = defaultPatience
+	}
+	if fleet != nil {
+		if err := n.mirrors.join(fleet); err != nil {
+			return MirrorResult{}, err
+		}
+		defer n.mirrors.leave(fleet)
+		group.Go(func() error { return fleet.run(working) })
 	}
 	for _, m := range workers {
 		group.Go(func() error {

@@ -46,6 +46,7 @@ type mirroring struct {
 	id     channel.ID
 	emit   func(any)
 	swarm  *fetch.Swarm // everybody
+	fleet  *fleet       // nil: alone
 	news   chan struct{}
 
 	mu    sync.Mutex // guards what follows; held for memory work alone
@@ -54,6 +55,8 @@ type mirroring struct {
 	done  map[int64]bool
 	whole map[int64]bool // of all releases: counted once
 	sum   MirrorResult
+	share
+	sweeps bool // all is to be gone through
 }
 
 func (n *Node) newMirroring(ctx context.Context, net *network, ledger *kept.Ledger, id channel.ID, emit func(any)) (*mirroring, error) {
@@ -63,7 +66,7 @@ func (n *Node) newMirroring(ctx context.Context, net *network, ledger *kept.Ledg
 	}
 	m := &mirroring{
 		n: n, net: net, ledger: ledger, id: id, emit: emit, round: round + 1,
-		news: make(chan struct{}, 1), done: map[int64]bool{}, whole: map[int64]bool{},
+		news: make(chan struct{}, 1), done: map[int64]bool{}, whole: map[int64]bool{}, share: newShare(),
 	}
 	m.swarm, err = m.newSwarm()
 	return m, err
@@ -112,7 +115,8 @@ func (m *mirroring) run(ctx context.Context) error {
 	retry, swept, dirty, rest := firstMirrorRetry, time.Time{}, true, time.Second
 	for {
 		left, err := m.catchUp(ctx)
-		if err == nil && dirty && time.Since(swept) >= rest {
+		dirty = m.toSweep() || dirty
+		if err == nil && dirty && time.Since(swept) >= rest && (m.fleet == nil || m.fleet.ready()) {
 			begun := time.Now()
 			err = m.sweep(ctx)
 			swept, dirty = time.Now(), false
@@ -192,7 +196,17 @@ func (m *mirroring) addTo(res *MirrorResult) {
 	res.Releases += len(m.whole)
 	res.Blobs += m.sum.Blobs
 	res.Bytes += m.sum.Bytes
+	res.Outside += m.sum.Outside
 	res.LetGo += m.sum.LetGo
+}
+
+// toSweep reports, once, whether all is to be gone through.
+func (m *mirroring) toSweep() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	sweeps := m.sweeps
+	m.sweeps = false
+	return sweeps
 }
 
 // behind reports whether the sweep found something that is to be had again.
@@ -265,10 +279,15 @@ func (m *mirroring) catchUp(ctx context.Context) (left int, err error) {
 
 // have has a release here whole, and reports whether it is.
 func (m *mirroring) have(ctx context.Context, r catalog.Release) (bool, error) {
-	got, err := m.fetch(ctx, m.swarm, r, true)
+	if m.fleet != nil {
+		return m.haveShare(ctx, r)
+	}
+	got, err := m.fetch(ctx, m.swarm, m.swarm, r, true, mirrorPatience)
 	if err != nil {
+		m.count(got)
 		return false, fmt.Errorf("release %d: %w", r.Seq, err)
 	}
+	got.From = "outside"
 	return got.Missing == 0, m.finish(ctx, r, got)
 }
 
@@ -289,24 +308,42 @@ func (m *mirroring) finish(ctx context.Context, r catalog.Release, got MirrorEve
 			return err
 		}
 	}
-	m.mu.Lock()
 	if got.Missing == 0 {
+		m.mu.Lock()
 		m.done[r.Position], m.whole[r.Position] = true, true
+		m.mu.Unlock()
 	}
-	m.sum.Blobs += got.Fetched
-	m.sum.Bytes += got.Bytes
-	m.mu.Unlock()
+	m.count(got)
 	if got.Fetched > 0 || got.Missing > 0 {
 		m.emit(got)
+	}
+	if m.fleet != nil && got.Fetched > 0 {
+		m.fleet.news()
 	}
 	return nil
 }
 
-// fetch has the blobs of a release from a swarm, and with pin keeps them. Those that
-// nobody has are counted as missing.
-func (m *mirroring) fetch(ctx context.Context, swarm *fetch.Swarm, r catalog.Release, pin bool) (MirrorEvent, error) {
-	e := MirrorEvent{Event: "mirror", State: "kept", Channel: m.id.String(), Log: r.Log.String(), Seq: r.Seq}
-	r, err := m.read(ctx, swarm, r)
+// count adds what was fetched.
+func (m *mirroring) count(got MirrorEvent) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sum.Blobs += got.Fetched
+	m.sum.Bytes += got.Bytes
+	if got.From == "outside" {
+		m.sum.Outside += got.Fetched
+	}
+}
+
+// event is what is said of a release of which nothing was had yet.
+func (m *mirroring) event(r catalog.Release) MirrorEvent {
+	return MirrorEvent{Event: "mirror", State: "kept", Channel: m.id.String(), Log: r.Log.String(), Seq: r.Seq}
+}
+
+// fetch has the blobs of a release from a swarm, and with pin keeps them; src gives
+// those that say which they are. Those that nobody has are counted as missing.
+func (m *mirroring) fetch(ctx context.Context, swarm *fetch.Swarm, src blobnet.Source, r catalog.Release, pin bool, patience time.Duration) (MirrorEvent, error) {
+	e := m.event(r)
+	r, err := m.read(ctx, src, r)
 	if errors.Is(err, blobnet.ErrNotFound) && ctx.Err() == nil {
 		e.Missing = 1
 		return e, nil
@@ -316,7 +353,7 @@ func (m *mirroring) fetch(ctx context.Context, swarm *fetch.Swarm, r catalog.Rel
 	}
 	var all, missing, fetched, bytes atomic.Int64
 	ids := func(yield func(blobnet.ID, error) bool) {
-		for id, err := range m.n.parts(ctx, r, swarm) {
+		for id, err := range m.n.parts(ctx, r, src) {
 			switch {
 			case ctx.Err() != nil:
 				yield(id, context.Cause(ctx))
@@ -350,7 +387,7 @@ func (m *mirroring) fetch(ctx context.Context, swarm *fetch.Swarm, r catalog.Rel
 		}
 	}
 	err = fetch.Each(ctx, swarm, pinned, func(id blobnet.ID) fetch.Want {
-		return fetch.Want{ID: id, Class: blobnet.Repair, Patience: mirrorPatience, Optional: true}
+		return fetch.Want{ID: id, Class: blobnet.Repair, Patience: patience, Optional: true}
 	}, func(_ blobnet.ID, blob []byte, local bool) error {
 		all.Add(1)
 		switch {
@@ -404,30 +441,33 @@ func (m *mirroring) sweep(ctx context.Context) error {
 	m.round++
 	round := m.round
 	m.mu.Unlock()
-	whole, again := map[int64]bool{}, false
+	whole, done, again := map[int64]bool{}, map[int64]bool{}, false
 	for r, err := range m.releases(ctx, 0) {
 		if err != nil {
 			return err
 		}
-		ok, err := m.mark(ctx, r)
-		if err != nil {
+		mark, own := m.mark, true
+		if m.fleet != nil {
+			mark, own = m.markShare, m.owns(r)
+		}
+		ok, err := mark(ctx, r)
+		switch {
+		case err != nil:
 			return err
-		}
-		if ok {
-			whole[r.Position] = true
-		} else {
+		case !ok:
 			again = true
+			continue
+		case own:
+			whole[r.Position] = true
 		}
+		done[r.Position] = true
 	}
 	gone, err := m.n.unkeep(ctx, m.ledger, m.id, round)
 	m.mu.Lock()
 	m.whole = whole
 	m.sum.LetGo += gone
 	if again {
-		m.done, m.from = map[int64]bool{}, -1
-		for at := range whole {
-			m.done[at] = true
-		}
+		m.done, m.from = done, -1
 	}
 	m.mu.Unlock()
 	if gone == 0 || err != nil {
@@ -440,8 +480,14 @@ func (m *mirroring) sweep(ctx context.Context) error {
 
 // mark keeps what belongs to a release, and reports whether all of it is here.
 func (m *mirroring) mark(ctx context.Context, r catalog.Release) (whole bool, err error) {
+	return m.look(ctx, r, func(ids []blobnet.ID) error { return m.pin(ctx, ids) })
+}
+
+// look goes through the blobs of a release as far as they can be listed here, and
+// reports whether all of them are here.
+func (m *mirroring) look(ctx context.Context, r catalog.Release, do func([]blobnet.ID) error) (whole bool, err error) {
 	whole = r.Body != nil || r.Ref == nil || r.Silent
-	ids := func(yield func(blobnet.ID, error) bool) {
+	listed := func(yield func(blobnet.ID, error) bool) {
 		for id, err := range m.n.parts(ctx, r, m.n.blobs) {
 			switch {
 			case err != nil && errors.Is(err, blobnet.ErrNotFound):
@@ -455,9 +501,9 @@ func (m *mirroring) mark(ctx context.Context, r catalog.Release) (whole bool, er
 			}
 		}
 	}
-	for ids, err := range seq.Batches(ids, batch) {
+	for ids, err := range seq.Batches(listed, batch) {
 		if err == nil {
-			err = m.pin(ctx, ids)
+			err = do(ids)
 		}
 		if err != nil {
 			return false, err
