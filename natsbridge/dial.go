@@ -32,6 +32,9 @@ type Conn struct {
 // Close ends the connection.
 func (c *Conn) Close() { c.nc.Close() }
 
+// Flush returns when the server has what was sent so far, or after a second.
+func (c *Conn) Flush() { _ = c.nc.FlushTimeout(time.Second) }
+
 // Connected reports whether there is a connection now; one that broke is mended by
 // itself.
 func (c *Conn) Connected() bool { return c.nc.IsConnected() }

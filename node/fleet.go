@@ -88,12 +88,14 @@ type fleet struct {
 	emit    func(any)
 	workers map[channel.ID]*mirroring // fixed before it runs
 
-	soon chan struct{} // a beat is wanted before it is due
+	soon  chan struct{} // a beat is wanted before it is due
+	dials sync.WaitGroup
 
 	mu      sync.Mutex // guards what follows; held for memory work alone
 	members *mirror.Members
 	clock   time.Time // stands still while there is no connection, and while this process does not run
 	settled bool      // others had the time to be heard
+	left    bool      // it has said that it ends
 	last    int64     // when the last beat was said
 	got     uint64    // how often something was got
 	live    []mirror.Beat
@@ -169,7 +171,6 @@ func (f *fleet) connect(ctx context.Context, server natsbridge.Server) (ready bo
 		return false, err
 	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, conn.Close)() // whoever waits for a job waits no longer
 	jobs, err := conn.Jobs(ctx, f.req.Replicas)
 	if err != nil {
 		return false, err
@@ -179,6 +180,12 @@ func (f *fleet) connect(ctx context.Context, server natsbridge.Server) (ready bo
 		return false, err
 	}
 	defer group.Close()
+	left := make(chan struct{})
+	defer context.AfterFunc(ctx, func() {
+		defer close(left)
+		f.leave(conn, group) // others need not wait to find out
+		conn.Close()         // whoever waits for a job waits no longer
+	})()
 	f.mu.Lock()
 	f.jobs = jobs
 	f.mu.Unlock()
@@ -190,21 +197,37 @@ func (f *fleet) connect(ctx context.Context, server natsbridge.Server) (ready bo
 	working, cancel := context.WithCancel(ctx)
 	defer cancel()
 	parts, working := errgroup.WithContext(working)
-	parts.Go(func() error { group.Hear(working.Done(), f.hear); return nil })
+	parts.Go(func() error {
+		group.Hear(working.Done(), func(data []byte) { f.hear(working, data) })
+		return nil
+	})
 	parts.Go(func() error { return f.beat(working, conn, group) })
 	for _, m := range f.workers {
 		parts.Go(func() error { return f.work(working, m, jobs) })
 	}
 	err = parts.Wait()
-	if ctx.Err() != nil { // it ends in order: others need not wait to find out
-		_ = f.say(group, true)
+	if ctx.Err() != nil {
+		<-left
 	}
 	return true, err
 }
 
-// close lets go of the streams to members.
-func (f *fleet) close() {
+// leave says that this member ends, in order.
+func (f *fleet) leave(conn *natsbridge.Conn, group *natsbridge.Group) {
 	f.mu.Lock()
+	f.left = true
+	f.mu.Unlock()
+	_ = f.say(group, true)
+	conn.Flush()
+}
+
+// close waits for what still runs, and lets go of the streams to members.
+func (f *fleet) close() {
+	f.dials.Wait()
+	f.mu.Lock()
+	if f.waking != nil {
+		f.waking.Stop()
+	}
 	defer f.mu.Unlock()
 	for _, p := range f.peers {
 		_ = p.Close()
@@ -255,6 +278,10 @@ func (f *fleet) say(group *natsbridge.Group, leaving bool) error {
 	}
 	slices.Sort(b.Channels)
 	f.mu.Lock()
+	if f.left && !leaving {
+		f.mu.Unlock()
+		return nil
+	}
 	f.last = max(time.Now().UnixMilli(), f.last+1)
 	b.At, b.News = f.last, f.got
 	f.mu.Unlock()
@@ -320,7 +347,7 @@ func (f *fleet) changed() {
 }
 
 // hear takes in what another member says.
-func (f *fleet) hear(data []byte) {
+func (f *fleet) hear(ctx context.Context, data []byte) {
 	b, err := mirror.Open(data, f.req.Group, verifyBeat)
 	if err != nil || b.Peer == f.self {
 		f.n.log.Debug("what was said in the group", "error", err)
@@ -340,7 +367,7 @@ func (f *fleet) hear(data []byte) {
 	}
 	f.mu.Unlock()
 	if !b.Leaving {
-		f.reach(b)
+		f.reach(ctx, b)
 	}
 	if !known {
 		f.beatSoon() // it does not know us yet
@@ -370,7 +397,7 @@ func verifyBeat(name string, msg, sig []byte) error {
 }
 
 // reach remembers where a member is, as far as this node may go there, and connects.
-func (f *fleet) reach(b mirror.Beat) {
+func (f *fleet) reach(ctx context.Context, b mirror.Beat) {
 	info := peer.AddrInfo{}
 	for _, s := range b.Addrs {
 		a, err := multiaddr.NewMultiaddr(s)
@@ -392,8 +419,8 @@ func (f *fleet) reach(b mirror.Beat) {
 	if dialing {
 		return
 	}
-	go func() { // it ends by itself, soon
-		ctx, cancel := context.WithTimeout(context.Background(), memberDial)
+	f.dials.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, memberDial)
 		defer cancel()
 		if err := f.net.host.Connect(ctx, info); err != nil {
 			f.n.log.Debug("connecting to a member", "peer", info.ID, "error", err)
@@ -401,7 +428,7 @@ func (f *fleet) reach(b mirror.Beat) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		delete(f.dialing, b.Peer)
-	}()
+	})
 }
 
 // wake has what is missing looked for, at most once a second.

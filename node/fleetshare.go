@@ -90,6 +90,18 @@ func (m *mirroring) haveShare(ctx context.Context, r catalog.Release) (bool, err
 	return false, m.declare(ctx, r)
 }
 
+// lookAgainIn is after what time all is gone through again although there is no news,
+// since owners lack something: after a ttl, and then after twice as long as the last
+// time; 0 if they lack nothing.
+func (m *mirroring) lookAgainIn(last time.Duration) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fleet == nil || len(m.stays) == 0 {
+		return 0
+	}
+	return min(max(2*last, m.fleet.ttl), sweepInterval)
+}
+
 // owns reports whether a release is this member's to keep.
 func (m *mirroring) owns(r catalog.Release) bool {
 	for _, o := range m.fleet.owners(m.id, r.Hash) {

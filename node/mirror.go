@@ -57,7 +57,9 @@ type MirrorEvent struct {
 // mirrors are the channels that are mirrored, and the file of what is pinned for
 // them.
 type mirrors struct {
-	mu      sync.Mutex // guards what follows, opening the file included
+	turn chan struct{} // holds one while the file is opened
+
+	mu      sync.Mutex // guards what follows; held for memory work alone
 	running map[channel.ID]bool
 	fleets  map[string]*fleet // by network and group
 	ledger  *kept.Ledger
@@ -134,26 +136,39 @@ func (m *mirrors) fleetOf(id channel.ID) *fleet {
 	return nil
 }
 
+// open opens the file, once.
 func (m *mirrors) open(ctx context.Context, path string) (*kept.Ledger, error) {
+	select {
+	case m.turn <- struct{}{}:
+		defer func() { <-m.turn }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	m.mu.Lock()
+	l := m.ledger
+	m.mu.Unlock()
+	if l != nil {
+		return l, nil
+	}
+	l, err := kept.Open(ctx, path)
+	if err != nil {
+		return nil, err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.ledger == nil {
-		l, err := kept.Open(ctx, path)
-		if err != nil {
-			return nil, err
-		}
-		m.ledger = l
-	}
-	return m.ledger, nil
+	m.ledger = l
+	return l, nil
 }
 
+// close closes the file. Nobody uses it any more.
 func (m *mirrors) close() error {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.ledger == nil {
+	l := m.ledger
+	m.mu.Unlock()
+	if l == nil {
 		return nil
 	}
-	return m.ledger.Close()
+	return l.Close()
 }
 
 // Mirror keeps and serves channels: every blob that counts is fetched, pinned and

@@ -112,15 +112,17 @@ func (m *mirroring) run(ctx context.Context) error {
 	defer m.watch()()
 	defer m.gather(ctx)()
 	m.emit(MirrorEvent{Event: "mirror", State: "following", Channel: m.id.String()})
-	retry, swept, dirty, rest := firstMirrorRetry, time.Time{}, true, time.Second
+	retry, swept, dirty, rest, stay := firstMirrorRetry, time.Time{}, true, time.Second, time.Duration(0)
 	for {
 		left, err := m.catchUp(ctx)
 		dirty = m.toSweep() || dirty
-		if err == nil && dirty && time.Since(swept) >= rest && (m.fleet == nil || m.fleet.ready()) {
+		ready := err == nil && (m.fleet == nil || m.fleet.ready())
+		if ready && dirty && time.Since(swept) >= rest {
 			begun := time.Now()
 			err = m.sweep(ctx)
 			swept, dirty = time.Now(), false
 			rest = min(max(time.Second, sweepRest*time.Since(begun)), sweepInterval)
+			stay = m.lookAgainIn(stay)
 			if again := m.behind(); err == nil && again {
 				continue
 			}
@@ -132,20 +134,27 @@ func (m *mirroring) run(ctx context.Context) error {
 			m.fail(err)
 		}
 		wait := sweepInterval
-		if left > 0 || err != nil {
+		if left > 0 || err != nil || !ready {
 			wait, retry = retry, min(2*retry, lastMirrorRetry)
 		} else {
 			retry = firstMirrorRetry
 		}
+		due := max(rest, sweepInterval)
+		if stay > 0 {
+			due = max(rest, stay)
+		}
 		if dirty {
-			wait = min(wait, max(0, rest-time.Since(swept)))
+			due = rest
+		}
+		if ready && err == nil {
+			wait = min(wait, max(0, due-time.Since(swept)))
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-m.news:
 			dirty, retry = true, firstMirrorRetry
 		case <-timer.C:
-			dirty = dirty || time.Since(swept) >= sweepInterval
+			dirty = dirty || time.Since(swept) >= due
 		case <-ctx.Done():
 		}
 		timer.Stop()

@@ -98,7 +98,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("locking the home %s: %w", cfg.Paths.Home, err)
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), lock: lock, ready: make(chan struct{}), damaged: make(chan blobnet.ID, maxDamaged), deleted: make(chan struct{}, 1), ageing: newAgeing(), natsHome: natsHome{turn: make(chan struct{}, 1)}}
+	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), lock: lock, ready: make(chan struct{}), damaged: make(chan blobnet.ID, maxDamaged), deleted: make(chan struct{}, 1), ageing: newAgeing(), natsHome: natsHome{turn: make(chan struct{}, 1)}, mirrors: mirrors{turn: make(chan struct{}, 1)}}
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
