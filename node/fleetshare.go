@@ -27,23 +27,28 @@ import (
 // another member takes it, too.
 const stepInAfter = 4
 
+// spareFor is how long the owners are not asked again for what they were found to
+// have, as long as members stay the same.
+const spareFor = time.Hour
+
 // share is what a member knows of the releases of a channel, beside what mirroring
 // knows. All of it is guarded by the mutex of that.
 type share struct {
 	declared map[int64]time.Time // when a job was asked for
 	stays    map[int64]time.Time // since when the owners lack it
+	spared   map[int64]time.Time // when the owners were found to have it, and it was not pinned here
 	steps    map[int64]bool      // kept in place of owners
 	busy     map[int64]bool      // a job on it runs here
 }
 
 func newShare() share {
-	return share{declared: map[int64]time.Time{}, stays: map[int64]time.Time{}, steps: map[int64]bool{}, busy: map[int64]bool{}}
+	return share{declared: map[int64]time.Time{}, stays: map[int64]time.Time{}, spared: map[int64]time.Time{}, steps: map[int64]bool{}, busy: map[int64]bool{}}
 }
 
 // reset has everything looked at again: others own it now.
 func (m *mirroring) reset() {
 	m.mu.Lock()
-	m.from, m.done, m.declared = -1, map[int64]bool{}, map[int64]time.Time{}
+	m.from, m.done, m.declared, m.spared = -1, map[int64]bool{}, map[int64]time.Time{}, map[int64]time.Time{}
 	m.sweeps = true
 	m.mu.Unlock()
 	m.wake()
@@ -59,6 +64,9 @@ func (m *mirroring) haveShare(ctx context.Context, r catalog.Release) (bool, err
 	steps, busy := m.steps[r.Position], m.busy[r.Position]
 	m.mu.Unlock()
 	if !m.owns(r) && !steps {
+		if known, err := m.knowBody(ctx, r); !known || err != nil {
+			return false, err
+		}
 		m.mu.Lock()
 		m.done[r.Position] = true
 		m.mu.Unlock()
@@ -100,6 +108,19 @@ func (m *mirroring) lookAgainIn(last time.Duration) time.Duration {
 		return 0
 	}
 	return min(max(2*last, m.fleet.ttl), sweepInterval)
+}
+
+// knowBody has the body of a release that others keep, where it lies in a blob: it may
+// remove what this member keeps.
+func (m *mirroring) knowBody(ctx context.Context, r catalog.Release) (bool, error) {
+	if r.Body != nil || r.Ref == nil || r.Silent {
+		return true, nil
+	}
+	_, err := m.read(ctx, memberSource{m.n.blobs, m.having(ctx, []blobnet.ID{r.Ref.ID})}, r)
+	if errors.Is(err, blobnet.ErrNotFound) && ctx.Err() == nil {
+		return false, nil // the owners are about to have it
+	}
+	return err == nil, err
 }
 
 // owns reports whether a release is this member's to keep.
@@ -377,6 +398,12 @@ func (m *mirroring) markShare(ctx context.Context, r catalog.Release) (whole boo
 		m.mu.Unlock()
 		return m.mark(ctx, r)
 	}
+	m.mu.Lock()
+	at, spared := m.spared[r.Position]
+	m.mu.Unlock()
+	if spared && time.Since(at) < spareFor {
+		return true, nil
+	}
 	ids, whole, err := m.here(ctx, r)
 	if err != nil || len(ids) == 0 {
 		return true, err
@@ -402,6 +429,9 @@ func (m *mirroring) markShare(ctx context.Context, r catalog.Release) (whole boo
 	}
 	duty := mirror.Judge(mirror.Key(r.Hash), m.fleet.self, m.fleet.mirroring(m.id), m.fleet.req.Copies, holds)
 	m.mu.Lock()
+	if duty == mirror.Spare && !pinned {
+		m.spared[r.Position] = time.Now()
+	}
 	if duty == mirror.Spare {
 		delete(m.stays, r.Position)
 		delete(m.steps, r.Position)

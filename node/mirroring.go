@@ -35,7 +35,7 @@ const (
 	// sweepInterval is how often all that is kept is gone through, sweepRest how
 	// many times as long as that took nobody does so again.
 	sweepInterval = 10 * time.Minute
-	sweepRest     = 10
+	sweepRest     = 50
 )
 
 // mirroring is the work on one channel.

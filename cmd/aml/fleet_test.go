@@ -49,7 +49,7 @@ func TestAMirrorKeepsChannelsWhenTheirPublisherIsGone(t *testing.T) {
 
 	daemon := start(t, origin, "daemon")
 	mirror := start(t, home, "mirror", public, private, "--peer", daemon.addr())
-	addr := mirror.addr()
+	mirror.addr()
 	for range 2 {
 		if e := mirror.mirrored(1); e.Fetched < 5 {
 			t.Errorf("of a release %d blobs were fetched", e.Fetched)
@@ -68,7 +68,7 @@ func TestAMirrorKeepsChannelsWhenTheirPublisherIsGone(t *testing.T) {
 	}
 	mirror.kill() // and the mirror may be killed, too
 	mirror = start(t, home, "mirror")
-	addr = mirror.addr()
+	addr := mirror.addr()
 	for i, address := range []string{public, keyed} {
 		out := filepath.Join(dir, fmt.Sprint("late", i))
 		late := start(t, filepath.Join(dir, fmt.Sprint("l", i)), "channel-subscribe", address, "-o", out, "--peer", addr, "--once")

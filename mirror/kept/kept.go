@@ -33,7 +33,7 @@ const application = 0x616d6c4b
 
 // Open opens the file, and makes it if it is missing. Its folder must exist.
 func Open(ctx context.Context, path string) (*Ledger, error) {
-	db, err := sqlite.Open(ctx, path, false)
+	db, err := sqlite.Open(ctx, path, true) // what is dropped must stay so, or a pin is taken back twice
 	if err != nil {
 		return nil, explain(path, err)
 	}
