@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -82,6 +83,20 @@ func coverageOf(t *testing.T, home string) (c coverage) {
 		return c
 	}
 	return res.Channels[0]
+}
+
+// blobsOf are the blobs in a store.
+func blobsOf(t *testing.T, home string) map[string]bool {
+	t.Helper()
+	all := map[string]bool{}
+	for line := range strings.Lines(ok(t, home, "blob-list", "--json")) {
+		var b struct{ ID string }
+		if err := json.Unmarshal([]byte(line), &b); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		all[b.ID] = true
+	}
+	return all
 }
 
 // fleetKeeps has a fleet follow a channel while members die and come, and wants every
@@ -162,6 +177,37 @@ func fleetKeeps(t *testing.T, f fleetCase) {
 	t.Logf("%d releases, %d blobs, in %d copies after %v; the origin sent %.3f of its blobs' bytes; copies %+v", c.Releases, c.Blobs, f.copies, time.Since(began).Round(time.Second), sent, c.Spread)
 	if sent > f.most {
 		t.Errorf("the origin sent %.3f times what it has (%d bytes), want %.2f at most", sent, stats.CurrentSize, f.most)
+	}
+	// What is taken back goes from all of them.
+	before := blobsOf(t, origin)
+	ok(t, origin, "channel-retract", "music/live", "file-000.bin", "--reason", "wrong")
+	if err := os.Remove(filepath.Join(content, "file-000.bin")); err != nil {
+		t.Fatal(err)
+	}
+	after, gone := blobsOf(t, origin), 0
+	for id := range before {
+		if !after[id] {
+			gone++
+		}
+	}
+	if gone == 0 {
+		t.Fatal("the publisher has let go of nothing")
+	}
+	for i, home := range homes {
+		for end := time.Now().Add(f.within); !dead[i]; <-tick.C {
+			left := 0
+			for id := range blobsOf(t, home) {
+				if before[id] && !after[id] {
+					left++
+				}
+			}
+			if left == 0 {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("member %d has %d of %d blobs that were taken back %v ago\n%s", i, left, gone, f.within, running[i].stderr)
+			}
+		}
 	}
 	daemon.kill()
 	if err := os.RemoveAll(origin); err != nil {
