@@ -131,9 +131,23 @@ func fleetKeeps(t *testing.T, f fleetCase) {
 	}
 	began := time.Now()
 	dead := map[int]bool{}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	midway := func() { // some of it is kept, and most is not
+		for end := time.Now().Add(f.within); time.Now().Before(end); <-tick.C {
+			whole := int64(0)
+			for _, m := range coverageOf(t, homes[0]).Members {
+				whole += m.Releases
+			}
+			if whole >= int64(f.releases/4) {
+				return
+			}
+		}
+	}
 	for i := 1; i < f.releases; i++ {
 		release(i)
-		if i == f.releases/2 {
+		if i == f.releases/2 && f.kill > 0 {
+			midway()
 			for len(dead) < f.kill {
 				if n := rand.IntN(f.members); !dead[n] {
 					dead[n] = true
@@ -151,8 +165,6 @@ func fleetKeeps(t *testing.T, f fleetCase) {
 	alive := len(homes) - len(dead)
 	ask := slices.IndexFunc(homes, func(home string) bool { return !dead[slices.Index(homes, home)] })
 	var c coverage
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
 	for end := time.Now().Add(f.within); ; {
 		c = coverageOf(t, homes[ask])
 		if len(c.Members) == alive && c.Releases == f.releases && c.Short == 0 && c.Unlisted == 0 {
