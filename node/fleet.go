@@ -197,6 +197,7 @@ func (f *fleet) connect(ctx context.Context, server natsbridge.Server) (ready bo
 	working, cancel := context.WithCancel(ctx)
 	defer cancel()
 	parts, working := errgroup.WithContext(working)
+	f.changed() // what was asked for may be lost with the streams
 	parts.Go(func() error {
 		group.Hear(working.Done(), func(data []byte) { f.hear(working, data) })
 		return nil
@@ -493,17 +494,18 @@ func (f *fleet) jobKind(id channel.ID) string {
 	return "m-" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16]))
 }
 
-// declare asks for a release to be fetched, once for everybody.
-func (f *fleet) declare(ctx context.Context, id channel.ID, key channel.Hash) error {
+// declare asks for a release to be fetched, once for everybody. It reports whether it
+// could: without a connection it is for later.
+func (f *fleet) declare(ctx context.Context, id channel.ID, key channel.Hash) (bool, error) {
 	f.mu.Lock()
 	jobs := f.jobs
 	f.mu.Unlock()
 	if jobs == nil {
-		return nil // it is declared when there is a connection
+		return false, nil
 	}
 	err := jobs.Declare(ctx, natsbridge.Job{Kind: f.jobKind(id), ID: key.String()})
 	if err != nil && !errors.Is(err, natsbridge.ErrQueued) {
-		return fmt.Errorf("fleet: %w", err)
+		return false, fmt.Errorf("fleet: %w", err)
 	}
-	return nil
+	return true, nil
 }

@@ -144,8 +144,8 @@ func (m *mirroring) declare(ctx context.Context, r catalog.Release) error {
 	}
 	m.declared[r.Position] = time.Now()
 	m.mu.Unlock()
-	err := m.fleet.declare(ctx, m.id, r.Hash)
-	if err != nil {
+	could, err := m.fleet.declare(ctx, m.id, r.Hash)
+	if !could {
 		m.mu.Lock()
 		delete(m.declared, r.Position)
 		m.mu.Unlock()
