@@ -46,6 +46,7 @@ const (
 	declareAgain       = 10 * time.Minute
 	copyPatience       = 30 * time.Second
 	memberHasTime      = 30 * time.Second
+	memberGrace        = 2 * time.Second // for those who answer after the first that has something
 	fleetStall         = 60 * time.Second
 	memberMissPatience = 200 * time.Millisecond
 )
@@ -324,8 +325,9 @@ func (f *fleet) relive() bool {
 		return a.Peer == b.Peer && slices.Equal(a.Channels, b.Channels)
 	})
 	f.live = live
+	known := f.members.Known(f.clock)
 	for name, p := range f.peers {
-		if !slices.ContainsFunc(f.members.Known(f.clock), func(b mirror.Beat) bool { return b.Peer == name }) {
+		if !slices.ContainsFunc(known, func(b mirror.Beat) bool { return b.Peer == name }) {
 			_ = p.Close() // it only lets go of streams
 			delete(f.peers, name)
 		}

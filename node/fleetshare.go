@@ -86,7 +86,7 @@ func (m *mirroring) haveShare(ctx context.Context, r catalog.Release) (bool, err
 	if !ok {
 		return false, nil
 	}
-	if holders := m.having(ctx, []blobnet.ID{top}); len(holders) > 0 {
+	if holders := having(ctx, m.fleet.others(), []blobnet.ID{top}, true); len(holders) > 0 {
 		got, err := m.fromMembers(ctx, r, holders, true, fetchPatience)
 		if err != nil {
 			return false, fmt.Errorf("release %d: %w", r.Seq, err)
@@ -116,7 +116,7 @@ func (m *mirroring) knowBody(ctx context.Context, r catalog.Release) (bool, erro
 	if r.Body != nil || r.Ref == nil || r.Silent {
 		return true, nil
 	}
-	_, err := m.read(ctx, memberSource{m.n.blobs, m.having(ctx, []blobnet.ID{r.Ref.ID})}, r)
+	_, err := m.read(ctx, memberSource{m.n.blobs, having(ctx, m.fleet.others(), []blobnet.ID{r.Ref.ID}, true)}, r)
 	if errors.Is(err, blobnet.ErrNotFound) && ctx.Err() == nil {
 		return false, nil // the owners are about to have it
 	}
@@ -166,23 +166,38 @@ func topOf(r catalog.Release) (blobnet.ID, bool) {
 	return blobnet.ID{}, false
 }
 
-// having are the members that say they have all of ids.
-func (m *mirroring) having(ctx context.Context, ids []blobnet.ID) map[string]*exchange.Peer {
+// having are those of members that say they have all of ids. With some, who is slow
+// beside another that has them is not waited for.
+func having(ctx context.Context, members map[string]*exchange.Peer, ids []blobnet.ID, some bool) map[string]*exchange.Peer {
 	limited, cancel := context.WithTimeout(ctx, memberHasTime)
 	defer cancel()
 	var mu sync.Mutex
 	out := map[string]*exchange.Peer{}
 	var asking sync.WaitGroup
-	for name, p := range m.fleet.others() {
+	for name, p := range members {
 		asking.Go(func() {
-			if hasAll(limited, p, ids) {
-				mu.Lock()
-				defer mu.Unlock()
-				out[name] = p
+			if !hasAll(limited, p, ids) {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if out[name] = p; some && len(out) == 1 {
+				time.AfterFunc(memberGrace, cancel)
 			}
 		})
 	}
 	asking.Wait()
+	return out
+}
+
+// ownersAmong are the owners of a release among the other members.
+func (m *mirroring) ownersAmong(r catalog.Release) map[string]*exchange.Peer {
+	out, others := map[string]*exchange.Peer{}, m.fleet.others()
+	for _, o := range m.fleet.owners(m.id, r.Hash) {
+		if p := others[o]; p != nil {
+			out[o] = p
+		}
+	}
 	return out
 }
 
@@ -358,15 +373,8 @@ func (m *mirroring) awaitCopy(ctx context.Context, r catalog.Release) {
 	limited, cancel := context.WithTimeout(ctx, copyPatience)
 	defer cancel()
 	for {
-		others := false
-		have := m.having(limited, ids)
-		for _, o := range m.fleet.owners(m.id, r.Hash) {
-			if have[o] != nil {
-				return
-			}
-			others = others || o != m.fleet.self
-		}
-		if !others || pause(limited, syncRetry) != nil {
+		owners := m.ownersAmong(r)
+		if len(owners) == 0 || len(having(limited, owners, ids, true)) > 0 || pause(limited, syncRetry) != nil {
 			return
 		}
 	}
@@ -421,11 +429,8 @@ func (m *mirroring) markShare(ctx context.Context, r catalog.Release) (whole boo
 		ids = []blobnet.ID{top}
 	}
 	holds := map[string]bool{}
-	have := m.having(ctx, ids)
-	for _, o := range m.fleet.owners(m.id, r.Hash) {
-		if p := have[o]; p != nil {
-			holds[o] = !pinned || m.proved(ctx, p, ids)
-		}
+	for o, p := range having(ctx, m.ownersAmong(r), ids, false) {
+		holds[o] = !pinned || m.proved(ctx, p, ids)
 	}
 	duty := mirror.Judge(mirror.Key(r.Hash), m.fleet.self, m.fleet.mirroring(m.id), m.fleet.req.Copies, holds)
 	m.mu.Lock()
