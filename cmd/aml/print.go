@@ -154,11 +154,6 @@ func words(e api.Event) string {
 		if e.Decode(&v) == nil {
 			return bridgeWords(v)
 		}
-	case "mirror":
-		var v api.MirrorEvent
-		if e.Decode(&v) == nil {
-			return mirrorWords(v)
-		}
 	case "late":
 		var v api.LateEvent
 		if e.Decode(&v) == nil {
@@ -232,6 +227,11 @@ func words(e api.Event) string {
 				missing = fmt.Sprintf(", %d of them nobody has", v.Missing)
 			}
 			return fmt.Sprintf("mirrored release %d of %.12s, unread: %s%s", v.Seq, v.Channel, counted(v.Blobs, "blob"), missing)
+		}
+	case "mirror":
+		var v api.MirrorEvent
+		if e.Decode(&v) == nil {
+			return mirrorWords(v)
 		}
 	case "copy":
 		var v api.CopyEvent
