@@ -21,6 +21,7 @@ type Paths struct {
 	Accounts string `json:"accounts"` // what was moved with whom
 	Copies   string `json:"copies"`   // folder: who had copies of which channel when that was last looked at
 	Plugins  string `json:"plugins"`  // what is installed of them, and what they keep
+	Mirror   string `json:"mirror"`   // which blobs are kept for channels that are mirrored
 	NATS     string `json:"nats"`     // the streams of the built-in NATS server
 	Files    string `json:"files"`    // what subscriptions without a folder of their own write
 	Identity string `json:"identity"` // the key that names this node to its peers
@@ -68,6 +69,7 @@ func FindPaths(home string) (Paths, error) {
 		Accounts: filepath.Join(home, "peers.db"),
 		Copies:   filepath.Join(home, "copies"),
 		Plugins:  filepath.Join(home, "plugins"),
+		Mirror:   filepath.Join(home, "mirror.db"),
 		NATS:     filepath.Join(home, "nats"),
 		Files:    filepath.Join(home, "files"),
 		Identity: filepath.Join(home, "keys", "node.key"),

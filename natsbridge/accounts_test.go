@@ -124,6 +124,43 @@ func TestTheExampleAccountsGiveTheLeastRights(t *testing.T) {
 	if err := jobs.Revive(t.Context(), "fetch", "abc"); err != nil {
 		t.Error(err)
 	}
+	// Members of a group speak to one another, and nobody else does.
+	second, err := Dial(t.Context(), server("MIRROR"), DefaultNetwork)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	ear, err := second.Group("g")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ear.Close()
+	second.Flush()
+	for _, nc := range []*nats.Conn{reader, publisher} {
+		if err := nc.Publish(ear.subject, []byte("of a stranger")); err != nil {
+			t.Fatal(err)
+		}
+		_ = nc.Flush()
+	}
+	mouth, err := conn.Group("g")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mouth.Close()
+	until(t, "a member is heard", func() bool {
+		if err := mouth.Say([]byte("of a member")); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case m := <-ear.in:
+			if string(m.Data) != "of a member" {
+				t.Errorf("heard %q", m.Data)
+			}
+			return true
+		default:
+			return false
+		}
+	})
 
 	// Nobody else does more than is his.
 	_, mirrorJS := as("MIRROR")

@@ -33,6 +33,21 @@ type Conn struct {
 // Close ends the connection.
 func (c *Conn) Close() { c.nc.Close() }
 
+// Flush returns when the server has what was sent so far, or after a second.
+func (c *Conn) Flush() { _ = c.nc.FlushTimeout(time.Second) }
+
+// Connected reports whether there is a connection now; one that broke is mended by
+// itself.
+func (c *Conn) Connected() bool { return c.nc.IsConnected() }
+
+// Hopeless reports whether an error of Dial, or of what a Conn opens, stays when it is
+// tried again unchanged.
+func Hopeless(err error) bool { return hopeless(err) }
+
+// Backoff is the pause after so many failures in a row: from half a second to 30 s,
+// less up to half of it.
+func Backoff(attempts int) time.Duration { return backoff(500*time.Millisecond, attempts, longest) }
+
 // Dial connects once, and checks that there is JetStream. Errors wrap ErrConfig,
 // ErrCredentials or ErrNoJetStream where trying again unchanged cannot help.
 func Dial(ctx context.Context, s Server, network string) (*Conn, error) {

@@ -24,6 +24,7 @@ const (
 	kindEvent    = "event"
 	kindJob      = "job"  // job.<kind>.<id>
 	kindDead     = "dead" // dead.<kind>.<id>
+	kindGroup    = "group"
 )
 
 // names are the subjects and streams of one network.

@@ -295,7 +295,7 @@ func (n *Node) bridged(ctx context.Context, names []string) ([]channel.ID, error
 			return nil, err
 		}
 		if t.topic != "" {
-			return nil, badRequest("%q is a topic: bridge channels, by their addresses", s)
+			return nil, badRequest("%q is a topic: name channels, by their addresses", s)
 		}
 		ids = append(ids, t.address.ID)
 	}

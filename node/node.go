@@ -69,6 +69,7 @@ type Node struct {
 
 	documents bindings[DocumentInfo]
 	natsHome  natsHome
+	mirrors   mirrors
 
 	damaged chan blobnet.ID // to be had again
 	mending atomic.Int32    // scrubs with repair that run
@@ -99,7 +100,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("locking the home %s: %w", cfg.Paths.Home, err)
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), lock: lock, ready: make(chan struct{}), damaged: make(chan blobnet.ID, maxDamaged), deleted: make(chan struct{}, 1), ageing: newAgeing(), natsHome: natsHome{turn: make(chan struct{}, 1)}}
+	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), lock: lock, ready: make(chan struct{}), damaged: make(chan blobnet.ID, maxDamaged), deleted: make(chan struct{}, 1), ageing: newAgeing(), natsHome: natsHome{turn: make(chan struct{}, 1)}, mirrors: mirrors{turn: make(chan struct{}, 1)}}
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -212,7 +213,7 @@ func (n *Node) Run(ctx context.Context) error {
 
 // Close closes what Open opened. Call it after Run has returned.
 func (n *Node) Close() error {
-	errs := []error{n.closePlugins()}
+	errs := []error{n.closePlugins(), n.mirrors.close()}
 	if n.catalog != nil {
 		errs = append(errs, n.catalog.Close())
 	}

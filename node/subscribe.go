@@ -236,7 +236,7 @@ func (n *Node) leave(ctx context.Context, topic string) error {
 		return err
 	}
 	for _, info := range infos {
-		if info.Reason != catalog.Followed || wanted(info) {
+		if info.Reason != catalog.Followed || wanted(info) || n.mirrors.has(info.ID) {
 			continue
 		}
 		if n.net != nil {

@@ -108,6 +108,7 @@ Those who host the bytes cannot read them.`,
 		a.documentAddCommand(), a.documentListCommand(), a.documentRemoveCommand(), a.documentRenderCommand(),
 		a.updateCheckCommand(), a.updateApplyCommand(),
 		a.bridgeNATSCommand(), a.bridgeNATSDeadCommand(),
+		a.mirrorCommand(), a.mirrorStatusCommand(),
 		a.keyNewCommand(), a.keyShowCommand(), a.versionCommand(),
 	)
 	strict(root)

@@ -14,6 +14,11 @@ import (
 // natsFlags adds the flags that name a NATS server.
 func natsFlags(cmd *cobra.Command, s *api.NATSServer) {
 	cmd.Flags().StringArrayVar(&s.URLs, "url", nil, "NATS server: nats://, tls://, ws:// or wss:// HOST:PORT (repeatable, for a cluster; default the built-in server)")
+	natsUserFlags(cmd, s)
+}
+
+// natsUserFlags adds those that say as whom.
+func natsUserFlags(cmd *cobra.Command, s *api.NATSServer) {
 	cmd.Flags().StringVar(&s.Creds, "creds", "", "`FILE` of user credentials: a JWT and its seed")
 	cmd.Flags().StringVar(&s.NKey, "nkey", "", "`FILE` with the seed of a user (SU...)")
 	cmd.Flags().StringVar(&s.CA, "ca", "", "`FILE` of certificates that sign the server's (default the system's)")

@@ -20,6 +20,7 @@ var completions = map[string]func(given string) []string{
 	"grant":      values("all", "plaintext", "keys", "publish", "network", "files", "processes"),
 	"set":        settings,
 
+	"copies":       values("1", "2", "3", "5"),
 	"wait-copies":  values("1", "2", "3", "5"),
 	"wait-timeout": values("1m", "10m", "1h", "24h"),
 }

@@ -28,3 +28,8 @@ func TestTheBeginningOfAPluginAtFullSize(t *testing.T) {
 	inSkeleton(t, dir, "build", "-o", "plugin", ".")
 	t.Log(ok(t, t.TempDir(), "plugin-test", dir, "--from", "example", "--slow", "100"))
 }
+
+// Five mirrors and a NATS cluster of three: two are killed, one comes.
+func TestAFleetOfMirrorsAtFullSize(t *testing.T) {
+	fleetKeeps(t, fleetCase{servers: 3, members: 5, copies: 3, releases: 100, size: 1_500_000, kill: 2, add: 1, ttl: 30 * time.Second, most: 1.1, within: 10 * time.Minute})
+}

@@ -125,7 +125,7 @@ func (a *app) pathsCommand() *cobra.Command {
 				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 				for _, row := range [][2]string{
 					{"home", p.Home}, {"config", p.Config}, {"keys", p.Keys}, {"identity", p.Identity},
-					{"catalog", p.Catalog}, {"blobs", p.Blobs}, {"in place", p.InPlace}, {"roots", p.Roots}, {"given", p.Given}, {"accounts", p.Accounts}, {"copies", p.Copies}, {"nats", p.NATS}, {"files", p.Files}, {"socket", p.Socket}, {"lock", p.Lock},
+					{"catalog", p.Catalog}, {"blobs", p.Blobs}, {"in place", p.InPlace}, {"roots", p.Roots}, {"given", p.Given}, {"accounts", p.Accounts}, {"copies", p.Copies}, {"mirror", p.Mirror}, {"nats", p.NATS}, {"files", p.Files}, {"socket", p.Socket}, {"lock", p.Lock},
 				} {
 					fmt.Fprintf(t, "%s\t%s\n", row[0], row[1])
 				}

@@ -233,6 +233,11 @@ func words(e api.Event) string {
 			}
 			return fmt.Sprintf("mirrored release %d of %.12s, unread: %s%s", v.Seq, v.Channel, counted(v.Blobs, "blob"), missing)
 		}
+	case "mirror":
+		var v api.MirrorEvent
+		if e.Decode(&v) == nil {
+			return mirrorWords(v)
+		}
 	case "copy":
 		var v api.CopyEvent
 		if e.Decode(&v) == nil {

@@ -55,6 +55,8 @@ var floors = map[string]int{
 	"subscriber/transfer":         3,
 	"updates":                     3,
 	"updates/appdir":              4,
+	"mirror":                      1, // rules of a fleet
+	"mirror/kept":                 1,
 	"natsbridge":                  3,
 	"natsbridge/embedded":         3,
 	"channel/gossip":              4,

@@ -90,6 +90,8 @@ func NewServer(n *node.Node, log *slog.Logger) *Server {
 	handle(mux, "document-render", n.DocumentRender)
 	handle(mux, "bridge-nats", n.BridgeNATS)
 	handle(mux, "bridge-nats-dead", n.DeadLetters)
+	handle(mux, "mirror", n.Mirror)
+	handle(mux, "mirror-status", n.MirrorStatus)
 	return &Server{mux: mux, log: log}
 }
 

@@ -1,0 +1,150 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/natsbridge"
+)
+
+// work does the jobs of a channel that this member is given, one at a time, until ctx
+// ends or there is no connection.
+func (f *fleet) work(ctx context.Context, m *mirroring, jobs *natsbridge.Jobs) error {
+	for ctx.Err() == nil {
+		if !f.ready() {
+			_ = pause(ctx, newsPause)
+			continue
+		}
+		task, err := jobs.Take(ctx, f.jobKind(m.id), jobPatience)
+		if errors.Is(err, natsbridge.ErrNoJob) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := f.do(ctx, m, task); err != nil && ctx.Err() == nil {
+			f.fail(err)
+		}
+	}
+	return ctx.Err()
+}
+
+// do does a job. What it says is believed no further than to look a release up.
+func (f *fleet) do(ctx context.Context, m *mirroring, task *natsbridge.Task) error {
+	stop := inProgress(ctx, task)
+	defer stop()
+	hash, err := channel.ParseHash(task.ID)
+	if err != nil {
+		return task.Bury(ctx, "its id is no hash of a manifest")
+	}
+	r, err := m.n.catalog.Release(ctx, m.id, hash)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := f.net.gossip.SyncAll(ctx, m.id); err != nil {
+			f.n.log.Debug("syncing", "channel", address(m.id), "error", err)
+		}
+		r, err = m.n.catalog.Release(ctx, m.id, hash)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return task.Retry(ctx, jobRetry, "a member that was given it does not know the release")
+	}
+	if err != nil {
+		return err
+	}
+	got, err := m.doJob(ctx, r)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err() // another member is given it
+	case err != nil:
+		return errors.Join(fmt.Errorf("release %d: %w", r.Seq, err), task.Retry(ctx, jobRetry, err.Error()))
+	case got.Missing > 0:
+		return task.Retry(ctx, jobRetry*time.Duration(task.Delivery), fmt.Sprintf("%d of %d blobs nobody gives", got.Missing, got.Blobs))
+	}
+	stop()
+	if err := task.Done(ctx); err != nil {
+		return err
+	}
+	f.news()
+	m.wake()
+	m.awaitCopy(ctx, r)
+	return nil
+}
+
+// inProgress says that a job is being done until stop is called, which may be called
+// twice.
+func inProgress(ctx context.Context, task *natsbridge.Task) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var saying sync.WaitGroup
+	saying.Go(func() {
+		for pause(ctx, jobProgress) == nil {
+			_ = task.Progress()
+		}
+	})
+	return func() { cancel(); saying.Wait() }
+}
+
+// doJob fetches a release: from members what they have of it, and the rest from
+// outside.
+func (m *mirroring) doJob(ctx context.Context, r catalog.Release) (MirrorEvent, error) {
+	m.mu.Lock()
+	m.busy[r.Position] = true
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.busy, r.Position)
+	}()
+	pin := m.owns(r)
+	if others := m.fleet.others(); len(others) > 0 {
+		s, err := m.memberSwarm(others)
+		if err != nil {
+			return m.event(r), err
+		}
+		got, err := m.fetch(ctx, s, m.swarm, r, pin, memberMissPatience)
+		got.From = "members"
+		if err != nil || got.Missing == 0 {
+			return got, errors.Join(err, m.finishJob(ctx, r, got, pin))
+		}
+		m.count(got)
+	}
+	got, err := m.fetch(ctx, m.swarm, m.swarm, r, pin, mirrorPatience)
+	if got.From = "outside"; err != nil {
+		m.count(got)
+		return got, err
+	}
+	return got, m.finishJob(ctx, r, got, pin)
+}
+
+// finishJob is finish for one who may not be an owner.
+func (m *mirroring) finishJob(ctx context.Context, r catalog.Release, got MirrorEvent, own bool) error {
+	if err := m.finish(ctx, r, got); err != nil || own {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.whole, r.Position)
+	return nil
+}
+
+// awaitCopy waits until another owner has a release as well, so that nobody who dies
+// takes much with him that has to be fetched from outside again. It does not wait for
+// ever: the others find out by themselves.
+func (m *mirroring) awaitCopy(ctx context.Context, r catalog.Release) {
+	ids, whole, err := m.here(ctx, r)
+	if err != nil || !whole || len(ids) == 0 {
+		return
+	}
+	limited, cancel := context.WithTimeout(ctx, copyPatience)
+	defer cancel()
+	for {
+		owners := m.ownersAmong(r)
+		if len(owners) == 0 || len(having(limited, owners, ids, true)) > 0 || pause(limited, syncRetry) != nil {
+			return
+		}
+	}
+}
