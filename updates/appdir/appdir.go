@@ -32,7 +32,7 @@ import (
 
 var (
 	// ErrForeign: a folder holds something that is not an application of ours.
-	ErrForeign = errors.New("is no folder of an application; give an empty or a new one")
+	ErrForeign = errors.New("is no application's folder; give an empty or a new one")
 
 	// ErrState: the state of a folder cannot be read. The application is untouched.
 	ErrState = errors.New("state of the application's folder is damaged")
