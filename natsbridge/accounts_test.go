@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/internal/channeltest"
 )
 
@@ -162,6 +163,40 @@ func TestTheExampleAccountsGiveTheLeastRights(t *testing.T) {
 		}
 	})
 
+	// Bridges put blobs, members of a fleet have them, and nobody else does either.
+	owner, err := Dial(t.Context(), server("BRIDGE"), DefaultNetwork)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close()
+	blob := []byte("a sealed blob")
+	id := blobnet.Sum(blob)
+	if _, err := conn.Blobs(t.Context(), 1, 1<<20, false); err == nil {
+		t.Error("there is a bucket that nobody has made")
+	}
+	bucket, err := owner.Blobs(t.Context(), 1, 1<<20, true)
+	if err == nil {
+		err = bucket.Put(t.Context(), id, blob)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for role, c := range map[string]*Conn{"BRIDGE": owner, "MIRROR": conn} {
+		b, err := c.Blobs(t.Context(), 1, 1<<20, false)
+		if err != nil {
+			t.Fatalf("%s: %v", role, err)
+		}
+		if has, err := b.Have(t.Context(), []blobnet.ID{id}); err != nil || !has[0] {
+			t.Errorf("%s: %v, %v", role, has, err)
+		}
+		if got, err := b.Get(t.Context(), id, nil); err != nil || string(got) != string(blob) {
+			t.Errorf("%s: %q, %v", role, got, err)
+		}
+	}
+	if err := bucket.Delete(t.Context(), id); err != nil {
+		t.Error(err)
+	}
+
 	// Nobody else does more than is his.
 	_, mirrorJS := as("MIRROR")
 	for role, js := range map[string]jetstream.JetStream{"PUBLISHER": publisherJS, "MIRROR": mirrorJS, "READER": readerJS} {
@@ -170,6 +205,9 @@ func TestTheExampleAccountsGiveTheLeastRights(t *testing.T) {
 		}
 		if got := refusedBy(t, js, n.head(c.ID, c.Key())); !got {
 			t.Errorf("%s writes a head", role)
+		}
+		if got := refusedBy(t, js, "$O.aml_main_blobs.C.x"); !got {
+			t.Errorf("%s writes a part of a blob", role)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), refusal)
 		if err := js.DeleteStream(ctx, n.stream(streamManifests)); err == nil {

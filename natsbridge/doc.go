@@ -8,6 +8,8 @@
 // ledger moved forward by it, so that no cycle of bridges can turn a message
 // twice. docs/nats.md is the text that says what lies under which subject.
 //
+// Blobs goes beside that: sealed blobs in the object store, for who reaches no peers.
+//
 // It is the one room that knows nats.go. It must never open what a private
 // channel has sealed, decide what follows what, or hold a message back that the
 // ledger has accepted.

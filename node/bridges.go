@@ -26,6 +26,7 @@ type bridges struct {
 	mu       sync.Mutex            // guards what follows; held for memory work alone
 	peers    map[string]bridgePeer // by name
 	replaced []fetch.Peer
+	stores   map[string]fetch.Peer // object stores, while they are bridged with
 }
 
 // bridgePeer is a peer with the URL by which it was named, which may hold
@@ -41,7 +42,7 @@ const maxURLs = 256
 // newBridges opens the ports that are to be served and knows the peers that the
 // configuration names.
 func (n *Node) newBridges(net *network, s settings) (*bridges, error) {
-	b := &bridges{n: n, net: net, peers: map[string]bridgePeer{}}
+	b := &bridges{n: n, net: net, peers: map[string]bridgePeer{}, stores: map[string]fetch.Peer{}}
 	if s.ws != "" {
 		srv, err := wsbridge.NewServer(wsbridge.Config{Addr: s.ws, Store: n.blobs, Upload: net.upload, OnEvent: n.onWS})
 		if err == nil {
@@ -152,7 +153,31 @@ func (b *bridges) list() []fetch.Peer {
 	for _, p := range b.peers {
 		out = append(out, p.Peer)
 	}
+	for _, p := range b.stores {
+		out = append(out, p)
+	}
 	return out
+}
+
+// lend has blobs fetched from a further peer, also by what fetches already, until the
+// function that it returns is called.
+func (b *bridges) lend(p fetch.Peer) (back func()) {
+	b.mu.Lock()
+	b.stores[p.Name()] = p
+	b.mu.Unlock()
+	each := func(do func(*fetch.Swarm)) {
+		b.net.swarms.Range(func(s, _ any) bool {
+			do(s.(*fetch.Swarm))
+			return true
+		})
+	}
+	each(func(s *fetch.Swarm) { s.Add(p) })
+	return func() {
+		b.mu.Lock()
+		delete(b.stores, p.Name())
+		b.mu.Unlock()
+		each(func(s *fetch.Swarm) { s.Remove(p.Name()) })
+	}
 }
 
 // close ends the connections of those peers that hold one.

@@ -214,23 +214,7 @@ func (m *mirroring) behind() bool {
 
 // releases yields the channel's releases behind a position.
 func (m *mirroring) releases(ctx context.Context, after int64) iter.Seq2[catalog.Release, error] {
-	return func(yield func(catalog.Release, error) bool) {
-		for {
-			page, err := m.n.catalog.Releases(ctx, m.id, after, 0)
-			if err != nil {
-				yield(catalog.Release{}, err)
-				return
-			}
-			for _, r := range page {
-				if after = r.Position; !yield(r, nil) {
-					return
-				}
-			}
-			if len(page) == 0 {
-				return
-			}
-		}
-	}
+	return m.n.releasesAfter(ctx, m.id, after)
 }
 
 // catchUp has what is not here yet of the releases that are known, and returns of

@@ -82,6 +82,27 @@ func (n *Node) parts(ctx context.Context, r catalog.Release, src blobnet.Source)
 	}
 }
 
+// releasesAfter yields a channel's releases behind a position, in order.
+func (n *Node) releasesAfter(ctx context.Context, id channel.ID, after int64) iter.Seq2[catalog.Release, error] {
+	return func(yield func(catalog.Release, error) bool) {
+		for {
+			page, err := n.catalog.Releases(ctx, id, after, 0)
+			if err != nil {
+				yield(catalog.Release{}, err)
+				return
+			}
+			for _, r := range page {
+				if after = r.Position; !yield(r, nil) {
+					return
+				}
+			}
+			if len(page) == 0 {
+				return
+			}
+		}
+	}
+}
+
 // deadRelease reports whether a snapshot says that a release does not count any more.
 func (n *Node) deadRelease(ctx context.Context, r catalog.Release) (bool, error) {
 	found, err := n.catalog.Dead(ctx, r.Channel, r.Position-1, 1)

@@ -35,6 +35,8 @@ type BridgeNATSRequest struct {
 	Submit   bool     `json:"submit"`   // hand in as an untrusted publisher
 	Listen   string   `json:"listen"`   // of the built-in server: loopback HOST:PORT; empty: no port
 	MaxStore int64    `json:"maxStore"` // of the built-in server, bytes; 0: 4 GiB
+	Blobs    bool     `json:"blobs"`    // carry them, too, through the object store
+	MaxBlobs int64    `json:"maxBlobs"` // of an object store that is made, bytes; 0: natsbridge.DefaultBlobs
 	Peers    []string `json:"peers"`
 }
 
@@ -47,11 +49,11 @@ type BridgeNATSResult struct {
 // BridgeEvent ("bridge") says what a bridge does. Its failures are ErrorEvents.
 type BridgeEvent struct {
 	Event   string `json:"event"`
-	State   string `json:"state"`             // connected, disconnected, sent, taken, junk
+	State   string `json:"state"`             // connected, disconnected, sent, taken, junk, blobs
 	Server  string `json:"server"`            //
 	Listen  string `json:"listen,omitempty"`  // where the built-in server can be reached
 	Channel string `json:"channel,omitempty"` //
-	Count   int    `json:"count,omitempty"`   // statements: roots, manifests, heads and proofs of forks
+	Count   int    `json:"count,omitempty"`   // statements: roots, manifests, heads and proofs of forks; with blobs: of these, that were put there
 	Message string `json:"message,omitempty"`
 }
 
@@ -201,6 +203,9 @@ func (n *Node) BridgeNATS(ctx context.Context, req BridgeNATSRequest, emit func(
 	if req.MaxStore < 0 || req.Replicas < 0 || req.Replicas > 5 {
 		return res, badRequest("%d replicas, %d bytes of store: want 1 to 5 replicas and a size", req.Replicas, req.MaxStore)
 	}
+	if req.MaxBlobs < 0 || req.Blobs && (req.Submit || len(req.URLs) == 0) {
+		return res, badRequest("blobs through NATS: want a size and --url, and not --submit, whose user has no rights on stores")
+	}
 	if req.Submit && len(req.URLs) == 0 {
 		return res, badRequest("--submit goes with --url: it is for a NATS where others bridge")
 	}
@@ -258,6 +263,9 @@ func (n *Node) BridgeNATS(ctx context.Context, req BridgeNATSRequest, emit func(
 		return res, badRequest("%w", err)
 	}
 	emit(net.listening())
+	if req.Blobs {
+		defer n.natsBlobs(ctx, server, req, ids, emit)()
+	}
 	err = b.Run(ctx)
 	if errors.Is(err, natsbridge.ErrConfig) {
 		err = badRequest("%w", err)

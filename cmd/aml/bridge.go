@@ -41,14 +41,15 @@ func natsServer(s *api.NATSServer, listen string) (err error) {
 
 func (a *app) bridgeNATSCommand() *cobra.Command {
 	var req api.BridgeNATSRequest
-	var store string
+	var store, blobs string
 	cmd := &cobra.Command{
 		Use:   "bridge-nats [CHANNEL...]",
 		Short: "carry channels over NATS JetStream, both ways",
 		Long: `Carry channels to and from NATS JetStream until interrupted: those given, which
 are followed, or all that this node publishes or follows. What is signed crosses
-as it is and is verified on both sides; files do not cross, only what is said of
-them. Whatever is in NATS can be lost: it is filled anew from this node.
+as it is and is verified on both sides. Files do not cross, only what is said of
+them; with --blobs their sealed blobs do, through the object store, for sites that
+reach no peers. Whatever is in NATS can be lost: it is filled anew from this node.
 
 Without --url a server runs inside of this process, with its streams in the home's
 folder nats; --nats-listen opens it to other programs on this machine, which may
@@ -78,6 +79,20 @@ credentials, no JetStream) ends the command when it starts.`,
 					return usage(cmd, fmt.Errorf("--max-store: %w", err))
 				}
 			}
+			if blobs != "" {
+				if !req.Blobs {
+					return usage(cmd, fmt.Errorf("--max-blobs goes with --blobs"))
+				}
+				if req.MaxBlobs, err = config.ParseSize(blobs); err != nil {
+					return usage(cmd, fmt.Errorf("--max-blobs: %w", err))
+				}
+			}
+			if req.Blobs && len(req.URLs) == 0 {
+				return usage(cmd, fmt.Errorf("--blobs goes with --url: nobody else reads the store of the built-in NATS server"))
+			}
+			if req.Blobs && req.Submit {
+				return usage(cmd, fmt.Errorf("--submit has no rights on stores, and --blobs needs them: give one of them"))
+			}
 			if err := natsServer(&req.NATSServer, req.Listen); err != nil {
 				return err
 			}
@@ -98,6 +113,8 @@ credentials, no JetStream) ends the command when it starts.`,
 	cmd.Flags().BoolVar(&req.ReadOnly, "read-only", false, "take what is there, and write nothing")
 	cmd.Flags().BoolVar(&req.Submit, "submit", false, "hand in what this node has where others bridge, without rights on the streams, and take nothing")
 	cmd.Flags().StringVar(&req.Listen, "nats-listen", "", "open the built-in server at this port, or loopback HOST:PORT, 0 for a free port")
+	cmd.Flags().BoolVar(&req.Blobs, "blobs", false, "carry blobs, too, through the object store")
+	cmd.Flags().StringVar(&blobs, "max-blobs", "", "`SIZE` of an object store that has to be made (default 4GiB)")
 	cmd.Flags().StringVar(&store, "max-store", "", "`SIZE` of what the built-in server may keep (default 4GiB)")
 	return cmd
 }
@@ -112,6 +129,8 @@ func bridgeWords(v api.BridgeEvent) string {
 		return "bridging with " + v.Server
 	case "disconnected":
 		return "lost " + v.Server + ": " + v.Message + "; trying again until it is back"
+	case "blobs":
+		return "put " + counted(v.Count, "blob") + " into " + v.Server
 	case "junk":
 		return fmt.Sprintf("refused of %.12s: %s", v.Channel, v.Message)
 	}

@@ -138,3 +138,36 @@ func TestTwoNodesThatShareNothingButNATSHaveTheSameReleases(t *testing.T) {
 		t.Errorf("a second bridge with the same NATS: %d, %s", code, errs)
 	}
 }
+
+// putThere waits until a bridge has put so many blobs into the object store, in all.
+func (p *program) putThere(count int) {
+	p.t.Helper()
+	for sum := 0; sum < count; {
+		var e struct {
+			State string
+			Count int
+		}
+		if p.wait("bridge").decode(p.t, &e); e.State == "blobs" {
+			sum += e.Count
+		}
+	}
+}
+
+func TestFilesGoThroughNATSWhereNoPeerIsReached(t *testing.T) {
+	t.Parallel()
+	url := natsServers(t, 1)[0]
+	a, b, out := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b"), t.TempDir()
+	address := published(t, a, "music/live", "one")
+	left := start(t, a, "bridge-nats", "--url", url, "--blobs")
+	start(t, b, "bridge-nats", address, "--url", url, "--blobs").carried("taken", 3)
+	left.putThere(2) // the file, and the release's inventory
+	right := start(t, b, "channel-subscribe", address, "-o", out)
+	right.wait("file")
+	published(t, a, "music/live", "two")
+	right.wait("file")
+	for _, name := range []string{"one", "two"} {
+		if got, err := os.ReadFile(filepath.Join(out, name)); err != nil || string(got) != "the file "+name {
+			t.Errorf("%s is %q, %v", name, got, err)
+		}
+	}
+}
