@@ -162,8 +162,8 @@ var bans = []ban{
 		"a list is text: what is done with its paths and addresses is for the node to decide"},
 	{"subscriber/policy", nil, []string{"os", "context", "sync", "path/filepath"},
 		"a policy is pure: time, sources and what is on disk are arguments"},
-	{"natsbridge", nil, append([]string{"database/sql", module + "/publisher", module + "/subscriber", module + "/blobnet"}, libp2p...),
-		"a bridge carries signed bytes between a ledger and NATS: peers and files are not its business"},
+	{"natsbridge", nil, append([]string{"database/sql", module + "/publisher", module + "/subscriber", module + "/codec/stream", module + "/codec/inplace", module + "/blobnet/diskstore", module + "/blobnet/fetch", module + "/blobnet/exchange"}, libp2p...),
+		"a bridge carries signed bytes and sealed blobs between this node and NATS: whose they are and what is in them is not its business"},
 	{"natsbridge/embedded", nil, []string{module + "/channel", module + "/natsbridge$"},
 		"the built-in server knows nothing of what its streams hold"},
 	// plugins/updates has the rules of who installs, so that the two never differ.
