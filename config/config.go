@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"github.com/spf13/viper"
+
+	"github.com/anonymous-media-library/aml/internal/disk"
+	"github.com/anonymous-media-library/aml/internal/wholefile"
 )
 
 // Config is everything that a node can be told. Load fills it.
@@ -97,6 +100,9 @@ func Load(flags Flags) (Config, error) {
 	}
 	if info, err := os.Stat(paths.Home); err == nil && !info.IsDir() {
 		return Config{}, fmt.Errorf("home %s is a file; name a folder, which is made if it is not there", paths.Home)
+	}
+	if err := disk.Regular(paths.Config); err != nil {
+		return Config{}, fmt.Errorf("reading configuration: %w", err)
 	}
 	v := viper.New()
 	v.SetConfigFile(paths.Config)
@@ -182,18 +188,23 @@ func Template() []byte {
 	return []byte(b.String())
 }
 
-// WriteTemplate writes Template to path with mode 0600 unless a file is there;
-// it reports whether it wrote.
+// WriteTemplate writes Template to path with mode 0600, whole or not at all, unless a
+// file is there; it reports whether it wrote. An empty file is an error.
 func WriteTemplate(path string) (bool, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
+	info, err := os.Lstat(path)
+	switch {
+	case err == nil && info.Mode().IsRegular() && info.Size() == 0:
+		return false, fmt.Errorf("configuration %s is empty, as a full disk leaves a file; delete it, and `aml init` writes it", path)
+	case err == nil:
 		return false, nil
-	}
-	if err != nil {
+	case !errors.Is(err, fs.ErrNotExist):
 		return false, fmt.Errorf("writing configuration: %w", err)
 	}
-	_, err = f.Write(Template())
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err := wholefile.Replace(path, Template()); err != nil {
+		var perr *fs.PathError
+		if errors.As(err, &perr) { // the name of the unfinished file says nothing to anybody
+			err = perr.Err
+		}
 		return false, fmt.Errorf("writing configuration %s: %w", path, err)
 	}
 	return true, nil

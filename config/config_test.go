@@ -150,3 +150,24 @@ func TestLimitsMayBeAListOfTerms(t *testing.T) {
 		t.Errorf("%q, %v, want %q", cfg.Upload, err, want)
 	}
 }
+
+func TestAnEmptyConfigurationIsNotTakenForATemplate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if wrote, err := WriteTemplate(path); wrote || err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "delete it") {
+		t.Errorf("an empty file: %v, %v", wrote, err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []bool{true, false} {
+		if wrote, err := WriteTemplate(path); err != nil || wrote != want {
+			t.Errorf("wrote %v, want %v: %v", wrote, want, err)
+		}
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != string(Template()) {
+		t.Errorf("%q, %v", text, err)
+	}
+}

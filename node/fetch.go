@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
@@ -72,6 +74,11 @@ func (n *Node) Fetch(ctx context.Context, req FetchRequest, emit func(any)) (Fet
 	special, err := checkOutput(req.Output, len(entries) == 1)
 	if err != nil {
 		return FetchResult{}, err
+	}
+	if !req.Replace {
+		if err := notOver(entries, req.Output); err != nil {
+			return FetchResult{}, err
+		}
 	}
 	net, err := n.online(ctx)
 	if err != nil {
@@ -203,6 +210,22 @@ func checkOutput(path string, file bool) (special bool, err error) {
 		return false, badRequest("output %s is a file; several entries need a folder", path)
 	}
 	return file && !info.Mode().IsRegular(), nil
+}
+
+// notOver is an error if a file would be written over that is plainly another: it has
+// not the size of the one to fetch. One that has may be that file, of an earlier fetch or
+// with bytes that have changed since, and is checked and put right.
+func notOver(entries []channel.FileEntry, out string) error {
+	for _, e := range entries {
+		path := out
+		if len(entries) != 1 {
+			path = filepath.Join(out, filepath.FromSlash(e.Name))
+		}
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && uint64(info.Size()) != e.Size {
+			return fmt.Errorf("writing output %s: %w, and is another; name another file, or say --replace", path, fs.ErrExist)
+		}
+	}
+	return nil
 }
 
 // onFetch tells whoever watches of peers that sent wrong bytes, and of blobs

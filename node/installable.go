@@ -57,7 +57,7 @@ func (n *Node) fetchPlugin(ctx context.Context, from string, emit func(any)) (st
 		return "", err
 	}
 	file := filepath.Join(dir, "plugin")
-	if _, err := n.Fetch(ctx, FetchRequest{Entries: Document{Name: from, Text: text}, Output: file}, emit); err != nil {
+	if _, err := n.Fetch(ctx, FetchRequest{Entries: Document{Name: from, Text: text}, Output: file, Replace: true}, emit); err != nil {
 		return "", errors.Join(err, os.RemoveAll(dir))
 	}
 	return file, nil

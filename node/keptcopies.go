@@ -13,6 +13,7 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/internal/disk"
 	"github.com/anonymous-media-library/aml/internal/outfile"
 )
 
@@ -90,6 +91,9 @@ func (n *Node) writeCopies(ctx context.Context, id channel.ID, text []byte) erro
 
 // readSome reads a file of at most so many bytes.
 func readSome(path string, most int64) ([]byte, error) {
+	if err := disk.Regular(path); err != nil {
+		return nil, err
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

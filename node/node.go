@@ -28,7 +28,9 @@ import (
 	"github.com/anonymous-media-library/aml/channel/keyfile"
 	"github.com/anonymous-media-library/aml/codec/inplace"
 	"github.com/anonymous-media-library/aml/config"
+	"github.com/anonymous-media-library/aml/internal/disk"
 	"github.com/anonymous-media-library/aml/internal/flock"
+	"github.com/anonymous-media-library/aml/internal/sqlite"
 	"github.com/anonymous-media-library/aml/node/transport"
 	"github.com/anonymous-media-library/aml/publisher"
 )
@@ -90,7 +92,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	for _, dir := range []string{cfg.Paths.Home, cfg.Paths.Keys} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("making the home folder: %w", err)
+			return nil, noRoom(cfg.Paths.Home, fmt.Errorf("making the home folder: %w", err))
 		}
 	}
 	lock, err := flock.TryLock(cfg.Paths.Lock)
@@ -98,13 +100,24 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("%w: %w", ErrInUse, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("locking the home %s: %w", cfg.Paths.Home, err)
+		return nil, noRoom(cfg.Paths.Home, fmt.Errorf("locking the home %s: %w", cfg.Paths.Home, err))
 	}
 	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), lock: lock, ready: make(chan struct{}), damaged: make(chan blobnet.ID, maxDamaged), deleted: make(chan struct{}, 1), ageing: newAgeing(), natsHome: natsHome{turn: make(chan struct{}, 1)}, mirrors: mirrors{turn: make(chan struct{}, 1)}}
 	if err := n.open(ctx); err != nil {
-		return nil, errors.Join(err, n.Close())
+		return nil, errors.Join(noRoom(cfg.Paths.Home, err), n.Close())
 	}
 	return n, nil
+}
+
+// firstRoom is how much room a home takes that is new, with some to spare.
+const firstRoom = 2 << 20
+
+// noRoom says of an error of a full disk which disk it is, and how much room helps.
+func noRoom(home string, err error) error {
+	if !sqlite.IsFull(err) && !disk.IsFull(err) {
+		return err
+	}
+	return fmt.Errorf("the disk of the home %s is full: make room, %d MiB for a home that is new, then run this again: %w", home, firstRoom>>20, err)
 }
 
 func (n *Node) open(ctx context.Context) (err error) {

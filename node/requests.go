@@ -118,6 +118,7 @@ type FetchRequest struct {
 	Timeout Duration `json:"timeout"` // without any progress; 0: 60 s
 
 	KeepBlobs bool `json:"keepBlobs"` // store the blobs as well, beside the files
+	Replace   bool `json:"replace"`   // write also over files that are plainly others
 }
 
 // FetchResult describes what was fetched.

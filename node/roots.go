@@ -11,6 +11,7 @@ import (
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/tracker"
+	"github.com/anonymous-media-library/aml/internal/disk"
 	"github.com/anonymous-media-library/aml/internal/outfile"
 )
 
@@ -40,6 +41,9 @@ func (n *Node) noteRoots(ctx context.Context, ids ...blobnet.ID) {
 func (n *Node) appendRoots(lines []byte) error {
 	n.rooting.Lock()
 	defer n.rooting.Unlock()
+	if err := disk.Regular(n.cfg.Paths.Roots); err != nil {
+		return err
+	}
 	f, err := os.OpenFile(n.cfg.Paths.Roots, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
@@ -96,6 +100,9 @@ func writeRoots(ctx context.Context, path string, ids []blobnet.ID) error {
 // readRoots returns the ids in the file, each once, the newest if there are more
 // than a tracker takes, and how many lines it has.
 func readRoots(path string) (ids []blobnet.ID, count int, err error) {
+	if err := disk.Regular(path); err != nil {
+		return nil, 0, err
+	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, nil

@@ -259,6 +259,9 @@ func (s *Store) markUncleanOwned() error {
 	if s.unclean.Load() {
 		return nil
 	}
+	if err := disk.Regular(s.tree.marker()); err != nil {
+		return err
+	}
 	f, err := os.OpenFile(s.tree.marker(), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err

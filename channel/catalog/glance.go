@@ -13,7 +13,7 @@ import (
 type Glimpse struct {
 	Channel channel.ID
 	Petname string
-	Topic   string // under which this home founded it
+	Topic   string // of the newest root of a channel of this home's
 	Title   string
 }
 
@@ -32,12 +32,13 @@ func Glance(ctx context.Context, path string) ([]Glimpse, error) {
 	}
 	defer db.Close() // only read from
 	var out []Glimpse
+	const title = "coalesce(" + shownTitle + ", '')"
 	for _, query := range []string{
-		"SELECT p.channel, p.name, '', coalesce(c.title, '') FROM petnames p LEFT JOIN channels c ON c.id = p.channel ORDER BY p.name LIMIT ?",
-		"SELECT o.channel, '', min(o.topic), coalesce(c.title, '') FROM owns o LEFT JOIN channels c ON c.id = o.channel GROUP BY o.channel ORDER BY 3 LIMIT ?",
-		"SELECT id, '', '', coalesce(title, '') FROM channels ORDER BY reason DESC, no LIMIT ?",
+		"SELECT p.channel, p.name, '', " + title + " FROM petnames p LEFT JOIN channels ON id = p.channel ORDER BY p.name LIMIT ?1",
+		"SELECT id, '', topic, " + title + " FROM channels JOIN topics t ON t.channel = no WHERE reason = ?2 ORDER BY topic, no LIMIT ?1",
+		"SELECT id, '', '', " + title + " FROM channels ORDER BY reason DESC, no LIMIT ?1",
 	} {
-		rows, err := db.QueryContext(ctx, query, maxGlimpses)
+		rows, err := db.QueryContext(ctx, query, maxGlimpses, Owned)
 		if err != nil {
 			return out, fmt.Errorf("looking at the catalogue: %w", err)
 		}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/anonymous-media-library/aml/internal/disk"
 	"github.com/anonymous-media-library/aml/internal/sqlite"
 )
 
@@ -217,11 +218,11 @@ func migrate(ctx context.Context, s *session, path string) error {
 	for i := version; i < len(migrations); i++ {
 		step := fmt.Sprintf("BEGIN IMMEDIATE;\n%s\nPRAGMA application_id = %d;\nPRAGMA user_version = %d;\nCOMMIT", migrations[i], applicationID, i+1)
 		if _, err := s.conn.ExecContext(ctx, step); err != nil {
-			_, rerr := s.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+			_, _ = s.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") // SQLite may have done it; the first error is the one to tell
 			if v := 0; s.get([]any{&v}, "PRAGMA user_version") == nil && v > i {
 				continue // a second opener was faster
 			}
-			return errors.Join(fmt.Errorf("migrating to schema version %d: %w", i+1, err), rerr)
+			return fmt.Errorf("migrating to schema version %d: %w", i+1, err)
 		}
 	}
 	return nil
@@ -253,6 +254,9 @@ func foreign(path, what, remedy string) error {
 
 // checkHeader refuses what is no SQLite file before SQLite writes to it.
 func checkHeader(path string) error {
+	if err := disk.Regular(path); errors.Is(err, disk.ErrNotRegular) {
+		return foreign(path, "is not a regular file", remedyMove)
+	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -261,9 +265,6 @@ func checkHeader(path string) error {
 		return fmt.Errorf("opening catalogue: %w", err)
 	}
 	defer f.Close() // only read from
-	if fi, err := f.Stat(); err == nil && !fi.Mode().IsRegular() {
-		return foreign(path, "is not a regular file", remedyMove)
-	}
 	const magic = "SQLite format 3\x00"
 	head := make([]byte, len(magic))
 	switch n, err := io.ReadFull(f, head); {

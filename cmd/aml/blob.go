@@ -123,15 +123,17 @@ func (a *app) entries(cmd *cobra.Command, input string) (api.Document, error) {
 func (a *app) blobFetchCommand() *cobra.Command {
 	var input, output string
 	var timeout time.Duration
-	var keep bool
+	var keep, replace bool
 	cmd := &cobra.Command{
 		Use:   "blob-fetch -i FILE_ENTRY.JSON -o FILE",
 		Short: "get a file from whoever has it",
 		Long: `Get the file of a FileEntry from whoever has it, verify it, and put it under its
 name once it is whole. A fetch that was interrupted asks only for what is
-missing when it is run again. A document of several entries is fetched into the
-folder -o. The file itself is the store from then on: this node serves it onward
-for as long as it stays what it is. --keep-blobs keeps a copy in the store too.
+missing when it is run again. A file that is there and has another size is left as
+it is, unless with --replace; one of the same size is checked, and put right where
+it differs. A document of several entries is fetched into the folder -o. The file
+itself is the store from then on: this node serves it onward for as long as it
+stays what it is. --keep-blobs keeps a copy in the store too.
 With -o - the file goes to standard output while it comes, in order and some
 seconds ahead of who reads it; blobs that came whole are kept in the store.`,
 		Example: "  aml blob-fetch -i file_entry.json -o movie.mkv\n  aml blob-fetch -i file_entry.json -o - | mpv -\n  aml blob-fetch -i file_entry.json -o movie.mkv --peer /ip4/192.168.1.5/tcp/4001/p2p/12D3KooW...\n  aml blob-fetch -i file_entry.json -o movie.mkv --peer ws://192.168.1.5:6881/ --peer https://mirror.example/",
@@ -156,7 +158,7 @@ seconds ahead of who reads it; blobs that came whole are kept in the store.`,
 				return finish(err)
 			}
 			p := a.beside()
-			res, err := c.Fetch(cmd.Context(), api.FetchRequest{Entries: doc, Output: path, Peers: a.peers, Timeout: api.Duration(timeout), KeepBlobs: keep}, p.event)
+			res, err := c.Fetch(cmd.Context(), api.FetchRequest{Entries: doc, Output: path, Peers: a.peers, Timeout: api.Duration(timeout), KeepBlobs: keep, Replace: replace}, p.event)
 			if err = finish(closing(c, p.done(err))); err != nil || output == "-" {
 				return err
 			}
@@ -173,6 +175,7 @@ seconds ahead of who reads it; blobs that came whole are kept in the store.`,
 	cmd.Flags().StringVarP(&input, "input", "i", "", "FileEntry document, - for standard input")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "file to write, - for standard output; a folder for several entries")
 	cmd.Flags().BoolVar(&keep, "keep-blobs", false, "keep the blobs in the store, beside the file")
+	cmd.Flags().BoolVar(&replace, "replace", false, replaceHelp)
 	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "give up after so long without a byte of a blob, connecting included")
 	return cmd
 }

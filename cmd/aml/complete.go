@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -103,9 +104,23 @@ func (a *app) completeChannels(cmd *cobra.Command) {
 	}
 }
 
+// completionTime is how long a shell waits at most, whatever is the matter with a home.
+const completionTime = time.Second
+
 // channels are the words for channels that begin with what was given, each with its
 // channel's title.
-func (a *app) channels(given string) (out []string) {
+func (a *app) channels(given string) []string {
+	found := make(chan []string, 1)
+	go func() { found <- a.findChannels(given) }()
+	select {
+	case out := <-found:
+		return out
+	case <-time.After(completionTime): // what still looks ends with the process
+		return nil
+	}
+}
+
+func (a *app) findChannels(given string) (out []string) {
 	cfg, err := a.config()
 	if err != nil {
 		return nil

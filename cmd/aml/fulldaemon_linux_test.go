@@ -25,8 +25,8 @@ func fillWhole(t *testing.T, path string) {
 	}
 }
 
-// A daemon whose disk is full when it starts for the first time serves what there
-// is, says what it cannot do, and does that when there is room.
+// A daemon whose disk is full when it starts for the first time, in a home that is
+// there, serves what there is, says what it cannot do, and does that when there is room.
 func TestADaemonStartsForTheFirstTimeOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -70,5 +70,51 @@ func TestADaemonStartsForTheFirstTimeOnAFullDisk(t *testing.T) {
 	}
 	if code := daemon.exit(); code != 0 && code != 130 || !strings.Contains(daemon.stderr.String(), "events are not kept for plugins") {
 		t.Errorf("exit code %d: %s", code, daemon.stderr)
+	}
+}
+
+// A home is not begun without room: that is said, with how much it takes, and nothing
+// that stays hinders the next start.
+func TestAHomeThatIsNewNeedsRoomAndSaysHowMuch(t *testing.T) {
+	t.Parallel()
+	small := smallDisk(t, t.TempDir(), "4m")
+	home, ballast := filepath.Join(small, "home"), filepath.Join(small, "ballast")
+	for _, free := range []int64{0, 20 << 10, 200 << 10, 400 << 10} { // before the identity, the databases, the catalogue is whole
+		if err := os.RemoveAll(home); err != nil {
+			t.Fatal(err)
+		}
+		fillWhole(t, ballast)
+		info, err := os.Stat(ballast)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(ballast, info.Size()-free); err != nil {
+			t.Fatal(err)
+		}
+		for _, command := range []string{"init", "daemon"} {
+			_, stderr, code := amlRun(t, home, command, "--set", "minfree=0")
+			if code != 1 || !strings.Contains(stderr, "the disk of the home "+home+" is full: make room, 2 MiB") || strings.Contains(stderr, "rollback") {
+				t.Errorf("%s with %d bytes free: exit code %d: %s", command, free, code, stderr)
+			}
+		}
+		if err := os.Remove(ballast); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(filepath.Join(home, "config.yaml")); err == nil {
+			t.Error("a configuration was written")
+		}
+		ok(t, home, "init", "--set", "minfree=0")
+		for _, pattern := range []string{".aml-*", "*/.aml-*"} {
+			if left, _ := filepath.Glob(filepath.Join(home, pattern)); len(left) > 0 {
+				t.Errorf("left: %v", left)
+			}
+		}
+	}
+	config := filepath.Join(home, "config.yaml")
+	if err := os.Truncate(config, 0); err != nil { // as versions before this one left it
+		t.Fatal(err)
+	}
+	if _, stderr, code := amlRun(t, home, "init"); code != 1 || !strings.Contains(stderr, config+" is empty") || !strings.Contains(stderr, "delete it") {
+		t.Errorf("an empty configuration: exit code %d: %s", code, stderr)
 	}
 }

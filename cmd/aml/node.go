@@ -38,19 +38,19 @@ Configuration keys (also as AML_ and the name in capitals, or --set KEY=VALUE):
 			if err != nil {
 				return err
 			}
-			if err := os.MkdirAll(filepath.Dir(cfg.Paths.Config), 0o700); err != nil {
-				return fmt.Errorf("making the configuration's folder: %w", err)
-			}
-			wrote, err := config.WriteTemplate(cfg.Paths.Config)
-			if err != nil {
-				return err
-			}
 			c, err := api.Open(cmd.Context(), cfg, api.NeedStore)
 			if err != nil {
 				return err
 			}
 			status, err := c.Status(cmd.Context())
 			if err = closing(c, err); err != nil {
+				return err
+			}
+			if err := os.MkdirAll(filepath.Dir(cfg.Paths.Config), 0o700); err != nil {
+				return fmt.Errorf("making the configuration's folder: %w", err)
+			}
+			wrote, err := config.WriteTemplate(cfg.Paths.Config)
+			if err != nil {
 				return err
 			}
 			return a.result(map[string]any{"home": cfg.Paths.Home, "config": cfg.Paths.Config, "configWritten": wrote, "peerId": status.PeerID},

@@ -73,7 +73,7 @@ func (a *app) build(cmd *cobra.Command, c *api.Client, dir *appdir.Dir, r api.Up
 	}
 	archive = filepath.Join(scratch, "archive")
 	p := a.beside()
-	_, err = c.Fetch(cmd.Context(), api.FetchRequest{Entries: api.Document{Name: r.Entry.Name, Text: entry}, Output: archive, Peers: a.peers, Timeout: api.Duration(timeout), KeepBlobs: true}, p.event)
+	_, err = c.Fetch(cmd.Context(), api.FetchRequest{Entries: api.Document{Name: r.Entry.Name, Text: entry}, Output: archive, Peers: a.peers, Timeout: api.Duration(timeout), KeepBlobs: true, Replace: true}, p.event)
 	if err = p.done(err); err != nil {
 		return "", fmt.Errorf("version %s, %s: %w", r.Version, r.Entry.Name, err)
 	}

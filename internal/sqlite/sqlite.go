@@ -17,6 +17,8 @@ import (
 	"strings"
 
 	sqlite3 "modernc.org/sqlite"
+
+	"github.com/anonymous-media-library/aml/internal/disk"
 )
 
 // Open opens the SQLite file at path, and makes it, readable by its owner
@@ -35,11 +37,17 @@ import (
 // a disk without room.
 //
 // Open has read the file's header when it returns: what is no SQLite file
-// gives an error for which IsDamaged is true. The caller closes the pool.
+// gives an error for which IsDamaged is true, and what is no file at all one that
+// wraps disk.ErrNotRegular. The caller closes the pool.
 func Open(ctx context.Context, path string, durable bool) (*sql.DB, error) {
 	dsn, err := dataSource(path, durable)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := disk.Regular(path + suffix); err != nil {
+			return nil, fmt.Errorf("opening database: %w", err)
+		}
 	}
 	// SQLite gives its -wal and -shm files the mode of the main one, so it is
 	// enough to make that before SQLite does.

@@ -46,8 +46,12 @@ func Replace(path string, data []byte) (err error) {
 	return syncDir(dir)
 }
 
-// Read returns all of a file of at most max bytes; a missing one gives fs.ErrNotExist.
+// Read returns all of a file of at most max bytes; a missing one gives fs.ErrNotExist,
+// what is no file disk.ErrNotRegular.
 func Read(path string, max int64) ([]byte, error) {
+	if err := disk.Regular(path); err != nil {
+		return nil, err
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -62,6 +63,68 @@ func TestAJournalOnAFullDiskIsMadeWhenThereIsRoom(t *testing.T) {
 		case <-deadline:
 			t.Fatal("nothing is kept")
 		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// How many events a full disk took is told when there is room, though nothing else
+// happens then.
+func TestAJournalCountsAllThatAFullDiskTook(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("mounting a small disk needs root")
+	}
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
+		t.Skipf("mounting a small disk: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	j, err := OpenJournal(t.Context(), filepath.Join(dir, "events.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 4<<20), 0o600); err == nil {
+		t.Fatal("the disk is not full")
+	}
+	j.check = 10 * time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- j.Run(ctx) }()
+	look, deadline := time.NewTicker(10*time.Millisecond), time.After(90*time.Second)
+	defer look.Stop()
+	until := func(what string, is func() bool) {
+		t.Helper()
+		for !is() {
+			select {
+			case <-look.C:
+			case <-deadline:
+				t.Fatalf("%s: missed %d, full %v", what, j.missed.Load(), j.Full())
+			}
+		}
+	}
+	large := strings.Repeat("x", maxEvent/2)
+	add := func(n int) {
+		for range n {
+			j.Add("file", large)
+		}
+	}
+	add(30)
+	until("30 are missed", func() bool { return j.missed.Load() == 30 && j.Full() != nil })
+	add(20)
+	until("50 are missed", func() bool { return j.missed.Load() == 50 })
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	until("it is full no more", func() bool { return j.Full() == nil })
+	some, err := j.After(t.Context(), 0, 10)
+	if err != nil || len(some) != 1 || some[0].JSON != `{"event":"missed","events":50}` {
+		t.Errorf("events: %+v, %v", some, err)
 	}
 	cancel()
 	if err := <-ended; err != nil {

@@ -40,7 +40,7 @@ type Journal struct {
 	path   string
 	check  time.Duration
 	in     chan record
-	missed atomic.Int64 // that found no room
+	missed atomic.Int64 // events that are not kept, and of which that is not written yet
 
 	mu   sync.Mutex    // guards what follows
 	db   *sql.DB       // nil while the disk has no room to make it
@@ -168,7 +168,8 @@ func (j *Journal) Add(name string, event any) {
 	}
 }
 
-// Run writes what is added until ctx ends.
+// Run writes what is added until ctx ends. While the disk has no room it looks every
+// now and then whether there is some, also if nothing is added.
 func (j *Journal) Run(ctx context.Context) error {
 	if err := j.begin(ctx); err != nil {
 		return err
@@ -176,15 +177,24 @@ func (j *Journal) Run(ctx context.Context) error {
 	if j.opened() == nil {
 		return nil
 	}
+	tick := time.NewTicker(j.check)
+	defer tick.Stop()
 	for {
 		select {
 		case r := <-j.in:
-			if err := j.write(context.WithoutCancel(ctx), r); err != nil {
+			if err := j.write(context.WithoutCancel(ctx), j.batch(r)); err != nil {
+				return err
+			}
+		case <-tick.C:
+			if j.Full() == nil {
+				continue
+			}
+			if err := j.write(context.WithoutCancel(ctx), nil); err != nil {
 				return err
 			}
 		case <-ctx.Done():
 			for len(j.in) > 0 { // what was told is kept
-				if err := j.write(context.WithoutCancel(ctx), <-j.in); err != nil {
+				if err := j.write(context.WithoutCancel(ctx), j.batch(<-j.in)); err != nil {
 					return err
 				}
 			}
@@ -193,55 +203,64 @@ func (j *Journal) Run(ctx context.Context) error {
 	}
 }
 
-func (j *Journal) write(ctx context.Context, first record) error {
-	tx, err := j.opened().BeginTx(ctx, nil)
-	if isFull(err) {
-		j.missed.Add(1)
-		j.room(err)
-		return nil
+// batch is the first event with those that wait behind it.
+func (j *Journal) batch(first record) []record {
+	out := []record{first}
+	for len(out) < journalBatch {
+		select {
+		case r := <-j.in:
+			out = append(out, r)
+		default:
+			return out
+		}
 	}
-	if err != nil {
+	return out
+}
+
+// write writes how many events were missed, then a batch, both or neither: what finds
+// no room is counted with what was missed before.
+func (j *Journal) write(ctx context.Context, batch []record) error {
+	missed := j.missed.Load()
+	err := j.put(ctx, missed, batch)
+	switch {
+	case isFull(err):
+		j.missed.Add(int64(len(batch)))
+		j.room(err)
+		return nil // observers miss events; the node goes on
+	case err != nil:
 		return fmt.Errorf("journal of events: %w", err)
+	}
+	j.missed.Add(-missed)
+	j.room(nil)
+	return nil
+}
+
+func (j *Journal) put(ctx context.Context, missed int64, batch []record) error {
+	if missed > 0 {
+		told := record{time.Now(), "missed", fmt.Sprintf(`{"event":"missed","events":%d}`, missed)}
+		batch = append([]record{told}, batch...)
+	}
+	tx, err := j.opened().BeginTx(ctx, nil)
+	if err != nil {
+		return err
 	}
 	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
 	var last int64
-	put := func(r record) error {
+	for _, r := range batch {
 		res, err := tx.ExecContext(ctx, `INSERT INTO events (time, event, json) VALUES (?, ?, ?)`, r.at.Unix(), r.event, r.json)
-		if err == nil {
-			last, err = res.LastInsertId()
+		if err != nil {
+			return err
 		}
-		return err
-	}
-	if n := j.missed.Swap(0); n > 0 {
-		err = put(record{time.Now(), "missed", fmt.Sprintf(`{"event":"missed","events":%d}`, n)})
-	}
-	for n := 0; err == nil; n++ {
-		if err = put(first); err != nil || n == journalBatch {
-			break
+		if last, err = res.LastInsertId(); err != nil {
+			return err
 		}
-		select {
-		case first = <-j.in:
-			continue
-		default:
+	}
+	if last%pruneEvery < journalBatch {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM events WHERE cursor <= ?`, last-journalKeeps); err != nil {
+			return err
 		}
-		break
 	}
-	if err == nil && last%pruneEvery < journalBatch {
-		_, err = tx.ExecContext(ctx, `DELETE FROM events WHERE cursor <= ?`, last-journalKeeps)
-	}
-	if err == nil {
-		err = tx.Commit()
-	}
-	if err != nil {
-		if isFull(err) {
-			j.missed.Add(1)
-			j.room(err)
-			return nil // observers miss events; the node goes on
-		}
-		return fmt.Errorf("journal of events: %w", err)
-	}
-	j.room(nil)
-	return nil
+	return tx.Commit()
 }
 
 // more is closed when something has been written since it was asked for.

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/anonymous-media-library/aml/internal/disk"
 	"github.com/anonymous-media-library/aml/plugins"
 	"github.com/anonymous-media-library/aml/plugins/child"
 	pluginv1 "github.com/anonymous-media-library/aml/plugins/proto/aml/plugin/v1"
@@ -133,6 +134,9 @@ func (m *member) feed(ctx context.Context, c *child.Child) error {
 }
 
 func readCursor(file string) (uint64, error) {
+	if err := disk.Regular(file); err != nil {
+		return 0, err
+	}
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return 0, err
