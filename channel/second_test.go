@@ -18,7 +18,7 @@ import (
 func vectorFiles(t *testing.T) map[string][]byte {
 	t.Helper()
 	files := make(map[string][]byte)
-	for _, dir := range []string{"testdata/vectors", "gossip/testdata/vectors"} {
+	for _, dir := range []string{"testdata/vectors", "gossip/testdata/vectors", "keyfile/testdata/vectors"} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			t.Fatal(err)
@@ -130,6 +130,8 @@ func TestTheSecondImplementationSeesATamperedVector(t *testing.T) {
 		{"private.json", "keyrings keyring-epoch1", `"name": "keyring-epoch1"`, `"eve"`, `"bob"`},
 		{"private.json", "sealed nothing", `"name": "nothing"`, `"plain": "a0"`, `"plain": "a1"`},
 		{"private.json", "refused flipped bit in the tag", `"name": "flipped bit in the tag"`, `"ErrMalformed"`, `"ErrReadKey"`},
+		{"keyfiles.json", "an id of one character", `"name": "an id of one character"`, `"plugin": "0"`, `"plugin": "1"`},
+		{"keyfiles.json", "an id of 33", `"name": "an id of 33"`, `tttt`, `t`},
 		{"wire.json", "message: one envelope", `"what": "one envelope"`, `"hex": "814101"`, `"hex": "81410102"`},
 		{"wire.json", "message: nine envelopes", `"what": "nine envelopes"`, `"ErrLimit"`, `"ErrMalformed"`},
 	}

@@ -69,10 +69,3 @@ func shown(s string) string {
 	}
 	return strconv.Quote(scheme + ":...")
 }
-
-// CheckPeers says what is wrong with the peers that a request will name. It
-// needs no node.
-func CheckPeers(peers []string) error {
-	_, err := parsePeers(peers)
-	return err
-}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -23,39 +23,40 @@ type Later struct {
 	Root  channel.Root // the newest that follows what is known here; Version 0: nobody has a later one
 	Seq   uint64       // of the newest release that a head under these roots names, 0 for none
 	Of    channel.Time // when that head was issued
-	Short bool         // somebody has, by his own account, later ones that were not had
+	Short bool         // there are, or may well be, later ones that were not had: see laters
 }
 
 // Later asks those who have answered about a topic, and whoever else is connected, for
 // the roots of channels after those that a listing holds, up to version MaxLater, and
-// their heads. Each root is checked against the one before it, from the newest that is
+// their heads, which may be under any root from the first on. Each root is checked against the one before it, from the newest that is
 // known here on. Nothing of it is kept: a listed channel has its bounds. When one peer
 // has given later roots of all of them, and all that it says it has, the others have 2 s
 // more; else it goes on until all have answered or failed, or ctx ends.
 func (g *Gossip) Later(ctx context.Context, topic string, ids []channel.ID) (map[channel.ID]Later, error) {
-	roots := make(map[channel.ID]channel.Root, len(ids))
+	roots := make(map[channel.ID][]channel.Root, len(ids))
 	for _, id := range ids[:min(len(ids), MaxKeys)] {
 		info, err := g.cfg.Ledger.Channel(ctx, id)
 		if err != nil {
 			return nil, fmt.Errorf("asking for later roots: %w", err)
 		}
-		if info.Reason == catalog.Listed && info.HasRoot {
-			roots[id] = info.Root
+		if info.Reason != catalog.Listed || !info.HasRoot {
+			continue
+		}
+		if roots[id], err = g.rootsUpTo(ctx, id, info.Root); err != nil {
+			return nil, fmt.Errorf("asking for later roots: %w", err)
 		}
 	}
 	if len(roots) == 0 {
 		return nil, nil
 	}
-	peers := g.neighbours()
+	var followers []peer.ID
 	if in := g.browsed(target{topic: topic}); in != nil {
-		peers = append(g.followers(in), peers...)
+		followers = g.followers(in)
 	}
-	slices.Sort(peers)
-	peers = slices.Compact(peers)
-	peers = peers[:min(len(peers), 2*maxFound)] // all at once: those that say nothing hold up nobody
+	peers := someOf(followers, g.neighbours(), 2*maxFound) // all at once: those that say nothing hold up nobody
 	all, cancel := context.WithCancel(ctx)
 	defer cancel()
-	l := &laters{from: roots, got: make(map[channel.ID]Later, len(roots))}
+	l := &laters{from: roots, got: make(map[channel.ID]Later, len(roots)), whole: make(map[channel.ID]uint64, len(roots))}
 	var work sync.WaitGroup
 	first := sync.OnceFunc(func() {
 		last := time.AfterFunc(othersWait, cancel)
@@ -69,26 +70,78 @@ func (g *Gossip) Later(ctx context.Context, topic string, ids []channel.ID) (map
 		})
 	}
 	work.Wait() // soon after ctx has ended
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.got, nil
+	return l.all(), nil
 }
 
-// laters is what has come so far.
+// rootsUpTo returns the roots of a channel that are kept, up to one of them.
+func (g *Gossip) rootsUpTo(ctx context.Context, id channel.ID, newest channel.Root) ([]channel.Root, error) {
+	kept, err := g.cfg.Ledger.Roots(ctx, id, 1, int(min(newest.Version, maxRoots)), MaxAnswer)
+	if err != nil {
+		return nil, err
+	}
+	var roots []channel.Root
+	for _, data := range kept {
+		env, err := channel.DecodeEnvelope(data)
+		if err != nil {
+			return nil, err
+		}
+		root, err := channel.OpenRoot(env) // verified when it was taken in
+		if err != nil {
+			return nil, err
+		}
+		if root.Version < newest.Version {
+			roots = append(roots, root)
+		}
+	}
+	return append(roots, newest), nil
+}
+
+// someOf returns at most most of the peers, each once: followers first. Among each of
+// both it is chance who is left out: an identity is cheap to make to any order.
+func someOf(followers, others []peer.ID, most int) []peer.ID {
+	var out []peer.ID
+	seen := make(map[peer.ID]bool)
+	for _, group := range [][]peer.ID{followers, others} {
+		for _, i := range rand.Perm(len(group)) {
+			if p := group[i]; !seen[p] && len(out) < most {
+				seen[p] = true
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+// laters is what has come so far. A peer that names a number and gives no root is not
+// believed: that costs nothing, and would make every channel look old. There are later
+// roots than were had where the root keys have signed one that cannot be read or placed
+// here, or where roots came up to MaxLater and whoever gave them has more; and there may
+// be where nobody who gave the newest root gave all that he says he has.
 type laters struct {
-	from map[channel.ID]channel.Root // what is known here
-	mu   sync.Mutex
-	got  map[channel.ID]Later // guarded by mu
+	from  map[channel.ID][]channel.Root // what is known here, the newest at last
+	mu    sync.Mutex
+	got   map[channel.ID]Later  // guarded by mu
+	whole map[channel.ID]uint64 // guarded by mu: up to which version somebody gave all that he has
 }
 
-// errPast: a root does not follow what is known here, so that one of both histories may
-// be false. Which one is found out once the channel is followed.
-var errPast = errors.New("root of another history")
-
-// take keeps what is newer.
-func (l *laters) take(id channel.ID, n Later) {
+// all returns what has come, once nothing more does.
+func (l *laters) all() map[channel.ID]Later {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for id, n := range l.got {
+		n.Short = n.Short || n.Root.Version > l.whole[id]
+		l.got[id] = n
+	}
+	return l.got
+}
+
+// take keeps what is newer of what a peer gave that says it has the roots up to a version.
+func (l *laters) take(id channel.ID, n Later, says uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n.Root.Version == min(says, MaxLater) {
+		l.whole[id] = max(l.whole[id], n.Root.Version)
+	}
 	have := l.got[id]
 	if n.Root.Version > have.Root.Version {
 		have.Root = n.Root
@@ -131,107 +184,20 @@ func (g *Gossip) later(ctx context.Context, p peer.ID, l *laters) (whole bool, e
 	}
 	whole = len(sections) == len(ids)
 	for id, s := range sections {
-		if s.Root <= l.from[id].Version {
+		if known := l.from[id]; s.Root <= known[len(known)-1].Version {
 			whole = false
 			continue
 		}
 		n, err := pull.later(id, l.from[id], s)
-		if errors.Is(err, channel.ErrVersion) || errors.Is(err, errPast) { // of a newer kind than we read, or not to be judged
-			l.take(id, Later{Short: true})
+		if errors.Is(err, errUnread) {
+			l.take(id, n, s.Root)
 			return false, nil // the rest of its answer is still under way
 		}
 		if err != nil {
 			return false, fmt.Errorf("asking for later roots of channel %s: %w", id.Short(), err)
 		}
-		l.take(id, n)
-		whole = whole && n.Root.Version > 0 && (!n.Short || n.Root.Version == MaxLater)
+		l.take(id, n, s.Root)
+		whole = whole && n.Root.Version == min(s.Root, MaxLater)
 	}
 	return whole, nil
-}
-
-// later reads the roots after a known one, and what the peer's heads say under them.
-func (p *puller) later(id channel.ID, known channel.Root, s section) (Later, error) {
-	r := request{Kind: askRoots, Keys: []channel.Hash{id.Discovery()}, From: known.Version + 1, To: min(s.Root, MaxLater)}
-	out := Later{Short: s.Root > MaxLater}
-	if r.To < r.From {
-		return out, nil
-	}
-	if err := p.ask(r); err != nil {
-		return out, err
-	}
-	chain := map[uint64]channel.Root{known.Version: known}
-	newest := known
-	for {
-		a, err := p.next()
-		if err != nil {
-			return out, err
-		}
-		if a.More && len(a.Sections) == 0 || len(a.Sections) > 1 {
-			return out, lied("roots in no section, or several")
-		}
-		for _, sec := range a.Sections {
-			if sec.Key != r.Keys[0] || len(sec.Items) == 0 || newest.Version+uint64(len(sec.Items)) > r.To {
-				return out, lied("roots that were not asked for")
-			}
-			for _, data := range sec.Items {
-				env, err := channel.DecodeEnvelope(data)
-				if err != nil {
-					return out, lied("%w", err)
-				}
-				root, err := channel.VerifyRoot(env, &newest)
-				switch {
-				case errors.Is(err, channel.ErrVersion):
-					return out, err
-				case errors.Is(err, channel.ErrChain) && newest.Version == known.Version:
-					return out, errPast
-				case err != nil:
-					return out, lied("%w", err)
-				}
-				newest = root
-				chain[root.Version] = root
-			}
-		}
-		if !a.More {
-			break
-		}
-	}
-	out.Short = out.Short || newest.Version < s.Root
-	if newest.Version > known.Version {
-		out.Root = newest
-	}
-	for _, data := range s.Items {
-		if h, ok := headUnder(data, id, chain, newest); ok && h.Issued > out.Of {
-			out.Seq, out.Of = h.Seq, h.Issued
-		}
-	}
-	return out, nil
-}
-
-// headUnder is a head that counts under the newest of some roots: one that its signer
-// may sign there, and that does not go beyond what was revoked.
-func headUnder(data []byte, id channel.ID, chain map[uint64]channel.Root, newest channel.Root) (channel.Head, bool) {
-	env, err := channel.DecodeEnvelope(data)
-	if err != nil {
-		return channel.Head{}, false
-	}
-	h, err := channel.OpenHead(env)
-	if err != nil {
-		return channel.Head{}, false
-	}
-	under, there := chain[h.Root]
-	if !there {
-		return channel.Head{}, false
-	}
-	if h, err = channel.VerifyHead(env, id, under); err != nil || h.Issued > channel.TimeOf(time.Now().Add(5*time.Minute)) {
-		return channel.Head{}, false
-	}
-	if revoked, ended := newest.RevokedKey(h.Log); ended && h.Seq > revoked.Seq {
-		return channel.Head{}, false
-	}
-	if signer := env.Signers()[0]; signer != h.Log {
-		if _, still := newest.Publisher(signer); !still {
-			return channel.Head{}, false
-		}
-	}
-	return h, true
 }

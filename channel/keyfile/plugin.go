@@ -78,7 +78,7 @@ func encodeOfPlugin(plugin string, key channel.PublicKey) ([]byte, error) {
 
 // decodeOfPlugin reads what encodeOfPlugin writes and nothing else.
 func decodeOfPlugin(text []byte) (plugin string, key channel.PublicKey, err error) {
-	block, _ := pem.Decode(text)
+	block, _ := pem.Decode(bytes.TrimSpace(text)) // a block begins with a line
 	if block == nil || len(block.Bytes) != len(key) {
 		return "", key, fmt.Errorf("%w: not a plugin's key; make the file with key-new --plugin", channel.ErrMalformed)
 	}

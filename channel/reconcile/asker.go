@@ -76,9 +76,6 @@ func (a *Asker) Next() []Range {
 	return out
 }
 
-// Done reports whether nothing is left to ask or to be answered.
-func (a *Asker) Done() bool { return len(a.todo) == 0 && len(a.sent) == 0 }
-
 // Take takes the answer to the earliest question that has none. The error wraps
 // ErrAnswer: no honest node answers so.
 func (a *Asker) Take(told []Told) error {

@@ -72,11 +72,6 @@ func (h *Host) Close() error {
 	return errors.Join(err, h.Host.Close())
 }
 
-// IsFull reports whether err, from a dial or a stream, says that this host has
-// as many connections or streams as it may. Nothing that is open is closed for
-// a new one: try again when some have ended.
-func IsFull(err error) bool { return errors.Is(err, network.ErrResourceLimitExceeded) }
-
 // punchTime is how long a peer that is reached through a relay has to be
 // reached directly before its blobs go through the relay. One attempt of
 // libp2p's takes two round trips, and at most five seconds.

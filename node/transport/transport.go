@@ -94,7 +94,7 @@ type Config struct {
 	// MaxInbound bounds the connections that others open, MaxOutbound those
 	// that this host opens. If zero, three quarters of MaxConns, and all of
 	// it. One more is refused: the peer sees its connection end, an own dial
-	// fails with an error of which IsFull is true. What is open stays.
+	// fails with network.ErrResourceLimitExceeded. What is open stays.
 	MaxInbound, MaxOutbound int
 
 	// MaxConns bounds all connections together. If zero, the sum of

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 
+import ed25519
 import text
 from errors import LIMIT, MALFORMED, NAME, TOO_LARGE, VERSION, Refused, need
 from fields import Pairs
@@ -169,3 +170,17 @@ def key_file(s):
     der = pem(s, "PRIVATE KEY")
     need(len(der) == len(PKCS8) + 32 and der.startswith(PKCS8), MALFORMED, "not PKCS#8 of an Ed25519 key")
     return der[len(PKCS8):]
+
+
+PLUGIN = "-----BEGIN AML PLUGIN KEY-----\nPlugin: %s\n\n%s\n-----END AML PLUGIN KEY-----\n"
+
+
+def plugin_file(s):
+    """The plugin's id and the public key in a file that says that the plugin holds the private half."""
+    s = s.strip(text.WHITE) + "\n"
+    block = re.fullmatch(PLUGIN % ("([a-z0-9-]{1,32})", "([A-Za-z0-9+/]{43}=)"), s, re.ASCII)
+    need(block, MALFORMED, "not the one encoding of a plugin's key")
+    public = base64.b64decode(block.group(2))
+    need(PLUGIN % (block.group(1), base64.b64encode(public).decode("ascii")) == s, MALFORMED, "not base64")
+    ed25519.check_key(public)
+    return block.group(1), public

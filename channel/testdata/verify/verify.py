@@ -29,7 +29,7 @@ from errors import Refused
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TESTDATA = os.path.dirname(HERE)
-DEFAULT = [os.path.join(TESTDATA, "vectors"), os.path.join(os.path.dirname(TESTDATA), "gossip", "testdata", "vectors")]
+DEFAULT = [os.path.join(TESTDATA, "vectors")] + [os.path.join(os.path.dirname(TESTDATA), d, "testdata", "vectors") for d in ("gossip", "keyfile")]
 
 
 class Disagree(Exception):
@@ -292,6 +292,20 @@ def reconcile_json(data):
         yield "session: " + v["name"], lambda v=v: session(v)
 
 
+def keyfiles(data):
+    def check(v):
+        members(v, "name text", "plugin public error")
+        refused(lambda: jsonform.plugin_file(v["text"]), v.get("error"))
+        if "error" not in v:
+            plugin, public = jsonform.plugin_file(v["text"])
+            same("plugin", plugin, v["plugin"])
+            same("public", public.hex(), v["public"])
+
+    members(data, "plugin")
+    for v in data["plugin"]:
+        yield v["name"], lambda v=v: check(v)
+
+
 def private_json(data):
     seeds = {}
 
@@ -366,6 +380,7 @@ FILES = {
     "invalid.json": invalid,
     "wire.json": wire_json,
     "reconcile.json": reconcile_json,
+    "keyfiles.json": keyfiles,
 }
 
 
