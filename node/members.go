@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -38,6 +39,7 @@ type MembersRequest struct {
 	Add         []string `json:"add"`
 	Remove      []string `json:"remove"`
 	NewEpoch    bool     `json:"newEpoch"`   // begin one even if nobody is removed
+	Checked     bool     `json:"checked"`    // the list of members, so changed, is right, though it is of an epoch before the newest
 	KeyFile     string   `json:"keyFile"`    // of the publishing key; empty: this node's own
 	OnlyHolder  bool     `json:"onlyHolder"` // nobody else can have more of the channel than this home
 	WithReadKey bool     `json:"withReadKey"`
@@ -57,6 +59,7 @@ type MembersResult struct {
 type MemberListResult struct {
 	Address string       `json:"address"`
 	Epoch   uint64       `json:"epoch"`
+	Listed  uint64       `json:"listed"` // the epoch that the list is of; if before Epoch, somebody was perhaps removed since
 	Members []MemberInfo `json:"members"`
 }
 
@@ -110,7 +113,7 @@ func (n *Node) SetMembers(ctx context.Context, req MembersRequest, emit func(any
 	if err != nil {
 		return MembersResult{}, err
 	}
-	spec := publisher.MembersSpec{Channel: info.ID, Key: to.key, NewEpoch: req.NewEpoch}
+	spec := publisher.MembersSpec{Channel: info.ID, Key: to.key, NewEpoch: req.NewEpoch, Checked: req.Checked}
 	for _, s := range req.Add {
 		m, err := channel.ParseMember(s)
 		if err != nil {
@@ -130,6 +133,9 @@ func (n *Node) SetMembers(ctx context.Context, req MembersRequest, emit func(any
 	}
 	n.unlock(ctx, info.ID)
 	set, err := n.pub.SetMembers(ctx, spec)
+	if errors.Is(err, publisher.ErrUnchecked) {
+		err = n.withMembers(ctx, info.ID, err)
+	}
 	if err != nil {
 		return MembersResult{}, fmt.Errorf("changing the members of %s: %w", address(info.ID), err)
 	}
@@ -141,6 +147,28 @@ func (n *Node) SetMembers(ctx context.Context, req MembersRequest, emit func(any
 		res.ReadAddress = channel.Address{ID: info.ID, ReadKey: set.ReadKey}.StringWithReadKey()
 	}
 	return res, nil
+}
+
+// shownMembers is how many members an error names.
+const shownMembers = 20
+
+// withMembers is err with the members that are kept here, for a person to look at.
+func (n *Node) withMembers(ctx context.Context, id channel.ID, err error) error {
+	members, listErr := n.catalog.Members(ctx, id)
+	if listErr != nil {
+		return err
+	}
+	var names []string
+	for _, m := range members[:min(len(members), shownMembers)] {
+		names = append(names, fmt.Sprintf("%s (since %s)", m.Key.Short(), channel.TimeOf(m.Added)))
+	}
+	if more := len(members) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	if len(names) == 0 {
+		names = []string{"nobody"}
+	}
+	return fmt.Errorf("%w. In the list are: %s", err, strings.Join(names, ", "))
 }
 
 // namedMember finds a member by its key or short name.
@@ -186,7 +214,11 @@ func (n *Node) Members(ctx context.Context, req ShowRequest, _ func(any)) (Membe
 	} else if err != nil && len(members) == 0 {
 		return MemberListResult{}, err
 	}
-	res := MemberListResult{Address: address(info.ID), Epoch: max(1, epochOf(info)), Members: []MemberInfo{}}
+	newest, listed, err := n.pub.MembersEpoch(ctx, info.ID)
+	if err != nil {
+		return MemberListResult{}, err
+	}
+	res := MemberListResult{Address: address(info.ID), Epoch: newest, Listed: listed, Members: []MemberInfo{}}
 	for _, m := range members {
 		res.Members = append(res.Members, MemberInfo{m.Key.Short(), channel.TimeOf(m.Added), m.Key})
 	}

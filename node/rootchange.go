@@ -39,6 +39,9 @@ func (n *Node) ChangeRoot(ctx context.Context, req RootRequest, emit func(any)) 
 		if info, err = n.catalog.Channel(ctx, info.ID); err != nil {
 			return RootResult{}, err
 		}
+		if err := n.mayRotate(ctx, info.ID, req); err != nil {
+			return RootResult{}, err
+		}
 		if !turn.spare {
 			n.pub.Made(info.ID, turn.key.Public())
 		}

@@ -84,6 +84,20 @@ func (n *Node) spareKey(ctx context.Context, info catalog.Info) (heldKey, bool) 
 	return heldKey{}, false
 }
 
+// mayRotate refuses to rotate a key of a private channel whose newest epoch cannot be
+// gone on with here: the old key can begin the next. With OnlyHolder it may be one whose
+// log lacks something, that signs nothing any more: then the new key has to.
+func (n *Node) mayRotate(ctx context.Context, id channel.ID, req RootRequest) error {
+	if req.OnlyHolder {
+		return nil
+	}
+	n.unlock(ctx, id)
+	if err := n.pub.CanSeal(ctx, id); err != nil {
+		return fmt.Errorf("rotating %s, in which the new key could publish nothing: %w", address(id), err)
+	}
+	return nil
+}
+
 // make writes the new key, which is on disk before any root names it.
 func (r *rotation) make(root channel.Root) error {
 	r.grant, _ = root.Publisher(r.old.Key)

@@ -21,17 +21,6 @@ type private struct {
 	body channel.SealedBody // filled in by manifest
 }
 
-// newestEpoch is that of the logs that may still publish: what a key claimed that
-// was revoked holds nobody up.
-func newestEpoch(info catalog.Info) (newest uint64) {
-	for _, l := range info.Logs {
-		if l.Publishes {
-			newest = max(newest, l.Epoch)
-		}
-	}
-	return newest
-}
-
 // private returns what the next release is sealed under: the newest epoch that
 // is known of, the same key for all who know the same. It is nil in a public
 // channel.
@@ -39,23 +28,19 @@ func (p *Publisher) private(ctx context.Context, info catalog.Info) (*private, e
 	if info.Root.Class != channel.Private {
 		return nil, nil
 	}
-	keys, err := p.cfg.Ledger.ReadKeys(ctx, info.ID)
+	e, err := p.epochs(ctx, info)
 	if err != nil {
 		return nil, err
 	}
-	newest := max(1, newestEpoch(info))
-	i := slices.IndexFunc(keys, func(k catalog.ReadKey) bool { return k.Epoch >= newest && !k.Keyring.IsZero() })
-	if i < 0 { // a channel that was just founded has no keyring yet
-		i = slices.IndexFunc(keys, func(k catalog.ReadKey) bool { return k.Epoch >= newest })
+	key, ok := e.key(e.current())
+	if !ok {
+		return nil, p.lacksKey(ctx, info.ID, e)
 	}
-	if i < 0 {
-		return nil, fmt.Errorf("epoch %d: %w", newest, ErrNoReadKey)
-	}
-	return p.keyed(ctx, info.ID, keys, keys[i])
+	return p.keyed(ctx, info.ID, e, key)
 }
 
 // keyed sees to it that key has a keyring in the store, or makes one.
-func (p *Publisher) keyed(ctx context.Context, id channel.ID, keys []catalog.ReadKey, key catalog.ReadKey) (*private, error) {
+func (p *Publisher) keyed(ctx context.Context, id channel.ID, e epochs, key catalog.ReadKey) (*private, error) {
 	if !key.Keyring.IsZero() {
 		has, err := p.cfg.Blobs.Has(ctx, key.Keyring)
 		if err != nil {
@@ -68,11 +53,14 @@ func (p *Publisher) keyed(ctx context.Context, id channel.ID, keys []catalog.Rea
 			return nil, fmt.Errorf("keyring %s: %w; follow the channel to have it", key.Keyring.Short(), ErrMissing)
 		}
 	}
+	if err := e.unchecked(); err != nil && p.Keeps(ctx, id) == nil {
+		return nil, err // its keyring would let in who was removed
+	}
 	members, err := p.memberKeys(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return ring(id, keys, key, members)
+	return ring(id, e.keys, key, members)
 }
 
 // ring makes the keyring of a key for these members.
@@ -152,6 +140,7 @@ type MembersSpec struct {
 	Add      []channel.Member
 	Remove   []channel.Member
 	NewEpoch bool // begin one, even if nobody is removed: addresses of the old one open nothing new
+	Checked  bool // the members that are kept here, so changed, are right: see ErrUnchecked. A new epoch begins
 	Mirrors  []string
 }
 
@@ -167,7 +156,8 @@ type MembersSet struct {
 // SetMembers adds and removes members: with a new keyring, and a new epoch when
 // somebody is removed. It is announced at once by a release that says nothing,
 // so that all others go on in the new epoch. Somebody who is a member already
-// is not added again; one to be removed who is none gives ErrNoMember. As with
+// is not added again; one to be removed who is none gives ErrNoMember. Who keeps the
+// members can begin an epoch also where the key of the newest is not here. As with
 // Publish, on an error nothing has changed.
 func (p *Publisher) SetMembers(ctx context.Context, spec MembersSpec) (MembersSet, error) {
 	for _, m := range spec.Add {
@@ -207,28 +197,34 @@ func (p *Publisher) setMembers(ctx context.Context, spec MembersSpec) (MembersSe
 	if err != nil {
 		return MembersSet{}, nil, err
 	}
-	v, err := p.private(ctx, info)
+	e, err := p.epochs(ctx, info)
 	if err != nil {
 		return MembersSet{}, nil, err
 	}
-	set := MembersSet{Epoch: v.key.Epoch, ReadKey: v.key.Key, Members: len(after)}
-	set.Began = spec.NewEpoch || len(spec.Remove) > 0
+	stale := e.unchecked()
+	if stale != nil && !spec.Checked {
+		return MembersSet{}, nil, stale
+	}
+	// Whoever may have been let in by a keyring that is not known here is shut out.
+	set := MembersSet{Epoch: e.current(), Members: len(after), Began: spec.NewEpoch || len(spec.Remove) > 0 || stale != nil}
+	key, has := e.key(set.Epoch)
+	if !has && !set.Began {
+		return set, nil, p.lacksKey(ctx, spec.Channel, e)
+	}
 	if !set.Began && len(after) == len(before) {
+		set.ReadKey = key.Key
 		return set, nil, nil
 	}
-	keys, err := p.cfg.Ledger.ReadKeys(ctx, spec.Channel)
-	if err != nil {
-		return set, nil, err
-	}
 	if set.Began {
-		if set.Epoch == 1<<63-1 {
-			return set, nil, fmt.Errorf("%w: there is no epoch after %d", channel.ErrLimit, set.Epoch)
+		if set.Epoch == maxEpoch {
+			return set, nil, fmt.Errorf("%w: there is no epoch after %d; if no key of yours began it, revoke the one that did (channel-revoke)", channel.ErrLimit, set.Epoch)
 		}
 		set.Epoch++
-		set.ReadKey = newReadKey()
-		v.key = catalog.ReadKey{Epoch: set.Epoch, Key: set.ReadKey, Title: v.key.Title}
+		key = catalog.ReadKey{Epoch: set.Epoch, Key: newReadKey(), Title: e.title()}
 	}
-	if v, err = ring(spec.Channel, keys, v.key, after); err != nil {
+	set.ReadKey = key.Key
+	v, err := ring(spec.Channel, e.keys, key, after)
+	if err != nil {
 		return set, nil, err
 	}
 	v.members = after
@@ -265,29 +261,6 @@ func changed(before []channel.Member, spec MembersSpec) ([]channel.Member, error
 	return after, nil
 }
 
-// ReadKey returns the read key of the newest epoch that is known of a private
-// channel: what an address of it carries. ErrNoReadKey if it is not here.
-func (p *Publisher) ReadKey(ctx context.Context, id channel.ID) (channel.ReadKey, error) {
-	info, err := p.cfg.Ledger.Channel(ctx, id)
-	if err != nil {
-		return channel.ReadKey{}, err
-	}
-	if info.Root.Class != channel.Private {
-		return channel.ReadKey{}, ErrPublic
-	}
-	keys, err := p.cfg.Ledger.ReadKeys(ctx, id)
-	if err != nil {
-		return channel.ReadKey{}, err
-	}
-	newest := newestEpoch(info)
-	for _, k := range keys {
-		if k.Epoch >= newest {
-			return k.Key, nil
-		}
-	}
-	return channel.ReadKey{}, fmt.Errorf("epoch %d: %w", newest, ErrNoReadKey)
-}
-
 // One sentinel per decision that a caller makes about private channels.
 var (
 	// ErrNoReadKey: the read key of the newest epoch is not here. It wraps
@@ -297,6 +270,12 @@ var (
 	// ErrNotKeeper: the members of a channel are kept by the node that founded
 	// it, and this is another.
 	ErrNotKeeper = errors.New("the members of the channel are kept by the node that founded it; this one cannot change them")
+
+	// ErrUnchecked: the newest epoch began elsewhere than in this home, or in a time
+	// of which it was restored, and so the members that are kept here may be those
+	// of before: somebody who was removed is let in by no keyring that is made of
+	// them, until a person has looked (MembersSpec.Checked).
+	ErrUnchecked = errors.New("this home has not begun it, or was restored from a backup of before, so that its list may hold members who were removed since, and lack some; see channel-member-list, and say --members-checked with channel-member-remove CHANNEL and the members who had been removed, or with --new-epoch if the list is right")
 
 	// ErrNoMember: somebody who is no member is to be removed. It wraps
 	// fs.ErrNotExist.

@@ -111,10 +111,12 @@ type Owner interface {
 }
 
 // Vault is where the read keys and members of private channels are kept.
-// *catalog.Catalog is one. FoundPrivate is Found of such a channel.
+// *catalog.Catalog is one. FoundPrivate is Found of such a channel. MembersEpoch is
+// the epoch that the kept members are of, 0 for none.
 type Vault interface {
 	ReadKeys(ctx context.Context, id channel.ID) ([]catalog.ReadKey, error)
 	Members(ctx context.Context, id channel.ID) ([]catalog.Member, error)
+	MembersEpoch(ctx context.Context, id channel.ID) (uint64, error)
 	FoundPrivate(ctx context.Context, own catalog.Own, key catalog.ReadKey, envelopes ...[]byte) error
 }
 

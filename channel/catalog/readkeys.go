@@ -31,6 +31,17 @@ CREATE TABLE members (
 );
 `
 
+// schemaMemberLists: of which epoch the members are that are kept here. A file of the
+// program before this has those of the newest epoch that it knows.
+const schemaMemberLists = `
+CREATE TABLE member_lists (
+	channel BLOB PRIMARY KEY, -- id
+	epoch   INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO member_lists SELECT channel, max(epoch) FROM read_keys
+	WHERE epoch > 0 AND channel IN (SELECT channel FROM owns WHERE root_key_file <> '') GROUP BY channel;
+`
+
 // ReadKey is a read key of a private channel. It is a secret.
 type ReadKey struct {
 	Epoch   uint64 // 0: it came in an address, and nobody has found out of which it is
@@ -124,8 +135,26 @@ func (c *Catalog) Members(ctx context.Context, id channel.ID) ([]Member, error) 
 	return out, err
 }
 
-// setMembers makes these the members.
-func (t *tx) setMembers(id channel.ID, members []channel.Member) error {
+// MembersEpoch returns the epoch that the members which are kept here are of: the one
+// that began, or went on, with the last change made here. 0 where none are kept.
+func (c *Catalog) MembersEpoch(ctx context.Context, id channel.ID) (uint64, error) {
+	var epoch int64
+	err := c.view(ctx, "reading members", func(s *session) error {
+		return s.get([]any{&epoch}, "SELECT coalesce((SELECT epoch FROM member_lists WHERE channel = ?), 0)", id[:])
+	})
+	return uint64(epoch), err
+}
+
+func (t *tx) listMembersOf(id channel.ID, epoch uint64) error {
+	_, err := t.exec("INSERT INTO member_lists (channel, epoch) VALUES (?, ?) ON CONFLICT DO UPDATE SET epoch = excluded.epoch", id[:], int64(epoch))
+	return err
+}
+
+// setMembers makes these the members from an epoch on.
+func (t *tx) setMembers(id channel.ID, epoch uint64, members []channel.Member) error {
+	if err := t.listMembersOf(id, epoch); err != nil {
+		return err
+	}
 	stay := map[channel.Member]bool{}
 	for _, m := range members {
 		stay[m] = true

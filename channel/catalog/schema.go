@@ -18,7 +18,7 @@ const applicationID = 0x616d6c01
 // migrations lead from each version of the schema to the next; the number of
 // those that were run is the file's user_version. Never change one that was
 // released: append another.
-var migrations = [...]string{schema1, schema2, schema3, schema4, schemaPrivate, schemaSnapshots, schemaFormer, schemaUnpins, schemaLabels}
+var migrations = [...]string{schema1, schema2, schema3, schema4, schemaPrivate, schemaSnapshots, schemaFormer, schemaUnpins, schemaLabels, schemaMemberLists}
 
 // schema1: channels and logs have small numbers here, so that the tables with
 // many rows stay small. Times are seconds, hashes and keys bytes.

@@ -115,13 +115,16 @@ type Private struct {
 	Members []channel.Member // from now on; not looked at unless Key.Keyring is new to it
 }
 
-// FoundPrivate is Found of a private channel with its first read key.
+// FoundPrivate is Found of a private channel with its first read key, and no members.
 func (c *Catalog) FoundPrivate(ctx context.Context, own Own, key ReadKey, envelopes ...[]byte) error {
 	return c.update(ctx, "founding a channel", func(t *tx) error {
 		if err := t.append(envelopes, nil); err != nil {
 			return err
 		}
 		if err := t.learn(own.Channel, key); err != nil {
+			return err
+		}
+		if err := t.listMembersOf(own.Channel, key.Epoch); err != nil {
 			return err
 		}
 		return t.addOwn(own)
@@ -135,7 +138,7 @@ func (t *tx) addPrivate(p Private, envelopes [][]byte) error {
 		return err
 	}
 	if p.Members != nil {
-		if err := t.setMembers(p.Channel, p.Members); err != nil {
+		if err := t.setMembers(p.Channel, p.Key.Epoch, p.Members); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -171,5 +172,31 @@ func TestReadKeysAreKeptUntilTheChannelIsLeft(t *testing.T) {
 	_, text, _ := strings.Cut(address, "#")
 	if err != nil || bytes.Contains(file, raw[:]) || bytes.Contains(file, []byte(text)) {
 		t.Errorf("a read key that was forgotten is still in the file, %v", err)
+	}
+}
+
+// A home of the program before this one has a list of members of the newest epoch whose
+// key it has, so that a restore which comes after that shows.
+func TestTheListOfMembersOfAnOlderFileIsOfTheNewestEpochItReads(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "aml.db")
+	c := open(t, path)
+	kept, followed := channel.ID{1}, channel.ID{2}
+	for _, id := range []channel.ID{kept, followed} {
+		for epoch := range uint64(3) { // 0: of an address
+			if err := c.Learn(t.Context(), id, ReadKey{Epoch: epoch, Key: channel.ReadKeyFrom([32]byte{1, byte(epoch)})}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	exec1(t, path, fmt.Sprintf(`INSERT INTO owns (channel, key, topic, key_file, root_key_file) VALUES (x'%x', x'01', 't', 'k', 'r');
+		DROP TABLE member_lists; PRAGMA user_version = %d`, kept[:], len(migrations)-1))
+	c = open(t, path)
+	for id, want := range map[channel.ID]uint64{kept: 2, followed: 0} {
+		if epoch, err := c.MembersEpoch(t.Context(), id); err != nil || epoch != want {
+			t.Errorf("epoch %d, want %d, %v", epoch, want, err)
+		}
 	}
 }

@@ -211,7 +211,7 @@ DROP TABLE written; DROP TABLE passed; DROP TABLE petnames;
 DROP INDEX manifests_sealed; ALTER TABLE manifests DROP COLUMN ref; DROP TABLE read_keys; DROP TABLE members;
 DROP TRIGGER entries_former; DROP TABLE former; DROP TABLE unpins; DROP TABLE retention;
 DROP TRIGGER entries_outdone; DROP INDEX entries_position; DROP TABLE outdone; DROP TABLE unsaid;
-DROP TABLE labels; DROP TABLE owed; DROP TABLE dead; DROP TABLE pages; DROP TABLE snapshots; ALTER TABLE logs DROP COLUMN joined;
+DROP TABLE labels; DROP TABLE member_lists; DROP TABLE owed; DROP TABLE dead; DROP TABLE pages; DROP TABLE snapshots; ALTER TABLE logs DROP COLUMN joined;
 PRAGMA user_version = 2;
 `
 

@@ -137,15 +137,28 @@ func TestARestoredKeeperDoesNotLetARemovedMemberBackIn(t *testing.T) {
 	// It catches up, and knows then that an epoch began whose key it has not.
 	daemon = start(t, home("p"), "daemon", "--peer", at, "--set", "dht=false")
 	daemon.addr()
-	for _, args := range [][]string{
-		{"channel-member-add", "a/topic", leaves},
-		{"channel-publish", "a/topic", second},
+	for _, step := range []struct {
+		why  string
+		args []string
+	}{
+		{"In the list are: ", []string{"channel-member-add", "a/topic", leaves}},
+		{"In the list are: ", []string{"channel-member-remove", "a/topic", "--new-epoch"}},
+		{"read key is not here", []string{"channel-publish", "a/topic", second}},
+		{"read key is not here", []string{"channel-rotate", "a/topic"}},
 	} {
-		_, stderr, code := amlRun(t, home("p"), args...)
-		if code == 0 || !strings.Contains(stderr, "read key is not here") {
-			t.Errorf("%v: exit code %d\n%s", args, code, stderr)
+		_, stderr, code := amlRun(t, home("p"), step.args...)
+		if code == 0 || !strings.Contains(stderr, step.why) || !strings.Contains(stderr, "--members-checked") {
+			t.Errorf("%v: exit code %d\n%s", step.args, code, stderr)
 		}
 	}
+	if _, stderr, code := amlRun(t, home("p"), "channel-member-list", "a/topic"); code != 0 || !strings.Contains(stderr, "the list is of epoch 1, and epoch 2 has begun") {
+		t.Errorf("the list: exit code %d\n%s", code, stderr)
+	}
+	// Whoever kept them looks, says who had gone, and goes on in an epoch of its own.
+	if out := ok(t, home("p"), "channel-member-remove", "a/topic", leaves, "--members-checked"); !strings.Contains(out, "epoch 3 begins, 1 member;") {
+		t.Errorf("%s", out)
+	}
+	ok(t, home("p"), "channel-publish", "a/topic", second)
 	if _, forks := seqs(t, home("stays"), channel.Address); forks != 0 {
 		t.Errorf("%d forks", forks)
 	}

@@ -75,7 +75,13 @@ read key, which those who stay find by themselves.
 Whoever follows the channel by an address with a read key, rather than as a
 member, reads nothing new either, until given the new address (--read-key). What
 was released before stays readable to everybody who could read it. --new-epoch
-alone removes nobody, and shuts out the holders of addresses.`,
+alone removes nobody, and shuts out the holders of addresses.
+
+In a home that was restored from a backup the list may hold members who were removed
+after it was made. Where the channel shows that, neither this command nor
+channel-member-add makes anything of it without --members-checked: look at
+channel-member-list, name here who had been removed (or nobody, with --new-epoch),
+and add who is missing afterwards.`,
 		Example: "  aml channel-member-remove firmware k2xq7hbn3mzp5tfa\n  aml channel-member-remove firmware --new-epoch --read-key",
 		Args:    args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) (err error) {
@@ -97,6 +103,7 @@ alone removes nobody, and shuts out the holders of addresses.`,
 func (a *app) memberFlags(cmd *cobra.Command, req *api.MembersRequest) {
 	signFlags(cmd, &req.KeyFile, &req.OnlyHolder)
 	readKeyFlag(cmd, &req.WithReadKey)
+	cmd.Flags().BoolVar(&req.Checked, "members-checked", false, "the list of members, with this change, is right, though it was restored from a backup: a new epoch begins")
 }
 
 // signFlags are those of the commands that add a release to a log.
@@ -143,7 +150,9 @@ func (a *app) channelMemberListCommand() *cobra.Command {
 		Use:   "channel-member-list CHANNEL",
 		Short: "list the members of a private channel of one's own",
 		Long: `List the members of a private channel that this home founded. The list is kept
-here and nowhere else. Who follows by an address with a read key is not in it.`,
+here and nowhere else. Who follows by an address with a read key is not in it. A
+warning says where the list is older than the channel's newest epoch, as in a home
+that was restored from a backup: it may hold members who were removed since.`,
 		Example: "  aml channel-member-list firmware\n  aml channel-member-list aml://... --json",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
@@ -157,6 +166,9 @@ here and nowhere else. Who follows by an address with a read key is not in it.`,
 			}
 			if len(res.Members) == 0 && !a.json {
 				a.warn("the channel has no members; channel-member-add lets them in")
+			}
+			if res.Listed < res.Epoch && !a.json {
+				a.warn(fmt.Sprintf("beware: the list is of epoch %d, and epoch %d has begun, so it may hold members who were removed since; channel-member-remove says what to do", res.Listed, res.Epoch))
 			}
 			return a.result(res, func(w io.Writer) {
 				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
