@@ -166,6 +166,9 @@ func (a *app) connect(ctx context.Context, need api.Need) (*api.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(a.peers) > 0 && (need == api.NeedStore || need == api.NeedDaemon) {
+		a.warn("--peer is not used: nobody is asked for this")
+	}
 	c, err := api.Open(ctx, cfg, need)
 	if err == nil && c.Remote() {
 		if err := a.unserved(); err != nil {
@@ -174,6 +177,15 @@ func (a *app) connect(ctx context.Context, need api.Need) (*api.Client, error) {
 		a.warnOfUnheard()
 	}
 	return c, err
+}
+
+// askingNeed is what a command wants that signs for a channel: the network where
+// --peer names followers, who are asked first whether there is more of it.
+func (a *app) askingNeed() api.Need {
+	if len(a.peers) > 0 {
+		return api.NeedNetwork
+	}
+	return api.NeedStore
 }
 
 // existing is connect for a command that makes no sense without a home: one that
