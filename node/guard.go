@@ -108,7 +108,7 @@ func (n *Node) current(ctx context.Context, q enquiry, keys ...channel.PublicKey
 		case len(q.peers) > 0 || len(n.cfg.Peers) > 0:
 			patience = namedPatience
 		}
-		call, err := n.call(ctx, id, q.peers, doubt != nil)
+		call, err := n.call(ctx, id, q.peers, doubt != nil && !q.alone)
 		if err != nil {
 			return err
 		}

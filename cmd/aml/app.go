@@ -80,7 +80,7 @@ Those who host the bytes cannot read them.`,
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.home, "home", "", "folder of this node's keys, blobs and catalogue (default $AML_HOME, else XDG)")
-	flags.StringArrayVar(&a.peers, "peer", nil, "peer to know beside discovery: multiaddr ending in /p2p/ID, ws:// or http(s):// URL (repeatable)")
+	flags.StringArrayVar(&a.peers, "peer", nil, "peer to know beside discovery, and to ask before a channel is changed: multiaddr ending in /p2p/ID, ws:// or http(s):// URL (repeatable)")
 	flags.StringArrayVar(&a.listen, "listen", nil, "multiaddr to listen on, port 0 allowed (repeatable; default loopback and LAN)")
 	flags.BoolVar(&a.json, "json", a.json, "print JSON, a line per event where there are several")
 	flags.StringArrayVar(&a.set, "set", nil, "`KEY=VALUE` of the configuration, as in aml init --help (repeatable)")
