@@ -64,6 +64,14 @@ type ErrorEvent struct {
 	Retry   bool   `json:"retry"` // it will be tried again without anybody having to do something
 }
 
+// WarningEvent says what the user has to know before a request is carried out: it
+// is all the same.
+type WarningEvent struct {
+	Event   string `json:"event"`
+	Channel string `json:"channel,omitempty"`
+	Message string `json:"message"`
+}
+
 // What a followed channel does; see subscriber.
 type (
 	ManifestEvent = subscriber.ManifestEvent

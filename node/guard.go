@@ -70,37 +70,65 @@ func (n *Node) openMemory() (*given.Book, error) {
 	return book, err
 }
 
+// enquiry is what others are asked before something is signed for a channel.
+type enquiry struct {
+	channel channel.ID
+	alone   bool     // the user vouches for what is here where nobody answers
+	peers   []string // that the request names: these are asked in any case
+	emit    func(any)
+}
+
+// meet waits until the node is on the network, if it is to be, and makes the peers
+// known that a request names.
+func (n *Node) meet(ctx context.Context, peers []string) error {
+	if !n.cfg.Network {
+		return nil
+	}
+	net, err := n.online(ctx)
+	if err != nil {
+		return err
+	}
+	return net.know(peers)
+}
+
 // current makes sure that what this home knows of logs, or with a zero key of
-// the root, is all that was given out, as far as others can say. With alone the
-// user vouches for it where nobody answers; named says that the request names
-// peers.
-func (n *Node) current(ctx context.Context, id channel.ID, alone, named bool, keys ...channel.PublicKey) error {
+// the root, is all that was given out, as far as others can say.
+func (n *Node) current(ctx context.Context, q enquiry, keys ...channel.PublicKey) error {
+	id := q.channel
 	doubt, err := n.doubts(ctx, id, keys)
 	if err != nil {
 		return err
 	}
 	answered := 0
-	if n.cfg.Network && (doubt != nil || !n.asked.has(id)) {
+	if n.cfg.Network && (doubt != nil || len(q.peers) > 0 || !n.asked.has(id)) {
 		patience, enough := askPatience, 1
 		switch {
-		case doubt != nil && !alone:
+		case doubt != nil && !q.alone:
 			patience, enough = doubtPatience, doubtAnswers
-		case named || len(n.cfg.Peers) > 0:
+		case len(q.peers) > 0 || len(n.cfg.Peers) > 0:
 			patience = namedPatience
 		}
-		if answered, err = n.ask(ctx, id, patience, enough); err != nil {
+		call, err := n.call(ctx, id, q.peers, doubt != nil && !q.alone)
+		if err != nil {
 			return err
 		}
+		who, err := n.ask(ctx, id, patience, enough)
+		call.wait(who)
+		if err != nil {
+			return err
+		}
+		answered = len(who)
+		n.tellSilent(q, call)
 	}
-	if answered == 0 && !alone {
-		return n.remedy(id, doubt)
+	if answered == 0 && !q.alone {
+		return n.remedy(id, doubt, len(q.peers) > 0)
 	}
 	for _, key := range keys {
-		if err := n.pub.Confirm(ctx, id, key, alone); err != nil {
-			return n.remedy(id, err)
+		if err := n.pub.Confirm(ctx, id, key, q.alone); err != nil {
+			return n.remedy(id, err, len(q.peers) > 0)
 		}
 	}
-	if doubt != nil && answered > 0 && !alone {
+	if doubt != nil && answered > 0 && !q.alone {
 		n.caughtUp(id, answered)
 	}
 	return nil
@@ -116,12 +144,12 @@ func (n *Node) caughtUp(id channel.ID, answered int) {
 }
 
 // stillCurrent is current for one who has asked it a moment ago.
-func (n *Node) stillCurrent(ctx context.Context, id channel.ID, alone, named bool, keys ...channel.PublicKey) error {
-	doubt, err := n.doubts(ctx, id, keys)
+func (n *Node) stillCurrent(ctx context.Context, q enquiry, keys ...channel.PublicKey) error {
+	doubt, err := n.doubts(ctx, q.channel, keys)
 	if err != nil || doubt == nil {
 		return err
 	}
-	return n.current(ctx, id, alone, named, keys...)
+	return n.current(ctx, q, keys...)
 }
 
 // doubts returns the first doubt about any of the keys.
@@ -139,16 +167,16 @@ func (n *Node) doubts(ctx context.Context, id channel.ID, keys []channel.PublicK
 
 // ask asks every follower that can be found what it has of a channel, until enough
 // have answered or patience is over; from the first answer on fewPatience is. Where
-// there is doubt it asks again and again. It returns how many answered.
-func (n *Node) ask(ctx context.Context, id channel.ID, patience time.Duration, enough int) (int, error) {
+// there is doubt it asks again and again. It returns who answered.
+func (n *Node) ask(ctx context.Context, id channel.ID, patience time.Duration, enough int) (map[peer.ID]bool, error) {
+	who := map[peer.ID]bool{}
 	net, err := n.online(ctx)
 	if err != nil {
-		return 0, err
+		return who, err
 	}
 	if err := net.gossip.Follow(id); err != nil {
-		return 0, fmt.Errorf("asking followers of %s: %w", address(id), err)
+		return who, fmt.Errorf("asking followers of %s: %w", address(id), err)
 	}
-	who := map[peer.ID]bool{}
 	end := time.Now().Add(patience)
 	for {
 		short, cancel := context.WithDeadline(ctx, end)
@@ -162,7 +190,7 @@ func (n *Node) ask(ctx context.Context, id channel.ID, patience time.Duration, e
 			who[p] = true
 		}
 		if len(who) >= enough {
-			return len(who), nil
+			return who, nil
 		}
 		if err != nil {
 			n.log.Debug("asking followers", "channel", address(id), "error", err)
@@ -173,21 +201,24 @@ func (n *Node) ask(ctx context.Context, id channel.ID, patience time.Duration, e
 		}
 		if !again {
 			if len(who) > 0 {
-				return len(who), nil
+				return who, nil
 			}
-			return 0, context.Cause(ctx)
+			return who, context.Cause(ctx)
 		}
 	}
 }
 
 // remedy says what to do about a doubt; nil stays nil.
-func (n *Node) remedy(id channel.ID, doubt error) error {
+func (n *Node) remedy(id channel.ID, doubt error, named bool) error {
 	if doubt == nil {
 		return nil
 	}
-	how := "nobody who has the channel answered; name one with --peer"
+	how := "name one who has the channel with --peer: nobody who has it answered"
+	if named {
+		how = "try again when a follower can be reached, or name another with --peer: nobody who has the channel answered"
+	}
 	if !n.cfg.Network {
-		how = "run `aml daemon --peer FOLLOWER`, which lets it catch up, and try again"
+		how = "name followers with --peer, or run `aml daemon --peer FOLLOWER`, which lets it catch up, and try again"
 	}
 	if errors.Is(doubt, publisher.ErrLacks) {
 		return fmt.Errorf("%s: %w; to sign that number again would fork the log. To have it back, %s. If nobody has it any more, another key takes the place of this one: aml channel-rotate %s --only-holder", address(id), doubt, how, address(id))
@@ -218,7 +249,13 @@ func (n *Node) settle(ctx context.Context) (left bool) {
 		if err != nil || doubt == nil {
 			continue
 		}
-		answered, err := n.ask(ctx, own.Channel, namedPatience, doubtAnswers)
+		call, err := n.call(ctx, own.Channel, nil, true)
+		if err != nil {
+			continue
+		}
+		who, err := n.ask(ctx, own.Channel, namedPatience, doubtAnswers)
+		call.wait(who)
+		answered := len(who)
 		for _, key := range keys {
 			if answered > 0 && err == nil {
 				err = n.pub.Confirm(ctx, own.Channel, key, false)
@@ -228,6 +265,7 @@ func (n *Node) settle(ctx context.Context) (left bool) {
 			n.log.Debug("catching up with an own channel", "channel", address(own.Channel), "error", err)
 			left = true
 		} else {
+			n.tellSilent(enquiry{channel: own.Channel}, call)
 			n.caughtUp(own.Channel, answered)
 		}
 	}

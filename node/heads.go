@@ -64,14 +64,14 @@ func (n *Node) renewDelegated(ctx context.Context) (left bool) {
 			if !n.pub.HeadsDue(info, key.Public()) {
 				continue
 			}
-			answered, err := n.ask(ctx, info.ID, namedPatience, 1)
-			if err == nil && answered > 0 {
+			who, err := n.ask(ctx, info.ID, namedPatience, 1)
+			if err == nil && len(who) > 0 {
 				err = n.pub.RenewHeadsBy(ctx, info.ID, key.PrivateKey)
 			}
 			if err != nil && ctx.Err() == nil {
 				n.log.Warn("renewing heads", "error", err)
 			}
-			left = left || answered == 0
+			left = left || len(who) == 0
 		}
 	}
 	return left

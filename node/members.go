@@ -43,6 +43,7 @@ type MembersRequest struct {
 	KeyFile     string   `json:"keyFile"`    // of the publishing key; empty: this node's own
 	OnlyHolder  bool     `json:"onlyHolder"` // nobody else can have more of the channel than this home
 	WithReadKey bool     `json:"withReadKey"`
+	Peers       []string `json:"peers,omitempty"` // to be asked before it is signed
 }
 
 // MembersResult says what holds now.
@@ -100,10 +101,8 @@ func (n *Node) member() (channel.MemberKey, error) {
 // SetMembers adds and removes members of an own private channel. It is on disk
 // before anybody is told.
 func (n *Node) SetMembers(ctx context.Context, req MembersRequest, emit func(any)) (MembersResult, error) {
-	if n.cfg.Network {
-		if _, err := n.online(ctx); err != nil {
-			return MembersResult{}, err
-		}
+	if err := n.meet(ctx, req.Peers); err != nil {
+		return MembersResult{}, err
 	}
 	info, err := n.find(ctx, req.Target)
 	if err != nil {
@@ -128,7 +127,7 @@ func (n *Node) SetMembers(ctx context.Context, req MembersRequest, emit func(any
 		}
 		spec.Remove = append(spec.Remove, m)
 	}
-	if err := n.current(ctx, info.ID, req.OnlyHolder, false, to.key.Public()); err != nil {
+	if err := n.current(ctx, enquiry{info.ID, req.OnlyHolder, req.Peers, emit}, to.key.Public()); err != nil {
 		return MembersResult{}, fmt.Errorf("changing the members of %w", err)
 	}
 	n.unlock(ctx, info.ID)

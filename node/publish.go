@@ -115,14 +115,8 @@ func (n *Node) publishingKey(file string) (channel.PrivateKey, string, error) {
 // none by that key. The release is on disk before anybody is told. It emits
 // ProgressEvents.
 func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) (PublishResult, error) {
-	if n.cfg.Network {
-		net, err := n.online(ctx)
-		if err != nil {
-			return PublishResult{}, err
-		}
-		if err := net.know(req.Peers); err != nil {
-			return PublishResult{}, err
-		}
+	if err := n.meet(ctx, req.Peers); err != nil {
+		return PublishResult{}, err
 	}
 	if err := checkWords(req.Title, req.Description); err != nil {
 		return PublishResult{}, err
@@ -138,7 +132,7 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 		if req.asked {
 			ask = n.stillCurrent
 		}
-		if err := ask(ctx, to.own.Channel, req.OnlyHolder, len(req.Peers) > 0, to.own.Key); err != nil {
+		if err := ask(ctx, enquiry{to.own.Channel, req.OnlyHolder, req.Peers, emit}, to.own.Key); err != nil {
 			return PublishResult{}, fmt.Errorf("publishing to %w", err)
 		}
 		n.unlock(ctx, to.own.Channel)

@@ -80,7 +80,7 @@ func (n *Node) Retain(ctx context.Context, req RetainRequest, emit func(any)) (R
 	}
 	res := RetainResult{Address: address(info.ID), Channel: info.ID.String(), Removed: []RetiredFile{}, Releases: []uint64{}}
 	if req.Now {
-		if err := n.mayWrite(ctx, to, req.OnlyHolder, len(req.Peers) > 0); err != nil {
+		if err := n.mayWrite(ctx, to, req.OnlyHolder, req.Peers, emit); err != nil {
 			return res, err
 		}
 		done, err := n.retain(ctx, to, emit)
@@ -235,7 +235,7 @@ func (n *Node) retainOne(ctx context.Context, id channel.ID, remove bool) (soone
 	if err != nil || len(beyond.Removed) == 0 || !remove {
 		return beyond.Next, err
 	}
-	if err := n.mayWrite(ctx, to, false, false); err != nil {
+	if err := n.mayWrite(ctx, to, false, nil, func(any) {}); err != nil {
 		return soonest, err
 	}
 	if _, err := n.retain(ctx, to, func(any) {}); err != nil && !errors.Is(err, context.Canceled) {

@@ -133,7 +133,7 @@ func (n *Node) retract(ctx context.Context, r publisher.Retraction, to publicati
 	if _, err := n.pub.Retracts(ctx, r); err != nil { // what is wrong is said before anybody is asked
 		return nil, err
 	}
-	if err := n.mayWrite(ctx, to, req.OnlyHolder, len(req.Peers) > 0); err != nil {
+	if err := n.mayWrite(ctx, to, req.OnlyHolder, req.Peers, emit); err != nil {
 		return nil, err
 	}
 	before := n.letting.gone() // a pass that hears of the release may be quicker than ours
@@ -155,14 +155,8 @@ func (n *Node) retract(ctx context.Context, r publisher.Retraction, to publicati
 
 // ownChannel finds a channel, and the key of this home that publishes to it.
 func (n *Node) ownChannel(ctx context.Context, target, keyFile string, peers []string) (catalog.Info, publication, error) {
-	if n.cfg.Network {
-		net, err := n.online(ctx)
-		if err != nil {
-			return catalog.Info{}, publication{}, err
-		}
-		if err := net.know(peers); err != nil {
-			return catalog.Info{}, publication{}, err
-		}
+	if err := n.meet(ctx, peers); err != nil {
+		return catalog.Info{}, publication{}, err
 	}
 	info, err := n.find(ctx, target)
 	if err != nil {
@@ -174,8 +168,8 @@ func (n *Node) ownChannel(ctx context.Context, target, keyFile string, peers []s
 
 // mayWrite makes sure that a log can be gone on with, and says that its channel is
 // one's own.
-func (n *Node) mayWrite(ctx context.Context, to publication, alone, named bool) error {
-	if err := n.current(ctx, to.own.Channel, alone, named, to.own.Key); err != nil {
+func (n *Node) mayWrite(ctx context.Context, to publication, alone bool, peers []string, emit func(any)) error {
+	if err := n.current(ctx, enquiry{to.own.Channel, alone, peers, emit}, to.own.Key); err != nil {
 		return err
 	}
 	n.unlock(ctx, to.own.Channel)

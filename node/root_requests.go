@@ -21,6 +21,7 @@ type RootRequest struct {
 	RootKeys   []string `json:"rootKeys,omitempty"` // files to sign with; none: those of this home, unless Draft
 	Draft      bool     `json:"draft,omitempty"`
 	OnlyHolder bool     `json:"onlyHolder,omitempty"` // nobody else can have more of the channel than this home
+	Peers      []string `json:"peers,omitempty"`      // to be asked before it is signed
 }
 
 // DelegateRequest lets a key in. Of a key that is in already it changes what it
@@ -64,5 +65,6 @@ type RootResult struct {
 type PublishRootRequest struct {
 	Drafts     []Document `json:"drafts"`
 	OnlyHolder bool       `json:"onlyHolder,omitempty"`
+	Peers      []string   `json:"peers,omitempty"`
 	Void       bool       `json:"void,omitempty"` // also where releases that are here would not count any more
 }

@@ -16,6 +16,9 @@ import (
 // at hand it is signed and in force when ChangeRoot returns; with Draft it is
 // handed back, to be signed elsewhere.
 func (n *Node) ChangeRoot(ctx context.Context, req RootRequest, emit func(any)) (RootResult, error) {
+	if err := n.meet(ctx, req.Peers); err != nil {
+		return RootResult{}, err
+	}
 	info, err := n.find(ctx, req.Target)
 	if err != nil {
 		return RootResult{}, err
@@ -31,7 +34,7 @@ func (n *Node) ChangeRoot(ctx context.Context, req RootRequest, emit func(any)) 
 		}
 		c.Revoke = append(c.Revoke, publisher.Revocation{Key: turn.old.Key})
 	}
-	if err := n.currentRoot(ctx, info, req, c); err != nil {
+	if err := n.currentRoot(ctx, info, req, c, emit); err != nil {
 		return RootResult{}, err
 	}
 	if turn != nil {
@@ -212,7 +215,7 @@ func (n *Node) rootChange(info catalog.Info, req RootRequest) (publisher.RootCha
 
 // currentRoot makes sure that this home knows the newest root, and all that its
 // own logs have given out which the root is to end.
-func (n *Node) currentRoot(ctx context.Context, info catalog.Info, req RootRequest, c publisher.RootChange) error {
+func (n *Node) currentRoot(ctx context.Context, info catalog.Info, req RootRequest, c publisher.RootChange, emit func(any)) error {
 	owns, err := n.catalog.Owns(ctx)
 	if err != nil {
 		return err
@@ -230,7 +233,7 @@ func (n *Node) currentRoot(ctx context.Context, info catalog.Info, req RootReque
 			keys = append(keys, v.Key)
 		}
 	}
-	return n.current(ctx, info.ID, req.OnlyHolder, false, keys...)
+	return n.current(ctx, enquiry{info.ID, req.OnlyHolder, req.Peers, emit}, keys...)
 }
 
 // sign signs with the keys that a request names, or with those of this home
@@ -270,6 +273,9 @@ func (n *Node) PublishRoot(ctx context.Context, req PublishRootRequest, emit fun
 	if err != nil {
 		return RootResult{}, err
 	}
+	if err := n.meet(ctx, req.Peers); err != nil {
+		return RootResult{}, err
+	}
 	info, err := n.catalog.Channel(ctx, d.Channel)
 	if err != nil || !info.HasRoot {
 		return RootResult{}, fmt.Errorf("publishing the next root of %s: %w: the channel is not known here; follow it first (channel-subscribe), or publish where it is", address(d.Channel), catalog.ErrUnknown)
@@ -279,7 +285,7 @@ func (n *Node) PublishRoot(ctx context.Context, req PublishRootRequest, emit fun
 		return RootResult{}, err
 	}
 	if len(res.Missing) == 0 {
-		if err := n.current(ctx, d.Channel, req.OnlyHolder, false, theRoot); err != nil {
+		if err := n.current(ctx, enquiry{d.Channel, req.OnlyHolder, req.Peers, emit}, theRoot); err != nil {
 			return RootResult{}, err
 		}
 		if err := n.pub.Voids(ctx, d); err != nil && !req.Void {

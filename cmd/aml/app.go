@@ -80,7 +80,7 @@ Those who host the bytes cannot read them.`,
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.home, "home", "", "folder of this node's keys, blobs and catalogue (default $AML_HOME, else XDG)")
-	flags.StringArrayVar(&a.peers, "peer", nil, "peer to know beside discovery: multiaddr ending in /p2p/ID, ws:// or http(s):// URL (repeatable)")
+	flags.StringArrayVar(&a.peers, "peer", nil, "peer to know beside discovery, and to ask before a channel is changed: multiaddr ending in /p2p/ID, ws:// or http(s):// URL (repeatable)")
 	flags.StringArrayVar(&a.listen, "listen", nil, "multiaddr to listen on, port 0 allowed (repeatable; default loopback and LAN)")
 	flags.BoolVar(&a.json, "json", a.json, "print JSON, a line per event where there are several")
 	flags.StringArrayVar(&a.set, "set", nil, "`KEY=VALUE` of the configuration, as in aml init --help (repeatable)")
@@ -166,6 +166,9 @@ func (a *app) connect(ctx context.Context, need api.Need) (*api.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(a.peers) > 0 && (need == api.NeedStore || need == api.NeedDaemon) {
+		a.warn("--peer is not used: nobody is asked for this")
+	}
 	c, err := api.Open(ctx, cfg, need)
 	if err == nil && c.Remote() {
 		if err := a.unserved(); err != nil {
@@ -174,6 +177,15 @@ func (a *app) connect(ctx context.Context, need api.Need) (*api.Client, error) {
 		a.warnOfUnheard()
 	}
 	return c, err
+}
+
+// askingNeed is what a command wants that signs for a channel: the network where
+// --peer names followers, who are asked first whether there is more of it.
+func (a *app) askingNeed() api.Need {
+	if len(a.peers) > 0 {
+		return api.NeedNetwork
+	}
+	return api.NeedStore
 }
 
 // existing is connect for a command that makes no sense without a home: one that

@@ -124,7 +124,7 @@ manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
 			}
 			need := api.NeedNetwork
 			if once && copies.wanted == 0 {
-				need = api.NeedStore
+				need = a.askingNeed()
 			}
 			ctx := cmd.Context()
 			c, err := a.connect(ctx, need)
@@ -167,7 +167,7 @@ manifest.json: {"title": "", "description": "", "metadata": {}, "entries":
 	cmd.Flags().StringVar(&chunk, "chunk-size", "1MiB", "plaintext bytes per blob: a power of two from 64KiB to 2MiB")
 	sealing(cmd, &req.InPlace, &req.Erasure)
 	signFlags(cmd, &req.KeyFile, &req.OnlyHolder)
-	cmd.Flags().BoolVar(&once, "once", false, "end when the release is stored; a running node, or a later one, serves it")
+	cmd.Flags().BoolVar(&once, "once", false, "end when the release is stored; a running node, or a later one, serves it. Without a running node and --peer nobody is asked what was published already")
 	copies.add(cmd)
 	return cmd
 }

@@ -123,7 +123,8 @@ func (a *app) setMembers(cmd *cobra.Command, req api.MembersRequest) (err error)
 	if err := api.CheckTargets(req.Target); err != nil {
 		return err
 	}
-	c, err := a.connect(cmd.Context(), api.NeedStore)
+	req.Peers = a.peers
+	c, err := a.connect(cmd.Context(), a.askingNeed())
 	if err != nil {
 		return err
 	}

@@ -70,6 +70,9 @@ ones that are ever run under its name.`,
 			if err != nil {
 				return err
 			}
+			if c.Remote() && need == api.NeedNetwork && len(a.peers) > 0 {
+				a.warn("a node runs on this home already and does not hear of --peer; restart it with that")
+			}
 			p := a.beside()
 			res, err := c.PluginInstall(cmd.Context(), req, p.event)
 			if err = closing(c, p.done(err)); err != nil {

@@ -80,7 +80,7 @@ func (p *printer) event(e api.Event) {
 		return
 	}
 	p.clear()
-	trouble := e.Name == "error" || e.Name == "peer" || e.Name == "rotten" || e.Name == "store"
+	trouble := e.Name == "error" || e.Name == "warning" || e.Name == "peer" || e.Name == "rotten" || e.Name == "store"
 	w, data := p.app.err, p.stream && (p.app.json || !trouble)
 	if data {
 		w = p.app.out
@@ -281,6 +281,11 @@ func words(e api.Event) string {
 		var v api.ErrorEvent
 		if e.Decode(&v) == nil {
 			return "error: " + v.Message
+		}
+	case "warning":
+		var v api.WarningEvent
+		if e.Decode(&v) == nil {
+			return "aml: " + v.Message
 		}
 	}
 	return ""

@@ -67,7 +67,11 @@ with what is beyond them; --keep '' takes them away. They are this home's own.`,
 			if err := wholePaths(&req.KeyFile); err != nil {
 				return err
 			}
-			c, err := a.connect(cmd.Context(), api.NeedStore)
+			need := api.NeedStore
+			if req.Now { // else nothing is signed
+				need = a.askingNeed()
+			}
+			c, err := a.connect(cmd.Context(), need)
 			if err != nil {
 				return err
 			}

@@ -47,7 +47,11 @@ home is next on the network.`,
 			if err := wholePaths(&req.KeyFile); err != nil {
 				return err
 			}
-			c, err := a.connect(cmd.Context(), api.NeedStore)
+			need := a.askingNeed()
+			if req.DryRun { // nothing is signed
+				need = api.NeedStore
+			}
+			c, err := a.connect(cmd.Context(), need)
 			if err != nil {
 				return err
 			}

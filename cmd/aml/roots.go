@@ -127,7 +127,8 @@ func (a *app) changeRoot(cmd *cobra.Command, req api.RootRequest, out string, re
 		}
 		defer o.abort()
 	}
-	c, err := a.connect(cmd.Context(), api.NeedStore)
+	req.Peers = a.peers
+	c, err := a.connect(cmd.Context(), a.askingNeed())
 	if err != nil {
 		return err
 	}
@@ -306,7 +307,8 @@ later ones, they would leave every follower's view: that is refused without
 			if req.Drafts, err = a.drafts(given); err != nil {
 				return err
 			}
-			c, err := a.connect(cmd.Context(), api.NeedStore)
+			req.Peers = a.peers
+			c, err := a.connect(cmd.Context(), a.askingNeed())
 			if err != nil {
 				return err
 			}

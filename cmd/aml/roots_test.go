@@ -183,6 +183,57 @@ func TestADiskPutBackAsAWholeIsFoundOutByAskingFollowers(t *testing.T) {
 	}
 }
 
+// The same where nothing runs: a command that ends at once asks the followers that
+// --peer names before it signs a root, or a release.
+func TestACommandThatEndsAtOnceAsksTheFollowersThatItIsGiven(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	home, later, reader := filepath.Join(dir, "p"), filepath.Join(dir, "later"), filepath.Join(dir, "r")
+	file := func(name string) string { return must(t, filepath.Join(dir, name), name) }
+	ruled := publish(t, home, "ruled", file("one"))
+	newKey(t, home, "other")
+	other := filepath.Join(home, "keys", "other.pem")
+	written := publish(t, home, "written", file("one"), "-k", other)
+	copyHome(t, home, later) // the disk as it went on; home is the snapshot
+	ok(t, later, "channel-delegate", ruled, newKey(t, reader, "k1"), "--only-holder")
+	publish(t, later, written, file("two"), "--only-holder")
+	daemon := start(t, later, "daemon")
+	laterAddr := daemon.addr()
+	follower := start(t, reader, "channel-subscribe", written, "-o", filepath.Join(dir, "out"), "--peer", laterAddr)
+	readerAddr := follower.addr()
+	follower.wait("file")
+	follower.wait("file")
+	second := start(t, reader, "channel-subscribe", ruled, "-o", filepath.Join(dir, "out 2"))
+	second.wait("file")
+	until(t, "the follower has the second root", func() bool {
+		return strings.Contains(ok(t, reader, "channel-show", ruled), "version 2")
+	})
+	daemon.interrupt()
+
+	if out := ok(t, home, "channel-delegate", ruled, newKey(t, reader, "k2"), "--peer", readerAddr); !strings.Contains(out, "root version 3") {
+		t.Errorf("delegated by: %s", out)
+	}
+	publish(t, home, written, file("three"), "--peer", readerAddr)
+	if got, _ := seqs(t, home, written); len(got) != 1 || got[0] != 3 {
+		t.Errorf("the publisher has the releases %v, want 3 of one log", got)
+	}
+	for _, address := range []string{ruled, written} {
+		if out := ok(t, reader, "channel-show", address); strings.Contains(out, "FORK") {
+			t.Errorf("a fork: %s", out)
+		}
+	}
+
+	// Nobody answers: that is said, and the user's word counts. And what asks nobody says so.
+	const nobody = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu"
+	_, stderr, code := amlRun(t, home, "channel-publish", written, file("four"), "--once", "--peer", nobody)
+	if code != 0 || !strings.Contains(stderr, "12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu did not answer") {
+		t.Errorf("exit code %d, and %s", code, stderr)
+	}
+	if _, stderr, code := amlRun(t, home, "channel-show", written, "--peer", nobody); code != 0 || !strings.Contains(stderr, "--peer is not used") {
+		t.Errorf("exit code %d, and %s", code, stderr)
+	}
+}
+
 // A copied key publishes on two nodes, and signs one number twice. The key is
 // frozen, the channel goes on with another, and everybody is shown why; a
 // revocation ends it.

@@ -138,6 +138,7 @@ type (
 	MirroredEvent  = node.MirroredEvent
 	ChannelEvent   = node.ChannelEvent
 	ErrorEvent     = node.ErrorEvent
+	WarningEvent   = node.WarningEvent
 	BlobEvent      = node.BlobEvent
 	RottenEvent    = node.RottenEvent
 	StoreEvent     = node.StoreEvent
