@@ -173,7 +173,7 @@ func (n named) Name() string { return n.name }
 // others wait no longer than for his turn.
 func TestASlowPublishersFileIsUnderWayAndComes(t *testing.T) {
 	w := newOwned(t)
-	const size = 8 << 20
+	const size = 6 << 20
 	w.largeFile("big", size)
 	w.syncAll()
 	w.publish("owner's", files{"urgent": "urgent"})
@@ -211,8 +211,8 @@ func TestASlowPublisherIsHeardOutWhenHeHasWhatWasMissing(t *testing.T) {
 // their turns.
 func TestAGuestWhoGivesJustEnoughHoldsUpNoOtherLog(t *testing.T) {
 	w := newOwned(t)
-	for n := range 8 {
-		w.largeFile(fmt.Sprint("big ", n), 4<<20)
+	for n := range 6 {
+		w.largeFile(fmt.Sprint("big ", n), 3<<20)
 	}
 	w.syncAll()
 	w.publish("owner's", files{"urgent": "urgent"})
@@ -238,12 +238,12 @@ func TestWhatIsUnderWayTakesTurns(t *testing.T) {
 	defer ledger.Close()
 	w.ledger = ledger
 	w.subscribe()
-	w.largeFile("guest's", 16<<20)
+	w.largeFile("guest's", 8<<20)
 	w.syncAll()
-	w.largeFileOf(w.key, "owner's", 16<<20)
+	w.largeFileOf(w.key, "owner's", 8<<20)
 	w.sync()
 	w.publish("news", files{"news": "news"})
-	guest := &slow{src: w.pubStore, rate: 64 << 10}
+	guest := &slow{src: w.pubStore, rate: 32 << 10}
 	var published time.Time
 	var took time.Duration
 	guest.onEvent = func(e subscriber.Event) {
