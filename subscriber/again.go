@@ -94,6 +94,7 @@ func (f *follower) lookAt(ctx context.Context, positions []int64) (cut bool, err
 	if err != nil {
 		return false, err
 	}
+	f.lacks.turned = nil // each log has one turn, however many releases it has
 	for i, r := range releases {
 		if err := ctx.Err(); err != nil {
 			return false, context.Cause(ctx)
@@ -101,7 +102,7 @@ func (f *follower) lookAt(ctx context.Context, positions []int64) (cut bool, err
 		if held, err := f.held(ctx); held || err != nil {
 			return true, err
 		}
-		if f.frozen[r.Log] {
+		if f.frozen[r.Log] || f.lacks.turned[r.Log] {
 			continue
 		}
 		if i > 0 && !f.order.Once && f.interrupted() {

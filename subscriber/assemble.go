@@ -33,9 +33,10 @@ type assembly struct {
 	// waited for; then the file is lost, and the others go on. If zero, until the
 	// swarm gives up, which ends all that would only wait as long.
 	patience time.Duration
-	// doubtTime is how long all doubted blobs together may take, whatever peers do.
-	doubtTime time.Duration
-	onBytes   func(t *target, n int, local bool) // may be nil; from many goroutines
+	// bound ends what is waited for doubted blobs, those of so many targets; it may be
+	// nil.
+	bound   func(ctx context.Context, targets int) (context.Context, func())
+	onBytes func(t *target, n int, local bool) // may be nil; from many goroutines
 
 	buffers   sync.Pool    // of *[]byte
 	delivered atomic.Int64 // chunks
@@ -82,7 +83,7 @@ func (a *assembly) run(ctx context.Context) error {
 		}
 	}()
 	a.want, a.atLoss = map[blobnet.ID][]*target{}, -1
-	if err := a.sift(ctx, a.doubtTime, func(t *target) blobnet.ID { return t.doubted }); err != nil {
+	if err := a.sift(ctx, a.bound, func(t *target) blobnet.ID { return t.doubted }); err != nil {
 		return err
 	}
 	for {
@@ -113,7 +114,7 @@ func (a *assembly) run(ctx context.Context) error {
 		optional := a.blame(waiting, err)
 		if a.patience > 0 && !a.sifted && a.swarm.Answered(time.Now().Add(-answerWindow)) {
 			a.sifted = true
-			if err := a.sift(ctx, 0, func(t *target) blobnet.ID { return t.entry.Root.ID }); err != nil {
+			if err := a.sift(ctx, nil, func(t *target) blobnet.ID { return t.entry.Root.ID }); err != nil {
 				return err
 			}
 			continue

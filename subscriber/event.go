@@ -59,7 +59,8 @@ type RemovedEvent struct {
 }
 
 // PassedEvent ("passed"): something was left out by the subscription's policy,
-// and nothing of it is fetched; or nobody who can be asked has it.
+// and nothing of it is fetched; or nobody who can be asked has it; or it takes long,
+// others have their turn, and it goes on after them.
 type PassedEvent struct {
 	Event   string            `json:"event"`
 	Channel channel.ID        `json:"channel"`

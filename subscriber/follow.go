@@ -60,6 +60,10 @@ const (
 // it is where the body of a release lies in a blob that nobody has; what it removes
 // is removed when that comes. With Once, Follow names in its error what is missing.
 //
+// What comes and takes long is put aside where releases of other logs wait, in a
+// PassedEvent with the reason "underway": it goes on after them, from what there is
+// of it, and so do several of which each takes long, in turns.
+//
 // What cannot be mended is told in an ErrorEvent and skipped: a file
 // that is not what was signed for, a name that something else occupies, a
 // malformed body. With Once, Follow also returns those errors when it is
@@ -216,6 +220,7 @@ type follower struct {
 	ahead       ahead
 	replaced    probe
 	stalls      stalls
+	turns       stalls // logs that have lately used up their turns
 	pulse       pulse
 }
 
@@ -300,7 +305,7 @@ func (f *follower) apply(ctx context.Context, r catalog.Release, again bool) err
 		f.inventories.want(r)
 	}
 	body, err := f.body(ctx, r, again)
-	if errors.Is(err, errBody) && f.reachable(ctx) {
+	if errors.Is(err, errBody) && f.answered(ctx, err) {
 		return f.passBody(ctx, r, missing, err)
 	}
 	if err == nil && late && (body == nil || len(body.Entries)+len(body.Removals) == 0) {

@@ -46,11 +46,8 @@ func (f *follower) mirror(ctx context.Context, r catalog.Release) error {
 		return err
 	}
 	watched, stop := f.untilDead(ctx, r)
-	attended, heard := f.attend(watched, r, false, nil)
-	err = f.fetchInventory(attended, *id, &e)
-	if stalled := context.Cause(attended); err != nil && errors.Is(stalled, errStalled) {
-		err = stalled
-	}
+	attended, heard := f.attend(watched, r, false, false)
+	err = endOf(attended, f.fetchInventory(attended, *id, &e))
 	heard()
 	died := stop()
 	switch {

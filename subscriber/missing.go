@@ -11,6 +11,7 @@ import (
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/fetch"
+	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/subscriber/policy"
 )
@@ -23,26 +24,29 @@ const (
 	// reaches somebody. It is less than is waited where nobody answers, and more than
 	// until one who has not a blob is asked for it again.
 	answerWindow = 20 * time.Second
-	// lookTime is how many ProbeTimeouts a look for what was missing takes at most,
-	// whatever peers do: others wait for it.
+	// lookTime is how many ProbeTimeouts a look for what was missing takes at most
+	// where nothing of it comes, or too little and others wait for it.
 	lookTime = 3
 )
 
 // lack is a release of which something is not to be had.
 type lack struct {
-	due   time.Time // when it is looked at again
-	pause time.Duration
-	err   error
+	position int64
+	log      channel.PublicKey
+	due      time.Time // when it is looked at again
+	pause    time.Duration
+	err      error
 }
 
 // lacking is what one run of Follow knows of what nobody has.
 type lacking struct {
 	releases map[int64]lack // by position
 	blobs    map[content]blobnet.ID
-	parts    map[string]int64 // names of unfinished files that are gone on with, to position
-	unsure   bool             // earlier runs may have left others
-	owed     bool             // a look was cut short, and goes on with the next round
-	news     chan struct{}    // may be nil
+	parts    map[string]int64           // names of unfinished files that are gone on with, to position
+	unsure   bool                       // earlier runs may have left others
+	turned   map[channel.PublicKey]bool // logs that have had their turn in this look
+	owed     bool                       // a look was cut short, and goes on with the next round
+	news     chan struct{}              // may be nil
 }
 
 // reachable reports whether somebody has answered a moment ago. If not, this node
@@ -51,10 +55,21 @@ func (f *follower) reachable(ctx context.Context) bool {
 	return ctx.Err() == nil && f.cfg.Swarm.Answered(time.Now().Add(-answerWindow))
 }
 
+// answered is reachable, or that what err tells of came, and too slowly.
+func (f *follower) answered(ctx context.Context, err error) bool {
+	var end givenUp
+	return ctx.Err() == nil && errors.As(err, &end) && end.came || f.reachable(ctx)
+}
+
 // lack notes that something of a release was not to be had, and when it is looked
 // at again: soon at first, since its publisher may only just be connecting.
 func (f *follower) lack(r catalog.Release, err error) {
 	l := f.lacks.releases[r.Position]
+	l.position, l.log = r.Position, r.Log
+	if errors.Is(err, errTurn) {
+		f.tookTurn(r.Log)
+		l.pause = 0
+	}
 	l.pause = min(max(2*l.pause, f.cfg.MissPause), againPause)
 	l.due, l.err = time.Now().Add(l.pause), applying(r, err)
 	if f.lacks.releases == nil {
@@ -124,7 +139,7 @@ func (f *follower) nextLook() (time.Duration, bool) {
 func (f *follower) passedBefore(ctx context.Context, r catalog.Release) (missing, body bool, err error) {
 	rows, err := f.cfg.Ledger.PassedAt(ctx, f.order.Subscription, f.order.Channel, r.Position)
 	for _, p := range rows {
-		if p.Reason == string(policy.Missing) {
+		if p.Reason == string(policy.Missing) || p.Reason == string(policy.Underway) {
 			missing, body = true, p.Files == 0
 		}
 	}
@@ -135,13 +150,21 @@ func (f *follower) passedBefore(ctx context.Context, r catalog.Release) (missing
 // removes, so all of that is left to when it comes.
 func (f *follower) passBody(ctx context.Context, r catalog.Release, told bool, err error) error {
 	f.lack(r, err)
+	v := policy.Verdict{Reason: policy.Missing, Why: fmt.Sprintf("%s blob %s, its body", nobody(err), r.Ref.ID)}
+	if errors.Is(err, errTurn) {
+		v = underway()
+	}
 	if !told {
-		f.emit(PassedEvent{Event: "passed", Channel: r.Channel, Log: r.Log, Seq: r.Seq, Reason: string(policy.Missing),
-			Message: fmt.Sprintf("%s blob %s, its body", nobody(err), r.Ref.ID)})
+		f.emit(PassedEvent{Event: "passed", Channel: r.Channel, Log: r.Log, Seq: r.Seq, Reason: string(v.Reason), Message: v.Why})
 	}
 	return f.cfg.Ledger.Record(ctx, f.order.Subscription, f.order.Channel, catalog.Judged{
-		Position: r.Position, By: f.fingerprint, Passed: []catalog.Passed{{Reason: string(policy.Missing), Again: true}},
+		Position: r.Position, By: f.fingerprint, Passed: []catalog.Passed{{Reason: string(v.Reason), Again: true}},
 	})
+}
+
+// underway says that something comes, and is put aside for others.
+func underway() policy.Verdict {
+	return policy.Verdict{Reason: policy.Underway, Why: "it takes long, and others have their turn; it goes on after them"}
 }
 
 // nobody says why a blob did not come.
@@ -160,18 +183,18 @@ func (f *follower) forgetBody(ctx context.Context, r catalog.Release) error {
 
 // getBody gets the blob of a body.
 func (f *follower) getBody(ctx context.Context, r catalog.Release, again bool) ([]byte, error) {
-	attended, stop := f.attend(ctx, r, again, nil)
+	attended, stop := f.attend(ctx, r, again, true)
 	defer stop()
-	limited, cancel := attended, context.CancelFunc(func() {})
+	limited, cancel := attended, func() {}
 	if again {
-		limited, cancel = context.WithTimeout(attended, lookTime*f.cfg.ProbeTimeout)
+		limited, cancel = f.bound(attended, r, lookTime*f.cfg.ProbeTimeout, false)
 	}
 	defer cancel()
 	blob, err := f.cfg.Swarm.Fetch(limited, fetch.Want{ID: r.Ref.ID, Class: blobnet.Foreground, Patience: f.patience(again)}, nil)
 	switch {
 	case err == nil || ctx.Err() != nil:
 	case attended.Err() != nil:
-		err = context.Cause(attended)
+		err = endOf(attended, err)
 	case limited.Err() != nil:
 		err = f.cfg.Swarm.Nobody(lookTime * f.cfg.ProbeTimeout)
 	}
@@ -203,6 +226,9 @@ func (a *application) passMissing(targets []*target, err error) {
 		}
 		e := a.files[i].entry
 		v := policy.Verdict{Reason: policy.Missing, Why: nobody(err) + " all of its blobs"}
+		if errors.Is(err, errTurn) && !over {
+			v = underway()
+		}
 		if over && t.lacks != (blobnet.ID{}) {
 			v.Why = fmt.Sprintf("nobody has blob %s of it", t.lacks)
 			a.doubtAlways(content{r.Position, e.Name}, t)

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/channel"
@@ -236,9 +235,9 @@ func (a *application) fetch(ctx context.Context) error {
 	targets := make([]*target, len(a.files)) // nil for what needs no fetching
 	settled, grown := make(chan int, len(a.files)), make(chan int, 1)
 	large := map[*target]int{} // index
-	var came atomic.Int64
-	as := assembly{swarm: a.cfg.Swarm, place: sieveOf(a.cfg.Place, a.order.KeepBlobs), keep: a.cfg.Place == nil || a.order.KeepBlobs, patience: a.patience(a.again), doubtTime: lookTime * a.cfg.ProbeTimeout, onBytes: func(t *target, n int, _ bool) {
-		came.Add(int64(n))
+	as := assembly{swarm: a.cfg.Swarm, place: sieveOf(a.cfg.Place, a.order.KeepBlobs), keep: a.cfg.Place == nil || a.order.KeepBlobs, patience: a.patience(a.again), bound: func(ctx context.Context, n int) (context.Context, func()) {
+		return a.bound(ctx, a.release, lookTime*a.cfg.ProbeTimeout, n > 1)
+	}, onBytes: func(t *target, n int, _ bool) {
 		if i, ok := large[t]; ok && a.pulse.due() {
 			select {
 			case grown <- i:
@@ -289,11 +288,8 @@ func (a *application) fetch(ctx context.Context) error {
 	}
 	var teller sync.WaitGroup
 	teller.Go(func() { a.tellAll(targets, settled, grown) })
-	attended, heard := a.attend(watched, a.release, a.again, &came)
-	err := as.run(attended)
-	if stalled := context.Cause(attended); err != nil && errors.Is(stalled, errStalled) {
-		err = stalled
-	}
+	attended, heard := a.attend(watched, a.release, a.again, true)
+	err := endOf(attended, as.run(attended))
 	heard()
 	close(settled)
 	teller.Wait()
@@ -305,7 +301,7 @@ func (a *application) fetch(ctx context.Context) error {
 			err = gone
 		}
 	}
-	if errors.Is(err, blobnet.ErrNotFound) && !errors.Is(err, errRetracted) && a.reachable(ctx) {
+	if errors.Is(err, blobnet.ErrNotFound) && !errors.Is(err, errRetracted) && a.answered(ctx, err) {
 		a.passMissing(targets, err)
 		err = nil
 	}

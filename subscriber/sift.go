@@ -3,7 +3,6 @@ package subscriber
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/fetch"
@@ -32,9 +31,9 @@ type doubt struct {
 }
 
 // sift asks for one blob of each target at once, and ends those that cannot have
-// it, or not within limit if that is not 0: one after another they would be waited for
-// as long each.
-func (a *assembly) sift(ctx context.Context, limit time.Duration, of func(*target) blobnet.ID) error {
+// it, or not within bound if that is not nil: one after another they would be waited
+// for as long each.
+func (a *assembly) sift(ctx context.Context, bound func(context.Context, int) (context.Context, func()), of func(*target) blobnet.ID) error {
 	var doubts []doubt
 	for _, t := range a.targets {
 		if id := of(t); id != (blobnet.ID{}) && !t.over.Load() {
@@ -44,9 +43,9 @@ func (a *assembly) sift(ctx context.Context, limit time.Duration, of func(*targe
 	if len(doubts) == 0 {
 		return nil
 	}
-	limited, cancel := ctx, context.CancelFunc(func() {})
-	if limit > 0 {
-		limited, cancel = context.WithTimeout(ctx, limit)
+	limited, cancel := ctx, func() {}
+	if bound != nil {
+		limited, cancel = bound(ctx, len(a.targets))
 	}
 	defer cancel()
 	err := fetch.Each(limited, a.swarm, func(yield func(*doubt, error) bool) {

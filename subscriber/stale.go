@@ -90,7 +90,7 @@ func (f *follower) hold(ctx context.Context, cursor int64) error {
 		if r.Manifest.Inventory != nil {
 			var e MirroredEvent
 			// What cannot be had is fetched when it is written.
-			attended, heard := f.attend(ctx, r, false, nil)
+			attended, heard := f.attend(ctx, r, false, false)
 			_ = f.fetchInventory(attended, *r.Manifest.Inventory, &e)
 			heard()
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
@@ -80,22 +79,27 @@ func (s *stalls) note(log channel.PublicKey) {
 }
 
 // attend returns a context that ends, with errStalled, when those who are asked for
-// blobs of r give nothing for too long, or too little while others wait. got counts
-// the bytes of r that are here; it may be nil. The function must be called in the end.
-func (f *follower) attend(parent context.Context, r catalog.Release, again bool, got *atomic.Int64) (context.Context, func()) {
+// blobs of r give nothing for too long, or too little while others wait; with turns
+// also, with errTurn, when it has had its turn and others wait. The function must be
+// called in the end.
+func (f *follower) attend(parent context.Context, r catalog.Release, again, turns bool) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	limit := f.cfg.Silence
 	if !again || f.order.Once {
 		limit = f.stalls.patience(r.Log, limit)
 	}
+	turn := f.turnOf(r, again)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(min(max(limit/20, 10*time.Millisecond), time.Second))
+		tick := time.NewTicker(min(max(min(limit, turn)/20, 10*time.Millisecond), time.Second))
 		defer tick.Stop()
 		begun := time.Now()
 		last, heard := int64(0), begun
-		brought, since := int64(0), begun
+		count := brought{swarm: f.cfg.Swarm}
+		start := count.now()
+		had, since := start, begun
+		ask := begun.Add(turn)
 		for {
 			select {
 			case <-ctx.Done():
@@ -109,20 +113,31 @@ func (f *follower) attend(parent context.Context, r catalog.Release, again bool,
 			}
 			quiet, slow := now.Sub(heard), false
 			if !waits {
-				since = now // it is we who are slow
+				had, since = count.now(), now // it is we who are slow
 			} else if window := now.Sub(since); window >= 2*limit {
-				n := brought
-				if got != nil {
-					n = got.Load()
-				}
-				slow = float64(n-brought) < leastRate*window.Seconds() && f.keepsWaiting(ctx, r, again)
-				brought, since = n, now
+				n := count.now()
+				slow = float64(n-had) < leastRate*window.Seconds() && f.keepsWaiting(ctx, r, again)
+				had, since = n, now
 			}
 			hurry := again && !f.order.Once && quiet >= min(limit, newsAfter) && f.interrupted()
+			if hurry && count.now() > start { // it comes, and is only put aside
+				cancel(givenUp{f.cfg.Swarm.Nobody(now.Sub(begun).Round(100 * time.Millisecond)), errTurn, true})
+				return
+			}
 			if slow || hurry || quiet >= limit {
 				f.stalls.note(r.Log)
-				cancel(stalledError{f.cfg.Swarm.Nobody(max(quiet, now.Sub(begun)).Round(100 * time.Millisecond))})
+				cancel(givenUp{f.cfg.Swarm.Nobody(max(quiet, now.Sub(begun)).Round(100 * time.Millisecond)), errStalled, slow})
 				return
+			}
+			if turns && !now.Before(ask) {
+				if f.keepsWaiting(ctx, r, again) {
+					if !again {
+						f.turns.note(r.Log)
+					}
+					cancel(givenUp{f.cfg.Swarm.Nobody(now.Sub(begun).Round(100 * time.Millisecond)), errTurn, true})
+					return
+				}
+				ask = now.Add(min(waitsCheck, f.cfg.Turn))
 			}
 		}
 	}()
@@ -130,22 +145,4 @@ func (f *follower) attend(parent context.Context, r catalog.Release, again bool,
 		cancel(nil)
 		<-done
 	}
-}
-
-// stalledError is errStalled, with who was asked.
-type stalledError struct{ error }
-
-func (e stalledError) Unwrap() []error { return []error{errStalled, e.error} }
-
-// keepsWaiting reports whether something else waits for r.
-func (f *follower) keepsWaiting(ctx context.Context, r catalog.Release, again bool) bool {
-	if again {
-		return !f.order.Once && f.interrupted()
-	}
-	return errors.Is(f.pending(ctx, r.Position)(func(o catalog.Release) error {
-		if o.Log != r.Log {
-			return errWaited
-		}
-		return nil
-	}), errWaited)
 }

@@ -141,6 +141,10 @@ type Config struct {
 	// with each time. If zero, 30 seconds.
 	Silence time.Duration
 
+	// Turn is how long a release may take while those of other logs wait; then it is
+	// put aside, and gone on with after them. If zero, two minutes.
+	Turn time.Duration
+
 	// MissPause is after how long what nobody had is looked for again at first.
 	// The pause doubles each time, up to ten minutes. If zero, five seconds.
 	MissPause time.Duration
@@ -150,7 +154,7 @@ func (c Config) validate() (Config, error) {
 	if c.Ledger == nil || c.Swarm == nil {
 		return c, errors.New("subscriber: want a ledger and a swarm")
 	}
-	if c.ProbeTimeout < 0 || c.MissPause < 0 || c.Silence < 0 || c.MinFree < 0 {
+	if c.ProbeTimeout < 0 || c.MissPause < 0 || c.Silence < 0 || c.Turn < 0 || c.MinFree < 0 {
 		return c, errors.New("subscriber: a timeout or a size is negative")
 	}
 	if c.Member == nil {
@@ -161,6 +165,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.Silence == 0 {
 		c.Silence = 30 * time.Second
+	}
+	if c.Turn == 0 {
+		c.Turn = 2 * time.Minute
 	}
 	if c.MissPause == 0 {
 		c.MissPause = 5 * time.Second

@@ -371,8 +371,8 @@ func told(events []subscriber.Event) []string {
 		case subscriber.MirroredEvent:
 			out = append(out, fmt.Sprintf("mirrored %d", e.Seq))
 		case subscriber.PassedEvent:
-			if e.Reason == "missing" {
-				out = append(out, strings.TrimSpace("missing "+e.Name))
+			if e.Reason == "missing" || e.Reason == "underway" {
+				out = append(out, strings.TrimSpace(e.Reason+" "+e.Name))
 			}
 		case subscriber.ErrorEvent:
 			out = append(out, fmt.Sprintf("error %s", e.Name))

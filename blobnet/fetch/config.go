@@ -50,7 +50,8 @@ type Config struct {
 	// meanwhile are asked. If zero, 60 seconds.
 	StallTimeout time.Duration
 	// PeerTimeout is how long one peer may take for one blob, waiting behind
-	// others included. If zero, 2 minutes.
+	// others included; for an eighth of it where the peer is Metered, so that who
+	// is slow is not asked for the same again and again. If zero, 2 minutes.
 	PeerTimeout time.Duration
 	// SlowAfter is how long after the first peer, at the latest, a second one
 	// is asked for the same blob, the faster winning, and how long after that

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -325,9 +326,9 @@ func (s *Swarm) answered(a *ask) {
 func (s *Swarm) attempt(a *ask) {
 	f, m := a.f, a.m
 	defer s.stopped(f)
-	ctx, cancel := context.WithTimeout(f.asked, s.cfg.PeerTimeout)
-	defer cancel()
-	defer context.AfterFunc(m.ctx, cancel)()
+	ctx, end := a.inTime(s.cfg.PeerTimeout)
+	defer end(nil)
+	defer context.AfterFunc(m.ctx, func() { end(nil) })()
 	buf := s.getBuffer()
 	var blob []byte
 	var err error
@@ -342,6 +343,9 @@ func (s *Swarm) attempt(a *ask) {
 	}
 	if err != nil {
 		blob = buf
+		if errors.Is(context.Cause(ctx), errLate) {
+			err = errLate
+		}
 	}
 	if !s.settle(a, blob, err) {
 		s.putBuffer(blob)

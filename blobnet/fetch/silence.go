@@ -42,6 +42,22 @@ func (s *Swarm) Came() (bytes int64, waits bool) {
 	return bytes, true
 }
 
+// Brought is how many bytes of blobs have come, also of such that are not whole yet.
+// It becomes less when those turn out to be in vain, and for a moment when one is whole.
+func (s *Swarm) Brought() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, now := s.waste.useful, time.Now()
+	for _, f := range s.asking {
+		most := int64(0) // asked of several, it is of use once
+		for _, a := range f.asks {
+			most = max(most, a.vain(now))
+		}
+		n += most
+	}
+	return n
+}
+
 // Answered reports whether since then a peer gave a blob, or said whether it has
 // one. If none did, that nobody gives a blob says nothing about the blob: this
 // node may reach nobody.

@@ -207,6 +207,9 @@ func words(e api.Event) string {
 			if v.Files == 0 { // of a private channel
 				return fmt.Sprintf("left out release %d, unread: %s: %s", v.Seq, v.Reason, v.Message)
 			}
+			if v.Reason == "underway" {
+				return fmt.Sprintf("put aside %s (%s): %s", what, config.FormatSize(int64(v.Bytes)), v.Message)
+			}
 			return fmt.Sprintf("left out %s (%s): %s: %s", what, config.FormatSize(int64(v.Bytes)), v.Reason, v.Message)
 		}
 	case "waiting":

@@ -31,6 +31,10 @@ const (
 	// Missing: nobody who can be asked has it. It is no rule's; the subscriber says so.
 	Missing Reason = "missing"
 
+	// Underway: it comes, and is put aside while others have their turn. It is no
+	// rule's either.
+	Underway Reason = "underway"
+
 	// Of plugins; the subscriber says so.
 	Plugin    Reason = "plugin"    // of a release or a file, before it is fetched
 	Scan      Reason = "scan"      // of what is in a file
@@ -41,7 +45,7 @@ const (
 // taken later though the policy stays the same.
 func (r Reason) MayPass() bool {
 	switch r {
-	case MinSources, Quota, KeepRule, Missing, Plugin, ScanLater:
+	case MinSources, Quota, KeepRule, Missing, Underway, Plugin, ScanLater:
 		return true
 	}
 	return false
