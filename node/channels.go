@@ -23,6 +23,9 @@ func (n *Node) List(ctx context.Context, _ None, _ func(any)) (ListResult, error
 	}
 	res := ListResult{Channels: []ChannelInfo{}}
 	for _, info := range infos {
+		if phantom(info) {
+			continue
+		}
 		described := describe(info, subscribed)
 		described.LookAlike = lookAlike(looks[info.ID])
 		res.Channels = append(res.Channels, described)
@@ -32,6 +35,10 @@ func (n *Node) List(ctx context.Context, _ None, _ func(any)) (ListResult, error
 	}
 	return res, nil
 }
+
+// phantom reports whether nothing is known of a channel and nothing is wanted of it: its
+// address may have been mistyped once.
+func phantom(info catalog.Info) bool { return !info.HasRoot && info.Reason == catalog.Listed }
 
 func describe(info catalog.Info, subscribed map[channel.ID]bool) ChannelInfo {
 	out := ChannelInfo{

@@ -207,7 +207,7 @@ func (n *Node) apply(ctx context.Context, sub catalog.Subscription, id channel.I
 	}
 	return s.Follow(ctx, subscriber.Follow{
 		Subscription: sub.ID, Channel: id, Output: folder(sub, id), Once: once, Stale: stale,
-		KeepBlobs: keep, Policy: w.policy, Title: n.titleOf(ctx, id), Budget: &w.budget,
+		KeepBlobs: keep, Policy: w.policy, Title: func(ctx context.Context) string { return n.titleOf(ctx, id) }, Budget: &w.budget,
 		Blind: sub.Topic == "" || slices.Contains(sub.Trust, id),
 	}, func(e subscriber.Event) {
 		switch e := e.(type) {

@@ -3,9 +3,12 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"slices"
 	"strings"
 
+	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/subscriber/policy"
 )
@@ -43,6 +46,22 @@ func (n *Node) onlyPath(ctx context.Context, sub catalog.Subscription, path stri
 	}
 	c.Flags = append(slices.Clip(c.Flags), Document{Name: "the path of the address", Text: text})
 	return c, nil
+}
+
+// named reports whether something in a channel is, or was, named by path, or lies below
+// it. Where not all names can be read here it may be.
+func (n *Node) named(ctx context.Context, id channel.ID, path string) (bool, error) {
+	info, err := n.catalog.Channel(ctx, id)
+	if err != nil || info.Sealed > 0 || info.MissingBodies > 0 {
+		return true, err
+	}
+	if _, err := n.catalog.Entry(ctx, id, path); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return true, err
+	}
+	for _, err := range n.catalog.Entries(ctx, id, catalog.EntryFilter{Prefix: path + "/", Limit: 1, Removed: true}) {
+		return true, err
+	}
+	return false, nil
 }
 
 // globsOf are the patterns of one name, as a file or as a folder.

@@ -50,12 +50,13 @@ type RotateRequest struct {
 type RootResult struct {
 	Address   string             `json:"address"`
 	Channel   string             `json:"channel"`
-	Root      uint64             `json:"root"`              // its version
-	Published bool               `json:"published"`         // it is in force
-	Already   bool               `json:"already,omitempty"` // it was in force before
-	Changes   []string           `json:"changes"`           // in words
-	Missing   []string           `json:"missing"`           // whose signatures, in words
-	Expires   channel.Time       `json:"expires,omitzero"`  // nothing new is accepted under it then
+	Root      uint64             `json:"root"`                // its version
+	Published bool               `json:"published"`           // it is in force
+	Already   bool               `json:"already,omitempty"`   // it was in force before
+	Unchanged bool               `json:"unchanged,omitempty"` // it says what was asked for already: there is no next
+	Changes   []string           `json:"changes"`             // in words
+	Missing   []string           `json:"missing"`             // whose signatures, in words
+	Expires   channel.Time       `json:"expires,omitzero"`    // nothing new is accepted under it then
 	Key       *channel.PublicKey `json:"key,omitempty"`
 	KeyFile   string             `json:"keyFile,omitempty"` // of the new key
 	Draft     *channel.RootDraft `json:"draft,omitempty"`

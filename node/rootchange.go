@@ -62,7 +62,13 @@ func (n *Node) ChangeRoot(ctx context.Context, req RootRequest, emit func(any)) 
 
 func (n *Node) draftAndPublish(ctx context.Context, id channel.ID, req RootRequest, c publisher.RootChange, turn *rotation, emit func(any)) (RootResult, error) {
 	d, err := n.pub.DraftRoot(ctx, id, c)
-	if err != nil {
+	switch {
+	case errors.Is(err, publisher.ErrUnchanged) && onlyGrants(c):
+		info, err := n.catalog.Channel(ctx, id)
+		return RootResult{Address: address(id), Channel: id.String(), Root: info.Root.Version, Expires: info.Root.Expires, Changes: []string{}, Missing: []string{}, Unchanged: true}, err
+	case errors.Is(err, publisher.ErrImpossible) || errors.Is(err, channel.ErrMalformed) || errors.Is(err, channel.ErrLimit): // the roots that are here are good
+		return RootResult{}, badRequest("drafting the next root of %s: %w", address(id), err)
+	case err != nil:
 		return RootResult{}, fmt.Errorf("drafting the next root of %s: %w", address(id), err)
 	}
 	if d, err = n.sign(ctx, d, req); err != nil {
@@ -103,6 +109,12 @@ func (n *Node) draftAndPublish(ctx context.Context, id channel.ID, req RootReque
 		return res, n.firstOfNewKey(ctx, id, turn.key, emit)
 	}
 	return res, nil
+}
+
+// onlyGrants reports whether a change does nothing but let one key do something.
+func onlyGrants(c publisher.RootChange) bool {
+	return len(c.Grant) == 1 && len(c.AddRootKeys)+len(c.RemoveRootKeys)+len(c.Topics)+len(c.Revoke) == 0 &&
+		c.Threshold == 0 && c.Recovery == nil && c.Title == nil && c.Expires.IsZero()
 }
 
 // tellUnannounced says that followers were not told; they sync.
@@ -283,6 +295,9 @@ func (n *Node) PublishRoot(ctx context.Context, req PublishRootRequest, emit fun
 	res, err := describeDraft(d)
 	if err != nil {
 		return RootResult{}, err
+	}
+	if len(res.Missing) > 0 && info.Root.Version >= d.Root.Version { // no signature would help
+		return RootResult{}, fmt.Errorf("publishing the next root of %s: %w: the draft is of root version %d, and version %d is known; draft it again (channel-root-draft)", address(d.Channel), channel.ErrChain, d.Root.Version, info.Root.Version)
 	}
 	if len(res.Missing) == 0 {
 		if err := n.current(ctx, enquiry{d.Channel, req.OnlyHolder, req.Peers, emit}, theRoot); err != nil {

@@ -67,6 +67,9 @@ func (n *Node) Show(ctx context.Context, req ShowRequest, _ func(any)) (ShowResu
 	if err != nil {
 		return ShowResult{}, err
 	}
+	if phantom(info) {
+		return ShowResult{}, notFound("channel %s: nothing of it is known yet; follow it first (channel-subscribe)", address(info.ID))
+	}
 	subscribed, err := n.subscribed(ctx)
 	if err != nil {
 		return ShowResult{}, err

@@ -27,6 +27,10 @@ func (n *Node) Subscribe(ctx context.Context, req SubscribeRequest, emit func(an
 	if req.Stale && !req.Once {
 		return SubscribeResult{}, badRequest("--stale goes with --once: it is not remembered")
 	}
+	var path string // within the channel
+	if t, err := n.targetIn(ctx, req.Target); err == nil {
+		path = t.address.Path
+	}
 	sub, err := n.subscription(ctx, &req)
 	if err != nil {
 		return SubscribeResult{}, err
@@ -42,7 +46,7 @@ func (n *Node) Subscribe(ctx context.Context, req SubscribeRequest, emit func(an
 		return SubscribeResult{}, err
 	}
 	if req.Once {
-		return n.subscribeOnce(ctx, sub, fresh, req.Stale, time.Duration(req.Timeout), emit)
+		return n.subscribeOnce(ctx, sub, path, fresh, req.Stale, time.Duration(req.Timeout), emit)
 	}
 	events, stop := n.bus.watch(func(about string) bool {
 		return about == sub.ID || about == aboutPeers || about == aboutTurns(sub.Channel)
@@ -69,11 +73,21 @@ func (n *Node) Subscribe(ctx context.Context, req SubscribeRequest, emit func(an
 
 // subscribeOnce catches up. A follower of the same subscription that runs in
 // this node stands aside meanwhile; a daemon goes on with it afterwards.
-func (n *Node) subscribeOnce(ctx context.Context, sub catalog.Subscription, fresh, stale bool, patience time.Duration, emit func(any)) (SubscribeResult, error) {
+func (n *Node) subscribeOnce(ctx context.Context, sub catalog.Subscription, path string, fresh, stale bool, patience time.Duration, emit func(any)) (SubscribeResult, error) {
 	goOn := n.follows.stop(sub.ID) || n.cfg.Resume
 	res, err := n.once(ctx, sub, stale, patience, emit)
 	if err != nil && fresh && n.forget(ctx, sub) {
 		return res, err
+	}
+	if err == nil && path != "" {
+		named, namedErr := n.named(ctx, sub.Channel, path)
+		if err = namedErr; err == nil && !named {
+			err = notFound("nothing in %s is, or was, named %q or lies below it; channel-show names what there is", address(sub.Channel), path)
+			if fresh { // it may be mistyped
+				n.drop(ctx, sub)
+				return res, err
+			}
+		}
 	}
 	if goOn {
 		if err := n.startFollow(sub); err != nil {
@@ -135,6 +149,13 @@ func (n *Node) forget(ctx context.Context, sub catalog.Subscription) bool {
 	} else if listings, err := n.catalog.ListedOn(ctx, sub.Topic); err != nil || len(listings) > 0 {
 		return false
 	}
+	n.drop(ctx, sub)
+	return true
+}
+
+// drop takes a subscription back that brought nothing.
+func (n *Node) drop(ctx context.Context, sub catalog.Subscription) {
+	ctx = context.WithoutCancel(ctx)
 	if err := n.catalog.Unsubscribe(ctx, sub.ID); err != nil {
 		n.log.Warn("forgetting a subscription that found nothing", "target", targetOf(sub), "error", err)
 	}
@@ -142,7 +163,6 @@ func (n *Node) forget(ctx context.Context, sub catalog.Subscription) bool {
 	if err := n.leave(ctx, sub.Topic); err != nil {
 		n.log.Warn("leaving", "target", targetOf(sub), "error", err)
 	}
-	return true
 }
 
 // subscription checks a request and makes of it what the catalogue remembers. A path

@@ -44,7 +44,7 @@ type Revocation struct {
 }
 
 // errNamedInClear: like the title, who publishes is not for who has no read key.
-var errNamedInClear = fmt.Errorf("%w: the root of a private channel is in clear, and names nobody", channel.ErrMalformed)
+var errNamedInClear = impossible("the root of a private channel is in clear, and names nobody")
 
 // ErrPublished: this root is known already, and in force.
 var ErrPublished = errors.New("published already")
@@ -74,7 +74,7 @@ func (p *Publisher) DraftRoot(ctx context.Context, id channel.ID, change RootCha
 func (p *Publisher) change(ctx context.Context, info catalog.Info, c RootChange) (channel.Root, error) {
 	next := info.Root
 	if c.Title != nil && *c.Title != "" && next.Class == channel.Private {
-		return channel.Root{}, fmt.Errorf("%w: the title of a private channel is sealed with its releases, and its root is in clear", channel.ErrMalformed)
+		return channel.Root{}, impossible("the title of a private channel is sealed with its releases, and its root is in clear")
 	}
 	if c.Title != nil {
 		next.Title = *c.Title
@@ -105,7 +105,7 @@ func (p *Publisher) change(ctx context.Context, info catalog.Info, c RootChange)
 		return next, fmt.Errorf("%w: %d keys of this channel are revoked, and a channel can revoke no more in its life; go on with the keys that it has, or found another channel (channel-create) and name it in a last release of this one", channel.ErrLimit, channel.MaxRevoked)
 	}
 	for _, g := range c.Grant {
-		if err := p.grant(&next, g); err != nil {
+		if err := p.grant(info.Root, &next, g); err != nil {
 			return next, err
 		}
 	}
@@ -117,13 +117,13 @@ func changeKeys(s channel.KeySet, c RootChange) (channel.KeySet, error) {
 	for _, k := range c.RemoveRootKeys {
 		i := slices.Index(s.Keys, k)
 		if i < 0 {
-			return s, fmt.Errorf("%w: key %s is no root key, and cannot be removed", channel.ErrNotAuthorized, k)
+			return s, fmt.Errorf("%w: key %s is no root key, and cannot be removed", ErrNoRootKey, k)
 		}
 		s.Keys = slices.Delete(s.Keys, i, i+1)
 	}
 	for _, k := range c.AddRootKeys {
 		if slices.Contains(s.Keys, k) {
-			return s, fmt.Errorf("%w: key %s is a root key already", channel.ErrMalformed, k)
+			return s, impossible("key %s is a root key already", k)
 		}
 		s.Keys = append(s.Keys, k)
 	}
@@ -132,17 +132,17 @@ func changeKeys(s channel.KeySet, c RootChange) (channel.KeySet, error) {
 	}
 	switch {
 	case len(s.Keys) == 0:
-		return s, fmt.Errorf("%w: no root key is left; add one", channel.ErrMalformed)
+		return s, impossible("no root key is left; add one")
 	case s.Threshold > uint64(len(s.Keys)):
-		return s, fmt.Errorf("%w: %d of %d root keys would have to sign, which nobody can; give another threshold", channel.ErrMalformed, s.Threshold, len(s.Keys))
+		return s, impossible("%d of %d root keys would have to sign, which nobody can; give another threshold", s.Threshold, len(s.Keys))
 	}
 	return s, nil
 }
 
 // grant lets a key do something.
-func (p *Publisher) grant(next *channel.Root, g Grant) error {
+func (p *Publisher) grant(before channel.Root, next *channel.Root, g Grant) error {
 	if _, ok := next.RevokedKey(g.Key); ok {
-		return fmt.Errorf("%w: key %s is revoked, and stays so; make another key", channel.ErrChain, g.Key)
+		return impossible("key %s is revoked, and stays so; make another key", g.Key)
 	}
 	if g.Name != "" && next.Class == channel.Private {
 		return errNamedInClear
@@ -171,13 +171,16 @@ func (p *Publisher) grant(next *channel.Root, g Grant) error {
 	}
 	switch {
 	case g.names() && old.Name == g.Name:
-		return fmt.Errorf("%w: key %s is called %q already", channel.ErrMalformed, g.Key, g.Name)
+		return fmt.Errorf("%w: key %s is called %q already", ErrUnchanged, g.Key, g.Name)
 	case old.Name == g.Name && old.Role == g.Role && old.Expires == g.Expires && slices.Equal(old.Scopes, g.Scopes):
-		return fmt.Errorf("%w: key %s may do that already", channel.ErrMalformed, g.Key)
+		return fmt.Errorf("%w: key %s may do that already", ErrUnchanged, g.Key)
 	case old.Role == channel.RolePublish && g.Role != old.Role:
-		return fmt.Errorf("%w: key %s may publish; revoke it, and let another key sign heads", channel.ErrChain, g.Key)
+		return impossible("key %s may publish; revoke it, and let another key sign heads", g.Key)
 	}
 	next.Publishers[i] = g.Publisher
+	if key, what := next.Narrows(before); what != "" {
+		return impossible("it %s of the publishing key %s; revoke that key, which says where its log ends, and let in a new one", what, key)
+	}
 	return nil
 }
 
@@ -193,16 +196,16 @@ func (p *Publisher) revoke(ctx context.Context, info catalog.Info, next *channel
 		return fmt.Errorf("%w: key %s, see channel-show", ErrNoPublisher, v.Key)
 	case publishes && pub.Role == channel.RoleHead:
 		if v.LastGood != nil {
-			return fmt.Errorf("%w: key %s signs heads alone, and has no releases of which one could be the last good", channel.ErrMalformed, v.Key)
+			return impossible("key %s signs heads alone, and has no releases of which one could be the last good", v.Key)
 		}
 		next.Publishers = without
 		return nil
 	case v.LastGood == nil && revoked:
-		return fmt.Errorf("%w: key %s is revoked already, after its release %d; to void more, name the last good one", channel.ErrMalformed, v.Key, old.Seq)
+		return fmt.Errorf("%w: key %s is revoked already, %safter its release %d; to void more, name the last good one", ErrNoPublisher, v.Key, p.revokedSince(ctx, info, v.Key), old.Seq)
 	case revoked && *v.LastGood >= old.Seq:
-		return fmt.Errorf("%w: key %s is revoked after its release %d already; a later one cannot become good", channel.ErrChain, v.Key, old.Seq)
+		return impossible("key %s is revoked after its release %d already; a later one cannot become good", v.Key, old.Seq)
 	case v.LastGood == nil && log.Frozen:
-		return fmt.Errorf("%w: the log of key %s is forked; say which release, as it is here, is the last good one", channel.ErrChain, v.Key)
+		return impossible("the log of key %s is forked; say which release, as it is here, is the last good one: channel-revoke with --last-good", v.Key)
 	}
 	entry := channel.Revoked{Key: v.Key, Seq: log.Seq, Hash: log.Hash}
 	if v.LastGood == nil {
@@ -217,6 +220,28 @@ func (p *Publisher) revoke(ctx context.Context, info catalog.Info, next *channel
 	next.Revoked = append(next.Revoked, entry)
 	slices.SortFunc(next.Revoked, func(a, b channel.Revoked) int { return a.Key.Compare(b.Key) })
 	return nil
+}
+
+// revokedSince says since which root a key is revoked, if that can be told.
+func (p *Publisher) revokedSince(ctx context.Context, info catalog.Info, key channel.PublicKey) string {
+	roots, err := p.cfg.Ledger.Roots(ctx, info.ID, 1, channel.MaxRootsBefore, math.MaxInt)
+	if err != nil {
+		return ""
+	}
+	for _, data := range roots {
+		env, err := channel.DecodeEnvelope(data)
+		if err != nil {
+			return ""
+		}
+		root, err := channel.DecodeRoot(env.Payload)
+		if err != nil {
+			return ""
+		}
+		if _, ok := root.RevokedKey(key); ok {
+			return fmt.Sprintf("since root version %d, ", root.Version)
+		}
+	}
+	return ""
 }
 
 // lastGood looks up the hash of the last good manifest.

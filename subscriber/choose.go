@@ -241,7 +241,7 @@ func (a *application) pathOf(ctx context.Context, e channel.FileEntry, before *c
 		return before.Path, nil
 	}
 	path := a.rules.Template.Path(policy.Named{
-		File: e.Name, Title: a.body.Title, Channel: a.order.Title, Seq: a.release.Seq, Issued: a.release.Manifest.Issued,
+		File: e.Name, Title: a.body.Title, Channel: a.title, Seq: a.release.Seq, Issued: a.release.Manifest.Issued,
 	})
 	path = a.hooked.path(e.Name, path)
 	for n, try := 2, path; n < maxNumbered; n++ {

@@ -21,11 +21,11 @@ type Follow struct {
 	Output       string // folder, made if missing
 	Once         bool   // return when all that is known is applied
 	Policy       policy.Policy
-	Title        string  // of the channel, for the names of files
-	Budget       *Budget // shared by all orders of the subscription; if nil, one of its own
-	Blind        bool    // have the blobs of what cannot be read, for others
-	Stale        bool    // write out what a channel of kind update has although it is not fresh
-	KeepBlobs    bool    // keep the blobs of files as well, in spite of Config.Place, which should be a *inplace.Keeper then
+	Title        func(context.Context) string // of the channel, for the names of files, asked for each release; may be nil
+	Budget       *Budget                      // shared by all orders of the subscription; if nil, one of its own
+	Blind        bool                         // have the blobs of what cannot be read, for others
+	Stale        bool                         // write out what a channel of kind update has although it is not fresh
+	KeepBlobs    bool                         // keep the blobs of files as well, in spite of Config.Place, which should be a *inplace.Keeper then
 }
 
 const (
@@ -368,6 +368,9 @@ func (f *follower) writeOnce(ctx context.Context, of application) error {
 	out.floor = f.cfg.MinFree
 	a := &of
 	a.out, a.verdicts, a.claimed = out, f.judgeOf(a.release, a.body), map[string]string{}
+	if f.order.Title != nil {
+		a.title = f.order.Title(ctx)
+	}
 	defer func() { f.budget.give(a.taken) }()
 	if err := a.consult(ctx); err != nil {
 		return err

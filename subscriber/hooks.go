@@ -80,7 +80,7 @@ func (a *application) consult(ctx context.Context) error {
 			continue
 		}
 		files, paths = append(files, *e), append(paths, a.rules.Template.Path(policy.Named{
-			File: e.Name, Title: a.body.Title, Channel: a.order.Title, Seq: a.release.Seq, Issued: a.release.Manifest.Issued,
+			File: e.Name, Title: a.body.Title, Channel: a.title, Seq: a.release.Seq, Issued: a.release.Manifest.Issued,
 		}))
 	}
 	if len(files) == 0 {

@@ -27,12 +27,13 @@ type picky struct {
 	now     time.Time
 	sources map[blobnet.ID]int
 	hooks   subscriber.Hooks
+	title   func(context.Context) string
 }
 
 var everything = catalog.EntryFilter{}
 
 func newPicky(t *testing.T, text string) *picky {
-	p := &picky{world: newWorld(t), now: time.Now()}
+	p := &picky{world: newWorld(t), now: time.Now(), title: func(context.Context) string { return "The Channel" }}
 	p.want(text)
 	return p
 }
@@ -55,7 +56,7 @@ func (p *picky) follow() error {
 		p.t.Fatal(err)
 	}
 	order := p.order()
-	order.Policy, order.Title = p.policy, "The Channel"
+	order.Policy, order.Title = p.policy, p.title
 	return s.Follow(p.t.Context(), order, p.emit)
 }
 
@@ -263,6 +264,22 @@ func TestFilesGetTheNamesOfTheTemplateInTheirFolderAlone(t *testing.T) {
 			t.Error(e.Message)
 		}
 	}
+}
+
+// A daemon may follow a channel before it knows anything of it.
+func TestATemplateUsesTheTitleThatIsKnownWhenAFileIsPlaced(t *testing.T) {
+	w := newPicky(t, `{"name":"{channel}/{file}"}`)
+	w.publish("one", files{"a": "a", "b": "b"})
+	w.publish("two", files{"c": "c"})
+	asked := 0
+	w.title = func(context.Context) string {
+		if asked++; asked == 1 {
+			return "4lzfkq"
+		}
+		return "The Channel"
+	}
+	w.update()
+	w.wantTree(files{"4lzfkq/a": "a", "4lzfkq/b": "b", "The Channel/c": "c"})
 }
 
 func TestAFileThatTooFewHaveWaitsUntilMoreHaveIt(t *testing.T) {

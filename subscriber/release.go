@@ -21,6 +21,7 @@ type application struct {
 	release catalog.Release
 	body    *channel.Body
 	out     *output
+	title   string // of the channel, as far as it is known now
 
 	files   []item // one for each entry that is to be there, sorted by name
 	removal []item // one for each file to be deleted

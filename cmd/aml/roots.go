@@ -137,7 +137,11 @@ func (a *app) changeRoot(cmd *cobra.Command, req api.RootRequest, out string, re
 	if err = closing(c, p.done(err)); err != nil {
 		return err
 	}
-	if o == nil {
+	if res.Unchanged && o != nil && o.path == "" && !a.json { // no draft goes to standard output
+		rootWords(a.err, res)
+		return nil
+	}
+	if o == nil || res.Unchanged {
 		return a.result(res, func(w io.Writer) { rootWords(w, res) })
 	}
 	draft := res.Draft
@@ -166,6 +170,10 @@ func (a *app) draft(o *output, draft *api.RootDraft, res api.RootResult) error {
 
 // rootWords says what a root is about, for people.
 func rootWords(w io.Writer, res api.RootResult) {
+	if res.Unchanged {
+		fmt.Fprintf(w, "%s\nnothing to change: root version %d says so already\n", res.Address, res.Root)
+		return
+	}
 	if res.Already {
 		fmt.Fprintf(w, "%s\nroot version %d was published already, and is in force\n", res.Address, res.Root)
 		return

@@ -113,23 +113,42 @@ func list(j *channel.JSON, of func([]string) Policy) (out []string, err error) {
 }
 
 func age(j *channel.JSON) (d time.Duration, err error) {
-	err = j.Check(func(s string) (err error) { d, err = ParseAge(s); return err })
+	err = j.Check(func(s string) (err error) {
+		if d, err = ParseAge(s); err == nil && d == 0 && strings.TrimSpace(s) != "" {
+			err = errNothing(s)
+		}
+		return err
+	})
 	return d, err
 }
 
 // bytes reads a number, or a text such as "2GiB".
 func bytes(j *channel.JSON) (n int64, err error) {
 	if !j.Begins('"') {
-		n, err := j.Uint(math.MaxInt64)
-		return int64(n), err
+		var u uint64
+		err = j.Judge(func() (err error) { u, err = j.Uint(math.MaxInt64); return err }, func() error {
+			if u == 0 {
+				return errNothing("0")
+			}
+			return nil
+		})
+		return int64(u), err
 	}
 	err = j.Check(func(s string) (err error) {
-		if s != "" {
-			n, err = size.Parse(s)
+		if s == "" {
+			return nil
+		}
+		if n, err = size.Parse(s); err == nil && n == 0 {
+			err = errNothing(s)
 		}
 		return err
 	})
 	return n, err
+}
+
+// errNothing is about a bound that nothing could keep to. It is not taken for none.
+func errNothing(text string) error {
+	return fmt.Errorf("%q lets nothing through: want more, or an empty text for no bound", clip(text))
 }
 
 // keeps reads one rule or an array of them; a rule may be a text, as flags have
@@ -201,12 +220,16 @@ func ParseKeep(text string) (k Keep, err error) {
 			k.Path = value
 		case name == "count":
 			if k.Count, err = strconv.ParseInt(value, 10, 64); err != nil || k.Count < 1 || k.Count > maxKeepCount {
-				err = fmt.Errorf("count %q: want a whole number such as 10", clip(value))
+				err = fmt.Errorf("count %q: want a whole number, 1 or more", clip(value))
 			}
 		case name == "age":
-			k.Age, err = ParseAge(value)
+			if k.Age, err = ParseAge(value); err == nil && k.Age == 0 {
+				err = fmt.Errorf("age %q: want more, or no age at all", clip(value))
+			}
 		case name == "bytes":
-			k.Bytes, err = size.Parse(value)
+			if k.Bytes, err = size.Parse(value); err == nil && k.Bytes == 0 {
+				err = fmt.Errorf("bytes %q: want more, or no bytes at all", clip(value))
+			}
 		default:
 			err = fmt.Errorf("%q is none of path, count, age, bytes", clip(name))
 		}
