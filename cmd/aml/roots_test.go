@@ -268,7 +268,7 @@ func TestAForkFreezesTheKeyAndTheChannelGoesOn(t *testing.T) {
 			frozen = f[2]
 		}
 	}
-	fails(t, 5, home, []string{"channel-revoke", "t", frozen}, "say which release", "last good")
+	fails(t, 2, home, []string{"channel-revoke", "t", frozen}, "say which release", "last good")
 
 	second := start(t, guest, "channel-publish", address, file("guest"), "--peer", readerAddr)
 	second.wait("published")
