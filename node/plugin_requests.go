@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/keyfile"
 	"github.com/anonymous-media-library/aml/internal/size"
 	"github.com/anonymous-media-library/aml/internal/unpack"
 	"github.com/anonymous-media-library/aml/plugins"
@@ -56,6 +57,8 @@ type PluginConfigRequest struct {
 type PluginRemoveRequest struct {
 	ID    string `json:"id"`
 	State bool   `json:"state"`
+
+	Anyway bool `json:"anyway"` // with State: also if it holds keys of this home
 }
 
 // PluginInfo is all about one plugin.
@@ -386,6 +389,9 @@ func (n *Node) PluginConfig(_ context.Context, req PluginConfigRequest, _ func(a
 
 // PluginRemove ends a plugin and takes it away.
 func (n *Node) PluginRemove(ctx context.Context, req PluginRemoveRequest, _ func(any)) (None, error) {
+	if files := n.keysHeldBy(req.ID); req.State && !req.Anyway && len(files) > 0 {
+		return None{}, badRequest("plugin %s holds keys of this home, whose private halves may lie in what it has kept: %s; take those files away first, or give --anyway", req.ID, strings.Join(files, ", "))
+	}
 	// Also one whose files were changed, which Change refuses.
 	_ = n.plugins.shelf.Change(req.ID, func(p *plugins.Installed, _ plugins.Manifest) error {
 		p.Enabled = false
@@ -398,6 +404,16 @@ func (n *Node) PluginRemove(ctx context.Context, req PluginRemoveRequest, _ func
 		return None{}, err
 	}
 	return None{}, n.plugins.host.Sync()
+}
+
+// keysHeldBy are the files of the ring's keys that a plugin holds.
+func (n *Node) keysHeldBy(plugin string) (files []string) {
+	for _, k := range n.keys() {
+		if holder, err := keyfile.Plugin(k.file); err == nil && holder == plugin {
+			files = append(files, k.file)
+		}
+	}
+	return files
 }
 
 // PluginVerify compares a plugin's files with the lock; without an id, all

@@ -161,6 +161,9 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 	}
 	own, found := to.own, to.found
 	done, err := n.pub.Publish(ctx, release)
+	if err != nil && !found {
+		return PublishResult{}, fmt.Errorf("publishing to %s, which was founded just now and has no release yet: %w", address(own.Channel), err)
+	}
 	if err != nil {
 		return PublishResult{}, fmt.Errorf("publishing to %s: %w", address(own.Channel), err)
 	}

@@ -295,7 +295,7 @@ func (a *app) pluginRemoveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "plugin-remove ID",
 		Short:   "end a plugin and take it away",
-		Long:    "End a plugin and take it away, with what was granted to it. What it has kept in\nits own folder stays, unless --state says otherwise.",
+		Long:    "End a plugin and take it away, with what was granted to it. What it has kept in\nits own folder stays, unless --state says otherwise: that is refused where it holds keys\nthat key files of this home name, since they would be lost.",
 		Example: "  aml plugin-remove no-cats\n  aml plugin-remove no-cats --state",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
@@ -306,6 +306,7 @@ func (a *app) pluginRemoveCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&req.State, "state", false, "remove what it has kept, its log and its cursor too")
+	cmd.Flags().BoolVar(&req.Anyway, "anyway", false, "with --state: also if it holds keys of this home")
 	return cmd
 }
 
