@@ -80,7 +80,7 @@ func (s *stalls) note(log channel.PublicKey) {
 
 // attend returns a context that ends, with errStalled, when those who are asked for
 // blobs of r give nothing for too long, or too little while others wait; with turns
-// also, with errTurn, when it has had its turn and others wait. The function must be
+// also, with errTurn, when it has had its turn and others wait, but in a quota. The function must be
 // called in the end.
 func (f *follower) attend(parent context.Context, r catalog.Release, again, turns bool) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
@@ -88,6 +88,9 @@ func (f *follower) attend(parent context.Context, r catalog.Release, again, turn
 	if !again || f.order.Once {
 		limit = f.stalls.patience(r.Log, limit)
 	}
+	// In a quota there is no room for what is put aside: it would be dropped, and
+	// fetched again and again.
+	turns = turns && f.rules.Policy.Quota == 0
 	turn := f.turnOf(r, again)
 	done := make(chan struct{})
 	go func() {

@@ -17,8 +17,10 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet/memstore"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
+	"github.com/anonymous-media-library/aml/codec/inplace"
 	"github.com/anonymous-media-library/aml/publisher"
 	"github.com/anonymous-media-library/aml/subscriber"
+	"github.com/anonymous-media-library/aml/subscriber/policy"
 )
 
 // slow is a guest's node under an upload limit, which all that it sends at a time
@@ -118,24 +120,35 @@ func (w *owned) largeFileOf(key channel.PrivateKey, name string, size int) {
 // came, and what else was told.
 func (w *owned) slowly(guest *slow, files ...string) (came map[string]time.Duration, passed []string) {
 	w.t.Helper()
+	return w.slowlyInto(subscriber.Config{}, policy.Policy{}, guest, files...)
+}
+
+// slowlyInto is slowly with more of a configuration, and by a policy.
+func (w *owned) slowlyInto(cfg subscriber.Config, rules policy.Policy, guest *slow, files ...string) (came map[string]time.Duration, passed []string) {
+	w.t.Helper()
 	came = map[string]time.Duration{}
 	w.t.Run("follow", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			swarm, err := fetch.New(fetch.Config{Store: memstore.New(memstore.Config{}), LeastOutstanding: 2<<20 + 128})
+			var store blobnet.Store = memstore.New(memstore.Config{})
+			if cfg.Place != nil {
+				store = cfg.Place.(blobnet.Store) // which keeps whole chunks in the file alone
+			}
+			swarm, err := fetch.New(fetch.Config{Store: store, LeastOutstanding: 2<<20 + 128})
 			if err != nil {
 				t.Fatal(err)
 			}
 			owner := &peer{Source: memstore.New(memstore.Config{}), asked: map[blobnet.ID]int{}}
 			swarm.Add(named{owner, "owner"})
 			swarm.Add(guest)
-			s, err := subscriber.New(subscriber.Config{Ledger: w.ledger, Swarm: swarm})
+			cfg.Ledger, cfg.Swarm = w.ledger, swarm
+			s, err := subscriber.New(cfg)
 			if err != nil {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
 			defer cancel()
 			order := w.order()
-			order.Once = false
+			order.Once, order.Policy = false, rules
 			begun := time.Now()
 			err = s.Follow(ctx, order, func(e subscriber.Event) {
 				if _, ok := e.(subscriber.ProgressEvent); ok {
@@ -228,6 +241,29 @@ func TestAGuestWhoGivesJustEnoughHoldsUpNoOtherLog(t *testing.T) {
 
 // What is under way gives way to news once it has had its turn, and two of which
 // each would take long come side by side.
+// What is put aside has no room in a quota: it would be dropped, and never come.
+func TestLargeFilesComeInAQuotaOneAfterTheOther(t *testing.T) {
+	w := newOwned(t)
+	const size = 12 << 20
+	w.largeFileOf(w.key, "owner's", size)
+	w.sync()
+	w.largeFile("guest's", size)
+	w.syncAll()
+	store, err := inplace.Open(t.Context(), inplace.Config{Inner: memstore.New(memstore.Config{}), Path: filepath.Join(t.TempDir(), "inplace.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	guest := &slow{src: w.pubStore, rate: 64 << 10}
+	came, told := w.slowlyInto(subscriber.Config{Place: store.Sieve()}, policy.Policy{Quota: 1 << 30}, guest, "owner's", "guest's")
+	if len(told) > 0 || max(came["owner's"], came["guest's"]) > 15*time.Minute {
+		t.Errorf("they came after %v, told %q", came, told)
+	}
+	if guest.sent > 3*size {
+		t.Errorf("%d bytes were asked for, of %d", guest.sent, 2*size)
+	}
+}
+
 func TestWhatIsUnderWayTakesTurns(t *testing.T) {
 	w := newOwned(t)
 	now := time.Now() // another than in simulated time

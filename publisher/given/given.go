@@ -25,6 +25,7 @@ import (
 	"sync"
 
 	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/internal/disk"
 	"github.com/anonymous-media-library/aml/publisher"
 )
 
@@ -65,6 +66,9 @@ var _ publisher.Memory = (*Book)(nil)
 // empty one, which replaces the file when it is told something.
 func Open(path string) (*Book, error) {
 	b := &Book{path: path}
+	if err := disk.Regular(path); err != nil {
+		return nil, fmt.Errorf("reading what was published: %w", err)
+	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return b, nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/internal/channeltest"
+	"github.com/anonymous-media-library/aml/internal/disk"
 	"github.com/anonymous-media-library/aml/publisher"
 )
 
@@ -149,4 +150,11 @@ func FuzzOpen(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestWhatIsNoFileIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Open(dir); !errors.Is(err, disk.ErrNotRegular) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("a folder in its place: %v", err)
+	}
 }
