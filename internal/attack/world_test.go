@@ -23,6 +23,7 @@ import (
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 )
@@ -102,6 +103,22 @@ func connect(w *world, from, to host.Host) {
 	w.must(from.Connect(ctx, infoOf(to)))
 }
 
+// serves waits until the party answers to a protocol, which it does a moment after it
+// has begun to run: who connects sooner is told that it does not speak it.
+func (p *party) serves(id protocol.ID) {
+	p.w.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	late := time.After(waitLimit)
+	for !slices.Contains(p.host.Mux().Protocols(), id) {
+		select {
+		case <-tick.C:
+		case <-late:
+			p.w.Fatalf("%s does not speak %s", p.name, id)
+		}
+	}
+}
+
 // party is an honest node, without the parts that have nothing to do with peers.
 type party struct {
 	w        *world
@@ -172,6 +189,8 @@ func newParty(w *world, name string, options ...option) *party {
 		_ = p.ledger.Close()
 	})
 	w.Cleanup(p.stop)
+	p.serves(gossip.SyncProtocol)
+	p.serves(exchange.Protocol)
 	return p
 }
 
