@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -58,7 +59,8 @@ func (c *Conn) Blobs(ctx context.Context, replicas int, maxBytes int64, mayMake 
 func (b *Blobs) Name() string { return b.name }
 
 // Get appends a blob to dst, as blobnet.Source says. What lies under its name and is
-// another is ErrCorrupt.
+// another, or less than the store says, is ErrCorrupt, and what is too large for a blob
+// ErrTooLarge.
 func (b *Blobs) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
 	ctx, done, err := b.begin(ctx)
 	if err != nil {
@@ -77,14 +79,15 @@ func (b *Blobs) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, err
 	if info.Size > blobnet.MaxBlobSize { // as somebody says; what comes is bounded, too
 		return dst, fmt.Errorf("getting blob %s from %s: %w: %d bytes", id.Short(), b.name, blobnet.ErrTooLarge, info.Size)
 	}
-	data := make([]byte, info.Size)
-	if _, err := io.ReadFull(object, data); err != nil {
+	n := len(dst)
+	data := slices.Grow(dst, int(info.Size))[:n+int(info.Size)]
+	if _, err := io.ReadFull(object, data[n:]); err != nil {
 		return dst, b.explain("getting", id, err)
 	}
-	if blobnet.Sum(data) != id {
-		return dst, fmt.Errorf("getting blob %s from %s: %w", id.Short(), b.name, blobnet.ErrCorrupt)
+	if blobnet.Sum(data[n:]) != id {
+		return dst, b.explain("getting", id, blobnet.ErrCorrupt)
 	}
-	return append(dst, data...), nil
+	return data, nil
 }
 
 // Have reports which blobs are there, as the store says: what is under the name is
@@ -152,7 +155,7 @@ func (b *Blobs) explain(what string, id blobnet.ID, err error) error {
 		return nil
 	case errors.Is(err, jetstream.ErrObjectNotFound), errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s blob %s: %w in %s", what, id.Short(), blobnet.ErrNotFound, b.name)
-	case errors.Is(err, jetstream.ErrDigestMismatch):
+	case errors.Is(err, jetstream.ErrDigestMismatch), errors.Is(err, blobnet.ErrCorrupt), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%s blob %s: %w in %s", what, id.Short(), blobnet.ErrCorrupt, b.name)
 	}
 	return explain(fmt.Errorf("%s blob %s: %s: %w", what, id.Short(), b.name, err))

@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -73,7 +75,7 @@ func (n *Node) carryNATSBlobs(ctx context.Context, server natsbridge.Server, req
 	if err != nil {
 		return err
 	}
-	defer n.net.bridges.lend(natsPeer{store, req.ReadOnly})()
+	defer n.net.bridges.lend(natsPeer{store, req.ReadOnly, n.log})()
 	if req.ReadOnly {
 		<-ctx.Done()
 		return context.Cause(ctx)
@@ -87,15 +89,23 @@ func (n *Node) carryNATSBlobs(ctx context.Context, server natsbridge.Server, req
 type natsPeer struct {
 	*natsbridge.Blobs
 	readOnly bool
+	log      *slog.Logger
 }
 
-// Get takes what is wrong in the store away, so that it is put there anew.
+// Get takes what is wrong in the store away, so that it is put there anew. Many may
+// write to a store: what one of them has put there is no reason to ask it for nothing
+// more, so it is not told as the store's lie but as a blob that is not there.
 func (p natsPeer) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
 	got, err := p.Blobs.Get(ctx, id, dst)
-	if errors.Is(err, blobnet.ErrCorrupt) && !p.readOnly {
-		err = errors.Join(err, p.Delete(ctx, id))
+	if !errors.Is(err, blobnet.ErrCorrupt) && !errors.Is(err, blobnet.ErrTooLarge) {
+		return got, err
 	}
-	return got, err
+	if !p.readOnly {
+		if gone := p.Delete(ctx, id); gone != nil {
+			p.log.Debug("deleting what is wrong in the object store", "blob", id.Short(), "error", gone)
+		}
+	}
+	return got, fmt.Errorf("%w: %s", blobnet.ErrNotFound, err)
 }
 
 // run puts blobs into the store as they come.

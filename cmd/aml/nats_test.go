@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 )
 
@@ -98,19 +97,11 @@ func TestTheBuiltInNATSServerKeepsItsStreamsWhenItIsKilled(t *testing.T) {
 
 func TestTwoNodesThatShareNothingButNATSHaveTheSameReleases(t *testing.T) {
 	t.Parallel()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true, JetStream: true, StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	go s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(patience) {
-		t.Fatal("nats-server does not start")
-	}
+	url := natsServers(t, 1)[0]
 	a, b := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
 	ofA, ofB := published(t, a, "music/live", "one"), published(t, b, "music/live", "uno")
-	left := start(t, a, "bridge-nats", ofA, ofB, "--url", s.ClientURL())
-	right := start(t, b, "bridge-nats", ofA, ofB, "--url", s.ClientURL())
+	left := start(t, a, "bridge-nats", ofA, ofB, "--url", url)
+	right := start(t, b, "bridge-nats", ofA, ofB, "--url", url)
 	// A third one knows the second alone, and has of it what came by NATS.
 	third := start(t, filepath.Join(t.TempDir(), "c"), "channel-subscribe", ofA, "-o", t.TempDir(), "--peer", right.addr())
 	left.carried("taken", 3)
@@ -130,10 +121,10 @@ func TestTwoNodesThatShareNothingButNATSHaveTheSameReleases(t *testing.T) {
 			t.Errorf("%s of %s: %v %s", home, x.address, err, out)
 		}
 	}
-	if out := ok(t, a, "bridge-nats-dead", "--url", s.ClientURL(), "--json"); strings.TrimSpace(out) != `{"letters":[]}` {
+	if out := ok(t, a, "bridge-nats-dead", "--url", url, "--json"); strings.TrimSpace(out) != `{"letters":[]}` {
 		t.Errorf("dead letters: %s", out)
 	}
-	_, errs, code := amlRun(t, a, "bridge-nats", "--url", s.ClientURL())
+	_, errs, code := amlRun(t, a, "bridge-nats", "--url", url)
 	if code != 1 || !strings.Contains(errs, "already") {
 		t.Errorf("a second bridge with the same NATS: %d, %s", code, errs)
 	}
