@@ -30,6 +30,7 @@ var errNoAnswer = errors.New("no answer in time")
 type call struct {
 	work sync.WaitGroup
 	urls bool // some were named by URL: they serve blobs, and know of no channels
+	self bool // this node itself was
 
 	mu     sync.Mutex // guards heard and silent
 	heard  []peer.ID
@@ -52,6 +53,7 @@ func (n *Node) call(ctx context.Context, id channel.ID, peers []string, doubt bo
 	begin := func(infos []peer.AddrInfo, patience time.Duration) {
 		for _, info := range infos {
 			if begun[info.ID] {
+				c.self = c.self || info.ID == net.host.ID()
 				continue
 			}
 			begun[info.ID] = true
@@ -123,6 +125,9 @@ func (n *Node) tellSilent(q enquiry, c *call) {
 	}
 	if c.urls {
 		parts = append(parts, "a peer that is named by URL serves blobs, and is not asked what it has of channels")
+	}
+	if c.self {
+		parts = append(parts, fmt.Sprintf("peer %s is this very node, or one whose home this is a copy of: it cannot be asked, and two of them must not run", n.net.host.ID()))
 	}
 	if len(parts) == 0 {
 		return

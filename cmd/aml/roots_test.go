@@ -10,10 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/channel/keyfile"
 	"github.com/anonymous-media-library/aml/internal/channeltest"
+	"github.com/anonymous-media-library/aml/node/transport"
 )
 
 // newKey makes a key in a home and returns its public half.
@@ -228,6 +231,18 @@ func TestACommandThatEndsAtOnceAsksTheFollowersThatItIsGiven(t *testing.T) {
 	_, stderr, code := amlRun(t, home, "channel-publish", written, file("four"), "--once", "--peer", nobody)
 	if code != 0 || !strings.Contains(stderr, "12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu did not answer") {
 		t.Errorf("exit code %d, and %s", code, stderr)
+	}
+	// Nor can it ask itself, as who names the original of a copied home has it do.
+	key, err := transport.LoadOrCreateIdentity(filepath.Join(home, "keys", "node.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := peer.IDFromPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code := amlRun(t, home, "channel-publish", written, file("five"), "--once", "--peer", "/ip4/127.0.0.1/tcp/1/p2p/"+own.String()); code != 0 || !strings.Contains(stderr, own.String()+" is this very node") {
+		t.Errorf("exit code %d, %s", code, stderr)
 	}
 	if _, stderr, code := amlRun(t, home, "channel-show", written, "--peer", nobody); code != 0 || !strings.Contains(stderr, "--peer is not used") {
 		t.Errorf("exit code %d, and %s", code, stderr)
