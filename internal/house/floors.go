@@ -100,6 +100,7 @@ var sameFloor = map[[2]string]string{
 	{"subscriber/transfer", "subscriber/policy"}: "a list has the policies of its subscriptions",
 	{"natsbridge", "channel/catalog"}:            "its ledger is an interface whose rows are the catalogue's structs",
 	{"natsbridge", "channel/feed"}:               "the ledger says with feed's word what became of an envelope",
+	{"internal/secretfile", "internal/disk"}:     "a new name survives a power loss by the same call everywhere",
 	{"internal/sqlite", "internal/disk"}:         "what is no file is seen before it is opened, as everywhere in a home",
 	{"subscriber", "channel/feed"}:               "the ledger says with feed's word what kind of thing is new",
 	{"channel/catalog", "channel/reconcile"}:     "a state vector is digested where it is read, so that what is kept of each channel in memory stays small",

@@ -14,6 +14,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/anonymous-media-library/aml/internal/disk"
 )
 
 var (
@@ -77,7 +79,7 @@ func Write(path string, data []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return disk.SyncDir(dir)
 }
 
 // place gives the finished file temp its name. A link fails where a file is, and
@@ -91,16 +93,4 @@ func place(temp, path string) error {
 		return fs.ErrExist
 	}
 	return os.Rename(temp, path)
-}
-
-// syncDir makes a new name in dir survive a power loss, where the system can.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -13,7 +13,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/anonymous-media-library/aml/internal/disk"
 )
@@ -43,7 +42,7 @@ func Replace(path string, data []byte) (err error) {
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return syncDir(dir)
+	return disk.SyncDir(dir)
 }
 
 // Read returns all of a file of at most max bytes; a missing one gives fs.ErrNotExist,
@@ -62,16 +61,4 @@ func Read(path string, max int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s has over %d bytes", path, max)
 	}
 	return data, err
-}
-
-// syncDir makes a name survive a power loss, where the system can.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

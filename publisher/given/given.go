@@ -168,5 +168,5 @@ func (b *Book) write(rows []row) (err error) {
 	if err = os.Rename(f.Name(), b.path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(b.path))
+	return disk.SyncDir(filepath.Dir(b.path))
 }

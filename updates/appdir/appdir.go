@@ -26,6 +26,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/anonymous-media-library/aml/internal/disk"
 	"github.com/anonymous-media-library/aml/internal/flock"
 	"github.com/anonymous-media-library/aml/updates"
 )
@@ -321,7 +322,7 @@ func (d *Dir) point(version string) error {
 	if err := os.Rename(fresh, d.at(currentName)); err != nil {
 		return err
 	}
-	return syncDir(d.path)
+	return disk.SyncDir(d.path)
 }
 
 // tidy removes versions that are neither in force nor the one before.

@@ -9,8 +9,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"runtime"
 
+	"github.com/anonymous-media-library/aml/internal/disk"
 	"github.com/anonymous-media-library/aml/internal/unpack"
 )
 
@@ -41,7 +41,7 @@ func (d *Dir) stage(ctx context.Context, v Version) error {
 	if err := os.Rename(staged, d.version(v.Version)); err != nil {
 		return err
 	}
-	return errors.Join(syncDir(d.at(versionsName)), syncDir(d.path))
+	return errors.Join(disk.SyncDir(d.at(versionsName)), disk.SyncDir(d.path))
 }
 
 func fill(ctx context.Context, dir string, v Version) error {
@@ -110,7 +110,7 @@ func open(ctx context.Context, dir string) error {
 			return err
 		}
 		if e.IsDir() {
-			return syncDir(path)
+			return disk.SyncDir(path)
 		}
 		f, err := os.OpenFile(path, os.O_RDWR, 0)
 		if err != nil {
@@ -118,16 +118,4 @@ func open(ctx context.Context, dir string) error {
 		}
 		return errors.Join(f.Sync(), f.Close())
 	})
-}
-
-// syncDir makes what was renamed in a folder survive a power loss, where the system can.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

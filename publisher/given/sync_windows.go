@@ -1,3 +1,0 @@
-package given
-
-func syncDir(string) error { return nil }
