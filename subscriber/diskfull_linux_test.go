@@ -12,27 +12,15 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/fetch"
 	"github.com/anonymous-media-library/aml/codec"
+	"github.com/anonymous-media-library/aml/internal/smalldisk"
 	"github.com/anonymous-media-library/aml/subscriber"
 )
 
 // smallDisk mounts a file system of a given size, if that is permitted here.
 func smallDisk(t *testing.T) (dir string, resize func(size string)) {
 	t.Helper()
-	dir = t.TempDir()
-	if err := syscall.Mount("aml-test", dir, "tmpfs", 0, "size=2m"); err != nil {
-		t.Skipf("mounting a small file system is not permitted here: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir, func(size string) {
-		t.Helper()
-		if err := syscall.Mount("aml-test", dir, "tmpfs", syscall.MS_REMOUNT, "size="+size); err != nil {
-			t.Fatal(err)
-		}
-	}
+	dir = smalldisk.Mount(t, t.TempDir(), "2m")
+	return dir, func(size string) { t.Helper(); smalldisk.Resize(t, dir, size) }
 }
 
 func TestAFullDiskIsNamedAndNothingIsLost(t *testing.T) {

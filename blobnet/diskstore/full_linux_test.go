@@ -4,30 +4,18 @@ import (
 	"errors"
 	"os"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/storetest"
 	"github.com/anonymous-media-library/aml/internal/disk"
+	"github.com/anonymous-media-library/aml/internal/smalldisk"
 )
 
 // smallDisk mounts a file system of size bytes.
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("mounting a small disk needs root")
-	}
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		t.Skipf("mounting a small disk: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
+	return smalldisk.Mount(t, t.TempDir(), size)
 }
 
 func TestAFullDiskRefusesPutsAndGoesOnServing(t *testing.T) {

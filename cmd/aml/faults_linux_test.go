@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/anonymous-media-library/aml/internal/netlab"
+	"github.com/anonymous-media-library/aml/internal/smalldisk"
 )
 
 // on runs aml on a host of the lab, at its port 4001.
@@ -83,18 +84,11 @@ func TestAFetchGoesOnAfterAPartitionOfALossyLine(t *testing.T) {
 // smallDisk mounts a disk of that size in dir, or skips the test.
 func smallDisk(t *testing.T, dir, size string) string {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("mounting a small tmpfs needs root")
-	}
 	path := filepath.Join(dir, "small")
 	if err := os.Mkdir(path, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mount("tmpfs", path, "tmpfs", 0, "size="+size); err != nil {
-		t.Skipf("mounting a small tmpfs: %v", err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(path, syscall.MNT_DETACH) })
-	return path
+	return smalldisk.Mount(t, path, size)
 }
 
 // Output, store and databases are on one disk that fills up in mid-fetch. With

@@ -12,9 +12,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/anonymous-media-library/aml/internal/smalldisk"
 )
 
 // s3Server is a real S3 server, versitygw, that keeps objects as files in a folder.
@@ -185,9 +186,7 @@ func TestMirrorS3OnAFullServerAtFullSize(t *testing.T) {
 	if n := len(s.objects(t)); n == 0 {
 		t.Error("nothing is there")
 	}
-	if err := syscall.Mount("", small, "", syscall.MS_REMOUNT, "size=64m"); err != nil {
-		t.Fatal(err)
-	}
+	smalldisk.Resize(t, small, "64m")
 	ok(t, home, "blob-push-plugin", "mirror-s3", "--all")
 	if n := len(s.objects(t)); n < 24 {
 		t.Errorf("%d objects are there", n)

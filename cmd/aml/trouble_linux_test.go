@@ -8,22 +8,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/anonymous-media-library/aml/internal/smalldisk"
 )
 
 func TestAFullDiskIsNamedAndTheFetchGoesOnLater(t *testing.T) {
 	t.Parallel()
-	if os.Getuid() != 0 {
-		t.Skip("mounting a small tmpfs needs root")
-	}
 	dir := t.TempDir()
-	small := filepath.Join(dir, "small")
-	if err := os.Mkdir(small, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mount("tmpfs", small, "tmpfs", 0, "size=12m"); err != nil {
-		t.Skipf("mounting a small tmpfs: %v", err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(small, 0) })
+	small := smallDisk(t, dir, "12m")
 
 	file, entry := filepath.Join(dir, "film"), filepath.Join(dir, "entry.json")
 	const size = 16 << 20
@@ -39,9 +31,7 @@ func TestAFullDiskIsNamedAndTheFetchGoesOnLater(t *testing.T) {
 	if out := ok(t, home, "channel-list", "--json"); strings.TrimSpace(out) != "[]" {
 		t.Errorf("a channel was founded without its release: %s", out)
 	}
-	if err := syscall.Mount("", small, "", syscall.MS_REMOUNT, "size=64m"); err != nil {
-		t.Fatal(err)
-	}
+	smalldisk.Resize(t, small, "64m")
 	ok(t, home, "ingest", "-i", file, "-o", entry, "--set", "minfree=0")
 
 	// The output's disk is full: nothing stands under the final name, and the

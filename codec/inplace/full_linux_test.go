@@ -4,24 +4,16 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/blobnet/memstore"
 	"github.com/anonymous-media-library/aml/codec"
+	"github.com/anonymous-media-library/aml/internal/smalldisk"
 )
 
 func TestOnAFullDiskFilesComeAndGoAllTheSame(t *testing.T) {
-	home := t.TempDir()
-	if err := syscall.Mount("aml-test", home, "tmpfs", 0, "size=2m"); err != nil {
-		t.Skipf("mounting a small file system is not permitted here: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(home, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	home := smalldisk.Mount(t, t.TempDir(), "2m")
 	dir := t.TempDir()
 	s, _ := open(t, memstore.New(memstore.Config{}), filepath.Join(home, "inplace.db"))
 	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")

@@ -204,4 +204,5 @@ var homes = map[string][]string{
 	// These are for tests, which this table does not look at.
 	module + "/blobnet/storetest":    nil,
 	module + "/internal/channeltest": nil,
+	module + "/internal/smalldisk":   nil,
 }

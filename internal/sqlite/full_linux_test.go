@@ -4,19 +4,13 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
+
+	"github.com/anonymous-media-library/aml/internal/smalldisk"
 )
 
 func TestADatabaseOnADiskWithoutAByteOfRoomCanBeRead(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("mounting a small disk needs root")
-	}
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
-		t.Skipf("mounting a small disk: %v", err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	dir := smalldisk.Mount(t, t.TempDir(), "2m")
 	path := filepath.Join(dir, "x.db")
 	db, err := Open(t.Context(), path, true)
 	if err != nil {

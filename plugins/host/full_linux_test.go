@@ -5,21 +5,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/anonymous-media-library/aml/internal/smalldisk"
 )
 
 // What is told while the disk has no room for a journal is kept when it has.
 func TestAJournalOnAFullDiskIsMadeWhenThereIsRoom(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("mounting a small disk needs root")
-	}
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
-		t.Skipf("mounting a small disk: %v", err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	dir := smalldisk.Mount(t, t.TempDir(), "2m")
 	ballast := filepath.Join(dir, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 4<<20), 0o600); err == nil {
 		t.Fatal("the disk is not full")
@@ -76,14 +70,7 @@ func TestAJournalOnAFullDiskIsMadeWhenThereIsRoom(t *testing.T) {
 // How many events a full disk took is told when there is room, though nothing else
 // happens then.
 func TestAJournalCountsAllThatAFullDiskTook(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("mounting a small disk needs root")
-	}
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
-		t.Skipf("mounting a small disk: %v", err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	dir := smalldisk.Mount(t, t.TempDir(), "2m")
 	j, err := OpenJournal(t.Context(), filepath.Join(dir, "events.db"))
 	if err != nil {
 		t.Fatal(err)
