@@ -34,7 +34,11 @@ func Changes(prev, next Root) []string {
 	}
 	for _, p := range next.Publishers {
 		if next.Root.contains(p.Key) || next.Recovery != nil && next.Recovery.contains(p.Key) {
-			c.add("beware: key %s publishes and is a root or recovery key as well; such keys belong offline", p.Key)
+			does := "publishes"
+			if p.Role == RoleHead {
+				does = "signs heads"
+			}
+			c.add("beware: key %s %s and is a root or recovery key as well; such keys belong offline", p.Key, does)
 		}
 	}
 	c.sameNames(next)

@@ -103,7 +103,7 @@ and add who is missing afterwards.`,
 func (a *app) memberFlags(cmd *cobra.Command, req *api.MembersRequest) {
 	signFlags(cmd, &req.KeyFile, &req.OnlyHolder)
 	readKeyFlag(cmd, &req.WithReadKey)
-	cmd.Flags().BoolVar(&req.Checked, "members-checked", false, "the list of members, with this change, is right, though it was restored from a backup: a new epoch begins")
+	cmd.Flags().BoolVar(&req.Checked, "members-checked", false, "the list of members, with this change, is right, though it is older than the newest epoch, as after a restore: the next one begins then")
 }
 
 // signFlags are those of the commands that add a release to a log.
