@@ -55,7 +55,7 @@ func TestWhatClamAVFindsIsNotWrittenAtFullSize(t *testing.T) {
 	address := publish(t, owner, "music/live", files)
 	peer := start(t, owner, "daemon").addr()
 	ok(t, reader, "plugin-install", "bundled:scan", "--memory=4GiB")
-	ok(t, reader, "plugin-config", "scan", "command=clamdscan --config-file="+config+" --stream --no-summary -")
+	ok(t, reader, "plugin-config", "scan", "command=clamdscan --config-file="+config+" --no-summary -")
 	ok(t, reader, "plugin-enable", "scan", "--grant", "all")
 	ok(t, reader, "channel-subscribe", address, "-o", out, "--peer", peer, "--once")
 	var got []string
