@@ -168,6 +168,53 @@ func updatesFromItsChannel(t *testing.T, installations int) {
 	}
 }
 
+// Where nothing is installed yet, who looks is told what is installed then: the draw of
+// a roll-out is not made anew each time.
+func TestWhatACheckNamesIsWhatANewFolderGets(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the application is a script of a Unix shell")
+	}
+	t.Parallel()
+	dir := t.TempDir()
+	home := filepath.Join(dir, "p")
+	ok(t, home, "channel-create", "soft/app", "--kind", "update")
+	addr := start(t, home, "daemon").addr()
+	address := software(t, home, "1.0.0", nil)
+	software(t, home, "2.0.0", map[string]string{"rollout": "50"})
+	named := func(app string) string {
+		var res struct{ Version string }
+		if err := json.Unmarshal([]byte(ok(t, home, "update-check", address, app, "--json")), &res); err != nil {
+			t.Fatal(err)
+		}
+		return res.Version
+	}
+	for i := range 4 {
+		app := filepath.Join(dir, fmt.Sprint("app", i))
+		first := named(app)
+		if again := named(app); again != first {
+			t.Errorf("%s: first %s, then %s is named", app, first, again)
+		}
+		if _, err := os.Stat(app); !os.IsNotExist(err) {
+			t.Errorf("a check left %s: %v", app, err)
+		}
+		ok(t, home, "update-apply", address, app)
+		if got, _ := installedIn(t, app); got != first {
+			t.Errorf("%s: %s is named, and %s installed", app, first, got)
+		}
+	}
+	// Without a daemon, too, and nobody has two numbers.
+	reader := filepath.Join(dir, "r")
+	app := filepath.Join(dir, "app")
+	var res struct{ Version string }
+	if err := json.Unmarshal([]byte(ok(t, reader, "update-check", address, app, "--peer", addr, "--json")), &res); err != nil {
+		t.Fatal(err)
+	}
+	ok(t, reader, "update-apply", address, app, "--peer", addr)
+	if got, _ := installedIn(t, app); got != res.Version {
+		t.Errorf("%s is named, and %s installed", res.Version, got)
+	}
+}
+
 // A copied key signs two next versions. Neither is installed.
 func TestNoUpdateIsInstalledFromAForkedKey(t *testing.T) {
 	if runtime.GOOS == "windows" {
