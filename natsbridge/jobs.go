@@ -110,6 +110,19 @@ func (j *Jobs) Declare(ctx context.Context, job Job) error {
 	return nil
 }
 
+// Answer returns nil once somebody answers who could give out jobs, and an error when
+// within some seconds nobody has. That one is connected says less: a connection may be
+// dead for a minute before that is noticed, and lead to a server that is cut off from the
+// rest of its cluster.
+func (j *Jobs) Answer(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if _, err := j.c.js.Stream(ctx, j.queue.CachedInfo().Config.Name); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return explain(fmt.Errorf("asking for the queue of jobs: %w", err))
+	}
+	return nil
+}
+
 // Task is a job that this member has been given. It ends with Done, Retry or
 // Bury; without any of them, and without Progress, another member gets it after
 // JobWait.
