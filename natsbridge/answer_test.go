@@ -80,9 +80,13 @@ func TestAQueueThatIsCutOffAnswersNothing(t *testing.T) {
 	at := func(o *server.Options) { o.Port = port }
 	s := startServer(t, dir, at)
 	far := newRelay(t, s.Addr().String())
-	j, behind := jobsOf(t, s.ClientURL()), jobsOf(t, far.url)
-	for _, x := range []*Jobs{j, behind} {
-		if err := x.Answer(t.Context()); err != nil {
+	near, behind := dialTest(t, s.ClientURL()), dialTest(t, far.url)
+	answer := func(ctx context.Context, c *Conn) error {
+		_, err := c.Jobs(ctx, 1)
+		return err
+	}
+	for _, c := range []*Conn{near, behind} {
+		if err := answer(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -92,20 +96,20 @@ func TestAQueueThatIsCutOffAnswersNothing(t *testing.T) {
 		t.Cleanup(cancel)
 		return ctx
 	}
-	if err := behind.Answer(soon()); err == nil || !behind.c.Connected() {
-		t.Errorf("behind a cable that was pulled, connected %v: %v", behind.c.Connected(), err)
+	if err := answer(soon(), behind); err == nil || !behind.Connected() {
+		t.Errorf("behind a cable that was pulled, connected %v: %v", behind.Connected(), err)
 	}
-	if err := j.c.js.DeleteStream(t.Context(), newNames(DefaultNetwork).stream(streamJobs)); err != nil {
+	if err := near.js.DeleteStream(t.Context(), newNames(DefaultNetwork).stream(streamJobs)); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Answer(t.Context()); err != nil {
-		t.Errorf("the server is there, and says that it has no queue: %v", err)
+	if err := answer(t.Context(), near); err != nil {
+		t.Errorf("a queue that was lost is not made anew: %v", err)
 	}
 	s.Shutdown()
 	s.WaitForShutdown()
-	if err := j.Answer(soon()); err == nil {
+	if err := answer(soon(), near); err == nil {
 		t.Error("a server that is away answers")
 	}
 	startServer(t, dir, at)
-	until(t, "it answers again", func() bool { return j.Answer(t.Context()) == nil })
+	until(t, "it answers again", func() bool { return answer(t.Context(), near) == nil })
 }

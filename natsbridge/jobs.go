@@ -77,7 +77,9 @@ type Jobs struct {
 	dead  jetstream.Stream
 }
 
-// Jobs opens the queue, and makes it, with so many replicas, if there is none.
+// Jobs opens the queue, and makes it, with so many replicas, if there is none. That it
+// answers says more than Connected: a connection may be dead for a minute before that is
+// noticed, and lead to a server that is cut off from the rest of its cluster.
 func (c *Conn) Jobs(ctx context.Context, replicas int) (*Jobs, error) {
 	q, err := ensure(ctx, c.js, c.names.jobs(replicas), true)
 	if err != nil {
@@ -106,19 +108,6 @@ func (j *Jobs) Declare(ctx context.Context, job Job) error {
 	}
 	if err != nil {
 		return explain(fmt.Errorf("declaring job %s %s: %w", job.Kind, job.ID, err))
-	}
-	return nil
-}
-
-// Answer returns nil once somebody answers who could give out jobs, and an error when
-// within some seconds nobody has. That one is connected says less: a connection may be
-// dead for a minute before that is noticed, and lead to a server that is cut off from the
-// rest of its cluster.
-func (j *Jobs) Answer(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	if _, err := j.c.js.Stream(ctx, j.queue.CachedInfo().Config.Name); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return explain(fmt.Errorf("asking for the queue of jobs: %w", err))
 	}
 	return nil
 }

@@ -92,7 +92,8 @@ func (m *mirroring) haveShare(ctx context.Context, r catalog.Release) (bool, err
 			return got.Missing == 0, err
 		}
 	}
-	return false, m.declare(ctx, r)
+	m.declare(ctx, r)
+	return false, nil
 }
 
 // lookAgainIn is after what time all is gone through again although there is no news,
@@ -132,22 +133,29 @@ func (m *mirroring) owns(r catalog.Release) bool {
 
 // declare asks the group for a release, and not again soon: a job that failed five
 // times is a dead letter for a while.
-func (m *mirroring) declare(ctx context.Context, r catalog.Release) error {
+func (m *mirroring) declare(ctx context.Context, r catalog.Release) {
 	m.mu.Lock()
 	at, asked := m.declared[r.Position]
 	if asked && time.Since(at) < declareAgain {
 		m.mu.Unlock()
-		return nil
+		return
 	}
 	m.declared[r.Position] = time.Now()
 	m.mu.Unlock()
-	could, err := m.fleet.declare(ctx, m.id, r.Hash)
-	if !could {
-		m.mu.Lock()
-		delete(m.declared, r.Position)
-		m.mu.Unlock()
+	if m.fleet.declare(ctx, m.id, r.Hash) {
+		return
 	}
-	return err
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.declared, r.Position)
+}
+
+// askAgain has everything asked for anew that is not here: what was asked for may be lost.
+func (m *mirroring) askAgain() {
+	m.mu.Lock()
+	clear(m.declared)
+	m.mu.Unlock()
+	m.wake()
 }
 
 // topOf is the blob that whoever has anything of a release has first.
