@@ -98,6 +98,7 @@ type fleet struct {
 	last    int64         // when the last beat was said
 	got     uint64        // how often something was got
 	live    []mirror.Beat
+	sharers map[channel.ID][]string   // of live and this one those that mirror a channel, as far as that was asked
 	peers   map[string]*exchange.Peer // of everybody known: their streams stay open
 	dialing map[string]bool
 	jobs    *natsbridge.Jobs // nil while NATS does not answer

@@ -173,7 +173,7 @@ func (m *mirroring) finishJob(ctx context.Context, r catalog.Release, got Mirror
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.whole, r.Position)
+	m.whole.remove(r.Position)
 	return nil
 }
 

@@ -21,7 +21,9 @@ func (f *fleet) relive() bool {
 	same := slices.EqualFunc(live, f.live, func(a, b mirror.Beat) bool {
 		return a.Peer == b.Peer && slices.Equal(a.Channels, b.Channels)
 	})
-	f.live = live
+	if f.live = live; !same {
+		f.sharers = nil
+	}
 	known := f.members.Known(f.clock.Now())
 	for name, p := range f.peers {
 		if !slices.ContainsFunc(known, func(b mirror.Beat) bool { return b.Peer == name }) {
@@ -168,11 +170,20 @@ func (f *fleet) ready() bool {
 	return f.settled
 }
 
-// mirroring are the live members that mirror a channel, this one among them.
+// mirroring are the live members that mirror a channel, this one among them. They are
+// not to be changed.
 func (f *fleet) mirroring(id channel.ID) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return append(mirror.In(f.live, id.String()), f.self)
+	names, known := f.sharers[id]
+	if !known {
+		if f.sharers == nil {
+			f.sharers = map[channel.ID][]string{}
+		}
+		names = append(mirror.In(f.live, id.String()), f.self)
+		f.sharers[id] = names
+	}
+	return names
 }
 
 // owners are those that keep a release.
