@@ -191,8 +191,8 @@ var homes = map[string][]string{
 	"github.com/klauspost/reedsolomon":    {"codec/erasure"},
 	"github.com/coder/websocket":          {"blobnet/wsbridge"},
 	"github.com/hashicorp/go-plugin":      {"plugins/child", "plugins/sdk"},
-	"github.com/nats-io/nats.go":          {"natsbridge"},
-	"github.com/nats-io/nats-server":      {"natsbridge/embedded"},
+	"github.com/nats-io/nats.go":          {"natsbridge", "internal/natslab"},
+	"github.com/nats-io/nats-server":      {"natsbridge/embedded", "internal/natslab"},
 	"google.golang.org/grpc":              {"plugins/child", "plugins/sdk", "plugins/host", "plugins/proto/aml/plugin/v1"},
 	"go.yaml.in/yaml/v3":                  {"plugins"},
 	"github.com/minio/minio-go":           {"plugins/mirror-s3"},
@@ -204,5 +204,6 @@ var homes = map[string][]string{
 	// These are for tests, which this table does not look at.
 	module + "/blobnet/storetest":    nil,
 	module + "/internal/channeltest": nil,
+	module + "/internal/natslab":     nil,
 	module + "/internal/smalldisk":   nil,
 }
