@@ -45,8 +45,8 @@ func (n *Node) openPlugins(ctx context.Context) (err error) {
 	if err := p.shelf.Carry(self, bundled.Manifests()); err != nil {
 		return err
 	}
-	n.sources.bindings.path, n.sources.changed = filepath.Join(dir, ".sources.json"), make(chan struct{}, 1)
-	n.documents.path = filepath.Join(dir, ".documents.json")
+	n.sources.bindings.path, n.sources.changed = filepath.Join(dir, sourcesFile), make(chan struct{}, 1)
+	n.documents.path = filepath.Join(dir, documentsFile)
 	p.sockets = filepath.Join(dir, ".s")
 	if len(p.sockets) > maxSockets {
 		sum := sha256.Sum256([]byte(dir))
