@@ -154,7 +154,8 @@ unless with --retry.
 The version before is kept. Whatever a kill or a power loss interrupts, one version is
 in force, the old or the new one, and the next run goes on.
 Nothing is installed from a channel that is stale, or by a key that has signed two
-histories, and no version ever makes way for a lower one. Where something is installed
+histories, and no version ever makes way for a lower one. Where nothing is installed, and
+there is nothing for this system and track, the exit code is 4. Where something is installed
 and nobody gives the newest version, the highest one above it that somebody gives is
 taken; that is said, and the newest is tried first the next time.`,
 		Example: "  aml update-apply aml://... /opt/app\n  aml update-apply aml://... /opt/app --health './bin/app --self-test' --health-timeout 30s",

@@ -176,11 +176,12 @@ func TestWhatACheckNamesIsWhatANewFolderGets(t *testing.T) {
 	}
 	t.Parallel()
 	dir := t.TempDir()
-	home := filepath.Join(dir, "p")
-	ok(t, home, "channel-create", "soft/app", "--kind", "update")
-	addr := start(t, home, "daemon").addr()
-	address := software(t, home, "1.0.0", nil)
-	software(t, home, "2.0.0", map[string]string{"rollout": "50"})
+	owner, home := filepath.Join(dir, "p"), filepath.Join(dir, "h")
+	ok(t, owner, "channel-create", "soft/app", "--kind", "update")
+	addr := start(t, owner, "daemon").addr()
+	address := software(t, owner, "1.0.0", nil)
+	software(t, owner, "2.0.0", map[string]string{"rollout": "50"})
+	start(t, home, "daemon", "--peer", addr).addr()
 	named := func(app string) string {
 		var res struct{ Version string }
 		if err := json.Unmarshal([]byte(ok(t, home, "update-check", address, app, "--json")), &res); err != nil {
@@ -188,7 +189,7 @@ func TestWhatACheckNamesIsWhatANewFolderGets(t *testing.T) {
 		}
 		return res.Version
 	}
-	for i := range 4 {
+	for i := range 3 {
 		app := filepath.Join(dir, fmt.Sprint("app", i))
 		first := named(app)
 		if again := named(app); again != first {
@@ -202,6 +203,11 @@ func TestWhatACheckNamesIsWhatANewFolderGets(t *testing.T) {
 			t.Errorf("%s: %s is named, and %s installed", app, first, got)
 		}
 	}
+	// Nothing for a system is an answer to the question, and no installation.
+	if out := ok(t, home, "update-check", address, filepath.Join(dir, "none"), "--platform", "plan9/mips"); !strings.Contains(out, "not there for plan9/mips") {
+		t.Errorf("checked: %s", out)
+	}
+	fails(t, 4, home, []string{"update-apply", address, filepath.Join(dir, "none"), "--platform", "plan9/mips"}, "nothing is installed in "+filepath.Join(dir, "none"), "not there for plan9/mips")
 	// Without a daemon, too, and nobody has two numbers.
 	reader := filepath.Join(dir, "r")
 	app := filepath.Join(dir, "app")

@@ -182,6 +182,9 @@ func (d *Dir) Close() error {
 	return d.lock.Unlock()
 }
 
+// Path is the folder.
+func (d *Dir) Path() string { return d.path }
+
 // State is what is known of the application.
 func (d *Dir) State() State { return d.state }
 
