@@ -286,7 +286,9 @@ func TestAGuestSaysNothingOfVersions(t *testing.T) {
 	}
 	fails(t, 1, reader, []string{"update-apply", made.Address, app, "--peer", addr}, "comes from another channel")
 	fails(t, 1, reader, []string{"update-check", made.Address, app, "--peer", addr}, "comes from another channel")
-	ok(t, reader, "channel-unsubscribe", address)
+	if out := ok(t, reader, "channel-unsubscribe", address); !strings.Contains(out, "followed no longer; there was no subscription") {
+		t.Errorf("unsubscribed: %s", out)
+	}
 	fails(t, 4, reader, []string{"channel-unsubscribe", address}, "no subscription")
 }
 
