@@ -134,7 +134,7 @@ func (s *session) sort(ctx context.Context, stream jetstream.Stream, msgs []jets
 				return nil, err
 			}
 		default:
-			if sub.kind == kindHead {
+			if sub.kind == kindHead || sub.kind == kindSnapshot {
 				s.note(a)
 			}
 			out = append(out, a)
@@ -147,10 +147,17 @@ func (s *session) sort(ctx context.Context, stream jetstream.Stream, msgs []jets
 func (s *session) note(a arrival) {
 	seq, _ := place(a.msg)
 	s.stock.with(a.subject.channel, func(h *held) {
-		if a.subject.kind != kindHead {
+		last := h.heads
+		switch a.subject.kind {
+		case kindSnapshot:
+			last = h.snapshots
+		case kindHead:
+		default:
 			h.add(a.subject)
-		} else if h.heads[a.subject.log].place < seq {
-			h.heads[a.subject.log] = heldHead{place: seq, digest: a.digest}
+			return
+		}
+		if last[a.subject.log].place < seq {
+			last[a.subject.log] = heldHead{place: seq, digest: a.digest}
 		}
 	})
 }
@@ -191,7 +198,13 @@ func (s *session) takeManifests(ctx context.Context, msgs []jetstream.Msg) error
 		return err
 	}
 	// What comes before them is fetched, and then they follow, or wait.
+	filled := map[subject]bool{} // logs: what is before one release of it is before the others
 	for _, a := range late {
+		log := subject{kind: a.subject.kind, channel: a.subject.channel, log: a.subject.log}
+		if filled[log] && a.subject.kind == kindManifest {
+			continue
+		}
+		filled[log] = true
 		if err := s.fill(ctx, a.subject); err != nil {
 			return err
 		}
@@ -296,12 +309,13 @@ func (s *session) conclude(ctx context.Context, stream jetstream.Stream, a arriv
 		news.add(o, nil)
 		s.b.tell(ctx, news)
 	}
-	if a.subject.kind != kindHead {
+	last := a.subject.kind == kindHead || a.subject.kind == kindSnapshot
+	if !last {
 		seq, _ := place(a.msg)
 		delete(s.doubts, seq)
 		s.note(a)
 	}
-	if a.subject.kind == kindHead && o.Verdict == feed.Stale {
+	if last && o.Verdict == feed.Stale {
 		s.b.moved.mark(a.subject.channel) // the newer one is put in its place
 	}
 	_ = a.msg.Ack()

@@ -1,10 +1,14 @@
 package natsbridge
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/feed"
@@ -15,12 +19,13 @@ import (
 type past struct {
 	c        *channeltest.Channel
 	all      [][]byte // manifests, from 1 on
+	plain    channel.Snapshot
 	snapshot []byte
 	pages    [][]byte
 	live     []channel.Live
 }
 
-func newPast(t *testing.T, n, names int) *past {
+func newPast(t testing.TB, n, names int) *past {
 	t.Helper()
 	p := &past{c: channeltest.NewChannel(t, "c")}
 	s := newSite(t, "publisher", p.c.ID)
@@ -29,6 +34,13 @@ func newPast(t *testing.T, n, names int) *past {
 		p.all = append(p.all, p.c.Files(fmt.Sprint("file", i%names)))
 	}
 	s.append(p.all...)
+	p.draw(t, s)
+	return p
+}
+
+// draw makes the snapshot of the log as a site has it.
+func (p *past) draw(t testing.TB, s *site) {
+	t.Helper()
 	live, err := s.ledger.Live(t.Context(), p.c.ID, p.c.Key())
 	if err != nil {
 		t.Fatal(err)
@@ -37,10 +49,20 @@ func newPast(t *testing.T, n, names int) *past {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env, err := channel.Snapshot{Format: 1, Channel: p.c.ID, Root: p.c.Root.Version, Log: p.c.Key(), Seq: p.c.Seq, Hash: p.c.Hash,
-		Issued: channel.TimeOf(p.c.Now), Pages: refs}.Sign(channeltest.Key(p.c.Name))
-	p.snapshot, p.pages, p.live = channeltest.Encode(t, env, err), pages, live
-	return p
+	p.plain = channel.Snapshot{Format: 1, Channel: p.c.ID, Root: p.c.Root.Version, Log: p.c.Key(), Seq: p.c.Seq, Hash: p.c.Hash,
+		Issued: channel.TimeOf(p.c.Now), Pages: refs}
+	env, err := p.plain.Sign(channeltest.Key(p.c.Name))
+	p.pages, p.live, p.snapshot = pages, live, channeltest.Encode(t, env, err)
+}
+
+// forged is the snapshot with a signature that is not right.
+func (p *past) forged(t *testing.T) []byte {
+	t.Helper()
+	env, err := p.plain.Sign(channeltest.Key(p.c.Name))
+	if err == nil {
+		env.Signatures[0].Sig[0] ^= 1
+	}
+	return channeltest.Encode(t, env, err)
 }
 
 // join is what sync does with a peer that has the log.
@@ -63,8 +85,219 @@ func (p *past) join(ctx context.Context, s *site) error {
 	return err
 }
 
-// Whoever fills NATS has joined the log by a snapshot, and sends what came after it. To
-// who comes later that is of use once a peer of aml's own network has given the snapshot.
+// joinedBy has a site that joined the log by its snapshot, and has what came after it.
+func (p *past) joinedBy(t *testing.T, name string, after [][]byte) *site {
+	t.Helper()
+	s := newSite(t, name, p.c.ID)
+	if err := p.join(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	s.append(after...)
+	return s
+}
+
+// joined says that a site has joined the log by the snapshot, and has all that counts.
+func (p *past) joined(t *testing.T, s *site) {
+	t.Helper()
+	until(t, s.name+" has all that the snapshot lists", func() bool { return s.info(p.c.ID).Logs[0].Owed == 0 })
+	l := s.info(p.c.ID).Logs[0]
+	if l.Joined != uint64(len(p.all)) || l.Snapshot != l.Joined {
+		t.Errorf("%s joined at %d by a snapshot of %d, want %d", s.name, l.Joined, l.Snapshot, len(p.all))
+	}
+	got, err := s.ledger.LiveManifests(t.Context(), p.c.ID, p.c.Key(), l.SnapshotHash, 1, l.Joined, 1<<20, 1<<30)
+	if err != nil || len(got) != len(p.live) {
+		t.Fatalf("%s has %d of %d that count, %v", s.name, len(got), len(p.live), err)
+	}
+	for i, m := range got {
+		if string(m) != string(p.all[p.live[i].Seq-1]) {
+			t.Errorf("%s: what counts as number %d is another", s.name, p.live[i].Seq)
+		}
+	}
+}
+
+// Whoever fills NATS has joined the log by a snapshot. Who comes later joins by it, too,
+// and reaches nobody but NATS.
+func TestALogWithGapsIsJoinedOverNATSAlone(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{40, 300} { // a gap that is looked at one by one, and one that is not
+		p := newPast(t, n, 5)
+		s := startServer(t, t.TempDir(), nil)
+		left := p.joinedBy(t, "left", releases(p.c, 100))
+		left.append(p.c.Head(time.Hour))
+		left.bridge(left.config(s.ClientURL()))
+		_, js := client(t, s.ClientURL())
+		until(t, "all is there", func() bool { return messages(t, js, streamManifests) == 1+5+100 })
+		for _, name := range []string{"right", "later"} {
+			late := newSite(t, name, p.c.ID)
+			late.bridge(late.config(s.ClientURL()))
+			late.has(p.c)
+			p.joined(t, late)
+			left.stop() // it is needed no more
+		}
+		if written := everWritten(t, js, streamSnapshots); written != 1 {
+			t.Errorf("%d snapshots were written", written)
+		}
+	}
+}
+
+// The whole log lies there, and a snapshot: whichever comes first, all is taken in that
+// counts, and nothing of the log is taken for junk.
+func TestASnapshotBesideAWholeLogTakesNothingOut(t *testing.T) {
+	t.Parallel()
+	p := newPast(t, 60, 4)
+	s := startServer(t, t.TempDir(), nil)
+	left := newSite(t, "left", p.c.ID)
+	left.append(p.c.Envelope)
+	left.append(p.all...)
+	if err := left.ledger.AppendSnapshot(t.Context(), p.snapshot, p.pages); err != nil {
+		t.Fatal(err)
+	}
+	left.append(releases(p.c, 3)...)
+	left.bridge(left.config(s.ClientURL()))
+	_, js := client(t, s.ClientURL())
+	until(t, "all is there", func() bool {
+		return messages(t, js, streamManifests) == 64 && messages(t, js, streamSnapshots) == 1
+	})
+	for _, name := range []string{"a", "b", "c"} {
+		late := newSite(t, name, p.c.ID)
+		late.bridge(late.config(s.ClientURL()))
+		late.has(p.c)
+		until(t, name+" owes nothing", func() bool { return late.info(p.c.ID).Logs[0].Owed == 0 })
+		if junk := late.saw(EventJunk); len(junk) > 0 {
+			t.Errorf("%s took for junk: %v", name, junk[0].Err)
+		}
+	}
+	if now := messages(t, js, streamManifests); now != 64 {
+		t.Errorf("%d messages are left of 64", now)
+	}
+}
+
+// An older snapshot never takes the place of a newer one, also where a bridge is behind
+// and what lies there cannot be judged by it yet.
+func TestAnOlderSnapshotReplacesNoNewerOne(t *testing.T) {
+	t.Parallel()
+	p := newPast(t, 40, 4)
+	whole := newSite(t, "whole", p.c.ID)
+	whole.append(p.c.Envelope)
+	whole.append(p.all...)
+	if err := whole.ledger.AppendSnapshot(t.Context(), p.snapshot, p.pages); err != nil {
+		t.Fatal(err)
+	}
+	q := *p
+	more := releases(q.c, 5)
+	whole.append(more...)
+	q.all = append(slices.Clone(p.all), more...)
+	q.draw(t, whole)
+	if err := whole.ledger.AppendSnapshot(t.Context(), q.snapshot, q.pages); err != nil {
+		t.Fatal(err)
+	}
+	s := startServer(t, t.TempDir(), nil)
+	behind := p.joinedBy(t, "behind", nil)
+	whole.bridge(whole.config(s.ClientURL()))
+	_, js := client(t, s.ClientURL())
+	name := newNames(DefaultNetwork).snapshot(p.c.ID, p.c.Key())
+	there := func(want *past) bool {
+		st, err := js.Stream(t.Context(), newNames(DefaultNetwork).stream(streamSnapshots))
+		if err != nil {
+			return false
+		}
+		m, err := st.GetLastMsgForSubject(t.Context(), name)
+		if err != nil {
+			return false
+		}
+		b, err := decodeSnapshot(m.Data)
+		return err == nil && bytes.Equal(b.envelope, want.snapshot)
+	}
+	until(t, "the newer one is there", func() bool { return there(&q) })
+	whole.stop()
+	behind.bridge(behind.config(s.ClientURL()))
+	behind.has(p.c)
+	until(t, "the one behind has it", func() bool { return behind.info(p.c.ID).Logs[0].Snapshot == 45 })
+	if written := everWritten(t, js, streamSnapshots); written != 1 || !there(&q) {
+		t.Errorf("%d snapshots were written, the newer one is there: %v", written, there(&q))
+	}
+	behind.stop()
+	// The other way round: the older one lies there, and makes room.
+	old, err := (bundle{envelope: p.snapshot, anchor: p.all[39], pages: p.pages}).encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), name, old); err != nil {
+		t.Fatal(err)
+	}
+	whole.bridge(whole.config(s.ClientURL()))
+	until(t, "the newer one is there again", func() bool { return there(&q) })
+}
+
+// What is no snapshot, or not that of the log, or not the whole of it, takes no place
+// and is taken out.
+func TestJunkInThePlaceOfASnapshotIsTakenOut(t *testing.T) {
+	t.Parallel()
+	p := newPast(t, 40, 4)
+	other := channeltest.NewChannel(t, "other")
+	s := startServer(t, t.TempDir(), nil)
+	left := p.joinedBy(t, "left", releases(p.c, 3))
+	left.bridge(left.config(s.ClientURL()))
+	_, js := client(t, s.ClientURL())
+	n := newNames(DefaultNetwork)
+	name := n.snapshot(p.c.ID, p.c.Key())
+	good := bundle{envelope: p.snapshot, anchor: p.all[39], pages: p.pages}
+	right := good
+	var junk [][]byte
+	junk = append(junk, []byte("junk"), p.snapshot)
+	for _, change := range []func(*bundle){
+		func(b *bundle) { b.anchor = p.all[38] },
+		func(b *bundle) { b.pages = [][]byte{nil} },
+		func(b *bundle) { b.pages = append(slices.Clone(b.pages), b.pages[0]) },
+		func(b *bundle) { b.envelope = p.all[0] },
+		func(b *bundle) { b.envelope = p.forged(t) },
+	} {
+		b := right
+		change(&b)
+		data, err := b.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		junk = append(junk, data)
+	}
+	until(t, "the snapshot is there", func() bool { return messages(t, js, streamSnapshots) == 1 })
+	for i, data := range junk {
+		if _, err := js.Publish(t.Context(), name, data); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := js.Publish(t.Context(), n.snapshot(p.c.ID, other.Key()), data); err != nil {
+			t.Fatal(err)
+		}
+		st, err := js.Stream(t.Context(), n.stream(streamSnapshots))
+		if err != nil {
+			t.Fatal(err)
+		}
+		until(t, fmt.Sprintf("junk %d has made room", i), func() bool {
+			m, err := st.GetLastMsgForSubject(t.Context(), name)
+			if err != nil {
+				return false
+			}
+			b, err := decodeSnapshot(m.Data)
+			return err == nil && bytes.Equal(b.envelope, p.snapshot) && messages(t, js, streamSnapshots) == 1
+		})
+	}
+	late := newSite(t, "late", p.c.ID)
+	late.bridge(late.config(s.ClientURL()))
+	late.has(p.c)
+	p.joined(t, late)
+}
+
+// A snapshot that is in no message keeps nothing else back.
+func TestASnapshotThatIsTooLargeKeepsNothingBack(t *testing.T) {
+	t.Parallel()
+	b := bundle{envelope: make([]byte, 40<<10), anchor: make([]byte, 60<<10), pages: [][]byte{make([]byte, 36<<10)}}
+	if _, err := b.encode(); !errors.Is(err, channel.ErrTooLarge) {
+		t.Errorf("%v", err)
+	}
+}
+
+// A bridge that sends no snapshots has joined the log by one, and sends what came after
+// it. To who comes later that is of use once a peer of aml's own network has given it.
 func TestTheEndOfALogIsTakenFromNATSOnceAPeerHasGivenItsSnapshot(t *testing.T) {
 	t.Parallel()
 	const n, names, after = 40, 3, 7
@@ -76,7 +309,9 @@ func TestTheEndOfALogIsTakenFromNATSOnceAPeerHasGivenItsSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	left.append(more...)
-	left.bridge(left.config(s.ClientURL()))
+	former := left.config(s.ClientURL())
+	former.Ledger = struct{ Ledger }{left.ledger}
+	left.bridge(former)
 	_, js := client(t, s.ClientURL())
 	until(t, "what came after the snapshot is there", func() bool { return messages(t, js, streamManifests) >= after+1 })
 	cfg := right.config(s.ClientURL())
