@@ -33,6 +33,11 @@ func (s *session) fill(ctx context.Context, sub subject) error {
 	if sub.kind == kindRoot {
 		next = info.Root.Version
 	}
+	if sub.kind == kindManifest && next == 0 && sub.seq > maxAsked { // of a log of which nothing is here, what counts is enough
+		if jumped, err := s.jump(ctx, sub.channel, sub.log); jumped || err != nil {
+			return err
+		}
+	}
 	if sub.seq > next+maxAsked {
 		if err := s.catchUp(ctx, sub.channel); err != nil || sub.kind != kindManifest {
 			return err

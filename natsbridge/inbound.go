@@ -198,16 +198,24 @@ func (s *session) takeManifests(ctx context.Context, msgs []jetstream.Msg) error
 		return err
 	}
 	// What comes before them is fetched, and then they follow, or wait.
-	filled := map[subject]bool{} // logs: what is before one release of it is before the others
+	stuck := map[subject]bool{} // logs: what is before one release of it, and nowhere, is before the others too
 	for _, a := range late {
 		log := subject{kind: a.subject.kind, channel: a.subject.channel, log: a.subject.log}
-		if filled[log] && a.subject.kind == kindManifest {
+		if stuck[log] {
 			continue
 		}
-		filled[log] = true
-		if err := s.fill(ctx, a.subject); err != nil {
+		before, err := s.reached(ctx, log)
+		if err == nil {
+			err = s.fill(ctx, a.subject)
+		}
+		if err != nil {
 			return err
 		}
+		after, err := s.reached(ctx, log)
+		if err != nil {
+			return err
+		}
+		stuck[log] = a.subject.kind == kindManifest && before == after && after+1 < a.subject.seq
 	}
 	late, err = s.offerAll(ctx, s.manifests, late)
 	for _, a := range late {
@@ -216,6 +224,12 @@ func (s *session) takeManifests(ctx context.Context, msgs []jetstream.Msg) error
 		}
 	}
 	return err
+}
+
+// reached says up to where the ledger has a log.
+func (s *session) reached(ctx context.Context, log subject) (seq uint64, err error) {
+	info, err := s.b.cfg.Ledger.Channel(ctx, log.channel)
+	return seqOf(info, log.log), ignoreUnknown(err)
 }
 
 // doubt has a message come again later. It stays unacknowledged, so that it is
