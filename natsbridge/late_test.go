@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/feed"
 	"github.com/anonymous-media-library/aml/internal/channeltest"
@@ -295,6 +297,38 @@ func TestASnapshotThatIsTooLargeKeepsNothingBack(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// An account of before gives no rights on the stream of snapshots. All else goes on.
+func TestABridgeWithoutRightsOnSnapshotsGoesOn(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, t.TempDir(), func(o *server.Options) {
+		o.Users = []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"$JS.API.STREAM.*.aml_main_SNAPSHOTS", "aml.v1.main.snap.>"}}}}}
+	})
+	c := channeltest.NewChannel(t, "c")
+	left, right := newSite(t, "left", c.ID), newSite(t, "right", c.ID)
+	left.append(c.Envelope)
+	want := releases(c, 3)
+	left.append(want...)
+	local := inProcess{s, "u", "p"}
+	for _, at := range []*site{left, right} {
+		cfg := at.config()
+		cfg.Server = Server{Local: local}
+		at.bridge(cfg)
+	}
+	right.has(c)
+	right.whole(c, want)
+	if len(left.saw(EventFailed)) == 0 {
+		t.Error("nothing is said of the rights that are missing")
+	}
+}
+
+// inProcess is a server in this process, with a user.
+type inProcess struct {
+	*server.Server
+	user, password string
+}
+
+func (s inProcess) Login() (user, password string) { return s.user, s.password }
 
 // A bridge that sends no snapshots has joined the log by one, and sends what came after
 // it. To who comes later that is of use once a peer of aml's own network has given it.
