@@ -62,6 +62,9 @@ func (n *Node) Search(ctx context.Context, req SearchRequest, _ func(any)) (Sear
 			return SearchResult{}, badRequest("--label %q: want KEY or KEY=VALUE", req.Label)
 		}
 	}
+	if kind, sub, two := strings.Cut(req.Type, "/"); two && (kind == "" || sub == "") {
+		return SearchResult{}, badRequest("--type %q: want a media type, as audio or video/mp4", req.Type)
+	}
 	if req.Channel != "" {
 		info, err := n.find(ctx, req.Channel)
 		if err != nil {

@@ -88,7 +88,7 @@ Those who host the bytes cannot read them.`,
 	flags.BoolVar(&a.progress, "progress", false, "with --json: print progress events too")
 	flags.StringVar(&a.profile, "cpuprofile", "", "write a CPU profile of this process to a file")
 	_ = flags.MarkHidden("cpuprofile")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
+	root.SetFlagErrorFunc(badFlag)
 	root.AddCommand(
 		a.initCommand(), a.demoCommand(), a.daemonCommand(), a.statusCommand(), a.pathsCommand(),
 		a.ingestCommand(), a.blobSeedCommand(), a.blobFetchCommand(), a.blobStatusCommand(),

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/anonymous-media-library/aml/node/api"
 )
@@ -66,6 +68,29 @@ func (a *app) printError(code api.Code, err error) {
 // usage turns an error into one that also says where the help is.
 func usage(cmd *cobra.Command, err error) error {
 	return usageError("%v\nSee `%s --help`.", err, cmd.CommandPath())
+}
+
+// badFlag says what a flag wants instead of what a parser of numbers met.
+func badFlag(cmd *cobra.Command, err error) error {
+	bad, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return usage(cmd, err)
+	}
+	flag, wants := bad.GetFlag(), ""
+	switch flag.Value.Type() {
+	case "int", "int64", "uint", "uint64":
+		wants = "a whole number"
+	case "bool":
+		wants = "true or false"
+	case "duration":
+		wants = "a duration such as 90s, 10m or 36h"
+	default: // says it itself
+		return usage(cmd, err)
+	}
+	if errors.Is(err, strconv.ErrRange) {
+		wants += " that is not so large"
+	}
+	return usage(cmd, fmt.Errorf("--%s %q: want %s", flag.Name, bad.GetValue(), wants))
 }
 
 func usageError(format string, args ...any) error {

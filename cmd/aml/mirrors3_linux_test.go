@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/anonymous-media-library/aml/internal/smalldisk"
 )
@@ -57,26 +56,13 @@ func (s *s3Server) start(t *testing.T) {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	untilItIs(t, "the S3 server listens", func() bool {
+	until(t, "the S3 server to listen", func() bool {
 		conn, err := net.Dial("tcp", s.addr)
 		if err == nil {
 			conn.Close()
 		}
 		return err == nil
 	})
-}
-
-func untilItIs(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	tick, late := time.NewTicker(10*time.Millisecond), time.After(patience)
-	defer tick.Stop()
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("after %v it is not so that %s", patience, what)
-		}
-	}
 }
 
 func (s *s3Server) kill() {
@@ -137,7 +123,7 @@ func TestMirrorS3AgainstARealServerAtFullSize(t *testing.T) {
 	file, entry := ingested(t, home, 256<<20)
 	keepingInS3(t, home, s.addr, key)
 	push := start(t, home, "blob-push-plugin", "mirror-s3", "--all")
-	untilItIs(t, "an object is there", func() bool { return len(s.objects(t)) > 0 })
+	until(t, "an object in the bucket", func() bool { return len(s.objects(t)) > 0 })
 	s.kill()
 	if code := push.exit(); code == 0 {
 		t.Log("it had copied all before the server was killed")

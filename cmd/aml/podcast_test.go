@@ -291,3 +291,23 @@ func TestAPodcastGoesThroughAChannelAndComesOutAsItWas(t *testing.T) {
 	t.Parallel()
 	podcastRoundTrip(t, 12, patience)
 }
+
+// A poll that fails is told, and tried again: it ends nothing.
+func TestADaemonOutlivesAPollThatFails(t *testing.T) {
+	t.Parallel()
+	s := newFeedServer(t, 1)
+	home := filepath.Join(t.TempDir(), "p")
+	ok(t, home, "plugin-install", "bundled:podcast", "--memory=4GiB", "--grant", "publish,network", "--partial", "--enable")
+	ok(t, home, "source-add", "podcast", "radio/talk", s.URL+"/nothing")
+	daemon := start(t, home, "daemon")
+	for range 2 {
+		var said struct{ Error string }
+		if daemon.wait("source").decode(t, &said); !strings.Contains(said.Error, "404") {
+			t.Errorf("the poll says %q", said.Error)
+		}
+		fails(t, 1, home, []string{"source-poll"}, "404")
+	}
+	if got := ok(t, home, "status"); !strings.Contains(got, "404") {
+		t.Errorf("status does not say what fails: %s", got)
+	}
+}

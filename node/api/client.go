@@ -80,18 +80,23 @@ func call[Res any](ctx context.Context, c *Client, verb string, req any, on func
 	scan := bufio.NewScanner(resp.Body)
 	scan.Buffer(make([]byte, 0, 64<<10), maxLine)
 	for scan.Scan() {
-		var line struct {
+		var event struct {
 			Event string `json:"event"`
-			end
 		}
+		if err := json.Unmarshal(scan.Bytes(), &event); err != nil {
+			return res, fmt.Errorf("reading the answer to %s: %w", verb, err)
+		}
+		if event.Event != "" {
+			if on != nil {
+				on(Event{Name: event.Event, Raw: scan.Bytes()})
+			}
+			continue
+		}
+		var line end // of which an event may have the names, for other things
 		if err := json.Unmarshal(scan.Bytes(), &line); err != nil {
 			return res, fmt.Errorf("reading the answer to %s: %w", verb, err)
 		}
 		switch {
-		case line.Event != "":
-			if on != nil {
-				on(Event{Name: line.Event, Raw: scan.Bytes()})
-			}
 		case line.Error != nil && line.Error.Code == CodeInterrupted && ctx.Err() == nil:
 			return res, broken(ctx, verb, io.ErrUnexpectedEOF) // the node was, not we
 		case line.Error != nil:
