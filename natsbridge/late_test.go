@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/channel/feed"
 	"github.com/anonymous-media-library/aml/internal/channeltest"
 )
@@ -238,7 +239,8 @@ func TestJunkInThePlaceOfASnapshotIsTakenOut(t *testing.T) {
 	p := newPast(t, 40, 4)
 	other := channeltest.NewChannel(t, "other")
 	s := startServer(t, t.TempDir(), nil)
-	left := p.joinedBy(t, "left", releases(p.c, 3))
+	after := releases(p.c, 3)
+	left := p.joinedBy(t, "left", after)
 	left.bridge(left.config(s.ClientURL()))
 	_, js := client(t, s.ClientURL())
 	n := newNames(DefaultNetwork)
@@ -262,13 +264,28 @@ func TestJunkInThePlaceOfASnapshotIsTakenOut(t *testing.T) {
 		}
 		junk = append(junk, data)
 	}
+	// One that claims to be newer, under a root that nobody knows, so that the ledger
+	// cannot say that it is wrong.
+	whole, newer := newSite(t, "whole", p.c.ID), *p
+	whole.append(p.c.Envelope)
+	whole.append(p.all...)
+	whole.append(after...)
+	newer.draw(t, whole)
+	newer.plain.Root = 99
+	data, err := (bundle{envelope: newer.forged(t), anchor: after[2], pages: newer.pages}).encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	junk = append(junk, data)
 	until(t, "the snapshot is there", func() bool { return messages(t, js, streamSnapshots) == 1 })
 	for i, data := range junk {
 		if _, err := js.Publish(t.Context(), name, data); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := js.Publish(t.Context(), n.snapshot(p.c.ID, other.Key()), data); err != nil {
-			t.Fatal(err)
+		if i < len(junk)-1 {
+			if _, err := js.Publish(t.Context(), n.snapshot(p.c.ID, other.Key()), data); err != nil {
+				t.Fatal(err)
+			}
 		}
 		st, err := js.Stream(t.Context(), n.stream(streamSnapshots))
 		if err != nil {
@@ -289,9 +306,28 @@ func TestJunkInThePlaceOfASnapshotIsTakenOut(t *testing.T) {
 	p.joined(t, late)
 }
 
-// A snapshot that is in no message keeps nothing else back.
-func TestASnapshotThatIsTooLargeKeepsNothingBack(t *testing.T) {
+// large is a ledger whose snapshot has more pages than a message takes.
+type large struct{ Shelf }
+
+func (large) Snapshot(context.Context, channel.ID, channel.PublicKey) (s catalog.Snapshot, err error) {
+	s.Pages, s.Envelope, s.Anchor = make([]channel.PageRef, 5), []byte{1}, []byte{2}
+	return s, nil
+}
+
+func (large) Pages(_ context.Context, _ channel.ID, _ channel.PublicKey, _ channel.Hash, _, last, _, _ int) (pages [][]byte, next int, err error) {
+	for range 5 {
+		pages = append(pages, make([]byte, 36<<10))
+	}
+	return pages, last + 1, nil
+}
+
+// A part of a snapshot is none.
+func TestASnapshotThatIsInNoMessageIsNotCutShort(t *testing.T) {
 	t.Parallel()
+	s := &session{shelf: large{}}
+	if b, err := s.ownBundle(t.Context(), channel.ID{}, channel.PublicKey{}); !errors.Is(err, channel.ErrTooLarge) {
+		t.Errorf("%d pages, %v", len(b.pages), err)
+	}
 	b := bundle{envelope: make([]byte, 40<<10), anchor: make([]byte, 60<<10), pages: [][]byte{make([]byte, 36<<10)}}
 	if _, err := b.encode(); !errors.Is(err, channel.ErrTooLarge) {
 		t.Errorf("%v", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -124,13 +125,13 @@ func (s *session) sendSnapshots(ctx context.Context, info catalog.Info) (sent in
 			continue
 		}
 		b, err := s.ownBundle(ctx, info.ID, l.Log)
+		var data []byte
+		if err == nil {
+			data, err = b.encode()
+		}
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err != nil {
-			return sent, err
-		}
-		data, err := b.encode()
 		if errors.Is(err, channel.ErrTooLarge) {
 			s.stock.with(info.ID, func(k *held) { k.snapshots[l.Log] = heldHead{of: l.SnapshotHash, large: true} })
 			continue
@@ -169,8 +170,7 @@ func (s *session) ownBundle(ctx context.Context, id channel.ID, log channel.Publ
 		}
 		for _, p := range pages {
 			if size += len(p); size > MaxMessage { // no more of it is needed to know that
-				b.pages = append(b.pages, p)
-				return b, nil
+				return bundle{}, fmt.Errorf("snapshot of over %d bytes: %w", MaxMessage, channel.ErrTooLarge)
 			}
 		}
 		b.pages, first = append(b.pages, pages...), next
@@ -211,9 +211,17 @@ func (s *session) olderSnapshot(ctx context.Context, own bundle, o outgoing, at 
 	case out.Verdict == feed.Accepted, out.Verdict == feed.Duplicate:
 		return false, nil // the ledger has moved, and sends what it has now
 	case out.Verdict != feed.Rejected && couldFollow(out):
-		return b.snap.Seq <= own.snap.Seq, nil // it may be newer: what is missing to say so may come
+		// It may be newer, and what is missing to say so may come. But what the log's key
+		// has not signed hides nothing.
+		return b.snap.Seq <= own.snap.Seq || !genuine(b.envelope, own.snap.Log), nil
 	}
 	return true, nil
+}
+
+// genuine reports whether a key has signed an envelope.
+func genuine(data []byte, key channel.PublicKey) bool {
+	env, err := channel.DecodeEnvelope(data)
+	return err == nil && slices.Contains(env.Signers(), key) && env.Verify() == nil
 }
 
 // takeSnapshots takes in a batch of SNAPSHOTS.
@@ -228,6 +236,7 @@ func (s *session) takeSnapshots(ctx context.Context, msgs []jetstream.Msg) error
 			return err
 		}
 		if _, delivered := place(a.msg); couldFollow(o) && delivered < maxHeadTries { // the root may be on its way
+			s.b.moved.mark(a.subject.channel) // the ledger's own may belong there
 			_ = a.msg.NakWithDelay(retryArrival)
 			continue
 		}
