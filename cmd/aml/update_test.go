@@ -126,7 +126,7 @@ func updatesFromItsChannel(t *testing.T, installations int) {
 	// What does not work goes, and is not tried again.
 	app := folders[0]
 	software(t, owner, "3.0.0", nil)
-	fails(t, 1, reader, []string{"update-apply", address, app, "--health", "./app-3.0.0 >&2; exit 7"}, "3.0.0 did not pass its health command and was taken back", "exit status 7: 3.0.0")
+	fails(t, 1, reader, []string{"update-apply", address, app, "--health", "./app-3.0.0 >&2; exit 7"}, "3.0.0 did not pass its health command and was taken back", `exit status 7: its last words: "3.0.0"`)
 	if got, state := installedIn(t, app); got != "2.0.0" || state.Previous != "1.0.0" {
 		t.Errorf("in force is %s: %+v", got, state)
 	}
