@@ -59,19 +59,27 @@ func (l *Ledger) Mark(ctx context.Context, b Binding, round int64, now time.Time
 		if err != nil {
 			return err
 		}
+		counts, err := tx.PrepareContext(ctx, `INSERT INTO counts (binding, release, id, round) VALUES (?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET round = max(round, excluded.round)`)
+		if err != nil {
+			return err
+		}
+		defer counts.Close()
+		owes, err := tx.PrepareContext(ctx, `INSERT INTO blob (plugin, id, owes, due) VALUES (?1, ?2, ?3, ?4)
+			ON CONFLICT DO UPDATE SET owes = ?3, due = ?4, fails = 0, error = '' WHERE owes <> 0 AND owes <> ?3`)
+		if err != nil {
+			return err
+		}
+		defer owes.Close()
 		for i := range blobs {
-			c := &blobs[i]
-			if _, err := tx.ExecContext(ctx, `INSERT INTO counts (binding, release, id, round) VALUES (?, ?, ?, ?)
-				ON CONFLICT DO UPDATE SET round = max(round, excluded.round)`, bind, c.Release, c.ID[:], round); err != nil {
+			c, what := &blobs[i], Missing
+			if c.Here {
+				what = Put
+			}
+			if _, err := counts.ExecContext(ctx, bind, c.Release, c.ID[:], round); err != nil {
 				return err
 			}
-			owes := Missing
-			if c.Here {
-				owes = Put
-			}
-			if _, err := tx.ExecContext(ctx, `INSERT INTO blob (plugin, id, owes, due) VALUES (?1, ?2, ?3, ?4)
-				ON CONFLICT DO UPDATE SET owes = ?3, due = ?4, fails = 0, error = '' WHERE owes <> 0 AND owes <> ?3`,
-				plugin, c.ID[:], owes, at(now)); err != nil {
+			if _, err := owes.ExecContext(ctx, plugin, c.ID[:], what, at(now)); err != nil {
 				return err
 			}
 		}

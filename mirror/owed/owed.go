@@ -22,7 +22,6 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/internal/sqlite"
 )
 
@@ -163,12 +162,3 @@ func bounded(err error) string {
 }
 
 func at(t time.Time) int64 { return t.UnixMilli() }
-
-func ids(list []blobnet.ID, do func(*blobnet.ID) error) error {
-	for i := range list {
-		if err := do(&list[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}

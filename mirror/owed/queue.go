@@ -62,10 +62,17 @@ func (l *Ledger) change(ctx context.Context, plugin, query string, list []blobne
 		return nil
 	}
 	return l.write(ctx, func(tx *sql.Tx) error {
-		return ids(list, func(id *blobnet.ID) error {
-			_, err := tx.ExecContext(ctx, query, append([]any{plugin, id[:]}, args...)...)
+		one, err := tx.PrepareContext(ctx, query)
+		if err != nil {
 			return err
-		})
+		}
+		defer one.Close()
+		for i := range list {
+			if _, err := one.ExecContext(ctx, append([]any{plugin, list[i][:]}, args...)...); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
