@@ -36,12 +36,23 @@ type Here interface {
 	Has(ctx context.Context, ids ...blobnet.ID) ([]bool, error)
 }
 
-// Counts says that a blob counts, of a release of a channel. Unknown says that of this
-// release it is not known what counts beyond what else is said.
+// Counts says that a blob counts, of a release of a channel, or one of the two things
+// that are said of each release at its end.
 type Counts struct {
 	Release int64
 	ID      blobnet.ID
-	Unknown bool
+
+	Whole   bool // nothing else of it counts
+	Unknown bool // something else may count: that is not known now
+}
+
+// Listing is what counts of a channel.
+type Listing struct {
+	// Version grows when releases are taken back as such. Where it has not, one that is
+	// not listed any more is only not known.
+	Version int64
+	// Counts may end with an error, which says nothing of what counts.
+	Counts iter.Seq2[Counts, error]
 }
 
 // Config is what New needs.
@@ -53,9 +64,8 @@ type Config struct {
 
 	// Bound returns the channels that are bound to the plugin now.
 	Bound func() ([]owed.Of, error)
-	// List yields what counts of one, as far as it is known. An error ends it, and says
-	// nothing of what counts.
-	List func(context.Context, owed.Of) iter.Seq2[Counts, error]
+	// List says what counts of one.
+	List func(context.Context, owed.Of) (Listing, error)
 	// OnProblem is told what fails, for a log. If nil, nobody is.
 	OnProblem func(error)
 }
@@ -132,11 +142,14 @@ func (f *Filler) State() State {
 // News says that something is new in a channel.
 func (f *Filler) News(of owed.Of) {
 	f.mu.Lock()
-	if l := f.looks[of]; l != nil {
+	l := f.looks[of]
+	if l != nil {
 		l.news, l.pause = true, 0
 	}
 	f.mu.Unlock()
-	f.Wake()
+	if l != nil { // else it is not bound, or nobody has looked yet
+		f.Wake()
+	}
 }
 
 // Changed says that the plugin is another one now: it is asked at once.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -88,6 +88,13 @@ func (p *there) set(do func()) {
 	do()
 }
 
+// did is how many tries there were, and of how many blobs it was asked.
+func (p *there) did() (tries, asked int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tries, p.asked
+}
+
 func (p *there) count() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -102,10 +109,12 @@ type house struct {
 	here   *memstore.Store
 	ledger *owed.Ledger
 
-	mu     sync.Mutex // guards what follows
-	counts map[owed.Of][]Counts
-	broken error // of List
-	bound  []owed.Of
+	mu      sync.Mutex // guards what follows
+	counts  map[owed.Of][]Counts
+	known   map[owed.Of]map[int64]bool // releases; whether it is known what counts of them
+	broken  error                      // of List
+	version int64
+	bound   []owed.Of
 }
 
 func newHouse(t *testing.T) *house {
@@ -115,7 +124,7 @@ func newHouse(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	here := memstore.New(memstore.Config{})
-	h := &house{t: t, p: &there{blobs: map[blobnet.ID]bool{}, bad: map[blobnet.ID]bool{}}, here: here, ledger: ledger, counts: map[owed.Of][]Counts{}, bound: []owed.Of{a, b}}
+	h := &house{t: t, p: &there{blobs: map[blobnet.ID]bool{}, bad: map[blobnet.ID]bool{}}, here: here, ledger: ledger, counts: map[owed.Of][]Counts{}, known: map[owed.Of]map[int64]bool{a: {}, b: {}}, version: 1, bound: []owed.Of{a, b}}
 	h.Filler = h.filler()
 	return h
 }
@@ -126,11 +135,14 @@ func (h *house) filler() *Filler {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		return h.bound, nil
-	}, List: func(_ context.Context, of owed.Of) iter.Seq2[Counts, error] {
-		return func(yield func(Counts, error) bool) {
-			h.mu.Lock()
-			list, err := h.counts[of], h.broken
-			h.mu.Unlock()
+	}, List: func(_ context.Context, of owed.Of) (Listing, error) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		list, err := slices.Clone(h.counts[of]), h.broken
+		for r, known := range h.known[of] {
+			list = append(list, Counts{Release: r, Whole: known, Unknown: !known})
+		}
+		return Listing{h.version, func(yield func(Counts, error) bool) {
 			for _, c := range list {
 				if !yield(c, nil) {
 					return
@@ -139,7 +151,7 @@ func (h *house) filler() *Filler {
 			if err != nil {
 				yield(Counts{}, err)
 			}
-		}
+		}}, nil
 	}})
 }
 
@@ -163,6 +175,9 @@ func (h *house) count(of owed.Of, first, last int, here bool) {
 	}
 	h.mu.Lock()
 	h.counts[of] = list
+	for _, c := range list {
+		h.known[of][c.Release] = true
+	}
 	h.mu.Unlock()
 	h.News(of)
 }
@@ -203,39 +218,39 @@ func (h *house) owes(put, gone, missing int64) {
 
 func TestWhatCountsComesToThePluginAndWhatCountsNoMoreGoes(t *testing.T) {
 	run(t, func(h *house) {
-		h.count(a, 0, 2500, true)
-		h.within(2*time.Second, 2500)
-		h.count(b, 2490, 2600, true) // ten of them are in both channels
-		h.within(2*time.Second, 2600)
-		h.count(a, 100, 200, true)
-		h.within(time.Minute, 100+110)
+		h.count(a, 0, 400, true)
+		h.within(2*time.Second, 400)
+		h.count(b, 390, 450, true) // ten of them are in both channels
+		h.within(2*time.Second, 450)
+		h.count(a, 50, 80, true)
+		h.within(time.Minute, 30+60)
 		h.count(b, 0, 0, true)
-		h.within(time.Minute, 100)
+		h.within(time.Minute, 30)
 		h.owes(0, 0, 0)
 	})
 }
 
-func TestAPluginThatIsAwayForADayIsFilledWithinMinutesOfItsReturn(t *testing.T) {
+func TestAPluginThatIsAwayForHoursIsFilledWithinMinutesOfItsReturn(t *testing.T) {
 	for name, fails := range map[string]func(*there){
-		"it is off":        func(p *there) { p.down = plugins.ErrOff },
-		"it fails":         func(p *there) { p.down = errors.New("no answer") },
-		"it is read-only":  func(p *there) { p.puts = errors.New("read-only file system") },
-		"it is full":       func(p *there) { p.puts = fmt.Errorf("putting: %w", blobnet.ErrFull) },
+		"it is off":       func(p *there) { p.down = plugins.ErrOff },
+		"it fails":        func(p *there) { p.down = errors.New("no answer") },
+		"it is read-only": func(p *there) { p.puts = errors.New("read-only file system") },
+		"it is full":      func(p *there) { p.puts = fmt.Errorf("putting: %w", blobnet.ErrFull) },
 	} {
-		for _, size := range []int{3, 40} { // fewer and more than make it rest
+		for _, size := range []int{3, 20} { // fewer and more than make it rest
 			t.Run(fmt.Sprint(name, " ", size), func(t *testing.T) {
 				run(t, func(h *house) {
 					h.count(a, 10_000, 10_010, true)
 					h.within(time.Second, 10)
 					h.p.set(func() { fails(h.p) })
 					h.count(a, 0, size, true)
-					time.Sleep(25 * time.Hour)
+					time.Sleep(4 * time.Hour)
 					synctest.Wait()
 					if h.State().Why == "" {
 						t.Error("nothing says why")
 					}
-					if tries := h.p.tries; tries > 200*size+16*200 {
-						t.Errorf("it was tried %d times a day", tries)
+					if tries, _ := h.p.did(); tries > 40*size+16*40 {
+						t.Errorf("it was tried %d times", tries)
 					}
 					h.p.set(func() { h.p.down, h.p.puts = nil, nil })
 					h.within(12*time.Minute, size)
@@ -253,25 +268,25 @@ func TestOneBlobThatNeverWorksKeepsNoOtherAndIsTriedEverMoreSeldom(t *testing.T)
 	run(t, func(h *house) {
 		_, poison := blob(50)
 		h.p.set(func() { h.p.bad[poison] = true })
-		h.count(a, 0, 200, true)
-		h.within(time.Second, 199)
+		h.count(a, 0, 70, true)
+		h.within(time.Second, 69)
 		h.owes(1, 0, 0)
-		before := h.p.tries
+		before, _ := h.p.did()
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()
-		if tries := h.p.tries - before; tries < 2 || tries > 24*6+10 {
-			t.Errorf("it was tried %d times a day", tries)
+		if tries, _ := h.p.did(); tries < before+2 || tries > before+24*6+10 {
+			t.Errorf("it was tried %d times a day", tries-before)
 		}
 		h.p.set(func() { h.p.bad = map[blobnet.ID]bool{} })
-		h.within(7*time.Hour, 200)
+		h.within(7*time.Hour, 70)
 
 		// The same of one that cannot be deleted.
 		h.p.set(func() { h.p.bad[poison] = true })
-		h.count(a, 100, 200, true)
-		h.within(time.Minute, 101)
+		h.count(a, 60, 70, true)
+		h.within(time.Minute, 11)
 		h.owes(0, 1, 0)
 		h.p.set(func() { h.p.bad = map[blobnet.ID]bool{} })
-		h.within(7*time.Hour, 100)
+		h.within(7*time.Hour, 10)
 	})
 }
 
@@ -345,7 +360,8 @@ func TestOfAReleaseThatCannotBeReadNowNothingIsDeleted(t *testing.T) {
 		h.count(a, 0, 30, true)
 		h.within(time.Second, 30)
 		h.mu.Lock()
-		h.counts[a] = append([]Counts{{Release: 1, Unknown: true}}, h.counts[a][:5]...)
+		h.counts[a] = h.counts[a][:5]
+		h.known[a][1] = false
 		h.mu.Unlock()
 		h.News(a)
 		h.within(time.Minute, 15) // blobs 0 to 4, and 10 to 19 of the release that is not known
@@ -355,33 +371,56 @@ func TestOfAReleaseThatCannotBeReadNowNothingIsDeleted(t *testing.T) {
 		h.mu.Unlock()
 		h.News(a)
 		h.within(2*time.Hour, 15)
+		h.mu.Lock()
+		h.broken, h.known[a] = nil, map[int64]bool{} // it was lost, and a new one begins
+		h.mu.Unlock()
+		h.News(a)
+		h.within(2*time.Hour, 15)
+		h.mu.Lock()
+		h.version++ // a root has withdrawn the releases
+		h.mu.Unlock()
+		h.News(a)
+		h.within(time.Minute, 0)
+	})
+}
+
+func (h *house) lose(n int) {
+	h.p.set(func() {
+		for id := range h.p.blobs {
+			if n--; n >= 0 {
+				delete(h.p.blobs, id)
+			}
+		}
 	})
 }
 
 func TestWhatAPluginHasLostIsFoundWithinADayAndPutAgain(t *testing.T) {
 	run(t, func(h *house) {
-		h.count(a, 0, 1500, true)
-		h.within(time.Second, 1500)
-		lose := func(n int) {
-			h.p.set(func() {
-				for id := range h.p.blobs {
-					if n--; n >= 0 {
-						delete(h.p.blobs, id)
-					}
-				}
-			})
+		h.count(a, 0, 100, true)
+		h.within(time.Second, 100)
+		h.lose(70)
+		h.within(time.Hour, 30)
+		h.within(26*time.Hour, 100)
+		if _, asked := h.p.did(); asked > 500 {
+			t.Errorf("it was asked about %d blobs", asked)
 		}
-		lose(700)
-		h.within(time.Hour, 800)
-		h.within(26*time.Hour, 1500)
-		lose(700)
-		res, err := h.Push(h.t.Context(), Wish{Check: true}, func(Result) {})
-		if err != nil || res.Lost != 700 {
+	})
+}
+
+func TestACheckAsksForAllThatThePluginIsSaidToHave(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		defer h.ledger.Close()
+		h.count(a, 0, Batch+100, true) // more than it may be asked about at once
+		res, err := h.Push(t.Context(), Wish{}, func(Result) {})
+		if err != nil || res.Put != Batch+100 {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		h.lose(700)
+		res, err = h.Push(t.Context(), Wish{Check: true}, func(Result) {})
+		if err != nil || res.Lost != 700 || res.Put != 700 || h.p.count() != Batch+100 {
 			t.Errorf("%+v, %v", res, err)
-		}
-		h.within(0, 1500)
-		if h.p.asked > 7*1500 {
-			t.Errorf("it was asked about %d blobs", h.p.asked)
 		}
 	})
 }

@@ -65,6 +65,10 @@ func (f *Filler) sweep(ctx context.Context, of owed.Of) error {
 // note has the ledger hold what counts of a channel, and returns how much of it is not
 // here.
 func (f *Filler) note(ctx context.Context, of owed.Of) (missing int, err error) {
+	list, err := f.cfg.List(ctx, of)
+	if err != nil {
+		return 0, fmt.Errorf("looking what counts: %w", err)
+	}
 	b := f.binding(of)
 	round, err := f.cfg.Ledger.Round(ctx, b)
 	if err != nil {
@@ -89,21 +93,23 @@ func (f *Filler) note(ctx context.Context, of owed.Of) (missing int, err error) 
 		some = some[:0]
 		return err
 	}
-	var unknown []int64
-	for c, err := range f.cfg.List(ctx, of) {
-		if err == nil && c.Unknown {
-			if missing++; len(unknown) == 0 || unknown[len(unknown)-1] != c.Release {
-				unknown = append(unknown, c.Release)
-			}
+	var whole, unknown []int64
+	for c, err := range list.Counts {
+		switch {
+		case err != nil:
+			return missing, fmt.Errorf("looking what counts: %w", err)
+		case c.Whole:
+			whole = append(whole, c.Release)
+			continue
+		case c.Unknown:
+			missing++
+			unknown = append(unknown, c.Release)
 			continue
 		}
-		if err == nil {
-			if some = append(some, owed.Counted{Release: c.Release, ID: c.ID}); len(some) == Batch {
-				err = flush()
+		if some = append(some, owed.Counted{Release: c.Release, ID: c.ID}); len(some) == Batch {
+			if err := flush(); err != nil {
+				return missing, err
 			}
-		}
-		if err != nil {
-			return missing, fmt.Errorf("looking what counts: %w", err)
 		}
 	}
 	if len(some) > 0 {
@@ -114,6 +120,9 @@ func (f *Filler) note(ctx context.Context, of owed.Of) (missing int, err error) 
 	if err := f.cfg.Ledger.Keep(ctx, b, round, unknown...); err != nil {
 		return missing, err
 	}
-	_, err = f.cfg.Ledger.Drop(ctx, b, round, time.Now())
+	if _, err := f.cfg.Ledger.Drop(ctx, b, round, time.Now(), whole...); err != nil {
+		return missing, err
+	}
+	_, err = f.cfg.Ledger.Finish(ctx, b, round, list.Version, time.Now())
 	return missing, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
@@ -105,13 +106,51 @@ func (l *Ledger) Keep(ctx context.Context, b Binding, round int64, releases ...i
 }
 
 // older is how many rows are looked at in one transaction.
-const older = 1024
+const older = 256
 
-// Drop ends a round: what has an older one counts no more. What no other binding of
-// the plugin counts, and the plugin may have, is then to be deleted there. It returns
-// how many blobs these are.
-func (l *Ledger) Drop(ctx context.Context, b Binding, round int64, now time.Time) (gone int, err error) {
-	return l.drop(ctx, b, round, func(tx *sql.Tx, plugin int64, id []byte) (bool, error) {
+// Drop says that all that counts of some releases was marked in a round: what these have
+// of an older one counts no more. What no other binding of the plugin counts, and the
+// plugin may have, is then to be deleted there. It returns how many blobs these are.
+func (l *Ledger) Drop(ctx context.Context, b Binding, round int64, now time.Time, releases ...int64) (gone int, err error) {
+	for some := range slices.Chunk(releases, older) {
+		n, err := l.dropOlder(ctx, b, round, now, some)
+		if gone += n; err != nil {
+			return gone, err
+		}
+	}
+	return gone, nil
+}
+
+// Finish ends a round. If version is higher than that of all rounds before, releases
+// were taken back as such: what has an older round counts no more. Else releases that
+// were not told of are only not known now.
+func (l *Ledger) Finish(ctx context.Context, b Binding, round, version int64, now time.Time) (gone int, err error) {
+	var before int64
+	err = l.write(ctx, func(tx *sql.Tx) error {
+		_, bind, err := nums(ctx, tx, b, true)
+		if err == nil {
+			err = tx.QueryRowContext(ctx, "SELECT version FROM binding WHERE num = ?", bind).Scan(&before)
+		}
+		return err
+	})
+	if err != nil || version <= before {
+		return 0, err
+	}
+	if gone, err = l.dropOlder(ctx, b, round, now, nil); err != nil {
+		return gone, err
+	}
+	return gone, l.write(ctx, func(tx *sql.Tx) error {
+		_, bind, err := nums(ctx, tx, b, true)
+		if err == nil {
+			_, err = tx.ExecContext(ctx, "UPDATE binding SET version = ? WHERE num = ?", version, bind)
+		}
+		return err
+	})
+}
+
+// dropOlder is Drop of all releases if there are none.
+func (l *Ledger) dropOlder(ctx context.Context, b Binding, round int64, now time.Time, releases []int64) (gone int, err error) {
+	return l.drop(ctx, b, round, releases, func(tx *sql.Tx, plugin int64, id []byte) (bool, error) {
 		res, err := tx.ExecContext(ctx, `UPDATE blob SET owes = ?, due = ?, fails = 0, error = ''
 			WHERE plugin = ? AND id = ? AND owes <> ? AND (owes = 0 OR tried)`, Delete, at(now), plugin, id, Delete)
 		if err != nil {
@@ -138,9 +177,9 @@ const every = int64(1) << 62
 // which it returns the number, or, if it is to stay there, is forgotten.
 func (l *Ledger) End(ctx context.Context, b Binding, stay bool, now time.Time) (gone int, err error) {
 	if stay {
-		_, err = l.drop(ctx, b, every, func(tx *sql.Tx, plugin int64, id []byte) (bool, error) { return false, forget(ctx, tx, plugin, id) })
+		_, err = l.drop(ctx, b, every, nil, func(tx *sql.Tx, plugin int64, id []byte) (bool, error) { return false, forget(ctx, tx, plugin, id) })
 	} else {
-		gone, err = l.Drop(ctx, b, every, now)
+		gone, err = l.dropOlder(ctx, b, every, now, nil)
 	}
 	if err != nil {
 		return gone, err
@@ -157,9 +196,9 @@ func (l *Ledger) End(ctx context.Context, b Binding, stay bool, now time.Time) (
 	})
 }
 
-// drop forgets what has an older round, and has unbound called for what then counts
-// for nobody.
-func (l *Ledger) drop(ctx context.Context, b Binding, round int64, unbound func(tx *sql.Tx, plugin int64, id []byte) (bool, error)) (gone int, err error) {
+// drop forgets what has an older round, of releases, or of all if there are none, and
+// has unbound called for what then counts for nobody.
+func (l *Ledger) drop(ctx context.Context, b Binding, round int64, releases []int64, unbound func(tx *sql.Tx, plugin int64, id []byte) (bool, error)) (gone int, err error) {
 	for after, more := (place{id: []byte{}}), true; more; {
 		err = l.write(ctx, func(tx *sql.Tx) error {
 			more = false
@@ -170,7 +209,13 @@ func (l *Ledger) drop(ctx context.Context, b Binding, round int64, unbound func(
 			if err != nil {
 				return err
 			}
-			found, err := olderThan(ctx, tx, bind, round, after)
+			var found []place
+			if releases == nil {
+				found, err = olderThan(ctx, tx, bind, round, after)
+				more = len(found) == older
+			} else {
+				found, err = olderOf(ctx, tx, bind, round, releases)
+			}
 			if err != nil {
 				return err
 			}
@@ -184,7 +229,6 @@ func (l *Ledger) drop(ctx context.Context, b Binding, round int64, unbound func(
 			if len(found) > 0 {
 				after = found[len(found)-1]
 			}
-			more = len(found) == older
 			return nil
 		})
 		if err != nil {
@@ -215,6 +259,36 @@ func olderThan(ctx context.Context, tx *sql.Tx, bind, round int64, after place) 
 		out = append(out, p)
 	}
 	return out, rows.Err()
+}
+
+// olderOf is olderThan of some releases, and of all blobs of these.
+func olderOf(ctx context.Context, tx *sql.Tx, bind, round int64, releases []int64) (out []place, err error) {
+	find, err := tx.PrepareContext(ctx, "SELECT id FROM counts WHERE binding = ? AND release = ? AND round < ?")
+	if err != nil {
+		return nil, err
+	}
+	defer find.Close()
+	one := func(r int64) error {
+		rows, err := find.QueryContext(ctx, bind, r, round)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			p := place{release: r}
+			if err := rows.Scan(&p.id); err != nil {
+				return err
+			}
+			out = append(out, p)
+		}
+		return rows.Err()
+	}
+	for _, r := range releases {
+		if err := one(r); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 func dropOne(ctx context.Context, tx *sql.Tx, plugin, bind int64, p place, unbound func(*sql.Tx, int64, []byte) (bool, error)) (int, error) {

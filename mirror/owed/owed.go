@@ -4,8 +4,10 @@
 // outlasts the process, and never longer than what counts and what has counted.
 //
 // What counts of a channel is told in rounds: whoever goes through all of it marks it
-// with the number of the round, and what has an older one counts no more. Of a release
-// of which it is not known what counts, what was marked is kept. The order is always
+// with the number of the round, and says of which releases that was all: what these have
+// of an older round counts no more. What is merely not known any more is kept: a
+// catalogue that was lost must not empty the mirror from which all could be had again.
+// The order is always
 // Try, then put, then There: a process that is killed in between puts a blob twice at
 // worst, and what was begun is deleted as well when it counts no more.
 //
@@ -86,7 +88,7 @@ func (l *Ledger) prepare(ctx context.Context) error {
 		);
 		CREATE TABLE IF NOT EXISTS binding (
 			num INTEGER PRIMARY KEY, plugin INTEGER NOT NULL, channel BLOB NOT NULL, round INTEGER NOT NULL DEFAULT 0,
-			UNIQUE (plugin, channel)
+			version INTEGER NOT NULL DEFAULT 0, UNIQUE (plugin, channel)
 		);
 		CREATE TABLE IF NOT EXISTS counts (
 			binding INTEGER NOT NULL, release INTEGER NOT NULL, id BLOB NOT NULL, round INTEGER NOT NULL,

@@ -83,25 +83,25 @@ func TestWhatCountsIsOwedUntilItIsThereHoweverTheProcessEnds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "owed.db")
 	l := open(t, path)
 	ctx := t.Context()
-	blobs := some(1500, true)
+	blobs := some(500, true)
 	blobs[0].Here = false
 	round, err := l.Round(ctx, one)
 	check(t, err)
 	check(t, l.Mark(ctx, one, round, when, blobs...))
 	check(t, l.Mark(ctx, one, round, when, blobs...))
-	check(t, l.Try(ctx, "fs", idsOf(blobs[1:1000])...))
-	check(t, l.There(ctx, "fs", idsOf(blobs[1:900])...))
+	check(t, l.Try(ctx, "fs", idsOf(blobs[1:400])...))
+	check(t, l.There(ctx, "fs", idsOf(blobs[1:300])...))
 	later := when.Add(time.Hour)
-	check(t, l.Failed(ctx, "fs", Failure{blobs[900].ID, later, errors.New("no\nroom " + strings.Repeat("é", 1000))}))
+	check(t, l.Failed(ctx, "fs", Failure{blobs[300].ID, later, errors.New("no\nroom " + strings.Repeat("é", 1000))}))
 	check(t, l.Close())
 
 	l = open(t, path) // after any end
 	defer l.Close()
-	counts(t, l, one, false, "899 there, 600 owed, 0 to delete, 1 missing")
-	counts(t, l, one, true, "899 there, 600 owed, 0 to delete, 1 missing")
+	counts(t, l, one, false, "299 there, 200 owed, 0 to delete, 1 missing")
+	counts(t, l, one, true, "299 there, 200 owed, 0 to delete, 1 missing")
 	counts(t, l, away, false, "0 there, 0 owed, 0 to delete, 0 missing")
-	due(t, l, one, Put, when, 599)
-	due(t, l, one, Put, later, 600)
+	due(t, l, one, Put, when, 199)
+	due(t, l, one, Put, later, 200)
 	c, err := l.Count(ctx, "fs", nil)
 	check(t, err)
 	if c.Failing != 1 || !c.Again.Equal(later) || len(c.Error) > maxError || !strings.HasPrefix(c.Error, "no room é") {
@@ -111,23 +111,23 @@ func TestWhatCountsIsOwedUntilItIsThereHoweverTheProcessEnds(t *testing.T) {
 		t.Errorf("round %d after %d, %v", again, round, err)
 	}
 	check(t, l.Mark(ctx, one, round+1, later.Add(-time.Minute), blobs...)) // who waits goes on waiting
-	due(t, l, one, Put, later.Add(-time.Second), 599)
+	due(t, l, one, Put, later.Add(-time.Second), 199)
 	blobs[0].Here = true
 	check(t, l.Mark(ctx, one, round+1, when, blobs[:1]...)) // it has come
-	counts(t, l, one, false, "899 there, 601 owed, 0 to delete, 0 missing")
+	counts(t, l, one, false, "299 there, 201 owed, 0 to delete, 0 missing")
 	check(t, l.Lacking(ctx, "fs", blobs[0].ID)) // and is gone
 	check(t, l.Away(ctx, "fs", when, blobs[1].ID, blobs[2].ID))
-	counts(t, l, one, false, "897 there, 602 owed, 0 to delete, 1 missing")
+	counts(t, l, one, false, "297 there, 202 owed, 0 to delete, 1 missing")
 	check(t, l.Again(ctx, "fs", when))
-	due(t, l, one, Put, when, 602)
+	due(t, l, one, Put, when, 202)
 	if has, err := l.Has(ctx, "fs", blobs[1].ID, blobs[3].ID); err != nil || has[0] || !has[1] {
 		t.Errorf("has %v, %v", has, err)
 	}
-	held, err := l.Held(ctx, "fs", blobnet.ID{}, 500)
+	held, err := l.Held(ctx, "fs", blobnet.ID{}, 100)
 	check(t, err)
-	rest, err := l.Held(ctx, "fs", held[499], 500)
+	rest, err := l.Held(ctx, "fs", held[99], 500)
 	check(t, err)
-	if len(held) != 500 || len(rest) != 397 {
+	if len(held) != 100 || len(rest) != 197 {
 		t.Errorf("it is said to have %d and %d", len(held), len(rest))
 	}
 }
@@ -136,26 +136,41 @@ func TestWhatCountsNoMoreIsToBeDeletedIfThePluginMayHaveItAndNobodyElseCountsIt(
 	t.Parallel()
 	l := open(t, filepath.Join(t.TempDir(), "owed.db"))
 	defer l.Close()
-	ctx, blobs := t.Context(), some(3000, true)
+	ctx, blobs := t.Context(), some(700, true)
 	for _, b := range []Binding{one, away} {
 		round, err := l.Round(ctx, b)
 		check(t, err)
 		check(t, l.Mark(ctx, b, round, when, blobs...))
-		check(t, l.There(ctx, b.Plugin, idsOf(blobs[:2000])...))
+		check(t, l.There(ctx, b.Plugin, idsOf(blobs[:600])...))
 	}
-	check(t, l.Try(ctx, "fs", blobs[2000].ID))                 // and was killed
-	check(t, l.Mark(ctx, two, 1, when, blobs[0], blobs[2001])) // two channels share blobs
+	check(t, l.Try(ctx, "fs", blobs[600].ID))                 // and was killed
+	check(t, l.Mark(ctx, two, 1, when, blobs[0], blobs[601])) // two channels share blobs
 	round, err := l.Round(ctx, one)
 	check(t, err)
 	check(t, l.Mark(ctx, one, round, when, blobs[1]))
 	check(t, l.Keep(ctx, one, round, 1)) // it is not known what counts of blobs 10 to 19
-	gone, err := l.Drop(ctx, one, round, when)
+	var told []int64
+	for r := range int64(60) { // of blobs 600 to 699 nobody knows anything
+		if r != 1 {
+			told = append(told, r)
+		}
+	}
+	if gone, err := l.Finish(ctx, one, round, 0, when); err != nil || gone != 0 { // as in a catalogue that was lost
+		t.Errorf("%d are to be deleted, %v", gone, err)
+	}
+	gone, err := l.Drop(ctx, one, round, when, told...)
 	check(t, err)
-	if want := 2001 - 12; gone != want {
+	if want := 600 - 12; gone != want {
 		t.Errorf("%d are to be deleted, want %d", gone, want)
 	}
+	counts(t, l, one, false, fmt.Sprintf("12 there, 100 owed, %d to delete, 0 missing", gone))
+	more, err := l.Finish(ctx, one, round, 1, when) // a root has withdrawn them
+	check(t, err)
+	if gone += more; more != 1 {
+		t.Errorf("%d more are to be deleted", more)
+	}
 	counts(t, l, one, false, fmt.Sprintf("12 there, 1 owed, %d to delete, 0 missing", gone))
-	counts(t, l, away, false, "2000 there, 1000 owed, 0 to delete, 0 missing")
+	counts(t, l, away, false, "600 there, 100 owed, 0 to delete, 0 missing")
 	list := due(t, l, one, Delete, when, gone)
 	if p, err := l.Deleting(ctx); err != nil || len(p) != 1 || p[0] != "fs" {
 		t.Errorf("%v, %v", p, err)
