@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -199,7 +200,7 @@ func (l *Ledger) End(ctx context.Context, b Binding, stay bool, now time.Time) (
 // drop forgets what has an older round, of releases, or of all if there are none, and
 // has unbound called for what then counts for nobody.
 func (l *Ledger) drop(ctx context.Context, b Binding, round int64, releases []int64, unbound func(tx *sql.Tx, plugin int64, id []byte) (bool, error)) (gone int, err error) {
-	for after, more := (place{id: []byte{}}), true; more; {
+	for after, more := (place{math.MinInt64, []byte{}}), true; more; {
 		err = l.write(ctx, func(tx *sql.Tx) error {
 			more = false
 			plugin, bind, err := nums(ctx, tx, b, false)
