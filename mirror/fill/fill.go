@@ -180,8 +180,12 @@ func (f *Filler) begin(ctx context.Context) (end func(), err error) {
 	}
 }
 
-// Run fills until ctx ends.
+// Run fills until ctx ends. It begins with all that failed before: how the plugin fares
+// now nobody knows yet.
 func (f *Filler) Run(ctx context.Context) {
+	if err := f.cfg.Ledger.Again(ctx, f.cfg.Name, time.Now()); err != nil && ctx.Err() == nil {
+		f.cfg.OnProblem(err)
+	}
 	for ctx.Err() == nil {
 		end, err := f.begin(ctx)
 		if err != nil {
