@@ -187,16 +187,19 @@ func (n *Node) toFill(ctx context.Context) ([]string, error) {
 // fillAgain is how often is looked whether a ledger that could not be opened can be.
 const fillAgain = time.Minute
 
-// fillForever fills plugins until ctx ends.
+// fillForever fills plugins, and has them fetched from, until ctx ends.
 func (n *Node) fillForever(ctx context.Context) error {
 	defer n.catalog.Watch(func(id channel.ID, _ feed.Kind) {
 		n.filling.each(func(_ string, f *fill.Filler) { f.News(owed.Of(id)) })
 	})()
 	var group sync.WaitGroup
 	defer group.Wait()
+	lent := lending{}
+	defer lent.close()
 	running := map[string]bool{}
 	said := ""
 	for {
+		n.lendBound(lent)
 		names, err := n.toFill(ctx)
 		for _, name := range names {
 			if running[name] || err != nil {

@@ -206,6 +206,10 @@ func (n *Node) Run(ctx context.Context) error {
 		group.Go(func() error { return n.pollForever(ctx) })
 		group.Go(func() error { return n.renderForever(ctx) })
 		group.Go(func() error { return n.fillForever(ctx) })
+	} else {
+		lent := lending{}
+		n.lendBound(lent)
+		defer lent.close()
 	}
 	group.Go(func() error { return n.serveOwn(ctx) })
 	if n.cfg.Resume {
