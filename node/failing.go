@@ -40,11 +40,15 @@ func (n *Node) failing(ctx context.Context) []FailingInfo {
 			out = append(out, FailingInfo{Kind: "document", Name: d.Output, Plugin: d.Plugin, Error: d.Error, Fails: d.Fails})
 		}
 	}
-	mirrors, err := n.MirrorList(ctx, None{}, nil)
+	mirrors, err := n.mirrorBindings(ctx)
 	if err != nil {
 		out = append(out, FailingInfo{Kind: "mirror", Error: err.Error()})
 	}
-	for _, m := range mirrors.Mirrors {
+	for _, b := range mirrors {
+		m := MirrorBoundInfo{MirrorBinding: b}
+		if err := n.trouble(ctx, &m); err != nil {
+			m.Error = err.Error()
+		}
 		if m.Error != "" {
 			out = append(out, FailingInfo{Kind: "mirror", Name: cmp.Or(m.Address, m.Plugin), Plugin: m.Plugin, Error: m.Error})
 		}

@@ -141,18 +141,28 @@ func (n *Node) boundInfo(ctx context.Context, b MirrorBinding) (MirrorBoundInfo,
 		}
 	}
 	info.There, info.Owed, info.Missing, info.Delete = c.There, c.Put, c.Missing, all.Delete
-	if all.Failing > 0 {
-		info.Failing, info.Error, info.Again = all.Failing, all.Error, channel.TimeOf(all.Again)
+	return info, n.trouble(ctx, &info)
+}
+
+// trouble says of a binding what fails at its plugin.
+func (n *Node) trouble(ctx context.Context, info *MirrorBoundInfo) error {
+	ledger, err := n.filling.open(ctx)
+	if err != nil {
+		return err
 	}
-	if f := n.filling.of(b.Plugin); f != nil {
-		if s := f.State(); !s.Until.IsZero() || s.Why != "" && all.Put+all.Delete > 0 {
-			info.Error = s.Why
-			if !s.Until.IsZero() {
-				info.Rests, info.Again = true, channel.TimeOf(s.Until)
-			}
+	t, err := ledger.Trouble(ctx, info.Plugin)
+	if err != nil {
+		return err
+	}
+	if t.Blobs > 0 {
+		info.Failing, info.Error, info.Again = t.Blobs, t.Error, channel.TimeOf(t.Again)
+	}
+	if f := n.filling.of(info.Plugin); f != nil {
+		if s := f.State(); !s.Until.IsZero() {
+			info.Rests, info.Error, info.Again = true, s.Why, channel.TimeOf(s.Until)
 		}
 	}
-	return info, nil
+	return nil
 }
 
 // of is who fills a plugin, if anybody does.

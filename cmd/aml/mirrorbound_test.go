@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/anonymous-media-library/aml/node/api"
 )
@@ -62,6 +63,20 @@ func mirrorsOf(t *testing.T, home string) (out []api.MirrorBoundInfo) {
 	return out
 }
 
+// inTheEnd waits until something is so, for longer than any pause after a failure.
+func inTheEnd(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for late := time.After(8 * time.Minute); !is(); {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}
+
 // A daemon fills a plugin by itself, says what fails, is killed in the middle and goes
 // on, and takes away what a channel takes back, unless another has it.
 func TestAMirrorPluginIsFilledByADaemonHoweverOftenThatIsKilled(t *testing.T) {
@@ -91,7 +106,7 @@ func TestAMirrorPluginIsFilledByADaemonHoweverOftenThatIsKilled(t *testing.T) {
 
 	daemon := start(t, home, "daemon")
 	daemon.addr()
-	until(t, "what fails is said", func() bool { return strings.Contains(mirrorsOf(t, home)[0].Error, ".unfinished") })
+	inTheEnd(t, "what fails is said", func() bool { return strings.Contains(mirrorsOf(t, home)[0].Error, ".unfinished") })
 	if out := ok(t, home, "status"); !strings.Contains(out, "mirror  ") || !strings.Contains(out, ".unfinished") {
 		t.Errorf("status says nothing of it: %s", out)
 	}
@@ -101,12 +116,12 @@ func TestAMirrorPluginIsFilledByADaemonHoweverOftenThatIsKilled(t *testing.T) {
 	}
 	for _, blobs := range []int{1, 20, 40} {
 		daemon = start(t, home, "daemon")
-		until(t, fmt.Sprintf("%d blobs are there", blobs), func() bool { return len(keptIn(t, disk)) >= blobs })
+		inTheEnd(t, fmt.Sprintf("%d blobs are there", blobs), func() bool { return len(keptIn(t, disk)) >= blobs })
 		daemon.kill()
 	}
 	daemon = start(t, home, "daemon")
 	daemon.addr()
-	until(t, "nothing is owed", func() bool {
+	inTheEnd(t, "nothing is owed", func() bool {
 		for _, m := range mirrorsOf(t, home) {
 			if m.Owed+m.Missing+m.Delete > 0 || m.There == 0 {
 				return false
@@ -123,10 +138,10 @@ func TestAMirrorPluginIsFilledByADaemonHoweverOftenThatIsKilled(t *testing.T) {
 	}
 
 	ok(t, home, "channel-retract", "music", "large", "shared", "--reason", "wrong")
-	until(t, "what is taken back is gone", func() bool { return len(keptIn(t, disk)) < 10 })
+	inTheEnd(t, "what is taken back is gone", func() bool { return len(keptIn(t, disk)) < 10 })
 	if !keptIn(t, disk)[of.Root.ID] {
 		t.Error("what another channel has was deleted")
 	}
 	ok(t, home, "channel-retract", "words", "shared", "--reason", "wrong")
-	until(t, "what no channel has is gone", func() bool { return !keptIn(t, disk)[of.Root.ID] })
+	inTheEnd(t, "what no channel has is gone", func() bool { return !keptIn(t, disk)[of.Root.ID] })
 }

@@ -242,6 +242,9 @@ func (f *Filler) step(ctx context.Context) (next time.Time, err error) {
 	if err != nil {
 		return next, err
 	}
+	if checked.UnixMilli() == 0 { // it is new: all that it has it was given, or asked for, just now
+		return next, f.cfg.Ledger.Check(ctx, f.cfg.Name, now)
+	}
 	if due := checked.Add(checkEvery); due.After(now) {
 		next = earlier(next, due)
 	} else if _, done, err := f.checkBatch(ctx); err != nil || !done && !f.resting() {

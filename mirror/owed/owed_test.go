@@ -102,9 +102,9 @@ func TestWhatCountsIsOwedUntilItIsThereHoweverTheProcessEnds(t *testing.T) {
 	counts(t, l, away, false, "0 there, 0 owed, 0 to delete, 0 missing")
 	due(t, l, one, Put, when, 199)
 	due(t, l, one, Put, later, 200)
-	c, err := l.Count(ctx, "fs", nil)
+	c, err := l.Trouble(ctx, "fs")
 	check(t, err)
-	if c.Failing != 1 || !c.Again.Equal(later) || len(c.Error) > maxError || !strings.HasPrefix(c.Error, "no room é") {
+	if c.Blobs != 1 || !c.Again.Equal(later) || len(c.Error) > maxError || !strings.HasPrefix(c.Error, "no room é") {
 		t.Errorf("%+v", c)
 	}
 	if again, err := l.Round(ctx, one); err != nil || again <= round {

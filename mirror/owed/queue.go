@@ -39,6 +39,9 @@ func (l *Ledger) Due(ctx context.Context, plugin string, what Owes, now time.Tim
 	return out, err
 }
 
+// The queries say "owes > 0" beside what they want of it: only so does SQLite see that
+// the index of what is owed will do.
+
 // Next is when something is due that can be done, zero if nothing is owed.
 func (l *Ledger) Next(ctx context.Context, plugin string) (next time.Time, err error) {
 	err = l.each(ctx, func(scan func(...any) error) error {
@@ -50,8 +53,8 @@ func (l *Ledger) Next(ctx context.Context, plugin string) (next time.Time, err e
 			next = t
 		}
 		return nil
-	}, `SELECT min(due) FROM blob, plugin WHERE plugin = num AND name = ?1 AND owes = 1
-		UNION ALL SELECT min(due) FROM blob, plugin WHERE plugin = num AND name = ?1 AND owes = 2`, plugin)
+	}, `SELECT min(due) FROM blob, plugin WHERE plugin = num AND name = ?1 AND owes = 1 AND owes > 0
+		UNION ALL SELECT min(due) FROM blob, plugin WHERE plugin = num AND name = ?1 AND owes = 2 AND owes > 0`, plugin)
 	return next, err
 }
 
@@ -130,7 +133,7 @@ func (l *Ledger) Failed(ctx context.Context, plugin string, list ...Failure) err
 // Again makes all that failed due at once: the plugin works again.
 func (l *Ledger) Again(ctx context.Context, plugin string, now time.Time) error {
 	return l.write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "UPDATE blob SET due = ?2 WHERE plugin = (SELECT num FROM plugin WHERE name = ?1) AND owes IN (1, 2) AND due > ?2", plugin, at(now))
+		_, err := tx.ExecContext(ctx, "UPDATE blob SET due = ?2 WHERE plugin = (SELECT num FROM plugin WHERE name = ?1) AND owes IN (1, 2) AND owes > 0 AND due > ?2", plugin, at(now))
 		return err
 	})
 }

@@ -31,7 +31,7 @@ func (l *Ledger) Deleting(ctx context.Context) (out []string, err error) {
 		err := scan(&p)
 		out = append(out, p)
 		return err
-	}, "SELECT name FROM plugin WHERE EXISTS (SELECT 1 FROM blob WHERE plugin = num AND owes = 2) ORDER BY name")
+	}, "SELECT name FROM plugin WHERE EXISTS (SELECT 1 FROM blob WHERE plugin = num AND owes = 2 AND owes > 0) ORDER BY name")
 	return out, err
 }
 
@@ -41,15 +41,9 @@ type Counts struct {
 	Put     int64 // owed
 	Delete  int64 // owed
 	Missing int64 // here
-
-	// Of what is owed, as far as it was tried in vain:
-	Failing int64
-	Error   string    // of one of those that failed most often
-	Again   time.Time // when the first is tried again
 }
 
-func (c *Counts) add(owes Owes, n, failing int64) {
-	c.Failing += failing
+func (c *Counts) add(owes Owes, n int64) {
 	switch owes {
 	case Nothing:
 		c.There += n
@@ -73,24 +67,34 @@ func (l *Ledger) Count(ctx context.Context, plugin string, only *Of) (c Counts, 
 	}
 	err = l.each(ctx, func(scan func(...any) error) error {
 		var owes Owes
-		var n, failing int64
-		if err := scan(&owes, &n, &failing); err != nil {
+		var n int64
+		if err := scan(&owes, &n); err != nil {
 			return err
 		}
-		c.add(owes, n, failing)
+		c.add(owes, n)
 		return nil
-	}, "SELECT owes, count(*), sum(fails > 0) "+from+" GROUP BY owes", args...)
-	if err != nil || c.Failing == 0 {
-		return c, err
-	}
+	}, "SELECT owes, count(*) "+from+" GROUP BY owes", args...)
+	return c, err
+}
+
+// Trouble is what is owed to a plugin and was tried in vain.
+type Trouble struct {
+	Blobs int64
+	Error string    // of one of those that failed most often
+	Again time.Time // when the first is tried again
+}
+
+// Trouble returns what fails at a plugin.
+func (l *Ledger) Trouble(ctx context.Context, plugin string) (t Trouble, err error) {
+	const failing = " FROM blob WHERE plugin = (SELECT num FROM plugin WHERE name = ?1) AND owes IN (1, 2) AND owes > 0 AND fails > 0"
 	var again int64
-	err = l.db.QueryRowContext(ctx, "SELECT error, (SELECT min(due) "+from+" AND owes IN (1, 2) AND fails > 0) "+from+" AND owes IN (1, 2) AND fails > 0 ORDER BY fails DESC LIMIT 1",
-		append(args, args...)...).Scan(&c.Error, &again)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return c, fmt.Errorf("reading what is owed: %w", err)
+	err = l.db.QueryRowContext(ctx, "SELECT count(*), coalesce(min(due), 0), coalesce((SELECT error"+failing+" ORDER BY fails DESC LIMIT 1), '')"+failing, plugin).
+		Scan(&t.Blobs, &again, &t.Error)
+	if err != nil {
+		return t, fmt.Errorf("reading what is owed: %w", err)
 	}
-	c.Again = time.UnixMilli(again)
-	return c, nil
+	t.Again = time.UnixMilli(again)
+	return t, nil
 }
 
 // Checked is when a plugin was asked last for all that it is said to have.
