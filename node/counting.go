@@ -60,12 +60,16 @@ func (s *alsoThere) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte,
 	if err == nil || ctx.Err() != nil {
 		return data, err
 	}
-	if !s.failed {
+	f := s.n.filling.of(s.plugin)
+	if !s.failed && (f == nil || f.State().Until.IsZero()) {
 		var there []byte
 		if there, err = s.n.plugins.host.Get(ctx, s.plugin, id); err == nil { // which checks it
 			return append(dst, there...), nil
 		}
 		s.failed = !errors.Is(err, blobnet.ErrNotFound)
+		if err = s.n.orAway(s.plugin, err); f != nil && errors.Is(err, fill.ErrAway) {
+			f.Fails(err)
+		}
 	}
 	if ctx.Err() != nil {
 		return dst, context.Cause(ctx)

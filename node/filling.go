@@ -15,6 +15,8 @@ import (
 	"github.com/anonymous-media-library/aml/channel/feed"
 	"github.com/anonymous-media-library/aml/mirror/fill"
 	"github.com/anonymous-media-library/aml/mirror/owed"
+	"github.com/anonymous-media-library/aml/plugins"
+	plughost "github.com/anonymous-media-library/aml/plugins/host"
 )
 
 // filling is the filling of plugins that are mirrors, by what is bound to them.
@@ -40,15 +42,29 @@ type fillPlugin struct {
 }
 
 func (p fillPlugin) Has(ctx context.Context, ids []blobnet.ID) ([]bool, error) {
-	return p.n.plugins.host.HasBlobs(ctx, p.id, ids)
+	has, err := p.n.plugins.host.HasBlobs(ctx, p.id, ids)
+	return has, p.n.orAway(p.id, err)
 }
 
 func (p fillPlugin) Put(ctx context.Context, id blobnet.ID, data []byte) error {
-	return p.n.plugins.host.Put(ctx, p.id, id, data)
+	return p.n.orAway(p.id, p.n.plugins.host.Put(ctx, p.id, id, data))
 }
 
 func (p fillPlugin) Delete(ctx context.Context, ids []blobnet.ID) error {
-	return p.n.plugins.host.Delete(ctx, p.id, ids)
+	return p.n.orAway(p.id, p.n.plugins.host.Delete(ctx, p.id, ids))
+}
+
+// orAway makes an error say that a plugin's process does not run, if that is so.
+func (n *Node) orAway(plugin string, err error) error {
+	if err == nil || errors.Is(err, plugins.ErrOff) {
+		return err
+	}
+	for _, s := range n.plugins.host.Status() {
+		if s.ID == plugin && s.State == plughost.Waiting {
+			return fmt.Errorf("%w: %w; aml plugin-logs %s says why; it is asked again within about an hour, or at once after aml plugin-enable %s", fill.ErrAway, err, plugin, plugin)
+		}
+	}
+	return err
 }
 
 // open opens the ledger, once.
@@ -199,7 +215,7 @@ func (n *Node) fillForever(ctx context.Context) error {
 	running := map[string]bool{}
 	said := ""
 	for {
-		n.lendBound(lent)
+		n.lendBound(ctx, lent)
 		names, err := n.toFill(ctx)
 		for _, name := range names {
 			if running[name] || err != nil {

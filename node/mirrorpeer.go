@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/mirror/fill"
 )
 
 // mirrorPeer is a plugin that is a mirror as one who has blobs: what is bound to
@@ -15,6 +16,7 @@ import (
 type mirrorPeer struct {
 	n      *Node
 	plugin string
+	filler *fill.Filler // who knows whether it can be asked
 
 	mu    sync.Mutex // guards what follows; held for memory work alone
 	knows map[blobnet.ID]bool
@@ -95,6 +97,9 @@ func (p *mirrorPeer) Have(ctx context.Context, ids []blobnet.ID) ([]bool, error)
 }
 
 func (p *mirrorPeer) usable() bool {
+	if p.filler.State().Away {
+		return false
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return time.Now().After(p.quiet)
@@ -105,6 +110,9 @@ func (p *mirrorPeer) failed(err error) {
 	if errors.Is(err, blobnet.ErrNotFound) {
 		return
 	}
+	if err = p.n.orAway(p.plugin, err); errors.Is(err, fill.ErrAway) {
+		p.filler.Fails(err)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.quiet = time.Now().Add(mirrorQuiet)
@@ -114,7 +122,7 @@ func (p *mirrorPeer) failed(err error) {
 type lending map[string]func()
 
 // lendBound has those fetched from that are bound to channels, and no others.
-func (n *Node) lendBound(l lending) {
+func (n *Node) lendBound(ctx context.Context, l lending) {
 	list, err := n.filling.bindings.all()
 	if err != nil {
 		return // whoever fills them says so
@@ -122,8 +130,11 @@ func (n *Node) lendBound(l lending) {
 	bound := map[string]bool{}
 	for _, b := range list {
 		bound[b.Plugin] = true
-		if l[b.Plugin] == nil {
-			l[b.Plugin] = n.net.bridges.lend(&mirrorPeer{n: n, plugin: b.Plugin})
+		if l[b.Plugin] != nil {
+			continue
+		}
+		if f, err := n.filler(ctx, b.Plugin); err == nil {
+			l[b.Plugin] = n.net.bridges.lend(&mirrorPeer{n: n, plugin: b.Plugin, filler: f})
 		}
 	}
 	for plugin, back := range l {

@@ -208,7 +208,7 @@ func (n *Node) Run(ctx context.Context) error {
 		group.Go(func() error { return n.fillForever(ctx) })
 	} else {
 		lent := lending{}
-		n.lendBound(lent)
+		n.lendBound(ctx, lent)
 		defer lent.close()
 	}
 	group.Go(func() error { return n.serveOwn(ctx) })

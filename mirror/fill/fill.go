@@ -22,13 +22,18 @@ import (
 
 // Plugin is where blobs are to be. Its methods may be called from many goroutines.
 // Has answers in the order of ids, at most Batch of them; Put of what is there and
-// Delete of what is not are no errors. Errors that wrap plugins.ErrOff or
-// plugins.ErrUnknown say that nobody can be asked, blobnet.ErrFull that it has no room.
+// Delete of what is not are no errors. Errors that wrap plugins.ErrOff,
+// plugins.ErrUnknown or ErrAway say that nobody can be asked, blobnet.ErrFull that it has
+// no room.
 type Plugin interface {
 	Has(ctx context.Context, ids []blobnet.ID) ([]bool, error)
 	Put(ctx context.Context, id blobnet.ID, data []byte) error
 	Delete(ctx context.Context, ids []blobnet.ID) error
 }
+
+// ErrAway: the process of the plugin cannot be asked, since it failed. Whoever starts it
+// again too often has it turned off.
+var ErrAway = errors.New("it does not run")
 
 // Here is where blobs are taken from.
 type Here interface {
@@ -85,6 +90,9 @@ const (
 	lastSickRetry = 10 * time.Minute
 	// So does a plugin that fails as a whole.
 	firstRest, lastRest = 10 * time.Second, 10 * time.Minute
+	// One whose process failed rests for longer from the second time on: so it is not
+	// started three times within an hour, at which it would be turned off.
+	firstAway, lastAway = time.Minute, 61 * time.Minute
 
 	// sweepEvery is how often all that counts is gone through though there is no news.
 	sweepEvery = time.Hour
@@ -113,6 +121,7 @@ type Filler struct {
 	row   int           // failures in a row
 	sick  bool          // nothing has worked since something failed
 	rest  time.Duration // the last one
+	aways int           // times in a row that the process did not run
 	check blobnet.ID    // up to here the plugin was asked
 
 	asked map[blobnet.ID]bool // of whoever has the turn: what was asked for and is not there
@@ -122,6 +131,7 @@ type Filler struct {
 type State struct {
 	Until time.Time // it rests; zero: it does not
 	Why   string    // what failed last, empty once something worked
+	Away  bool      // it rests since its process does not run: nobody should ask it
 }
 
 // New returns a Filler. It starts nothing.
@@ -136,6 +146,9 @@ func New(cfg Config) *Filler {
 func (f *Filler) State() State {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if !f.state.Until.After(time.Now()) { // a rest that is over
+		f.state.Until, f.state.Away = time.Time{}, false
+	}
 	return f.state
 }
 
@@ -155,7 +168,7 @@ func (f *Filler) News(of owed.Of) {
 // Changed says that the plugin is another one now: it is asked at once.
 func (f *Filler) Changed() {
 	f.mu.Lock()
-	f.state.Until, f.rest = time.Time{}, 0
+	f.state.Until, f.state.Away, f.rest, f.aways = time.Time{}, false, 0, 0
 	f.mu.Unlock()
 	f.Wake()
 }
@@ -229,7 +242,7 @@ func (f *Filler) step(ctx context.Context) (next time.Time, err error) {
 		return next, err
 	}
 	now := time.Now()
-	if until := f.rested(now); !until.IsZero() {
+	if until := f.State().Until; !until.IsZero() {
 		return earlier(next, until), nil
 	}
 	if _, more, err := f.work(ctx, now, nil, func(Result) {}); err != nil || more {
@@ -258,16 +271,6 @@ func (f *Filler) step(ctx context.Context) (next time.Time, err error) {
 		next = earlier(next, due)
 	}
 	return next, err
-}
-
-// rested ends a rest that is over, and returns until when one goes on.
-func (f *Filler) rested(now time.Time) (until time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.state.Until.After(now) {
-		f.state.Until = time.Time{}
-	}
-	return f.state.Until
 }
 
 // bound are the channels that are bound, and has the ledger forget others: bindings

@@ -264,6 +264,34 @@ func TestAPluginThatIsAwayForHoursIsFilledWithinMinutesOfItsReturn(t *testing.T)
 	}
 }
 
+// Whoever lets a process be started three times within an hour has it turned off: a disk
+// that is mounted late would then never be filled.
+func TestAPluginWhoseProcessFailsIsStartedTwiceAnHourAtMost(t *testing.T) {
+	run(t, func(h *house) {
+		h.p.set(func() { h.p.down = fmt.Errorf("no such folder: %w", ErrAway) })
+		h.count(a, 0, 20, true)
+		var calls []int
+		for range 240 {
+			time.Sleep(time.Minute)
+			_, asked := h.p.did()
+			if calls = append(calls, asked/20); len(calls) > 60 && calls[len(calls)-1]-calls[len(calls)-61] > 2 {
+				t.Fatalf("it was started more than twice within an hour: %d", calls)
+			}
+		}
+		if calls[239] < 5 || !h.State().Away {
+			t.Errorf("it was started %d times in four hours, %+v", calls[239], h.State())
+		}
+		h.p.set(func() { h.p.down = nil })
+		h.within(70*time.Minute, 20)
+		h.p.set(func() { h.p.down = ErrAway })
+		h.count(a, 0, 30, true)
+		h.within(10*time.Second, 20)
+		h.p.set(func() { h.p.down = nil })
+		h.Changed() // an operator has looked
+		h.within(time.Second, 30)
+	})
+}
+
 func TestOneBlobThatNeverWorksKeepsNoOtherAndIsTriedEverMoreSeldom(t *testing.T) {
 	run(t, func(h *house) {
 		_, poison := blob(50)

@@ -69,7 +69,7 @@ func (f *Filler) renew(ctx context.Context, w Wish) error {
 		return err
 	}
 	f.mu.Lock()
-	f.state.Until, f.row, f.check = time.Time{}, 0, blobnet.ID{}
+	f.state.Until, f.state.Away, f.row, f.check = time.Time{}, false, 0, blobnet.ID{}
 	f.mu.Unlock()
 	return f.cfg.Ledger.Again(ctx, f.cfg.Name, time.Now())
 }

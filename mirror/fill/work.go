@@ -78,6 +78,7 @@ func (f *Filler) lacking(ctx context.Context, list []owed.Blob, res *Result) (ou
 		if err != nil {
 			return nil, f.fails(ctx, err)
 		}
+		f.answers()
 		for i, id := range ask {
 			if has[i] {
 				is[id], there = true, append(there, id)
@@ -154,7 +155,9 @@ func (t *tried) bad(id blobnet.ID, err error) {
 }
 
 // off reports whether an error says that nobody can be asked.
-func off(err error) bool { return errors.Is(err, plugins.ErrOff) || errors.Is(err, plugins.ErrUnknown) }
+func off(err error) bool {
+	return errors.Is(err, plugins.ErrOff) || errors.Is(err, plugins.ErrUnknown) || errors.Is(err, ErrAway)
+}
 
 // put puts blobs, and notes what came of it.
 func (f *Filler) put(ctx context.Context, list []owed.Blob, res *Result) error {
@@ -252,22 +255,30 @@ func (f *Filler) judge(t *tried, now time.Time) (sick, well bool) {
 	f.row = t.row
 	if t.worked {
 		well, f.sick = f.sick, false
-		f.rest, f.state = 0, State{}
+		f.rest, f.aways, f.state = 0, 0, State{}
 	}
 	if t.last != nil {
 		f.state.Why = words(t.last)
 		f.sick = f.sick || !t.worked || t.enough != nil
 	}
 	if t.enough != nil {
-		f.restNow(now)
+		f.restNow(now, errors.Is(t.enough, ErrAway))
 	}
 	return f.sick, well && !f.sick
 }
 
 // restNow has the plugin rest. mu is held.
-func (f *Filler) restNow(now time.Time) {
-	f.rest = min(max(firstRest, 2*f.rest), lastRest)
-	f.state.Until, f.row, f.sick = now.Add(jitter(f.rest)), 0, true
+func (f *Filler) restNow(now time.Time, away bool) {
+	rest := firstAway
+	if away {
+		if f.aways++; f.aways > 1 {
+			rest = lastAway
+		}
+	} else {
+		f.rest = min(max(firstRest, 2*f.rest), lastRest)
+		rest = f.rest
+	}
+	f.state.Until, f.state.Away, f.row, f.sick = now.Add(jitter(rest)), away, 0, true
 }
 
 // fails has the plugin rest for an error that is about no blob.
@@ -275,12 +286,24 @@ func (f *Filler) fails(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	f.mu.Lock()
-	f.state.Why = words(err)
-	f.restNow(time.Now())
-	f.mu.Unlock()
+	f.Fails(err)
 	f.cfg.OnProblem(fmt.Errorf("%s: %w", f.cfg.Name, err))
 	return nil
+}
+
+// Fails says that the plugin failed as a whole when somebody else asked it.
+func (f *Filler) Fails(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.state.Why = words(err)
+	f.restNow(time.Now(), errors.Is(err, ErrAway))
+}
+
+// answers says that its process runs.
+func (f *Filler) answers() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.aways = 0
 }
 
 func (f *Filler) resting() bool { return !f.State().Until.IsZero() }
@@ -323,6 +346,7 @@ func (f *Filler) checkBatch(ctx context.Context) (lost int, done bool, err error
 		if err != nil {
 			return 0, false, f.fails(ctx, err)
 		}
+		f.answers()
 		for i, id := range list {
 			if !has[i] {
 				away = append(away, id)
