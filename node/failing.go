@@ -42,7 +42,7 @@ func (n *Node) failing(ctx context.Context) []FailingInfo {
 	}
 	mirrors, err := n.mirrorBindings(ctx)
 	if err != nil {
-		out = append(out, FailingInfo{Kind: "mirror", Error: err.Error()})
+		out, mirrors = append(out, FailingInfo{Kind: "mirror", Error: err.Error()}), nil
 	}
 	for _, b := range mirrors {
 		m := MirrorBoundInfo{MirrorBinding: b}
