@@ -130,21 +130,17 @@ func (n *Node) boundInfo(ctx context.Context, b MirrorBinding) (MirrorBoundInfo,
 			info.Title = titleIn(known)
 		}
 	}
-	all, err := ledger.Count(ctx, b.Plugin, nil)
-	if err != nil {
-		return info, err
-	}
-	c := all
 	if only != nil {
-		if c, err = ledger.Count(ctx, b.Plugin, only); err != nil {
+		c, err := ledger.Count(ctx, b.Plugin, only)
+		if err != nil {
 			return info, err
 		}
+		info.There, info.Owed, info.Missing = c.There, c.Put, c.Missing
 	}
-	info.There, info.Owed, info.Missing, info.Delete = c.There, c.Put, c.Missing, all.Delete
 	return info, n.trouble(ctx, &info)
 }
 
-// trouble says of a binding what fails at its plugin.
+// trouble says of a binding what its plugin has to delete, and what fails there.
 func (n *Node) trouble(ctx context.Context, info *MirrorBoundInfo) error {
 	ledger, err := n.filling.open(ctx)
 	if err != nil {
@@ -154,7 +150,7 @@ func (n *Node) trouble(ctx context.Context, info *MirrorBoundInfo) error {
 	if err != nil {
 		return err
 	}
-	if t.Blobs > 0 {
+	if info.Delete = t.Delete; t.Blobs > 0 {
 		info.Failing, info.Error, info.Again = t.Blobs, t.Error, channel.TimeOf(t.Again)
 	}
 	if f := n.filling.of(info.Plugin); f != nil {

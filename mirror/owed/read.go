@@ -60,10 +60,9 @@ func (c *Counts) add(owes Owes, n int64) {
 func (l *Ledger) Count(ctx context.Context, plugin string, only *Of) (c Counts, err error) {
 	from, args := "FROM blob WHERE plugin = (SELECT num FROM plugin WHERE name = ?)", []any{plugin}
 	if only != nil {
-		from = `FROM (SELECT DISTINCT id AS counted FROM counts WHERE binding =
-			(SELECT binding.num FROM binding JOIN plugin ON plugin.num = binding.plugin WHERE name = ? AND channel = ?))
-			JOIN blob ON blob.id = counted AND blob.plugin = (SELECT num FROM plugin WHERE name = ?) WHERE 1`
-		args = []any{plugin, only[:], plugin}
+		from += ` AND EXISTS (SELECT 1 FROM counts WHERE counts.id = blob.id AND binding =
+			(SELECT binding.num FROM binding JOIN plugin ON plugin.num = binding.plugin WHERE name = ? AND channel = ?))`
+		args = append(args, plugin, only[:])
 	}
 	err = l.each(ctx, func(scan func(...any) error) error {
 		var owes Owes
@@ -79,9 +78,10 @@ func (l *Ledger) Count(ctx context.Context, plugin string, only *Of) (c Counts, 
 
 // Trouble is what is owed to a plugin and was tried in vain.
 type Trouble struct {
-	Blobs int64
-	Error string    // of one of those that failed most often
-	Again time.Time // when the first is tried again
+	Delete int64 // blobs that are to be deleted, whether it was tried or not
+	Blobs  int64
+	Error  string    // of one of those that failed most often
+	Again  time.Time // when the first is tried again
 }
 
 // Trouble returns what fails at a plugin.
@@ -94,6 +94,10 @@ func (l *Ledger) Trouble(ctx context.Context, plugin string) (t Trouble, err err
 		return t, fmt.Errorf("reading what is owed: %w", err)
 	}
 	t.Again = time.UnixMilli(again)
+	err = l.db.QueryRowContext(ctx, "SELECT count(*) FROM blob WHERE plugin = (SELECT num FROM plugin WHERE name = ?) AND owes = 2 AND owes > 0", plugin).Scan(&t.Delete)
+	if err != nil {
+		return t, fmt.Errorf("reading what is owed: %w", err)
+	}
 	return t, nil
 }
 
