@@ -124,6 +124,8 @@ type Filler struct {
 	aways int           // times in a row that the process did not run
 	check blobnet.ID    // up to here the plugin was asked
 
+	afresh bool // all that failed is to be tried at once: it may be another plugin now
+
 	asked map[blobnet.ID]bool // of whoever has the turn: what was asked for and is not there
 }
 
@@ -139,7 +141,7 @@ func New(cfg Config) *Filler {
 	if cfg.OnProblem == nil {
 		cfg.OnProblem = func(error) {}
 	}
-	return &Filler{cfg: cfg, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), looks: map[owed.Of]*look{}}
+	return &Filler{cfg: cfg, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), looks: map[owed.Of]*look{}, afresh: true}
 }
 
 // State returns how the plugin fares.
@@ -168,7 +170,7 @@ func (f *Filler) News(of owed.Of) {
 // Changed says that the plugin is another one now: it is asked at once.
 func (f *Filler) Changed() {
 	f.mu.Lock()
-	f.state.Until, f.state.Away, f.rest, f.aways = time.Time{}, false, 0, 0
+	f.state.Until, f.state.Away, f.rest, f.aways, f.afresh = time.Time{}, false, 0, 0, true
 	f.mu.Unlock()
 	f.Wake()
 }
@@ -193,12 +195,8 @@ func (f *Filler) begin(ctx context.Context) (end func(), err error) {
 	}
 }
 
-// Run fills until ctx ends. It begins with all that failed before: how the plugin fares
-// now nobody knows yet.
+// Run fills until ctx ends.
 func (f *Filler) Run(ctx context.Context) {
-	if err := f.cfg.Ledger.Again(ctx, f.cfg.Name, time.Now()); err != nil && ctx.Err() == nil {
-		f.cfg.OnProblem(err)
-	}
 	for ctx.Err() == nil {
 		end, err := f.begin(ctx)
 		if err != nil {
@@ -224,6 +222,9 @@ func (f *Filler) Run(ctx context.Context) {
 // are those of what is here; those of the plugin are its state.
 func (f *Filler) step(ctx context.Context) (next time.Time, err error) {
 	bound, err := f.bound(ctx)
+	if err == nil && f.takeAfresh() {
+		err = f.cfg.Ledger.Again(ctx, f.cfg.Name, time.Now())
+	}
 	if err != nil {
 		return next, err
 	}
@@ -271,6 +272,15 @@ func (f *Filler) step(ctx context.Context) (next time.Time, err error) {
 		next = earlier(next, due)
 	}
 	return next, err
+}
+
+// takeAfresh reports, once, whether nobody knows yet how the plugin fares.
+func (f *Filler) takeAfresh() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	afresh := f.afresh
+	f.afresh = false
+	return afresh
 }
 
 // bound are the channels that are bound, and has the ledger forget others: bindings

@@ -292,6 +292,12 @@ func TestAPluginWhoseProcessFailsIsStartedTwiceAnHourAtMost(t *testing.T) {
 		h.p.set(func() { h.p.down = nil })
 		h.Changed() // an operator has looked
 		h.within(time.Second, 30)
+		h.p.set(func() { h.p.puts = errors.New("wrong credentials") })
+		h.count(a, 0, 33, true)
+		h.within(time.Hour, 30)
+		h.p.set(func() { h.p.puts = nil })
+		h.Changed()
+		h.within(time.Second, 33)
 	})
 }
 
