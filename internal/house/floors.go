@@ -58,6 +58,8 @@ var floors = map[string]int{
 	"updates/appdir":              4,
 	"mirror":                      1, // rules of a fleet
 	"mirror/kept":                 1,
+	"mirror/owed":                 1,
+	"mirror/fill":                 2, // keeps a plugin filled
 	"natsbridge":                  3,
 	"natsbridge/embedded":         3,
 	"channel/gossip":              4,
