@@ -16,8 +16,11 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
-	"time"
 )
+
+// maxBusy is how often a program is tried whose file somebody still writes: another
+// thread of the host that forks at that moment may hold it open until its own exec.
+const maxBusy = 50
 
 // Verb is the argument by which a program that calls Main is told to.
 const Verb = "plugin-launch"
@@ -96,16 +99,7 @@ func Main() error {
 	if err := restrict(spec); err != nil {
 		return fmt.Errorf("confining %s: %w", spec.Path, err)
 	}
-	var err error
-	// Another thread of the host that forks at this moment may hold the file open
-	// for writing until its own exec.
-	for range 50 {
-		if err = become(spec.Path, append([]string{spec.Path}, spec.Args...), env); !busy(err) {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return fmt.Errorf("starting %s: %w", spec.Path, err)
+	return fmt.Errorf("starting %s: %w", spec.Path, become(spec, append([]string{spec.Path}, spec.Args...), env))
 }
 
 // Powers says what this system can enforce.

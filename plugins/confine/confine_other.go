@@ -29,6 +29,4 @@ func Unspaced(error) bool { return false }
 
 func restrict(Spec) error { return nil }
 
-func become(string, []string, []string) error { return errors.ErrUnsupported }
-
-func busy(error) bool { return false }
+func become(Spec, []string, []string) error { return errors.ErrUnsupported }

@@ -46,7 +46,7 @@ var yamlText string
 // Go returns the files of a plugin in Go, by name.
 func Go(s Spec) (map[string][]byte, error) {
 	out, err := s.write(map[string]string{"main.go": mainText, "main_test.go": testText, "plugin.yaml": yamlText}, map[string]any{
-		"Binary": "plugin", "Memory": "128MiB", "Note": " # built with: CGO_ENABLED=0 go build -o plugin .",
+		"Binary": "plugin", "Memory": "256MiB", "Note": " # built with: CGO_ENABLED=0 go build -o plugin .",
 	})
 	if err != nil {
 		return nil, err
