@@ -82,7 +82,11 @@ type PluginInfo struct {
 	Config       []PluginSetting    `json:"config"`
 	Unenforced   []string           `json:"unenforced"` // what this system cannot keep it from
 	Run          *PluginStatus      `json:"run,omitempty"`
+	Replaces     *PluginReplaced    `json:"replaces,omitempty"` // when it is installed: what had its place
 }
+
+// PluginReplaced is what an installed plugin took the place of.
+type PluginReplaced = shelf.Replaced
 
 // PluginStatus is what a plugin does at the moment.
 type PluginStatus = plughost.Status
@@ -136,12 +140,12 @@ func (n *Node) PluginInstall(ctx context.Context, req PluginInstallRequest, emit
 		return n.installPlugin(st, source, req.PluginGrant)
 	}
 	if strings.HasPrefix(req.From, "aml://") || strings.HasPrefix(req.From, petnameMark) {
-		fetched, err := n.fetchPlugin(ctx, req.From, emit)
+		fetched, channel, err := n.fetchPlugin(ctx, req.From, emit)
 		if err != nil {
 			return PluginInfo{}, fmt.Errorf("fetching the plugin: %w", err)
 		}
 		defer os.RemoveAll(filepath.Dir(fetched))
-		path = fetched
+		path, source = fetched, channel
 	} else if !filepath.IsAbs(path) {
 		return PluginInfo{}, badRequest("path %q is not absolute", path)
 	}
@@ -158,13 +162,15 @@ func (n *Node) PluginInstall(ctx context.Context, req PluginInstallRequest, emit
 
 // BundledMark is what the name of a bundled plugin begins with where it is
 // installed from.
-const BundledMark = "bundled:"
+const BundledMark = shelf.Bundled
 
 func (n *Node) installPlugin(st *shelf.Staged, source string, g PluginGrant) (PluginInfo, error) {
 	if _, err := st.Install(source, func(p *plugins.Installed) error { return decide(p, st.Manifest, g) }); err != nil {
 		return PluginInfo{}, err
 	}
-	return n.pluginChanged(st.Manifest.ID)
+	info, err := n.pluginChanged(st.Manifest.ID)
+	info.Replaces = st.Replaces(source)
+	return info, err
 }
 
 // decide applies an operator's word.

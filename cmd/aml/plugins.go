@@ -46,8 +46,9 @@ func (a *app) pluginInstallCommand() *cobra.Command {
 one, from such an archive in a channel that this home follows, or one that is a
 part of aml (bundled:ID; plugin-list names them), which is updated with aml. Nothing of it
 is run: what it asks for is shown, and plugin-enable runs it with what you grant.
-An installed version is replaced; what was granted to it stays granted, and one
-that asks for more waits for you. The bytes that are installed now are the only
+An installed version is replaced, which is said; what was granted to it stays granted, and
+one that asks for more waits for you, as does one from elsewhere: another channel, or
+files in place of a channel's. Of that nothing is taken over. The bytes that are installed now are the only
 ones that are ever run under its name.`,
 		Example: "  aml plugin-install ./no-cats\n  aml plugin-install no-cats.tar.gz --grant network --enable\n  aml plugin-install aml://.../no-cats.tar.gz\n  aml plugin-install bundled:blocklist",
 		Args:    args(cobra.ExactArgs(1)),
@@ -108,6 +109,16 @@ func installed(w io.Writer, p api.PluginInfo) {
 	fmt.Fprintf(t, "memory\t%s\n", config.FormatSize(p.Memory))
 	if len(p.Unenforced) > 0 {
 		fmt.Fprintf(t, "beware\tthis system cannot keep it within: %s\n", strings.Join(p.Unenforced, ", "))
+	}
+	if r := p.Replaces; r != nil {
+		what := r.Version + " from " + plain(r.Source)
+		if r.Newer {
+			what += ", which is newer"
+		}
+		fmt.Fprintf(t, "replaces\t%s\n", what)
+		if r.Elsewhere {
+			fmt.Fprintf(t, "\tit comes from elsewhere, so nothing that was granted to that one or configured is taken over\n")
+		}
 	}
 	fmt.Fprintf(t, "state\t%s\n", pluginState(p))
 	t.Flush()

@@ -114,6 +114,50 @@ func TestAPluginIsInstalledListedChangedAndRemoved(t *testing.T) {
 	}
 }
 
+func TestWhatComesFromElsewhereHasNothingThatWasDecided(t *testing.T) {
+	s, ctx := open(t), context.Background()
+	decided := func(p *plugins.Installed) error {
+		p.Granted, p.Enabled, p.Config = []plugins.Capability{plugins.Network}, true, map[string]string{"token": "secret"}
+		return nil
+	}
+	put := func(version, source string, decide func(*plugins.Installed) error) (plugins.Installed, *Replaced) {
+		t.Helper()
+		st, err := s.Stage(ctx, folder(t, map[string]string{"plugin.yaml": strings.Replace(manifest, "1.0.0", version, 1), "bin/linux": "ELF", "bin/plan9": "x"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := st.Install(source, decide)
+		if err := errors.Join(err, st.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return p, st.Replaces(source)
+	}
+	for _, test := range []struct {
+		from, version, to string
+		elsewhere, newer  bool
+	}{
+		{"/srv/a.tar", "1.1.0", "/srv/b.tar", false, false},
+		{"/srv/a.tar", "0.9.0", "/srv/b.tar", false, true},
+		{"aml://a1/p.tar", "1.1.0", "aml://a1/p-1.1.tar", false, false},
+		{"aml://a1/p.tar", "1.1.0", "aml://b2/p.tar", true, false},
+		{"/srv/a.tar", "1.1.0", "aml://a1/p.tar", true, false},
+		{"aml://a1/p.tar", "0.9.0", "/srv/a.tar", true, true},
+		{"bundled:no-cats", "1.1.0", "/srv/a.tar", true, false},
+	} {
+		put("1.0.0", test.from, decided)
+		p, was := put(test.version, test.to, nil)
+		if was == nil || *was != (Replaced{"1.0.0", test.from, test.newer, test.elsewhere}) {
+			t.Errorf("%s by %s: it is said to replace %+v", test.from, test.to, was)
+		}
+		if p.Enabled == test.elsewhere || p.Has(plugins.Network) == test.elsewhere || (p.Config["token"] != "") == test.elsewhere {
+			t.Errorf("%s by %s has %+v", test.from, test.to, p)
+		}
+		if _, was := put(test.version, test.to, nil); was != nil {
+			t.Errorf("the same again replaces %+v", was)
+		}
+	}
+}
+
 func TestWhatRunsIsWhatWasInstalled(t *testing.T) {
 	s, ctx := open(t), context.Background()
 	p := install(t, s, folder(t, files))
