@@ -38,6 +38,9 @@ type Config struct {
 	Version string       // of aml, told to plugins
 	Log     *slog.Logger // if nil, slog.Default()
 
+	// Quiet leaves it to answers to say that it is not known which plugins there are.
+	Quiet bool
+
 	// Journal keeps events for those who observe. If nil, nobody observes.
 	Journal *Journal
 
@@ -105,7 +108,7 @@ func (h *Host) Run(ctx context.Context) error {
 	h.mu.Lock()
 	h.ctx = ctx
 	h.mu.Unlock()
-	if err := h.Sync(); err != nil {
+	if err := h.Sync(); err != nil && !h.cfg.Quiet {
 		h.cfg.Log.Error("plugins are not run", "error", err) // the node is more than its plugins
 	}
 	close(h.known)

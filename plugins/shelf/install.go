@@ -197,6 +197,11 @@ func (st *Staged) Install(source string, decide func(*plugins.Installed) error) 
 	if err != nil {
 		return p, err
 	}
+	if len(lock.Plugins) == 0 { // there is none, perhaps: a folder without one is refused
+		if err := s.write(lock); err != nil {
+			return p, err
+		}
+	}
 	if !st.inner {
 		if err := st.place(s.Folder(p)); err != nil {
 			return p, fmt.Errorf("installing %s: %w", p.ID, err)
