@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -175,6 +176,9 @@ func (n *Node) installPlugin(st *shelf.Staged, source string, g PluginGrant) (Pl
 
 // decide applies an operator's word.
 func decide(p *plugins.Installed, m plugins.Manifest, g PluginGrant) error {
+	if _, _, err := m.Binary(runtime.GOOS + "/" + runtime.GOARCH); err != nil {
+		return err
+	}
 	for _, name := range g.Grant {
 		if name == "all" {
 			p.Granted = slices.Clone(m.Capabilities)
@@ -194,6 +198,9 @@ func decide(p *plugins.Installed, m plugins.Manifest, g PluginGrant) error {
 	for _, path := range g.Paths {
 		if !filepath.IsAbs(path) {
 			return badRequest("path %q is not absolute", path)
+		}
+		if _, err := os.Stat(path); err != nil { // it could not be opened for the plugin
+			return fmt.Errorf("%s: a path that the capability %s opens has to be there: %w", m.ID, plugins.Files, err)
 		}
 	}
 	if len(g.Paths) > 0 {
@@ -322,8 +329,11 @@ func firstOf(err error) string {
 }
 
 // PluginEnable lets a plugin run, with what is granted.
-func (n *Node) PluginEnable(_ context.Context, req PluginRequest, _ func(any)) (PluginInfo, error) {
+func (n *Node) PluginEnable(ctx context.Context, req PluginRequest, _ func(any)) (PluginInfo, error) {
 	req.Enable = true
+	if err := n.plugins.shelf.Verify(ctx, req.ID); err != nil { // it would not start
+		return PluginInfo{}, err
+	}
 	err := n.plugins.shelf.Change(req.ID, func(p *plugins.Installed, m plugins.Manifest) error { return decide(p, m, req.PluginGrant) })
 	if err != nil {
 		return PluginInfo{}, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -271,7 +272,7 @@ func (m Manifest) Binary(platform string) (file, key string, err error) {
 			return file, key, nil
 		}
 	}
-	return "", "", fmt.Errorf("%s %s: %w: it is %s", m.ID, m.Version, ErrPlatform, platform)
+	return "", "", fmt.Errorf("%s %s: %w, %s; it has %s", m.ID, m.Version, ErrPlatform, platform, strings.Join(slices.Sorted(maps.Keys(m.Binaries)), ", "))
 }
 
 // Settings returns the values that the plugin is given: what the operator has

@@ -219,10 +219,10 @@ func (s *Shelf) manifest(p plugins.Installed) (plugins.Manifest, error) {
 	}
 	text, sum, err := readSmall(filepath.Join(s.Folder(p), plugins.ManifestFile), plugins.MaxManifest)
 	if err != nil {
-		return plugins.Manifest{}, fmt.Errorf("%s: %w: %w", p.ID, plugins.ErrChanged, err)
+		return plugins.Manifest{}, fmt.Errorf("%s: %w: %w%s", p.ID, plugins.ErrChanged, err, mend(p.ID))
 	}
 	if sum != p.Files[plugins.ManifestFile] {
-		return plugins.Manifest{}, fmt.Errorf("%s: %w: its %s is another", p.ID, plugins.ErrChanged, plugins.ManifestFile)
+		return plugins.Manifest{}, fmt.Errorf("%s: %w: its %s is another%s", p.ID, plugins.ErrChanged, plugins.ManifestFile, mend(p.ID))
 	}
 	m, err := plugins.ParseManifest(text)
 	if err == nil && (m.ID != p.ID || m.Version != p.Version) {
@@ -307,6 +307,9 @@ func (s *Shelf) write(lock plugins.Lock) error {
 	return nil
 }
 
+// mend is what to do about a plugin that was changed.
+func mend(id string) string { return "; install it again, or take it away: aml plugin-remove " + id }
+
 // Verify compares all files of a plugin with the lock. What is wrong wraps
 // plugins.ErrChanged, one error for each file.
 func (s *Shelf) Verify(ctx context.Context, id string) error {
@@ -324,7 +327,7 @@ func (s *Shelf) Verify(ctx context.Context, id string) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("%s: %w: %w", id, plugins.ErrChanged, err)
+		return fmt.Errorf("%s: %w: %w%s", id, plugins.ErrChanged, err, mend(id))
 	}
 	var errs []error
 	for name, sum := range p.Files {
@@ -340,5 +343,8 @@ func (s *Shelf) Verify(ctx context.Context, id string) error {
 		errs = append(errs, fmt.Errorf("%s: %w: %s was added", id, plugins.ErrChanged, name))
 	}
 	slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
+	if n := len(errs); n > 0 { // said once
+		errs[n-1] = fmt.Errorf("%w%s", errs[n-1], mend(id))
+	}
 	return errors.Join(errs...)
 }
