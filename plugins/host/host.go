@@ -196,9 +196,8 @@ func (h *Host) with(ctx context.Context, hook plugins.Hook) ([]*member, error) {
 
 // having is with of those that are known by now. mu is held.
 func (h *Host) having(hook plugins.Hook) (out []*member) {
-	rule, _ := plugins.RuleOf(hook)
 	for _, m := range h.members {
-		if m.plugin.Manifest.Has(hook) && !slices.ContainsFunc(rule.Needs, func(c plugins.Capability) bool { return !m.plugin.Has(c) }) {
+		if m.plugin.Manifest.Has(hook) && len(m.plugin.Without(hook)) == 0 {
 			out = append(out, m)
 		}
 	}
@@ -223,7 +222,24 @@ func (h *Host) find(ctx context.Context, id string, hook plugins.Hook) (*member,
 			return m, nil
 		}
 	}
-	return nil, &unavailable{id: id, hook: hook}
+	return nil, &unavailable{id: id, hook: hook, why: h.why(id, hook)}
+}
+
+// why says what keeps a plugin from being asked, and the remedy.
+func (h *Host) why(id string, hook plugins.Hook) string {
+	p, err := h.cfg.Shelf.Get(id)
+	switch needs := p.Without(hook); {
+	case err != nil:
+		return err.Error()
+	case p.Err != nil:
+		return p.Err.Error()
+	case !p.Manifest.Has(hook):
+		return fmt.Sprintf("it has %v", p.Manifest.Hooks)
+	case len(needs) > 0:
+		return fmt.Sprintf("it was not granted %v; %s", needs, p.HowToEnable(p.Manifest, hook))
+	default:
+		return "it is disabled; aml plugin-enable " + id
+	}
 }
 
 // unavailable: there is no such plugin that is enabled, has the hook, and was
@@ -231,10 +247,11 @@ func (h *Host) find(ctx context.Context, id string, hook plugins.Hook) (*member,
 type unavailable struct {
 	id   string
 	hook plugins.Hook
+	why  string
 }
 
 func (u *unavailable) Error() string {
-	return "no enabled plugin " + u.id + " with hook " + string(u.hook) + " and what that needs; see aml plugin-list"
+	return "no enabled plugin " + u.id + " with hook " + string(u.hook) + ": " + u.why
 }
 
 func (u *unavailable) Unwrap() error { return plugins.ErrUnknown }
