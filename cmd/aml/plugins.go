@@ -59,6 +59,8 @@ ones that are ever run under its name.`,
 				need = api.NeedNetwork
 			} else if strings.HasPrefix(req.From, api.BundledMark) {
 				need = api.NeedStore
+			} else if strings.Contains(req.From, "://") {
+				return usage(cmd, fmt.Errorf("%s: plugins are not installed from URLs; fetch the file, check whose it is, and give its path", req.From))
 			} else if _, err := os.Stat(req.From); err != nil {
 				return fmt.Errorf("installing a plugin: %w", err)
 			} else if req.From, err = absolute(req.From); err != nil {
