@@ -151,7 +151,7 @@ func (n *Node) PluginInstall(ctx context.Context, req PluginInstallRequest, emit
 		return PluginInfo{}, badRequest("path %q is not absolute", path)
 	}
 	st, err := n.plugins.shelf.Stage(ctx, path)
-	if errors.Is(err, plugins.ErrManifest) || errors.Is(err, unpack.ErrArchive) {
+	if errors.Is(err, plugins.ErrManifest) || errors.Is(err, plugins.ErrFolder) || errors.Is(err, unpack.ErrArchive) {
 		return PluginInfo{}, badDocument(err, wantPlugin)
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package plugins
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -323,8 +324,9 @@ func (m Manifest) Binary(platform string) (file, key string, err error) {
 // Settings returns the values that the plugin is given: what the operator has
 // set, and defaults. Errors wrap ErrConfig.
 func (m Manifest) Settings(set map[string]string) (map[string]string, error) {
-	out := map[string]string{}
+	out, known := map[string]string{}, []string(nil)
 	for _, s := range m.Config {
+		known = append(known, s.Key)
 		v, ok := set[s.Key]
 		switch {
 		case ok:
@@ -337,7 +339,7 @@ func (m Manifest) Settings(set map[string]string) (map[string]string, error) {
 	}
 	for key := range set {
 		if !slices.ContainsFunc(m.Config, func(s Setting) bool { return s.Key == key }) {
-			return nil, fmt.Errorf("%w: %s has no setting %q", ErrConfig, m.ID, key)
+			return nil, fmt.Errorf("%w: %s has no setting %q; it has %s", ErrConfig, m.ID, key, cmp.Or(strings.Join(known, ", "), "none"))
 		}
 	}
 	return out, nil

@@ -192,8 +192,10 @@ does with what it was granted it does.`,
 				cfg.Report = func(c kit.Check) { printCheck(a.out, c) }
 			}
 			res, err := kit.Run(cmd.Context(), cfg)
-			if errors.Is(err, plugins.ErrManifest) || errors.Is(err, unpack.ErrArchive) {
-				return usageError("%v", err)
+			for _, wrong := range []error{plugins.ErrManifest, plugins.ErrFolder, plugins.ErrConfig, unpack.ErrArchive} {
+				if errors.Is(err, wrong) { // what was given on the command line
+					return usageError("%v", err)
+				}
 			}
 			if err != nil {
 				return err

@@ -96,10 +96,12 @@ func top(dir string) (string, error) {
 func (st *Staged) take(ctx context.Context, from string) error {
 	// First what it says it is: a folder that is no plugin need not be copied.
 	text, _, err := readSmall(filepath.Join(from, plugins.ManifestFile), plugins.MaxManifest)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: there is none", plugins.ErrManifest)
-	}
-	if err != nil {
+	case errors.Is(err, errLarge), errors.Is(err, errIrregular):
+		return fmt.Errorf("%w: %w", plugins.ErrManifest, err)
+	case err != nil:
 		return err
 	}
 	if st.Manifest, err = plugins.ParseManifest(text); err != nil {
