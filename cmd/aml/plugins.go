@@ -211,10 +211,10 @@ func (a *app) pluginEnableCommand() *cobra.Command {
 		Use:   "plugin-enable ID",
 		Short: "run a plugin, with what you grant it",
 		Long: `Run a plugin from now on, with the capabilities that you grant. One that was
-turned off because it failed three times within an hour is turned on again. What
-is not granted is not there for it: hooks that need it are not called, and where
-the system can (see docs/operators.md) the network, files and processes are out
-of its reach.`,
+turned off because it failed three times within an hour is turned on again; one whose
+files were changed is refused (exit code 5). What is not granted is not there for
+it: hooks that need it are not called, and where the system can (see
+docs/operators.md) the network, files and processes are out of its reach.`,
 		Example: "  aml plugin-enable no-cats\n  aml plugin-enable blocklist --grant files --path /etc/blocklists",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
