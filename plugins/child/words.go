@@ -7,7 +7,7 @@ import (
 )
 
 // maxLastWords bounds what is quoted of what a process has said.
-const maxLastWords = 160
+const maxLastWords = 200
 
 // lastWords is the line that most likely says why a process ended: the last one, or
 // the one with which a Go program began to die. It takes any amount.

@@ -12,8 +12,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 )
@@ -97,9 +99,17 @@ func Main() error {
 		return fmt.Errorf("confining a plugin: %w", err)
 	}
 	if err := restrict(spec); err != nil {
-		return fmt.Errorf("confining %s: %w", spec.Path, err)
+		return fmt.Errorf("confining it: %w", err)
 	}
-	return fmt.Errorf("starting %s: %w", spec.Path, become(spec, append([]string{spec.Path}, spec.Args...), env))
+	err := become(spec, append([]string{spec.Path}, spec.Args...), env)
+	switch name := filepath.Base(spec.Path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("starting %s: %w: it, or the interpreter that its first line names", name, err)
+	case unreadable(err):
+		return fmt.Errorf("starting %s: %w: no program for this system, nor a script whose first line names an interpreter", name, err)
+	default:
+		return fmt.Errorf("starting %s: %w", name, err)
+	}
 }
 
 // Powers says what this system can enforce.

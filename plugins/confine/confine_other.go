@@ -29,4 +29,6 @@ func Unspaced(error) bool { return false }
 
 func restrict(Spec) error { return nil }
 
+func unreadable(error) bool { return false }
+
 func become(Spec, []string, []string) error { return errors.ErrUnsupported }
