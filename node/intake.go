@@ -90,6 +90,9 @@ func (n *Node) SourceAdd(_ context.Context, spec SourceSpec, _ func(any)) (Sourc
 	if p.Err == nil && !p.Manifest.Has(plugins.Source) {
 		return SourceInfo{}, badRequest("plugin %s has no hook %s; it has %v", p.ID, plugins.Source, p.Manifest.Hooks)
 	}
+	if needs := p.Without(plugins.Source); p.Err == nil && len(needs) > 0 {
+		return SourceInfo{}, fmt.Errorf("plugin %s, hook %s: %w: %v; %s", p.ID, plugins.Source, plugins.ErrNotGranted, needs, p.HowToEnable(p.Manifest, plugins.Source))
+	}
 	if !plugins.ValidID(spec.Name) {
 		return SourceInfo{}, badRequest("name %q: want 1 to 32 of a-z, 0-9 and single hyphens, beginning with a letter", spec.Name)
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -83,7 +84,11 @@ type PluginInfo struct {
 	Config       []PluginSetting    `json:"config"`
 	Unenforced   []string           `json:"unenforced"` // what this system cannot keep it from
 	Run          *PluginStatus      `json:"run,omitempty"`
+	Replaces     *PluginReplaced    `json:"replaces,omitempty"` // when it is installed: what had its place
 }
+
+// PluginReplaced is what an installed plugin took the place of.
+type PluginReplaced = shelf.Replaced
 
 // PluginStatus is what a plugin does at the moment.
 type PluginStatus = plughost.Status
@@ -137,17 +142,17 @@ func (n *Node) PluginInstall(ctx context.Context, req PluginInstallRequest, emit
 		return n.installPlugin(st, source, req.PluginGrant)
 	}
 	if strings.HasPrefix(req.From, "aml://") || strings.HasPrefix(req.From, petnameMark) {
-		fetched, err := n.fetchPlugin(ctx, req.From, emit)
+		fetched, channel, err := n.fetchPlugin(ctx, req.From, emit)
 		if err != nil {
 			return PluginInfo{}, fmt.Errorf("fetching the plugin: %w", err)
 		}
 		defer os.RemoveAll(filepath.Dir(fetched))
-		path = fetched
+		path, source = fetched, channel
 	} else if !filepath.IsAbs(path) {
 		return PluginInfo{}, badRequest("path %q is not absolute", path)
 	}
 	st, err := n.plugins.shelf.Stage(ctx, path)
-	if errors.Is(err, plugins.ErrManifest) || errors.Is(err, unpack.ErrArchive) {
+	if errors.Is(err, plugins.ErrManifest) || errors.Is(err, plugins.ErrFolder) || errors.Is(err, unpack.ErrArchive) {
 		return PluginInfo{}, badDocument(err, wantPlugin)
 	}
 	if err != nil {
@@ -159,17 +164,22 @@ func (n *Node) PluginInstall(ctx context.Context, req PluginInstallRequest, emit
 
 // BundledMark is what the name of a bundled plugin begins with where it is
 // installed from.
-const BundledMark = "bundled:"
+const BundledMark = shelf.Bundled
 
 func (n *Node) installPlugin(st *shelf.Staged, source string, g PluginGrant) (PluginInfo, error) {
 	if _, err := st.Install(source, func(p *plugins.Installed) error { return decide(p, st.Manifest, g) }); err != nil {
 		return PluginInfo{}, err
 	}
-	return n.pluginChanged(st.Manifest.ID)
+	info, err := n.pluginChanged(st.Manifest.ID)
+	info.Replaces = st.Replaces(source)
+	return info, err
 }
 
 // decide applies an operator's word.
 func decide(p *plugins.Installed, m plugins.Manifest, g PluginGrant) error {
+	if _, _, err := m.Binary(runtime.GOOS + "/" + runtime.GOARCH); err != nil {
+		return err
+	}
 	for _, name := range g.Grant {
 		if name == "all" {
 			p.Granted = slices.Clone(m.Capabilities)
@@ -189,6 +199,9 @@ func decide(p *plugins.Installed, m plugins.Manifest, g PluginGrant) error {
 	for _, path := range g.Paths {
 		if !filepath.IsAbs(path) {
 			return badRequest("path %q is not absolute", path)
+		}
+		if _, err := os.Stat(path); err != nil { // it could not be opened for the plugin
+			return fmt.Errorf("%s: a path that the capability %s opens has to be there: %w", m.ID, plugins.Files, err)
 		}
 	}
 	if len(g.Paths) > 0 {
@@ -322,8 +335,11 @@ func firstOf(err error) string {
 }
 
 // PluginEnable lets a plugin run, with what is granted.
-func (n *Node) PluginEnable(_ context.Context, req PluginRequest, _ func(any)) (PluginInfo, error) {
+func (n *Node) PluginEnable(ctx context.Context, req PluginRequest, _ func(any)) (PluginInfo, error) {
 	req.Enable = true
+	if err := n.plugins.shelf.Verify(ctx, req.ID); err != nil { // it would not start
+		return PluginInfo{}, err
+	}
 	err := n.plugins.shelf.Change(req.ID, func(p *plugins.Installed, m plugins.Manifest) error { return decide(p, m, req.PluginGrant) })
 	if err != nil {
 		return PluginInfo{}, err
@@ -403,13 +419,18 @@ func (n *Node) PluginRemove(ctx context.Context, req PluginRemoveRequest, _ func
 		p.Enabled = false
 		return nil
 	})
-	if err := n.plugins.host.Sync(); err != nil {
+	// Without a lock nothing runs, and taking away what it has listed is how to begin anew.
+	if err := n.plugins.host.Sync(); err != nil && !errors.Is(err, plugins.ErrLock) {
 		return None{}, err
 	}
 	if err := n.plugins.shelf.Remove(req.ID, req.State); err != nil {
 		return None{}, err
 	}
-	return None{}, errors.Join(n.plugins.host.Sync(), n.forgetMirror(ctx, req.ID))
+	err := n.plugins.host.Sync()
+	if errors.Is(err, plugins.ErrLock) {
+		err = nil // another plugin's turn
+	}
+	return None{}, errors.Join(err, n.forgetMirror(ctx, req.ID))
 }
 
 // keysHeldBy are the files of the ring's keys that a plugin holds.

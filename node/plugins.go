@@ -38,6 +38,9 @@ func (n *Node) openPlugins(ctx context.Context) (err error) {
 	if p.shelf, err = shelf.Open(dir, nil); err != nil {
 		return err
 	}
+	if p.shelf.Exposed() {
+		n.log.Warn("plugins.lock could be read by others until now, and not any more; change what secrets there are in it", "folder", dir)
+	}
 	self, err := confine.Self()
 	if err != nil {
 		return fmt.Errorf("finding this program: %w", err)
@@ -71,6 +74,7 @@ func (n *Node) openPlugins(ctx context.Context) (err error) {
 	// before it becomes the plugin.
 	p.host, err = plughost.New(plughost.Config{
 		Shelf: p.shelf, Launcher: []string{self, confine.Verb}, Sockets: p.sockets, Version: version(), Log: n.log, Journal: p.journal,
+		Quiet: !n.cfg.Resume, // who asks plugins is told, and a command that does not has no use for it
 	})
 	return err
 }
@@ -80,7 +84,7 @@ func (n *Node) openPlugins(ctx context.Context) (err error) {
 func (n *Node) runPlugins(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var group sync.WaitGroup
-	if err := n.makeSockets(); err != nil {
+	if err := n.makeSockets(); err != nil && !errors.Is(err, plugins.ErrLock) { // of which the host speaks
 		n.log.Error("plugins cannot be started", "error", err)
 	}
 	group.Go(func() { _ = n.plugins.host.Run(ctx) }) // has no error

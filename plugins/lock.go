@@ -172,3 +172,32 @@ func (p Installed) Missing(m Manifest) (out []Capability) {
 	}
 	return out
 }
+
+// Without returns what of the capabilities that a hook needs is not granted.
+func (p Installed) Without(h Hook) (out []Capability) {
+	rule, _ := RuleOf(h)
+	for _, c := range rule.Needs {
+		if !p.Has(c) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// HowToEnable is the command that lets a plugin run with a hook, and with what else
+// it was granted.
+func (p Installed) HowToEnable(m Manifest, h Hook) string {
+	text, needs := "aml plugin-enable "+p.ID, p.Without(h)
+	for i, c := range needs {
+		if i == 0 {
+			text += " --grant "
+		} else {
+			text += ","
+		}
+		text += string(c)
+	}
+	if len(p.Missing(m)) > len(needs) {
+		text += " --partial"
+	}
+	return text
+}

@@ -24,6 +24,10 @@ var (
 	// ErrManifest: plugin.yaml is not what it has to be.
 	ErrManifest = errors.New("plugin.yaml is not valid")
 
+	// ErrFolder: a plugin's folder has something else in it than files and folders, or
+	// too much.
+	ErrFolder = errors.New("plugin's folder is not valid")
+
 	// ErrLock: plugins.lock is not what it has to be.
 	ErrLock = errors.New("plugins.lock is not valid")
 

@@ -9,11 +9,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/mod/modfile"
 
 	"github.com/anonymous-media-library/aml/internal/unpack"
 	"github.com/anonymous-media-library/aml/node/api"
@@ -55,7 +57,7 @@ its module is not to be had from a proxy.`,
 			default:
 				return usage(cmd, fmt.Errorf("--lang %q: there are go and python", lang))
 			}
-			spec := skeleton.Spec{ID: given[0], Replace: source}
+			spec := skeleton.Spec{ID: given[0], Replace: source, Platform: runtime.GOOS + "/" + runtime.GOARCH}
 			for _, h := range hooks {
 				spec.Hooks = append(spec.Hooks, plugins.Hook(h))
 			}
@@ -65,6 +67,9 @@ its module is not to be had from a proxy.`,
 			if source != "" {
 				if spec.Replace, err = absolute(source); err != nil {
 					return err
+				}
+				if err := isSource(spec.Replace); err != nil {
+					return usage(cmd, fmt.Errorf("--aml %s: %w", source, err))
 				}
 				spec.Version = "v0.0.0"
 			}
@@ -92,6 +97,23 @@ its module is not to be had from a proxy.`,
 	cmd.Flags().StringVarP(&dir, "output", "o", "", "folder to write (default NAME)")
 	cmd.Flags().StringVar(&source, "aml", "", "`FOLDER` with the source of aml, for go.mod (default the released module)")
 	return cmd
+}
+
+// isSource refuses a folder that has not the source of aml.
+func isSource(dir string) error {
+	f, err := os.Open(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		return fmt.Errorf("want a folder with the source of aml: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 1<<20))
+	if err != nil {
+		return err
+	}
+	if name := modfile.ModulePath(text); name != skeleton.Module {
+		return fmt.Errorf("want a folder with the source of aml; it has the module %s", name)
+	}
+	return nil
 }
 
 // writeNew writes files into a folder that is empty or not there.
@@ -170,8 +192,10 @@ does with what it was granted it does.`,
 				cfg.Report = func(c kit.Check) { printCheck(a.out, c) }
 			}
 			res, err := kit.Run(cmd.Context(), cfg)
-			if errors.Is(err, plugins.ErrManifest) || errors.Is(err, unpack.ErrArchive) {
-				return usageError("%v", err)
+			for _, wrong := range []error{plugins.ErrManifest, plugins.ErrFolder, plugins.ErrConfig, unpack.ErrArchive} {
+				if errors.Is(err, wrong) { // what was given on the command line
+					return usageError("%v", err)
+				}
 			}
 			if err != nil {
 				return err

@@ -142,12 +142,7 @@ func (c *Child) connect() error {
 		if c.proc.failed != nil {
 			return c.proc.failed // it did not even start
 		}
-		select {
-		case <-c.proc.done:
-			return fmt.Errorf("%w: it ended before it was ready: %w", plugins.ErrFailed, c.proc.ending())
-		default:
-			return fmt.Errorf("%w: %s", plugins.ErrFailed, Said(err))
-		}
+		return c.unready(err)
 	}
 	raw, err := protocol.Dispense("aml")
 	if err != nil {
@@ -159,6 +154,37 @@ func (c *Child) connect() error {
 	}
 	return nil
 }
+
+// unready says why the process cannot be called, in its own last words if it said any:
+// it has been told nothing yet that would have to be kept secret. err is go-plugin's,
+// which may have been quicker than the end of the process, and ends one that it does not
+// understand.
+func (c *Child) unready(err error) error {
+	timer := time.NewTimer(2 * drainTime)
+	defer timer.Stop()
+	select {
+	case <-c.proc.done:
+	case <-timer.C: // it can be reached, and will not talk
+	}
+	select {
+	case <-c.proc.done:
+		if c.proc.byItself() {
+			return fmt.Errorf("%w: it ended before it was ready: %w%s", plugins.ErrFailed, c.proc.ending(), c.proc.last.quote())
+		}
+	default:
+	}
+	what := Said(err)
+	if line, garbage := strings.CutPrefix(what, unrecognized); garbage {
+		what = fmt.Sprintf("it began with %q on standard output, where the handshake has to be", line)
+		if line == "" {
+			what = "it closed its standard output before it was ready"
+		}
+	}
+	return fmt.Errorf("%w: %s%s", plugins.ErrFailed, what, c.proc.last.quote())
+}
+
+// unrecognized is how go-plugin begins to say that a handshake is none.
+const unrecognized = "Unrecognized remote plugin message: "
 
 // tame keeps from a plugin what aml has no use for: go-plugin's broker, whose
 // messages cost the host a goroutine each. That a plugin has no stdio service is

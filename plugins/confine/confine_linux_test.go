@@ -16,6 +16,9 @@ import (
 // TestMain is the launcher too, and the program that tries what it may.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == Verb {
+		if len(os.Args) > 2 && os.Args[2] == "restless" {
+			grow()
+		}
 		fmt.Println("launch:", Main())
 		os.Exit(1)
 	}
@@ -28,6 +31,26 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
+}
+
+// grow lets this process ask the system for memory and threads without end.
+func grow() {
+	for range 4 {
+		go func() {
+			for {
+				ended := make(chan struct{})
+				go func() {
+					runtime.LockOSThread() // ends its thread
+					close(ended)
+				}()
+				b := make([]byte, 1<<20)
+				for i := 0; i < len(b); i += 4 << 10 {
+					b[i] = 1
+				}
+				<-ended
+			}
+		}()
+	}
 }
 
 // attempts are what a hostile program may try.
@@ -55,7 +78,7 @@ var attempts = map[string]func(args []string) error{
 		var kept [][]byte
 		for range 64 {
 			b := make([]byte, 16<<20)
-			for i := range b {
+			for i := 0; i < len(b); i += 4 << 10 {
 				b[i] = 1
 			}
 			kept = append(kept, b)
@@ -125,7 +148,7 @@ func TestAProgramHasWhatItWasGivenAndNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	tight := Spec{Dir: own, Memory: 256 << 20, Open: 64, FileSize: 1 << 20, Tasks: 64, Write: []string{own}}
+	tight := Spec{Dir: own, Memory: 768 << 20, Open: 64, FileSize: 1 << 20, Tasks: 64, Write: []string{own}}
 	with := func(change func(*Spec)) Spec {
 		s := tight
 		change(&s)
@@ -173,9 +196,39 @@ func TestAProgramHasWhatItWasGivenAndNothingElse(t *testing.T) {
 	}
 }
 
+// What starts a program needs more memory than many a program: its bound is not
+// to be that of the launcher.
+func TestTheBoundOfMemoryIsTheProgramsAndNotTheLaunchers(t *testing.T) {
+	own := t.TempDir()
+	s := Spec{
+		Path: "/bin/sh", Args: []string{"-c", "ulimit -d; ulimit -H -d"}, Dir: own,
+		Memory: 4 << 20, Open: 64, FileSize: 1 << 20, Tasks: 64, Write: []string{own},
+	}
+	if _, err := os.Stat(s.Path); err != nil {
+		t.Skip(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for range 10 {
+		cmd, err := s.Command([]string{self, Verb, "restless"}, []string{"PATH=/usr/bin:/bin"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		Attributes(cmd, s, false)
+		out, err := cmd.CombinedOutput()
+		if err != nil || string(out) != "4096\n4096\n" {
+			t.Fatalf("a program with 4 MiB: %v, and its limits in KiB are %.300q", err, out)
+		}
+	}
+}
+
 func TestAProgramInSpacesOfItsOwnStartsAndItsChildrenEndWithIt(t *testing.T) {
 	own := t.TempDir()
-	s := Spec{Dir: own, Memory: 256 << 20, Open: 64, FileSize: 1 << 20, Tasks: 64, Write: []string{own}, Spawn: true}
+	s := Spec{Dir: own, Memory: 768 << 20, Open: 64, FileSize: 1 << 20, Tasks: 64, Write: []string{own}, Spawn: true}
 	if !spacesWork(t, s) {
 		t.Skip("no namespaces for us here")
 	}

@@ -38,6 +38,9 @@ type Config struct {
 	Version string       // of aml, told to plugins
 	Log     *slog.Logger // if nil, slog.Default()
 
+	// Quiet leaves it to answers to say that it is not known which plugins there are.
+	Quiet bool
+
 	// Journal keeps events for those who observe. If nil, nobody observes.
 	Journal *Journal
 
@@ -105,7 +108,7 @@ func (h *Host) Run(ctx context.Context) error {
 	h.mu.Lock()
 	h.ctx = ctx
 	h.mu.Unlock()
-	if err := h.Sync(); err != nil {
+	if err := h.Sync(); err != nil && !h.cfg.Quiet {
 		h.cfg.Log.Error("plugins are not run", "error", err) // the node is more than its plugins
 	}
 	close(h.known)
@@ -193,9 +196,8 @@ func (h *Host) with(ctx context.Context, hook plugins.Hook) ([]*member, error) {
 
 // having is with of those that are known by now. mu is held.
 func (h *Host) having(hook plugins.Hook) (out []*member) {
-	rule, _ := plugins.RuleOf(hook)
 	for _, m := range h.members {
-		if m.plugin.Manifest.Has(hook) && !slices.ContainsFunc(rule.Needs, func(c plugins.Capability) bool { return !m.plugin.Has(c) }) {
+		if m.plugin.Manifest.Has(hook) && len(m.plugin.Without(hook)) == 0 {
 			out = append(out, m)
 		}
 	}
@@ -220,7 +222,24 @@ func (h *Host) find(ctx context.Context, id string, hook plugins.Hook) (*member,
 			return m, nil
 		}
 	}
-	return nil, &unavailable{id: id, hook: hook}
+	return nil, &unavailable{id: id, hook: hook, why: h.why(id, hook)}
+}
+
+// why says what keeps a plugin from being asked, and the remedy.
+func (h *Host) why(id string, hook plugins.Hook) string {
+	p, err := h.cfg.Shelf.Get(id)
+	switch needs := p.Without(hook); {
+	case err != nil:
+		return err.Error()
+	case p.Err != nil:
+		return p.Err.Error()
+	case !p.Manifest.Has(hook):
+		return fmt.Sprintf("it has %v", p.Manifest.Hooks)
+	case len(needs) > 0:
+		return fmt.Sprintf("it was not granted %v; %s", needs, p.HowToEnable(p.Manifest, hook))
+	default:
+		return "it is disabled; aml plugin-enable " + id
+	}
 }
 
 // unavailable: there is no such plugin that is enabled, has the hook, and was
@@ -228,10 +247,11 @@ func (h *Host) find(ctx context.Context, id string, hook plugins.Hook) (*member,
 type unavailable struct {
 	id   string
 	hook plugins.Hook
+	why  string
 }
 
 func (u *unavailable) Error() string {
-	return "no enabled plugin " + u.id + " with hook " + string(u.hook) + " and what that needs; see aml plugin-list"
+	return "no enabled plugin " + u.id + " with hook " + string(u.hook) + ": " + u.why
 }
 
 func (u *unavailable) Unwrap() error { return plugins.ErrUnknown }

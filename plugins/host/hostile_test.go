@@ -41,9 +41,12 @@ func eachHostile(t *testing.T, quick, late func(*Config)) {
 		off  bool   // it is turned off
 		says string // in why
 	}{
-		{"exits at start", nil, true, ""},
-		{"exits well at start", nil, true, ""},
+		{"exits at start", nil, true, "ended before it was ready: exit status 7; it said: no module named x"},
+		{"exits well at start", nil, true, "ended before it was ready: exit status 0"},
+		{"panics at start", nil, true, "exit status 2; it said: panic: oh no"},
 		{"says nothing", quick, true, "not ready"},
+		{"closes stdout at start", quick, true, ""},
+		{"a word on stdout", nil, true, `it began with "hello"`},
 		{"garbage on stdout", nil, true, ""},
 		{"endless stdout", nil, true, ""},
 		{"endless stderr", nil, false, ""},

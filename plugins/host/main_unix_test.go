@@ -96,23 +96,30 @@ func kinds() map[string]kind {
 			caps:  []plugins.Capability{plugins.Plaintext, plugins.Publish},
 			run:   serve(acting),
 		},
-		"exits at start":      {run: func() { os.Exit(7) }},
-		"exits well at start": {run: func() { os.Exit(0) }},
-		"says nothing":        {run: func() { select {} }},
-		"garbage on stdout":   {run: func() { fmt.Println("hello\x1b[2J, world|1|2|3"); select {} }},
-		"endless stdout":      {run: func() { endless(os.Stdout) }},
-		"endless stderr":      {run: func() { go endless(os.Stderr); serve(func(p *sdk.Plugin) { p.FilterManifest = allow })() }},
-		"wrong core protocol": {run: func() { fmt.Println("9|1|unix|/tmp/x|grpc|"); select {} }},
-		"wrong protocol":      {run: func() { fmt.Println("1|99|unix|/tmp/x|grpc|"); select {} }},
-		"netrpc":              {run: func() { fmt.Println("1|1|unix|/tmp/x|netrpc|"); select {} }},
-		"another's socket":    {run: func() { fmt.Println("1|1|unix|/run/docker.sock|grpc|"); select {} }},
-		"a TCP address":       {run: func() { fmt.Println("1|1|tcp|127.0.0.1:80|grpc|"); select {} }},
-		"no TLS behind":       {run: plainServer},
-		"garbage behind":      {run: garbageServer},
-		"silence behind":      {run: silentServer},
-		"exits in mid-call":   filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { os.Exit(3); return nil, nil }),
-		"panics in mid-call":  filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { panic("oh") }),
-		"hangs in mid-call":   filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { select {} }),
+		"exits at start": {run: func() {
+			os.Stdout.Close() // which is seen before its end
+			fmt.Fprint(os.Stderr, "there is a stack\nno module named x")
+			os.Exit(7)
+		}},
+		"panics at start":        {run: func() { panic("oh no") }},
+		"closes stdout at start": {run: func() { os.Stdout.Close(); select {} }},
+		"exits well at start":    {run: func() { os.Exit(0) }},
+		"says nothing":           {run: func() { select {} }},
+		"a word on stdout":       {run: func() { fmt.Println("hello"); select {} }},
+		"garbage on stdout":      {run: func() { fmt.Println("hello\x1b[2J, world|1|2|3"); select {} }},
+		"endless stdout":         {run: func() { endless(os.Stdout) }},
+		"endless stderr":         {run: func() { go endless(os.Stderr); serve(func(p *sdk.Plugin) { p.FilterManifest = allow })() }},
+		"wrong core protocol":    {run: func() { fmt.Println("9|1|unix|/tmp/x|grpc|"); select {} }},
+		"wrong protocol":         {run: func() { fmt.Println("1|99|unix|/tmp/x|grpc|"); select {} }},
+		"netrpc":                 {run: func() { fmt.Println("1|1|unix|/tmp/x|netrpc|"); select {} }},
+		"another's socket":       {run: func() { fmt.Println("1|1|unix|/run/docker.sock|grpc|"); select {} }},
+		"a TCP address":          {run: func() { fmt.Println("1|1|tcp|127.0.0.1:80|grpc|"); select {} }},
+		"no TLS behind":          {run: plainServer},
+		"garbage behind":         {run: garbageServer},
+		"silence behind":         {run: silentServer},
+		"exits in mid-call":      filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { os.Exit(3); return nil, nil }),
+		"panics in mid-call":     filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { panic("oh") }),
+		"hangs in mid-call":      filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { select {} }),
 		"spins in mid-call": filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) {
 			for n := uint64(1); n != 0; n += 2 { // for some centuries
 			}
@@ -142,7 +149,7 @@ func kinds() map[string]kind {
 		"opens what it may not": filtering(snoop),
 	}
 	mem := all["eats memory"]
-	mem.memory = "256MiB"
+	mem.memory = "768MiB" // under the race detector it takes more than 256 MiB to start
 	all["eats memory"] = mem
 	for name, k := range all {
 		if k.hooks == nil {

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -94,6 +95,9 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 		return Result{}, err
 	}
 	defer st.Close()
+	if _, _, err := st.Manifest.Binary(runtime.GOOS + "/" + runtime.GOARCH); err != nil {
+		return Result{}, err
+	}
 	p, err := st.Install("kit", func(p *plugins.Installed) error {
 		p.Granted = slices.DeleteFunc(slices.Clone(st.Manifest.Capabilities), func(c plugins.Capability) bool { return slices.Contains(cfg.Withhold, c) })
 		p.Paths, p.Config, p.Enabled = cfg.Paths, cfg.Settings, true

@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+
+	"golang.org/x/mod/semver"
 
 	"github.com/anonymous-media-library/aml/plugins"
 )
@@ -92,10 +96,12 @@ func top(dir string) (string, error) {
 func (st *Staged) take(ctx context.Context, from string) error {
 	// First what it says it is: a folder that is no plugin need not be copied.
 	text, _, err := readSmall(filepath.Join(from, plugins.ManifestFile), plugins.MaxManifest)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: there is none", plugins.ErrManifest)
-	}
-	if err != nil {
+	case errors.Is(err, errLarge), errors.Is(err, errIrregular):
+		return fmt.Errorf("%w: %w", plugins.ErrManifest, err)
+	case err != nil:
 		return err
 	}
 	if st.Manifest, err = plugins.ParseManifest(text); err != nil {
@@ -131,12 +137,51 @@ func (st *Staged) Needs() []plugins.Capability {
 	return st.Before.Missing(st.Manifest)
 }
 
+// Replaced is what an installed plugin took the place of.
+type Replaced struct {
+	Version   string `json:"version"`
+	Source    string `json:"source"`
+	Newer     bool   `json:"newer"`     // the version that was there is the newer one
+	Elsewhere bool   `json:"elsewhere"` // it came from somebody else
+}
+
+// Replaces is what Install takes the place of, nil for nothing or for the same again.
+func (st *Staged) Replaces(source string) *Replaced {
+	b := st.Before
+	if b == nil || b.Version == st.Manifest.Version && b.Source == source && maps.Equal(b.Files, st.files) {
+		return nil
+	}
+	return &Replaced{
+		Version: b.Version, Source: b.Source, Newer: semver.Compare("v"+b.Version, "v"+st.Manifest.Version) > 0,
+		Elsewhere: origin(b.Source) != origin(source),
+	}
+}
+
+// Bundled is what the source of a bundled plugin begins with.
+const Bundled = "bundled:"
+
+// origin is who answers for what comes from a source: a channel, aml itself, or the
+// operator, who has it as a file.
+func origin(source string) string {
+	for _, mark := range []string{"aml://", "@"} {
+		if rest, ok := strings.CutPrefix(source, mark); ok {
+			whose, _, _ := strings.Cut(rest, "/")
+			return mark + whose
+		}
+	}
+	if strings.HasPrefix(source, Bundled) {
+		return Bundled
+	}
+	return "file"
+}
+
 // Install puts the plugin on the shelf. What was decided about an earlier version
 // stays: grants, configuration, priority, and whether it is enabled, unless it
-// needs more than it was granted. decide changes that; it may be nil.
+// needs more than it was granted. Of one that comes from somebody else nothing stays:
+// it has only the id of what was trusted. decide changes that; it may be nil.
 func (st *Staged) Install(source string, decide func(*plugins.Installed) error) (plugins.Installed, error) {
 	p := plugins.Installed{ID: st.Manifest.ID}
-	if st.Before != nil {
+	if st.Before != nil && origin(st.Before.Source) == origin(source) {
 		p = follow(*st.Before, st.Manifest)
 		p.Off = nil
 	}
@@ -153,6 +198,11 @@ func (st *Staged) Install(source string, decide func(*plugins.Installed) error) 
 	lock, err := s.read()
 	if err != nil {
 		return p, err
+	}
+	if len(lock.Plugins) == 0 { // there is none, perhaps: a folder without one is refused
+		if err := s.write(lock); err != nil {
+			return p, err
+		}
 	}
 	if !st.inner {
 		if err := st.place(s.Folder(p)); err != nil {

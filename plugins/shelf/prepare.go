@@ -76,10 +76,10 @@ func (s *Shelf) Prepare(ctx context.Context, p Plugin, platform string) (_ *Run,
 		}
 		sum, err := copyFile(filepath.Join(s.Folder(p.Installed), filepath.FromSlash(name)), filepath.Join(r.Dir, filepath.FromSlash(name)), mode)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w: %w", p.ID, plugins.ErrChanged, err)
+			return nil, fmt.Errorf("%s: %w: %w%s", p.ID, plugins.ErrChanged, err, mend(p.ID))
 		}
 		if sum != p.Files[name] {
-			return nil, fmt.Errorf("%s: %w: %s has SHA-256 %s, the lock says %s", p.ID, plugins.ErrChanged, name, sum, p.Files[name])
+			return nil, fmt.Errorf("%s: %w: %s has SHA-256 %s, the lock says %s%s", p.ID, plugins.ErrChanged, name, sum, p.Files[name], mend(p.ID))
 		}
 	}
 	r.Binary = filepath.Join(r.Dir, filepath.FromSlash(file))
