@@ -25,6 +25,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/anonymous-media-library/aml/internal/disk"
 	"github.com/anonymous-media-library/aml/plugins"
 	"github.com/anonymous-media-library/aml/plugins/confine"
 )
@@ -146,6 +147,9 @@ func (c *Child) connect() error {
 		case <-c.proc.done:
 			return fmt.Errorf("%w: it ended before it was ready: %w", plugins.ErrFailed, c.proc.ending())
 		default:
+			if disk.Exhausted(err) { // before it was started
+				return err
+			}
 			return fmt.Errorf("%w: %s", plugins.ErrFailed, Said(err))
 		}
 	}

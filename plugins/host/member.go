@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/anonymous-media-library/aml/internal/disk"
+	"github.com/anonymous-media-library/aml/internal/sqlite"
 	"github.com/anonymous-media-library/aml/plugins"
 	"github.com/anonymous-media-library/aml/plugins/child"
 	"github.com/anonymous-media-library/aml/plugins/confine"
@@ -287,8 +289,18 @@ func hopeless(err error) bool {
 	return false
 }
 
+// exhausted: the host found no room on a disk, or no more open files, memory or
+// processes. What a plugin says never is such an error.
+func exhausted(err error) bool { return err != nil && (sqlite.IsFull(err) || disk.Exhausted(err)) }
+
 // failed takes note of a failure, and says whether and when to try again.
 func (m *member) failed(err error) (pause time.Duration, again bool) {
+	if exhausted(err) && !hopeless(err) { // that is no fault of the plugin: it waits until the machine has some
+		m.log.Printf("it waits: %v", err)
+		m.h.cfg.Log.Warn("plugin waits for what the machine has none left of", "plugin", m.plugin.ID, "error", err)
+		m.set(Waiting, nil, fmt.Errorf("%w: it is tried again: %w", plugins.ErrFailed, err))
+		return m.h.cfg.Scarce, true
+	}
 	m.mu.Lock()
 	log, now := m.log, m.now()
 	m.failures = slices.DeleteFunc(m.failures, func(t time.Time) bool { return now.Sub(t) > m.h.cfg.FailureWindow })

@@ -190,7 +190,7 @@ func (s *Shelf) manifest(p plugins.Installed) (plugins.Manifest, error) {
 	}
 	text, sum, err := readSmall(filepath.Join(s.Folder(p), plugins.ManifestFile), plugins.MaxManifest)
 	if err != nil {
-		return plugins.Manifest{}, fmt.Errorf("%s: %w: %w", p.ID, plugins.ErrChanged, err)
+		return plugins.Manifest{}, changed(p.ID, err)
 	}
 	if sum != p.Files[plugins.ManifestFile] {
 		return plugins.Manifest{}, fmt.Errorf("%s: %w: its %s is another", p.ID, plugins.ErrChanged, plugins.ManifestFile)
@@ -254,7 +254,7 @@ func (s *Shelf) Verify(ctx context.Context, id string) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("%s: %w: %w", id, plugins.ErrChanged, err)
+		return changed(id, err)
 	}
 	var errs []error
 	for name, sum := range p.Files {
