@@ -11,6 +11,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -141,6 +142,7 @@ func kinds() map[string]kind {
 		})},
 		"opens what it may not": filtering(snoop),
 	}
+	maps.Copy(all, systemKinds())
 	mem := all["eats memory"]
 	mem.memory = "256MiB"
 	all["eats memory"] = mem
