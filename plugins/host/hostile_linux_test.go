@@ -271,4 +271,3 @@ func TestAPluginHasNoMemoryThatItsLimitDoesNotCount(t *testing.T) {
 }
 
 func TestAPluginMayDoWhatIsItsOwn(t *testing.T) { isAsked(t, "minds its own", "news") }
-
