@@ -46,6 +46,10 @@ type Config struct {
 	Backoff       []time.Duration
 	FailureWindow time.Duration // if zero, an hour
 
+	// Look is how often the memory of a process is looked at; what it keeps on disk, each
+	// tenth time. If zero, 1 s.
+	Look time.Duration
+
 	// Scarce is how long is waited where the machine has no room, open files, memory or
 	// processes left, which counts as nobody's failure. If zero, 10 s.
 	Scarce time.Duration
@@ -69,6 +73,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.FailureWindow == 0 {
 		c.FailureWindow = time.Hour
+	}
+	if c.Look == 0 {
+		c.Look = time.Second
 	}
 	if c.Scarce == 0 {
 		c.Scarce = 10 * time.Second

@@ -11,18 +11,25 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/anonymous-media-library/aml/channel"
+	"github.com/anonymous-media-library/aml/plugins"
 	"github.com/anonymous-media-library/aml/plugins/confine"
 	"github.com/anonymous-media-library/aml/plugins/sdk"
 )
 
 // systemKinds are the hostile that know this system.
 func systemKinds() map[string]kind {
+	seals := filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { return sdk.Allow(), seals() })
+	seals.memory = "256MiB"
 	return map[string]kind{
+		"seals its memory": seals,
+		"fills its folder": filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { return sdk.Allow(), fills(false) }),
+		"fills it unseen":  filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { return sdk.Allow(), fills(true) }),
 		"touches files":    filtering(func(_ context.Context, r *sdk.Release) (*sdk.Verdict, error) { return tried(touches(r.Title)), nil }),
 		"reaches the host": filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { return tried(reaches()), nil }),
 		"sends datagrams":  filtering(func(_ context.Context, r *sdk.Release) (*sdk.Verdict, error) { return tried(sends(r.Title)), nil }),
@@ -271,3 +278,122 @@ func TestAPluginHasNoMemoryThatItsLimitDoesNotCount(t *testing.T) {
 }
 
 func TestAPluginMayDoWhatIsItsOwn(t *testing.T) { isAsked(t, "minds its own", "news") }
+
+// seals writes to memory and makes it read-only, so that no limit counts it.
+func seals() error {
+	for range 10 {
+		b, err := unix.Mmap(-1, 0, 64<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+		if err != nil {
+			return err
+		}
+		for i := 0; i < len(b); i += 4 << 10 {
+			b[i] = 1
+		}
+		if err := unix.Mprotect(b, unix.PROT_READ); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// held are files without a name.
+var held []*os.File
+
+func fills(unseen bool) error {
+	if err := os.MkdirAll("a/b", 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp("a/b", "f")
+	if err != nil {
+		return err
+	}
+	if unseen {
+		held = append(held, f)
+		if err := os.Remove(f.Name()); err != nil {
+			return err
+		}
+	}
+	_, err = f.Write(make([]byte, 8<<20))
+	return err
+}
+
+func TestAPluginThatHidesMemoryFromItsLimitIsEnded(t *testing.T) {
+	x := run(t, options{kind: "seals its memory", host: func(c *Config) { c.Look, c.Backoff = 10*time.Millisecond, []time.Duration{} }})
+	eventually(t, "it is off", func() bool {
+		_, _ = x.Filter(t.Context(), release("news", channel.Media))
+		return x.Status()[0].State == Off
+	})
+	if strings.Contains(x.Status()[0].Reason, "before it was ready") {
+		t.Skip("the race detector needs more itself")
+	}
+	if s := x.Status()[0]; !strings.Contains(s.Reason, "memory, where 256.0 MiB are allowed") {
+		t.Errorf("got %+v", s)
+	}
+	x.stop()
+}
+
+func TestAPluginThatFillsTheDiskIsEndedAndOff(t *testing.T) {
+	for _, kind := range []string{"fills its folder", "fills it unseen"} {
+		t.Run(kind, func(t *testing.T) {
+			x := run(t, options{kind: kind, host: func(c *Config) { c.Look = 10 * time.Millisecond }, lock: func(p *plugins.Installed) { p.State = 4 << 20 }})
+			off := func() {
+				t.Helper()
+				eventually(t, "it is off", func() bool {
+					_, _ = x.Filter(t.Context(), release("news", channel.Media))
+					return x.Status()[0].State == Off
+				})
+				if s := x.Status()[0]; !strings.Contains(s.Reason, "it keeps too much in "+x.shelf.StateFolder("tested")+": more than 4.0 MiB") || !strings.Contains(s.Reason, "--state-size") && len(s.Reason) < 300 {
+					t.Errorf("got %+v", s)
+				}
+			}
+			off()
+			if kind == "fills it unseen" {
+				return // it is gone with the process
+			}
+			turnOn := func(most int64) {
+				t.Helper()
+				err := x.shelf.Change("tested", func(p *plugins.Installed, _ plugins.Manifest) error { p.Off, p.State = nil, most; return nil })
+				if err == nil {
+					err = x.Sync()
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			turnOn(4 << 20)
+			off()
+			if s := x.Status()[0]; s.Starts != 0 {
+				t.Errorf("it was started with a folder that is too full: %+v", s)
+			}
+			turnOn(64 << 30)
+			eventually(t, "it works again", func() bool {
+				_, err := x.Filter(t.Context(), release("news", channel.Media))
+				return err == nil && x.Status()[0].State == Ready && x.Status()[0].Kept > 4<<20
+			})
+		})
+	}
+}
+
+func TestAFolderIsMeasuredWhateverItsOwnerDoes(t *testing.T) {
+	dir := t.TempDir()
+	deep := dir
+	for range 20 {
+		deep = filepath.Join(deep, "d")
+	}
+	sparse := filepath.Join(deep, "sparse")
+	if err := errors.Join(os.MkdirAll(deep, 0o700), os.WriteFile(filepath.Join(deep, "f"), make([]byte, 1<<20), 0o600), os.WriteFile(sparse, nil, 0o600),
+		os.Truncate(sparse, 1<<40), os.Symlink("/usr", filepath.Join(dir, "link")), os.Symlink(dir, filepath.Join(dir, "loop")), unix.Mkfifo(filepath.Join(dir, "pipe"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := measure(dir, 2<<20); err != nil || n < 1<<20 || n > 2<<20 {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	if _, err := measure(dir, 1<<19); err == nil {
+		t.Error("it is within what it is not")
+	}
+	for _, other := range []string{"link", "pipe", "gone"} { // what stands where a folder was
+		if n, err := measure(filepath.Join(dir, other), 1<<20); err != nil || n != 0 {
+			t.Errorf("%s: %d bytes, %v", other, n, err)
+		}
+	}
+}

@@ -152,12 +152,15 @@ func (s *Shelf) Folder(p plugins.Installed) string { return filepath.Join(s.dir,
 
 // State makes the folder in which a plugin keeps things.
 func (s *Shelf) State(id string) (string, error) {
-	dir := s.path(stateDir, id)
+	dir := s.StateFolder(id)
 	if err := os.MkdirAll(filepath.Join(dir, "tmp"), 0o700); err != nil {
 		return "", fmt.Errorf("making the plugin's folder: %w", err)
 	}
 	return dir, nil
 }
+
+// StateFolder is where that is, made or not.
+func (s *Shelf) StateFolder(id string) string { return s.path(stateDir, id) }
 
 // Temp makes a folder for what is on its way, which the next Open empties.
 func (s *Shelf) Temp() (string, error) {
