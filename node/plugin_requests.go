@@ -32,6 +32,7 @@ type PluginGrant struct {
 	Partial  bool     `json:"partial"`  // also if something that it declares is not granted
 	Priority *int     `json:"priority"` // nil: as before
 	Memory   string   `json:"memory"`   // such as 256MiB; empty: as before
+	State    string   `json:"state"`    // how much it may keep, such as 4GiB; empty: as before
 }
 
 // PluginInstallRequest names a plugin: the absolute path of a folder or an
@@ -77,6 +78,7 @@ type PluginInfo struct {
 	Error        string             `json:"error,omitempty"` // why it cannot be used
 	Priority     int                `json:"priority"`
 	Memory       int64              `json:"memory"`
+	State        int64              `json:"state"` // bytes that it may keep in its folder
 	Source       string             `json:"source"`
 	Bundled      bool               `json:"bundled"` // it is a part of aml
 	Installed    channel.Time       `json:"installed"`
@@ -220,6 +222,13 @@ func decide(p *plugins.Installed, m plugins.Manifest, g PluginGrant) error {
 		}
 		p.Memory = n
 	}
+	if g.State != "" {
+		n, err := size.Parse(g.State)
+		if err != nil || n <= 0 {
+			return badRequest("state size %q: want one such as %s", g.State, size.Format(plugins.DefaultState))
+		}
+		p.State = n
+	}
 	if !g.Enable {
 		return nil
 	}
@@ -258,7 +267,7 @@ func (n *Node) pluginInfo(p shelf.Plugin) PluginInfo {
 	m := p.Manifest
 	info := PluginInfo{
 		ID: p.ID, Version: p.Version, Title: m.Title, Description: m.Description, Hooks: m.Hooks, Paths: p.Paths, Enabled: p.Enabled,
-		Priority: m.Priority, Memory: p.Memory, Source: p.Source, Installed: channel.TimeOf(p.Installed.Installed),
+		Priority: m.Priority, Memory: p.Memory, State: p.StateLimit(), Source: p.Source, Installed: channel.TimeOf(p.Installed.Installed),
 		Bundled: p.Bundled, Capabilities: []PluginCapability{}, Config: []PluginSetting{}, Unenforced: confine.Can().Missing(),
 	}
 	if !p.Bundled {

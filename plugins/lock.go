@@ -60,6 +60,7 @@ type Installed struct {
 	Paths    []string          `json:"paths,omitempty"` // that Files opens; without any, all
 	Priority *int              `json:"priority,omitempty"`
 	Memory   int64             `json:"memory,omitempty"` // bytes; 0: what plugin.yaml asks for
+	State    int64             `json:"state,omitempty"`  // bytes that it may keep; 0: DefaultState
 	Config   map[string]string `json:"config,omitempty"`
 
 	Off *Broken `json:"off,omitempty"` // it failed too often
@@ -156,8 +157,18 @@ func (p Installed) validate() error {
 	if p.Memory < 0 || p.Memory > MaxMemory {
 		return fmt.Errorf("memory %d", p.Memory)
 	}
+	if p.State < 0 {
+		return fmt.Errorf("state %d", p.State)
+	}
 	return nil
 }
+
+// DefaultState is how many bytes a plugin may keep in its folder unless the operator
+// says something else.
+const DefaultState = 4 << 30
+
+// StateLimit is how many bytes the plugin may keep in its folder.
+func (p Installed) StateLimit() int64 { return cmp.Or(p.State, DefaultState) }
 
 // Has reports whether the operator has granted a capability.
 func (p Installed) Has(c Capability) bool { return slices.Contains(p.Granted, c) }

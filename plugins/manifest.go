@@ -377,6 +377,10 @@ func line(s string) error {
 	return nil
 }
 
+// ValidFile refuses a name that no file of a plugin can have, by its slash path in
+// the plugin's folder.
+func ValidFile(name string) error { return inside(name) }
+
 // inside refuses a path that leads out of the plugin's folder.
 func inside(p string) error {
 	if err := line(p); err != nil {

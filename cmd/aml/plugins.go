@@ -21,6 +21,7 @@ func grantFlags(cmd *cobra.Command, g *api.PluginGrant, priority *int) {
 	cmd.Flags().BoolVar(&g.Partial, "partial", false, "run it also without something that it declares")
 	cmd.Flags().IntVar(priority, "priority", 0, "when it is asked: higher first, -1000 to 1000 (default what the plugin says)")
 	cmd.Flags().StringVar(&g.Memory, "memory", "", "memory that it may have, such as 256MiB (default what the plugin says)")
+	cmd.Flags().StringVar(&g.State, "state-size", "", "how much it may keep in its folder, such as 10GiB (default 4GiB)")
 }
 
 // granted completes a request by what was said on the command line.
@@ -109,6 +110,7 @@ func installed(w io.Writer, p api.PluginInfo) {
 		fmt.Fprintf(t, "path\t%s\n", path)
 	}
 	fmt.Fprintf(t, "memory\t%s\n", config.FormatSize(p.Memory))
+	fmt.Fprintf(t, "keeps\tat most %s\n", config.FormatSize(p.State))
 	if len(p.Unenforced) > 0 {
 		fmt.Fprintf(t, "beware\tthis system cannot keep it within: %s\n", strings.Join(p.Unenforced, ", "))
 	}

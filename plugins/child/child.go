@@ -25,6 +25,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/anonymous-media-library/aml/internal/disk"
 	"github.com/anonymous-media-library/aml/plugins"
 	"github.com/anonymous-media-library/aml/plugins/confine"
 )
@@ -141,6 +142,9 @@ func (c *Child) connect() error {
 	if err != nil {
 		if c.proc.failed != nil {
 			return c.proc.failed // it did not even start
+		}
+		if disk.Exhausted(err) { // before it was started
+			return err
 		}
 		return c.unready(err)
 	}

@@ -86,6 +86,24 @@ var attempts = map[string]func(args []string) error{
 		runtime.KeepAlive(kept)
 		return nil
 	},
+	"chmod": func(args []string) error { return os.Chmod(args[0], 0o600) },
+	"datagram": func([]string) error {
+		_, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_DGRAM, 0)
+		return err
+	},
+	"share": func([]string) error {
+		_, err := syscall.Mmap(-1, 0, 1<<20, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED|syscall.MAP_ANON)
+		return err
+	},
+	"slow-down": func(args []string) error { // to what it is already
+		var pid int
+		fmt.Sscan(args[0], &pid)
+		nice, err := syscall.Getpriority(syscall.PRIO_PROCESS, pid)
+		if err != nil {
+			return err
+		}
+		return syscall.Setpriority(syscall.PRIO_PROCESS, pid, 20-nice) // the kernel's number to ours
+	},
 	"open-many": func(args []string) error {
 		for range 200 {
 			f, err := os.Open(args[0])
@@ -179,6 +197,14 @@ func TestAProgramHasWhatItWasGivenAndNothingElse(t *testing.T) {
 		{"a call to a local service", with(func(s *Spec) { s.AllFiles = true }), false, can.Network, "dial-unix", []string{socket}},
 		{"a process", tight, false, can.Processes, "fork", nil},
 		{"a process that was granted", with(func(s *Spec) { s.Spawn = true }), true, true, "fork", nil},
+		{"the mode of its own file", tight, false, can.Network, "chmod", []string{filepath.Join(own, "f")}},
+		{"the mode of a file where all were granted", with(func(s *Spec) { s.AllFiles = true }), true, true, "chmod", []string{secret}},
+		{"datagrams", tight, false, can.Network, "datagram", nil},
+		{"datagrams that were granted", with(func(s *Spec) { s.Network = true }), true, true, "datagram", nil},
+		{"shared memory", tight, false, can.Processes, "share", nil},
+		{"shared memory for its children", with(func(s *Spec) { s.Spawn = true }), true, true, "share", nil},
+		{"the host's priority", tight, false, can.Processes, "slow-down", []string{me}},
+		{"its own priority", tight, true, true, "slow-down", []string{"0"}},
 		{"a signal to the host", tight, false, can.Processes, "kill", []string{me}},
 		{"memory", tight, false, can.Limits, "eat", nil},
 		{"open files", tight, false, can.Limits, "open-many", []string{"/dev/null"}},

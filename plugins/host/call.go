@@ -169,6 +169,7 @@ type Status struct {
 	Reason   string                 `json:"reason,omitempty"`
 	Hooks    map[plugins.Hook]Stats `json:"hooks,omitempty"`
 	Observed uint64                 `json:"observed,omitempty"` // cursor
+	Kept     int64                  `json:"kept,omitempty"`     // bytes in its folder, when that was last looked at
 }
 
 // Status returns all enabled plugins, in the order in which they are asked.
@@ -186,7 +187,7 @@ func (h *Host) Status() []Status {
 func (m *member) status() Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := Status{ID: m.plugin.ID, State: m.state, Starts: m.starts, Hooks: map[plugins.Hook]Stats{}}
+	s := Status{ID: m.plugin.ID, State: m.state, Starts: m.starts, Kept: m.kept, Hooks: map[plugins.Hook]Stats{}}
 	if m.child != nil {
 		s.PID = m.child.PID()
 	}

@@ -49,6 +49,14 @@ type Config struct {
 	Backoff       []time.Duration
 	FailureWindow time.Duration // if zero, an hour
 
+	// Look is how often the memory of a process is looked at; what it keeps on disk, each
+	// tenth time. If zero, 1 s.
+	Look time.Duration
+
+	// Scarce is how long is waited where the machine has no room, open files, memory or
+	// processes left, which counts as nobody's failure. If zero, 10 s.
+	Scarce time.Duration
+
 	// Deadline replaces a hook's deadline, for tests. If nil, the table's.
 	Deadline func(plugins.Rule) time.Duration
 
@@ -68,6 +76,12 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.FailureWindow == 0 {
 		c.FailureWindow = time.Hour
+	}
+	if c.Look == 0 {
+		c.Look = time.Second
+	}
+	if c.Scarce == 0 {
+		c.Scarce = 10 * time.Second
 	}
 	if c.Deadline == nil {
 		c.Deadline = func(r plugins.Rule) time.Duration { return r.Deadline }
@@ -112,11 +126,31 @@ func (h *Host) Run(ctx context.Context) error {
 		h.cfg.Log.Error("plugins are not run", "error", err) // the node is more than its plugins
 	}
 	close(h.known)
-	<-ctx.Done()
+	h.again(ctx)
 	h.syncing.Lock() // nothing is started any more
 	defer h.syncing.Unlock()
 	h.lives.Wait()
 	return nil
+}
+
+// again tries until ctx ends what the machine had nothing left for: to know which
+// plugins there are.
+func (h *Host) again(ctx context.Context) {
+	tick := time.NewTicker(h.cfg.Scarce)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		h.mu.Lock()
+		err := h.broken
+		h.mu.Unlock()
+		if exhausted(err) {
+			_ = h.Sync() // what is wrong is in broken
+		}
+	}
 }
 
 // Sync makes what runs what the shelf says: call it after a change. It returns

@@ -11,6 +11,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -148,6 +149,7 @@ func kinds() map[string]kind {
 		})},
 		"opens what it may not": filtering(snoop),
 	}
+	maps.Copy(all, systemKinds())
 	mem := all["eats memory"]
 	mem.memory = "768MiB" // under the race detector it takes more than 256 MiB to start
 	all["eats memory"] = mem

@@ -41,8 +41,12 @@ func (m *member) observe(ctx context.Context, c *child.Child) {
 	m.mu.Lock()
 	broken := m.broken
 	m.mu.Unlock()
+	fault := fmt.Errorf("%w: Observe: %s", plugins.ErrFailed, child.Said(err))
+	if exhausted(err) {
+		fault = fmt.Errorf("observing: %w", err)
+	}
 	select {
-	case broken <- fmt.Errorf("%w: Observe: %s", plugins.ErrFailed, child.Said(err)):
+	case broken <- fault:
 	default:
 	}
 }
@@ -50,9 +54,12 @@ func (m *member) observe(ctx context.Context, c *child.Child) {
 func (m *member) feed(ctx context.Context, c *child.Child) error {
 	journal, file := m.h.cfg.Journal, m.h.cfg.Shelf.CursorFile(m.plugin.ID)
 	cursor, err := readCursor(file)
+	unsaved := false
 	if errors.Is(err, fs.ErrNotExist) { // it begins with what happens from now on
 		if cursor, err = journal.Last(ctx); err == nil && journal.opened() != nil { // else there is no room for it either
-			err = writeCursor(file, cursor)
+			if err = writeCursor(file, cursor); exhausted(err) {
+				err, unsaved = nil, true
+			}
 		}
 	}
 	if err != nil {
@@ -87,11 +94,20 @@ func (m *member) feed(ctx context.Context, c *child.Child) error {
 	}()
 	saved := cursor
 	save := func() error {
-		if now := done.Load(); now != saved {
-			saved = now
-			return writeCursor(file, now)
+		now := done.Load()
+		if now == saved && !unsaved {
+			return nil
 		}
-		return nil
+		err := writeCursor(file, now)
+		if exhausted(err) { // it observes on: at worst, if it ends meanwhile, events come again
+			if !unsaved {
+				m.log.Printf("how far it has observed is not kept for now: %v", err)
+			}
+			unsaved = true
+			return nil
+		}
+		saved, unsaved = now, false
+		return err
 	}
 	defer func() { _ = save() }() // or it gets some again
 	for {
@@ -153,6 +169,7 @@ func readCursor(file string) (uint64, error) {
 func writeCursor(file string, cursor uint64) error {
 	temp := filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+strconv.FormatInt(time.Now().UnixNano(), 36))
 	if err := os.WriteFile(temp, []byte(strconv.FormatUint(cursor, 10)+"\n"), 0o600); err != nil {
+		_ = os.Remove(temp)
 		return err
 	}
 	if err := os.Rename(temp, file); err != nil {

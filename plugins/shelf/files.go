@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/anonymous-media-library/aml/internal/disk"
 	"github.com/anonymous-media-library/aml/internal/unpack"
 	"github.com/anonymous-media-library/aml/plugins"
 )
@@ -96,6 +97,15 @@ func sumFile(path string) (sum plugins.Sum, err error) {
 		return sum, err
 	}
 	return plugins.Sum(h.Sum(nil)), nil
+}
+
+// changed says that a plugin's files are not what was installed, as err tells; unless
+// that tells of the machine, which can then not know it.
+func changed(id string, err error) error {
+	if disk.Exhausted(err) || errors.Is(err, context.Canceled) {
+		return fmt.Errorf("reading plugin %s: %w", id, err)
+	}
+	return fmt.Errorf("%s: %w: %w%s", id, plugins.ErrChanged, err, mend(id))
 }
 
 // unpackFile writes the files of an archive below dir.

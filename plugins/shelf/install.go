@@ -108,6 +108,9 @@ func (st *Staged) take(ctx context.Context, from string) error {
 		return err
 	}
 	err = walk(ctx, from, func(name, path string, _ fs.FileInfo) error {
+		if err := plugins.ValidFile(name); err != nil {
+			return fmt.Errorf("its file %q: %w; rename it or take it away", name, err)
+		}
 		sum, err := copyFile(path, filepath.Join(st.dir, filepath.FromSlash(name)), 0o600)
 		st.files[name] = sum
 		return err
@@ -204,14 +207,18 @@ func (st *Staged) Install(source string, decide func(*plugins.Installed) error) 
 			return p, err
 		}
 	}
+	lock.Plugins = append(slices.DeleteFunc(lock.Plugins, func(o plugins.Installed) bool { return o.ID == p.ID }), p)
+	if _, err := plugins.EncodeLock(lock); err != nil { // before anything is touched
+		return p, fmt.Errorf("installing %s: %w", p.ID, err)
+	}
+	back := func() error { return nil }
 	if !st.inner {
-		if err := st.place(s.Folder(p)); err != nil {
+		if back, err = st.place(s.Folder(p)); err != nil {
 			return p, fmt.Errorf("installing %s: %w", p.ID, err)
 		}
 	}
-	lock.Plugins = append(slices.DeleteFunc(lock.Plugins, func(o plugins.Installed) bool { return o.ID == p.ID }), p)
 	if err := s.write(lock); err != nil {
-		return p, err
+		return p, errors.Join(err, back())
 	}
 	if st.Before != nil && (st.Before.Version != p.Version || st.inner) {
 		_ = removeAll(s.Folder(*st.Before)) // nothing names it any more
@@ -219,17 +226,31 @@ func (st *Staged) Install(source string, decide func(*plugins.Installed) error) 
 	return p, nil
 }
 
-// place puts the files where they are kept. The lock names them before they are
-// there or after: in between the plugin is refused, and installing it again mends
-// that.
-func (st *Staged) place(folder string) error {
+// place puts the files where they are kept, and gives a way back to what was there.
+// The lock names them before they are there or after: if the process ends in between
+// the plugin is refused, and installing it again mends that.
+func (st *Staged) place(folder string) (back func() error, err error) {
 	if err := os.MkdirAll(filepath.Dir(folder), 0o700); err != nil {
+		return nil, err
+	}
+	before, away := filepath.Join(st.temp, "before"), false
+	back = func() error {
+		err := removeAll(folder)
+		if away && err == nil {
+			err = os.Rename(before, folder)
+		}
 		return err
 	}
-	if err := removeAll(folder); err != nil {
-		return err
+	switch err := os.Rename(folder, before); {
+	case err == nil:
+		away = true
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
 	}
-	return os.Rename(st.dir, folder)
+	if err := os.Rename(st.dir, folder); err != nil {
+		return nil, errors.Join(err, back())
+	}
+	return back, nil
 }
 
 // follow is what stays decided when a plugin becomes what m says: one that needs

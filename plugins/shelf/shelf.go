@@ -181,12 +181,15 @@ func (s *Shelf) Folder(p plugins.Installed) string { return filepath.Join(s.dir,
 
 // State makes the folder in which a plugin keeps things.
 func (s *Shelf) State(id string) (string, error) {
-	dir := s.path(stateDir, id)
+	dir := s.StateFolder(id)
 	if err := os.MkdirAll(filepath.Join(dir, "tmp"), 0o700); err != nil {
 		return "", fmt.Errorf("making the plugin's folder: %w", err)
 	}
 	return dir, nil
 }
+
+// StateFolder is where that is, made or not.
+func (s *Shelf) StateFolder(id string) string { return s.path(stateDir, id) }
 
 // Temp makes a folder for what is on its way, which the next Open empties.
 func (s *Shelf) Temp() (string, error) {
@@ -219,7 +222,7 @@ func (s *Shelf) manifest(p plugins.Installed) (plugins.Manifest, error) {
 	}
 	text, sum, err := readSmall(filepath.Join(s.Folder(p), plugins.ManifestFile), plugins.MaxManifest)
 	if err != nil {
-		return plugins.Manifest{}, fmt.Errorf("%s: %w: %w%s", p.ID, plugins.ErrChanged, err, mend(p.ID))
+		return plugins.Manifest{}, changed(p.ID, err)
 	}
 	if sum != p.Files[plugins.ManifestFile] {
 		return plugins.Manifest{}, fmt.Errorf("%s: %w: its %s is another%s", p.ID, plugins.ErrChanged, plugins.ManifestFile, mend(p.ID))
@@ -327,7 +330,7 @@ func (s *Shelf) Verify(ctx context.Context, id string) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("%s: %w: %w%s", id, plugins.ErrChanged, err, mend(id))
+		return changed(id, err)
 	}
 	var errs []error
 	for name, sum := range p.Files {
