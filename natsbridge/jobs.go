@@ -77,7 +77,9 @@ type Jobs struct {
 	dead  jetstream.Stream
 }
 
-// Jobs opens the queue, and makes it, with so many replicas, if there is none.
+// Jobs opens the queue, and makes it, with so many replicas, if there is none. That it
+// answers says more than Connected: a connection may be dead for a minute before that is
+// noticed, and lead to a server that is cut off from the rest of its cluster.
 func (c *Conn) Jobs(ctx context.Context, replicas int) (*Jobs, error) {
 	q, err := ensure(ctx, c.js, c.names.jobs(replicas), true)
 	if err != nil {

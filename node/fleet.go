@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -93,15 +92,17 @@ type fleet struct {
 
 	mu      sync.Mutex // guards what follows; held for memory work alone
 	members *mirror.Members
-	clock   time.Time // stands still while there is no connection, and while this process does not run
-	settled bool      // others had the time to be heard
-	left    bool      // it has said that it ends
-	last    int64     // when the last beat was said
-	got     uint64    // how often something was got
+	clock   *mirror.Clock // by which others are dead
+	settled bool          // others had the time to be heard
+	left    bool          // it has said that it ends
+	last    int64         // when the last beat was said
+	got     uint64        // how often something was got
 	live    []mirror.Beat
+	sharers map[channel.ID][]string   // of live and this one those that mirror a channel, as far as that was asked
 	peers   map[string]*exchange.Peer // of everybody known: their streams stay open
 	dialing map[string]bool
-	jobs    *natsbridge.Jobs // nil without a connection
+	jobs    *natsbridge.Jobs // nil while NATS does not answer
+	refuses bool             // the queue took no job since it was last found there
 	woken   time.Time
 	waking  *time.Timer
 }
@@ -123,7 +124,7 @@ func (n *Node) newFleet(net *network, req FleetRequest, emit func(any)) *fleet {
 	return &fleet{
 		n: n, net: net, req: req, self: net.host.ID().String(), ttl: time.Duration(req.TTL), emit: emit,
 		workers: map[channel.ID]*mirroring{}, soon: make(chan struct{}, 1),
-		members: mirror.NewMembers(time.Duration(req.TTL), allow...), clock: time.Unix(0, 0),
+		members: mirror.NewMembers(time.Duration(req.TTL), allow...), clock: mirror.NewClock(pulseOf(time.Duration(req.TTL))),
 		peers: map[string]*exchange.Peer{}, dialing: map[string]bool{},
 	}
 }
@@ -186,25 +187,20 @@ func (f *fleet) connect(ctx context.Context, server natsbridge.Server) (ready bo
 		f.leave(conn, group) // others need not wait to find out
 		conn.Close()         // whoever waits for a job waits no longer
 	})()
-	f.mu.Lock()
-	f.jobs = jobs
-	f.mu.Unlock()
-	defer func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.jobs = nil
-	}()
 	working, cancel := context.WithCancel(ctx)
 	defer cancel()
 	parts, working := errgroup.WithContext(working)
+	f.answers(jobs)
+	defer f.answers(nil)
 	f.changed() // what was asked for may be lost with the streams
 	parts.Go(func() error {
 		group.Hear(working.Done(), func(data []byte) { f.hear(working, data) })
 		return nil
 	})
 	parts.Go(func() error { return f.beat(working, conn, group) })
+	parts.Go(func() error { return f.pulse(working, conn) })
 	for _, m := range f.workers {
-		parts.Go(func() error { return f.work(working, m, jobs) })
+		parts.Go(func() error { return f.work(working, m) })
 	}
 	err = parts.Wait()
 	if ctx.Err() != nil {
@@ -236,15 +232,16 @@ func (f *fleet) close() {
 	f.peers = map[string]*exchange.Peer{}
 }
 
-// beat says that this member lives, and moves the clock by which others are dead.
+// beat says that this member lives.
 func (f *fleet) beat(ctx context.Context, conn *natsbridge.Conn, group *natsbridge.Group) error {
-	interval := f.ttl / beatsPerTTL
-	tick := time.NewTicker(interval)
+	tick := time.NewTicker(f.ttl / beatsPerTTL)
 	defer tick.Stop()
-	if err := f.say(group, false); err != nil {
-		return err
-	}
-	for last := time.Now(); ; {
+	for first := true; ; first = false {
+		if first || conn.Connected() {
+			if err := f.say(group, false); err != nil {
+				f.fail(err)
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -253,15 +250,6 @@ func (f *fleet) beat(ctx context.Context, conn *natsbridge.Conn, group *natsbrid
 				return ctx.Err()
 			}
 		case <-tick.C:
-		}
-		if now := time.Now(); conn.Connected() {
-			f.advance(min(now.Sub(last), 2*interval))
-			last = now
-			if err := f.say(group, false); err != nil {
-				f.fail(err)
-			}
-		} else {
-			last = now
 		}
 	}
 }
@@ -306,20 +294,4 @@ func (f *fleet) beatSoon() {
 func (f *fleet) jobKind(id channel.ID) string {
 	sum := sha256.Sum256([]byte("aml-mirror-job-v1\n" + f.req.Group + "\n" + id.String()))
 	return "m-" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16]))
-}
-
-// declare asks for a release to be fetched, once for everybody. It reports whether it
-// could: without a connection it is for later.
-func (f *fleet) declare(ctx context.Context, id channel.ID, key channel.Hash) (bool, error) {
-	f.mu.Lock()
-	jobs := f.jobs
-	f.mu.Unlock()
-	if jobs == nil {
-		return false, nil
-	}
-	err := jobs.Declare(ctx, natsbridge.Job{Kind: f.jobKind(id), ID: key.String()})
-	if err != nil && !errors.Is(err, natsbridge.ErrQueued) {
-		return false, fmt.Errorf("fleet: %w", err)
-	}
-	return true, nil
 }

@@ -14,25 +14,71 @@ import (
 )
 
 // work does the jobs of a channel that this member is given, one at a time, until ctx
-// ends or there is no connection.
-func (f *fleet) work(ctx context.Context, m *mirroring, jobs *natsbridge.Jobs) error {
-	for ctx.Err() == nil {
-		if !f.ready() {
+// ends. What the queue fails at is tried again, and hinders nothing else.
+func (f *fleet) work(ctx context.Context, m *mirroring) error {
+	for attempts := 0; ctx.Err() == nil; {
+		jobs := f.queue()
+		if jobs == nil || !f.ready() {
 			_ = pause(ctx, newsPause)
 			continue
 		}
 		task, err := jobs.Take(ctx, f.jobKind(m.id), jobPatience)
-		if errors.Is(err, natsbridge.ErrNoJob) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := f.do(ctx, m, task); err != nil && ctx.Err() == nil {
-			f.fail(err)
+		switch {
+		case err == nil:
+			attempts = 0
+			if err := f.do(ctx, m, task); err != nil && ctx.Err() == nil {
+				f.fail(err)
+			}
+		case errors.Is(err, natsbridge.ErrNoJob):
+			attempts = 0
+		case ctx.Err() == nil:
+			if f.queue() != nil { // else that was told
+				f.fail(err)
+			}
+			if pause(ctx, natsbridge.Backoff(attempts)) != nil {
+				break
+			}
+			attempts++
+			m.askAgain() // what was asked for may be lost
 		}
 	}
 	return ctx.Err()
+}
+
+// queue is where jobs are, nil while it does not answer.
+func (f *fleet) queue() *natsbridge.Jobs {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.jobs
+}
+
+func (f *fleet) answers(jobs *natsbridge.Jobs) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.jobs, f.refuses = jobs, false
+}
+
+// declare asks for a release to be fetched, once for everybody. It reports whether it
+// could: while the queue does not answer it is for later, and so is what fails, which is
+// told: other releases may be had from members without it.
+func (f *fleet) declare(ctx context.Context, id channel.ID, key channel.Hash) bool {
+	f.mu.Lock()
+	jobs, refuses := f.jobs, f.refuses
+	f.mu.Unlock()
+	if jobs == nil || refuses {
+		return false
+	}
+	err := jobs.Declare(ctx, natsbridge.Job{Kind: f.jobKind(id), ID: key.String()})
+	if err == nil || errors.Is(err, natsbridge.ErrQueued) {
+		return true
+	}
+	if ctx.Err() == nil {
+		f.mu.Lock()
+		f.refuses = true // it is not asked in vain for one release after the other
+		f.mu.Unlock()
+		f.fail(err)
+	}
+	return false
 }
 
 // do does a job. What it says is believed no further than to look a release up.
@@ -127,7 +173,7 @@ func (m *mirroring) finishJob(ctx context.Context, r catalog.Release, got Mirror
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.whole, r.Position)
+	m.whole.remove(r.Position)
 	return nil
 }
 

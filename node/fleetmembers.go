@@ -14,30 +14,17 @@ import (
 	"github.com/anonymous-media-library/aml/mirror"
 )
 
-// advance moves the clock, and looks who has died.
-func (f *fleet) advance(by time.Duration) {
-	f.mu.Lock()
-	f.clock = f.clock.Add(by)
-	settling := !f.settled
-	if f.clock.Sub(time.Unix(0, 0)) >= f.ttl/3 {
-		f.settled = true
-	}
-	changed := f.relive() || settling && f.settled
-	f.mu.Unlock()
-	if changed {
-		f.changed()
-	}
-}
-
 // relive brings who is alive up to date, and reports whether that has changed. mu is
 // held.
 func (f *fleet) relive() bool {
-	live := f.members.Live(f.clock)
+	live := f.members.Live(f.clock.Now())
 	same := slices.EqualFunc(live, f.live, func(a, b mirror.Beat) bool {
 		return a.Peer == b.Peer && slices.Equal(a.Channels, b.Channels)
 	})
-	f.live = live
-	known := f.members.Known(f.clock)
+	if f.live = live; !same {
+		f.sharers = nil
+	}
+	known := f.members.Known(f.clock.Now())
 	for name, p := range f.peers {
 		if !slices.ContainsFunc(known, func(b mirror.Beat) bool { return b.Peer == name }) {
 			_ = p.Close() // it only lets go of streams
@@ -49,16 +36,21 @@ func (f *fleet) relive() bool {
 
 // changed has all looked at again, since the shares are others now.
 func (f *fleet) changed() {
-	f.mu.Lock()
-	count, settled := len(f.live)+1, f.settled
-	f.mu.Unlock()
-	if !settled {
+	if !f.ready() {
 		return
 	}
-	f.emit(MirrorEvent{Event: "mirror", State: "members", Members: count})
+	f.tellMembers()
 	for _, m := range f.workers {
 		m.reset()
 	}
+}
+
+// tellMembers says how many are alive.
+func (f *fleet) tellMembers() {
+	f.mu.Lock()
+	count := len(f.live) + 1
+	f.mu.Unlock()
+	f.emit(MirrorEvent{Event: "mirror", State: "members", Members: count})
 }
 
 // hear takes in what another member says.
@@ -69,7 +61,7 @@ func (f *fleet) hear(ctx context.Context, data []byte) {
 		return
 	}
 	f.mu.Lock()
-	changed, err := f.members.Heard(b, time.Now(), f.clock)
+	changed, err := f.members.Heard(b, time.Now(), f.clock.Now())
 	if err != nil {
 		f.mu.Unlock()
 		f.n.log.Debug("what was said in the group", "error", err)
@@ -178,11 +170,20 @@ func (f *fleet) ready() bool {
 	return f.settled
 }
 
-// mirroring are the live members that mirror a channel, this one among them.
+// mirroring are the live members that mirror a channel, this one among them. They are
+// not to be changed.
 func (f *fleet) mirroring(id channel.ID) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return append(mirror.In(f.live, id.String()), f.self)
+	names, known := f.sharers[id]
+	if !known {
+		if f.sharers == nil {
+			f.sharers = map[channel.ID][]string{}
+		}
+		names = append(mirror.In(f.live, id.String()), f.self)
+		f.sharers[id] = names
+	}
+	return names
 }
 
 // owners are those that keep a release.

@@ -24,28 +24,28 @@ import (
 // another member takes it, too.
 const stepInAfter = 4
 
-// spareFor is how long the owners are not asked again for what they were found to
-// have, as long as members stay the same.
-const spareFor = time.Hour
+// spareFor is how long at least the owners are not asked again for what they were found
+// to have, and half of how long at most, as long as members stay the same.
+const spareFor = 30 * time.Minute
 
 // share is what a member knows of the releases of a channel, beside what mirroring
 // knows. All of it is guarded by the mutex of that.
 type share struct {
 	declared map[int64]time.Time // when a job was asked for
 	stays    map[int64]time.Time // since when the owners lack it
-	spared   map[int64]time.Time // when the owners were found to have it, and it was not pinned here
+	spared   recentPositions     // the owners were found to have it not long ago, and it was not pinned here
 	steps    map[int64]bool      // kept in place of owners
 	busy     map[int64]bool      // a job on it runs here
 }
 
 func newShare() share {
-	return share{declared: map[int64]time.Time{}, stays: map[int64]time.Time{}, spared: map[int64]time.Time{}, steps: map[int64]bool{}, busy: map[int64]bool{}}
+	return share{declared: map[int64]time.Time{}, stays: map[int64]time.Time{}, steps: map[int64]bool{}, busy: map[int64]bool{}}
 }
 
 // reset has everything looked at again: others own it now.
 func (m *mirroring) reset() {
 	m.mu.Lock()
-	m.from, m.done, m.declared, m.spared = -1, map[int64]bool{}, map[int64]time.Time{}, map[int64]time.Time{}
+	m.from, m.done, m.declared, m.spared = -1, positions{}, map[int64]time.Time{}, recentPositions{}
 	m.sweeps = true
 	m.mu.Unlock()
 	m.wake()
@@ -65,7 +65,7 @@ func (m *mirroring) haveShare(ctx context.Context, r catalog.Release) (bool, err
 			return false, err
 		}
 		m.mu.Lock()
-		m.done[r.Position] = true
+		m.done.add(r.Position)
 		m.mu.Unlock()
 		return true, nil
 	}
@@ -92,7 +92,8 @@ func (m *mirroring) haveShare(ctx context.Context, r catalog.Release) (bool, err
 			return got.Missing == 0, err
 		}
 	}
-	return false, m.declare(ctx, r)
+	m.declare(ctx, r)
+	return false, nil
 }
 
 // lookAgainIn is after what time all is gone through again although there is no news,
@@ -132,22 +133,29 @@ func (m *mirroring) owns(r catalog.Release) bool {
 
 // declare asks the group for a release, and not again soon: a job that failed five
 // times is a dead letter for a while.
-func (m *mirroring) declare(ctx context.Context, r catalog.Release) error {
+func (m *mirroring) declare(ctx context.Context, r catalog.Release) {
 	m.mu.Lock()
 	at, asked := m.declared[r.Position]
 	if asked && time.Since(at) < declareAgain {
 		m.mu.Unlock()
-		return nil
+		return
 	}
 	m.declared[r.Position] = time.Now()
 	m.mu.Unlock()
-	could, err := m.fleet.declare(ctx, m.id, r.Hash)
-	if !could {
-		m.mu.Lock()
-		delete(m.declared, r.Position)
-		m.mu.Unlock()
+	if m.fleet.declare(ctx, m.id, r.Hash) {
+		return
 	}
-	return err
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.declared, r.Position)
+}
+
+// askAgain has everything asked for anew that is not here: what was asked for may be lost.
+func (m *mirroring) askAgain() {
+	m.mu.Lock()
+	clear(m.declared)
+	m.mu.Unlock()
+	m.wake()
 }
 
 // topOf is the blob that whoever has anything of a release has first.
@@ -257,35 +265,41 @@ func (m *mirroring) here(ctx context.Context, r catalog.Release) ([]blobnet.ID, 
 	return sample.Items(), whole, err
 }
 
-// markShare is mark for a member of a group: what is its share is kept, and what is
-// not only until the owners have it.
-func (m *mirroring) markShare(ctx context.Context, r catalog.Release) (whole bool, err error) {
-	if m.owns(r) {
-		m.mu.Lock()
-		delete(m.stays, r.Position)
-		delete(m.steps, r.Position)
-		m.mu.Unlock()
-		return m.mark(ctx, r)
+// keepsShare reports whether a release is this member's to keep, and forgets then what
+// was done about it in place of others.
+func (m *mirroring) keepsShare(r catalog.Release) bool {
+	if !m.owns(r) {
+		return false
 	}
 	m.mu.Lock()
-	at, spared := m.spared[r.Position]
+	defer m.mu.Unlock()
+	delete(m.stays, r.Position)
+	delete(m.steps, r.Position)
+	return true
+}
+
+// othersShare says of what is not this member's share whether to keep what is here of it
+// all the same, since the owners do not have it, and whether that is all there is to do.
+func (m *mirroring) othersShare(ctx context.Context, r catalog.Release) (keep, done bool, err error) {
+	m.mu.Lock()
+	spared := m.spared.has(r.Position, time.Now())
 	m.mu.Unlock()
-	if spared && time.Since(at) < spareFor {
-		return true, nil
+	if spared {
+		return false, true, nil
 	}
 	ids, whole, err := m.here(ctx, r)
 	if err != nil || len(ids) == 0 {
-		return true, err
+		return false, true, err
 	}
 	fresh, err := m.ledger.New(ctx, kept.Of(m.id), ids[0])
 	if err != nil {
-		return true, err
+		return false, true, err
 	}
 	pinned := len(fresh) == 0
 	if !whole {
 		top, ok := topOf(r)
 		if !ok {
-			return true, nil
+			return false, true, nil
 		}
 		ids = []blobnet.ID{top}
 	}
@@ -296,7 +310,7 @@ func (m *mirroring) markShare(ctx context.Context, r catalog.Release) (whole boo
 	duty := mirror.Judge(mirror.Key(r.Hash), m.fleet.self, m.fleet.mirroring(m.id), m.fleet.req.Copies, holds)
 	m.mu.Lock()
 	if duty == mirror.Spare && !pinned {
-		m.spared[r.Position] = time.Now()
+		m.spared.add(r.Position, time.Now())
 	}
 	if duty == mirror.Spare {
 		delete(m.stays, r.Position)
@@ -310,12 +324,9 @@ func (m *mirroring) markShare(ctx context.Context, r catalog.Release) (whole boo
 	stepsIn := m.steps[r.Position]
 	m.mu.Unlock()
 	if duty == mirror.Spare || !pinned && !whole && !stepsIn {
-		return true, nil
+		return false, true, nil
 	}
-	if _, err = m.mark(ctx, r); err != nil {
-		return false, err
-	}
-	return whole || !stepsIn, nil
+	return true, whole || !stepsIn, nil
 }
 
 // proved reports whether a member gives what it says it has: two blobs of a release,

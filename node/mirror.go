@@ -345,7 +345,7 @@ func (n *Node) unkeep(ctx context.Context, ledger *kept.Ledger, id channel.ID, r
 
 // keepPinned pins blobs for a channel, each once.
 func (n *Node) keepPinned(ctx context.Context, ledger *kept.Ledger, id channel.ID, round int64, ids []blobnet.ID) error {
-	fresh, err := ledger.New(ctx, kept.Of(id), ids...)
+	fresh, older, err := ledger.Behind(ctx, kept.Of(id), round, ids...)
 	if err != nil {
 		return err
 	}
@@ -354,5 +354,8 @@ func (n *Node) keepPinned(ctx context.Context, ledger *kept.Ledger, id channel.I
 			return err
 		}
 	}
-	return ledger.Mark(ctx, kept.Of(id), round, ids...)
+	if len(fresh)+len(older) == 0 {
+		return nil
+	}
+	return ledger.Mark(ctx, kept.Of(id), round, append(fresh, older...)...)
 }

@@ -31,6 +31,13 @@ func (m *mirroring) have(ctx context.Context, r catalog.Release) (bool, error) {
 	if m.fleet != nil {
 		return m.haveShare(ctx, r)
 	}
+	whole, err := m.mark(ctx, r)
+	if err != nil {
+		return false, err
+	}
+	if whole { // nothing of it is read for that
+		return true, m.finish(ctx, r, m.event(r))
+	}
 	got, err := m.fetch(ctx, m.swarm, m.swarm, r, true, mirrorPatience)
 	if err != nil {
 		m.count(got)
@@ -59,7 +66,8 @@ func (m *mirroring) finish(ctx context.Context, r catalog.Release, got MirrorEve
 	}
 	if got.Missing == 0 {
 		m.mu.Lock()
-		m.done[r.Position], m.whole[r.Position] = true, true
+		m.done.add(r.Position)
+		m.whole.add(r.Position)
 		m.mu.Unlock()
 	}
 	m.count(got)

@@ -51,8 +51,8 @@ type mirroring struct {
 	mu    sync.Mutex // guards what follows; held for memory work alone
 	round int64      // with which what is kept is marked
 	from  int64      // up to this position all is done
-	done  map[int64]bool
-	whole map[int64]bool // of all releases: counted once
+	done  positions
+	whole positions // of all releases: counted once
 	sum   MirrorResult
 	share
 	sweeps bool // all is to be gone through
@@ -64,8 +64,8 @@ func (n *Node) newMirroring(ctx context.Context, net *network, ledger *kept.Ledg
 		return nil, err
 	}
 	m := &mirroring{
-		n: n, net: net, ledger: ledger, id: id, emit: emit, round: round + 1,
-		news: make(chan struct{}, 1), done: map[int64]bool{}, whole: map[int64]bool{}, share: newShare(),
+		n: n, net: net, ledger: ledger, id: id, emit: emit, round: round,
+		news: make(chan struct{}, 1), done: positions{}, whole: positions{}, share: newShare(),
 	}
 	m.swarm, err = m.newSwarm()
 	return m, err
@@ -189,7 +189,7 @@ func (m *mirroring) fetched() int64 {
 func (m *mirroring) addTo(res *MirrorResult) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	res.Releases += len(m.whole)
+	res.Releases += m.whole.count()
 	res.Blobs += m.sum.Blobs
 	res.Bytes += m.sum.Bytes
 	res.Outside += m.sum.Outside
@@ -233,10 +233,10 @@ func (m *mirroring) catchUp(ctx context.Context) (left int, err error) {
 			break
 		}
 		m.mu.Lock()
-		done := m.done[r.Position]
+		done := m.done.has(r.Position)
 		if first = first && done; first {
 			m.from = r.Position
-			delete(m.done, r.Position)
+			m.done.remove(r.Position)
 		}
 		m.mu.Unlock()
 		if done {

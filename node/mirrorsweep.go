@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"iter"
 
 	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/channel/catalog"
@@ -16,26 +17,39 @@ func (m *mirroring) sweep(ctx context.Context) error {
 	m.round++
 	round := m.round
 	m.mu.Unlock()
-	whole, done, again := map[int64]bool{}, map[int64]bool{}, false
+	whole, done, again := positions{}, positions{}, false
+	swept := func(at int64, ok, own bool) {
+		switch {
+		case !ok:
+			again = true
+			return
+		case own:
+			whole.add(at)
+		}
+		done.add(at)
+	}
+	marks := marks{m: m, done: func(at int64, ok bool) { swept(at, ok, true) }}
 	for r, err := range m.releases(ctx, 0) {
 		if err != nil {
 			return err
 		}
-		mark, own := m.mark, true
-		if m.fleet != nil {
-			mark, own = m.markShare, m.owns(r)
+		keep, own := true, m.fleet == nil || m.keepsShare(r)
+		if !own {
+			var ok bool
+			if keep, ok, err = m.othersShare(ctx, r); err != nil {
+				return err
+			}
+			swept(r.Position, ok, false)
 		}
-		ok, err := mark(ctx, r)
-		switch {
-		case err != nil:
-			return err
-		case !ok:
-			again = true
+		if !keep {
 			continue
-		case own:
-			whole[r.Position] = true
 		}
-		done[r.Position] = true
+		if err := marks.add(ctx, r, own); err != nil {
+			return err
+		}
+	}
+	if err := marks.flush(ctx); err != nil {
+		return err
 	}
 	gone, err := m.n.unkeep(ctx, m.ledger, m.id, round)
 	m.mu.Lock()
@@ -53,20 +67,106 @@ func (m *mirroring) sweep(ctx context.Context) error {
 	return err
 }
 
-// mark keeps what belongs to a release, and reports whether all of it is here.
-func (m *mirroring) mark(ctx context.Context, r catalog.Release) (whole bool, err error) {
-	return m.look(ctx, r, func(ids []blobnet.ID) error { return m.pin(ctx, ids) })
+// marks keeps what belongs to releases, of many small ones at a time: to note what is
+// kept takes a sync of the disk.
+type marks struct {
+	m    *mirroring
+	done func(at int64, whole bool) // of each release that is told
+
+	ids  []blobnet.ID
+	from []int           // of which of open each of ids is
+	open []markedRelease // of which not all was looked for yet
 }
 
-// look goes through the blobs of a release as far as they can be listed here, and
-// reports whether all of them are here.
-func (m *mirroring) look(ctx context.Context, r catalog.Release, do func([]blobnet.ID) error) (whole bool, err error) {
-	whole = r.Body != nil || r.Ref == nil || r.Silent
-	listed := func(yield func(blobnet.ID, error) bool) {
+type markedRelease struct {
+	at          int64
+	whole, tell bool
+}
+
+// add keeps what belongs to a release, now or later, and with tell calls done.
+func (k *marks) add(ctx context.Context, r catalog.Release, tell bool) error {
+	k.open = append(k.open, markedRelease{r.Position, true, tell})
+	listed := true
+	for id, err := range k.m.listed(ctx, r, &listed) {
+		if err != nil {
+			return err
+		}
+		k.ids, k.from = append(k.ids, id), append(k.from, len(k.open)-1)
+		if len(k.ids) == batch {
+			if err := k.look(ctx); err != nil {
+				return err
+			}
+			last := len(k.open) - 1 // of this one there may be more
+			k.told(last)
+			k.open = append(k.open[:0], k.open[last])
+		}
+	}
+	if last := &k.open[len(k.open)-1]; !listed {
+		last.whole = false
+	}
+	if len(k.open) == batch { // of releases without blobs
+		return k.flush(ctx)
+	}
+	return nil
+}
+
+// flush does what is left.
+func (k *marks) flush(ctx context.Context) error {
+	if err := k.look(ctx); err != nil {
+		return err
+	}
+	k.told(len(k.open))
+	k.open = k.open[:0]
+	return nil
+}
+
+// look keeps what was gathered, and looks whether it is here.
+func (k *marks) look(ctx context.Context) error {
+	if len(k.ids) == 0 {
+		return nil
+	}
+	if err := k.m.pin(ctx, k.ids); err != nil {
+		return err
+	}
+	has, err := k.m.n.blobs.Has(ctx, k.ids...)
+	if err != nil {
+		return err
+	}
+	for i, ok := range has {
+		if !ok {
+			k.open[k.from[i]].whole = false
+		}
+	}
+	k.ids, k.from = k.ids[:0], k.from[:0]
+	return nil
+}
+
+func (k *marks) told(count int) {
+	for _, o := range k.open[:count] {
+		if o.tell {
+			k.done(o.at, o.whole)
+		}
+	}
+}
+
+// mark keeps what belongs to a release, and reports whether all of it is here.
+func (m *mirroring) mark(ctx context.Context, r catalog.Release) (whole bool, err error) {
+	k := marks{m: m, done: func(_ int64, ok bool) { whole = ok }}
+	if err := k.add(ctx, r, true); err != nil {
+		return false, err
+	}
+	return whole, k.flush(ctx)
+}
+
+// listed are the blobs of a release as far as they can be listed here; all says
+// afterwards whether that was all of them.
+func (m *mirroring) listed(ctx context.Context, r catalog.Release, all *bool) iter.Seq2[blobnet.ID, error] {
+	*all = r.Body != nil || r.Ref == nil || r.Silent
+	return func(yield func(blobnet.ID, error) bool) {
 		for id, err := range m.n.parts(ctx, r, m.n.blobs) {
 			switch {
 			case err != nil && errors.Is(err, blobnet.ErrNotFound):
-				whole = false
+				*all = false
 				continue
 			case err != nil && ctx.Err() == nil && unreadable(err):
 				continue
@@ -76,20 +176,27 @@ func (m *mirroring) look(ctx context.Context, r catalog.Release, do func([]blobn
 			}
 		}
 	}
-	for ids, err := range seq.Batches(listed, batch) {
+}
+
+// look goes through the blobs of a release as far as they can be listed here, and
+// reports whether all of them are here.
+func (m *mirroring) look(ctx context.Context, r catalog.Release, do func([]blobnet.ID) error) (whole bool, err error) {
+	var all bool
+	has := true
+	for ids, err := range seq.Batches(m.listed(ctx, r, &all), batch) {
 		if err == nil {
 			err = do(ids)
 		}
 		if err != nil {
 			return false, err
 		}
-		has, err := m.n.blobs.Has(ctx, ids...)
+		here, err := m.n.blobs.Has(ctx, ids...)
 		if err != nil {
 			return false, err
 		}
-		for _, ok := range has {
-			whole = whole && ok
+		for _, ok := range here {
+			has = has && ok
 		}
 	}
-	return whole, nil
+	return all && has, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/anonymous-media-library/aml/channel/keyfile"
 	"github.com/anonymous-media-library/aml/internal/size"
 	"github.com/anonymous-media-library/aml/internal/unpack"
+	"github.com/anonymous-media-library/aml/mirror/fill"
 	"github.com/anonymous-media-library/aml/plugins"
 	"github.com/anonymous-media-library/aml/plugins/bundled"
 	"github.com/anonymous-media-library/aml/plugins/confine"
@@ -241,6 +242,11 @@ func (n *Node) pluginChanged(id string) (PluginInfo, error) {
 	if err != nil {
 		return PluginInfo{}, err
 	}
+	n.filling.each(func(plugin string, f *fill.Filler) {
+		if plugin == id {
+			f.Changed()
+		}
+	})
 	p, err := n.plugins.shelf.Get(id)
 	if err != nil {
 		return PluginInfo{}, err
@@ -420,10 +426,11 @@ func (n *Node) PluginRemove(ctx context.Context, req PluginRemoveRequest, _ func
 	if err := n.plugins.shelf.Remove(req.ID, req.State); err != nil {
 		return None{}, err
 	}
-	if err := n.plugins.host.Sync(); err != nil && !errors.Is(err, plugins.ErrLock) {
-		return None{}, err
+	err := n.plugins.host.Sync()
+	if errors.Is(err, plugins.ErrLock) {
+		err = nil
 	}
-	return None{}, nil
+	return None{}, errors.Join(err, n.forgetMirror(ctx, req.ID))
 }
 
 // keysHeldBy are the files of the ring's keys that a plugin holds.

@@ -109,11 +109,13 @@ Those who host the bytes cannot read them.`,
 		a.updateCheckCommand(), a.updateApplyCommand(),
 		a.bridgeNATSCommand(), a.bridgeNATSDeadCommand(),
 		a.mirrorCommand(), a.mirrorStatusCommand(),
+		a.mirrorAddCommand(), a.mirrorListCommand(), a.mirrorPushCommand(), a.mirrorRemoveCommand(),
 		a.keyNewCommand(), a.keyShowCommand(), a.versionCommand(),
 	)
 	strict(root)
 	complete(root)
-	a.completeChannels(root)
+	a.completeArgs(root)
+	a.completePluginFlags(root)
 	return root
 }
 

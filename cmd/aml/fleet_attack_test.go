@@ -31,7 +31,7 @@ func TestPhantomMembersTakeNoCopyAwayAtFullSize(t *testing.T) {
 	noise(t, filepath.Join(dir, "one.bin"), 100_000, 1)
 	noise(t, filepath.Join(dir, "two.bin"), 100_000, 2)
 	address := publish(t, origin, "music/live", filepath.Join(dir, "one.bin"))
-	at := natsServers(t, 1)[0]
+	at := startNATS(t)
 	nc, err := nats.Connect(at)
 	if err != nil {
 		t.Fatal(err)

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,53 +12,37 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/anonymous-media-library/aml/internal/natslab"
 )
 
-// natsServers runs so many servers, which are a cluster if they are several.
-func natsServers(t *testing.T, n int) (urls []string) {
+// startNATS runs one in this process.
+func startNATS(t *testing.T) (url string) {
 	t.Helper()
-	var routes []*url.URL
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
-		l.Close()
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true, JetStream: true, StoreDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
 	}
-	for i := range n {
-		opts := &server.Options{ServerName: fmt.Sprint("s", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true, JetStream: true, StoreDir: t.TempDir()}
-		if n > 1 {
-			port := routes[i].Port()
-			opts.Cluster = server.ClusterOpts{Name: "c", Host: "127.0.0.1"}
-			if _, err := fmt.Sscan(port, &opts.Cluster.Port); err != nil {
-				t.Fatal(err)
-			}
-			opts.Routes = routes
-		}
-		s, err := server.NewServer(opts)
-		if err != nil {
-			t.Fatal(err)
-		}
-		go s.Start()
-		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-		if !s.ReadyForConnections(patience) {
-			t.Fatal("nats-server does not start")
-		}
-		urls = append(urls, s.ClientURL())
+	go s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(patience) {
+		t.Fatal("nats-server does not start")
 	}
-	return urls
+	return s.ClientURL()
 }
 
 // fleetCase is a fleet that is put to a test.
 type fleetCase struct {
-	servers, members, copies, releases int
-	size                               int // of the file of each release
-	kill                               int // members, when half of the releases are out
-	add                                int // members, when three quarters are
-	ttl                                time.Duration
-	most                               float64
-	within                             time.Duration
+	cluster                   bool // of three NATS servers, each a process, not one
+	members, copies, releases int
+	size                      int                           // of the file of each release
+	kill                      int                           // members, when half of the releases are out
+	add                       int                           // members, when three quarters are
+	trouble                   map[int]func(natslab.Servers) // by how many releases are out
+	steady                    bool                          // no member takes another for dead
+	ttl                       time.Duration
+	most                      float64
+	within                    time.Duration
 }
 
 // coverage is what mirror-status says of the only channel.
@@ -113,13 +95,21 @@ func fleetKeeps(t *testing.T, f fleetCase) {
 	daemon := start(t, origin, "daemon")
 	peer := daemon.addr()
 	address := release(0)
-	urls := natsServers(t, f.servers)
+	var lab natslab.Servers
+	var urls []string
+	replicas := 1
+	if f.cluster {
+		lab, replicas = natslab.Cluster(t), 3
+		urls = lab.URLs()
+	} else {
+		urls = append(urls, startNATS(t))
+	}
 
 	var running []*program
 	var homes, addrs []string
 	join := func() {
 		home := filepath.Join(dir, fmt.Sprint("m", len(homes)))
-		args := []string{"mirror", address, "--group", "g", "--copies", fmt.Sprint(f.copies), "--ttl", f.ttl.String(), "--replicas", fmt.Sprint(f.servers), "--peer", peer, "--set", "dht=false"}
+		args := []string{"mirror", address, "--group", "g", "--copies", fmt.Sprint(f.copies), "--ttl", f.ttl.String(), "--replicas", fmt.Sprint(replicas), "--peer", peer, "--set", "dht=false"}
 		for _, u := range urls {
 			args = append(args, "--nats", u)
 		}
@@ -146,6 +136,10 @@ func fleetKeeps(t *testing.T, f fleetCase) {
 	}
 	for i := 1; i < f.releases; i++ {
 		release(i)
+		if trouble := f.trouble[i]; trouble != nil {
+			midway()
+			trouble(lab)
+		}
 		if i == f.releases/2 && f.kill > 0 {
 			midway()
 			for len(dead) < f.kill {
@@ -177,6 +171,11 @@ func fleetKeeps(t *testing.T, f fleetCase) {
 			t.Fatalf("after %v still not in %d copies with %d members: %+v", f.within, f.copies, alive, c)
 		}
 		<-tick.C
+	}
+	if f.steady {
+		for i, p := range running {
+			p.sees(t, i, f.members)
+		}
 	}
 	var stats struct {
 		CurrentSize int64
@@ -235,8 +234,30 @@ func fleetKeeps(t *testing.T, f fleetCase) {
 	sameTree(t, filepath.Join(dir, "late"), content)
 }
 
+// sees says that a member of a fleet has always seen so many, once it has.
+func (p *program) sees(t *testing.T, i, members int) {
+	t.Helper()
+	var seen []int
+	for len(p.events) > 0 {
+		var e struct {
+			State   string
+			Members int
+		}
+		if ev := <-p.events; ev.name != "mirror" {
+			continue
+		} else if ev.decode(t, &e); e.State == "members" {
+			seen = append(seen, e.Members)
+		}
+	}
+	first := slices.Index(seen, members)
+	if first < 0 || slices.ContainsFunc(seen[first:], func(n int) bool { return n != members }) {
+		t.Errorf("member %d has seen %v members, want %d without end\n%.4000s", i, seen, members, p.stderr)
+	}
+	t.Logf("member %d has seen %v members", i, seen)
+}
+
 // The full size of this runs with -tags large.
 func TestAFleetFetchesOnceAndKeepsCopies(t *testing.T) {
 	t.Parallel()
-	fleetKeeps(t, fleetCase{servers: 1, members: 3, copies: 2, releases: 3, size: 100_000, ttl: 9 * time.Second, most: 2.5, within: 4 * patience})
+	fleetKeeps(t, fleetCase{members: 3, copies: 2, releases: 3, size: 100_000, ttl: 9 * time.Second, most: 2.5, within: 4 * patience})
 }

@@ -31,5 +31,5 @@ func TestTheBeginningOfAPluginAtFullSize(t *testing.T) {
 
 // Five mirrors and a NATS cluster of three: two are killed, one comes.
 func TestAFleetOfMirrorsAtFullSize(t *testing.T) {
-	fleetKeeps(t, fleetCase{servers: 3, members: 5, copies: 3, releases: 100, size: 1_500_000, kill: 2, add: 1, ttl: 30 * time.Second, most: 1.1, within: 10 * time.Minute})
+	fleetKeeps(t, fleetCase{cluster: true, members: 5, copies: 3, releases: 100, size: 1_500_000, kill: 2, add: 1, ttl: 30 * time.Second, most: 1.1, within: 10 * time.Minute})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/anonymous-media-library/aml/channel/keyfile"
+	"github.com/anonymous-media-library/aml/internal/natslab"
 	"github.com/anonymous-media-library/aml/plugins/bundled"
 	"github.com/anonymous-media-library/aml/plugins/confine"
 )
@@ -30,6 +31,7 @@ func TestMain(m *testing.M) {
 		bePlugin(os.Args[2:])
 		os.Exit(0)
 	}
+	natslab.Main()
 	manyAtOnce()
 	testscript.Main(m, map[string]func(){"aml": main})
 }

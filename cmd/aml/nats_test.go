@@ -97,7 +97,7 @@ func TestTheBuiltInNATSServerKeepsItsStreamsWhenItIsKilled(t *testing.T) {
 
 func TestTwoNodesThatShareNothingButNATSHaveTheSameReleases(t *testing.T) {
 	t.Parallel()
-	url := natsServers(t, 1)[0]
+	url := startNATS(t)
 	a, b := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
 	ofA, ofB := published(t, a, "music/live", "one"), published(t, b, "music/live", "uno")
 	left := start(t, a, "bridge-nats", ofA, ofB, "--url", url)
@@ -146,7 +146,7 @@ func (p *program) putThere(count int) {
 
 func TestFilesGoThroughNATSWhereNoPeerIsReached(t *testing.T) {
 	t.Parallel()
-	url := natsServers(t, 1)[0]
+	url := startNATS(t)
 	a, b, out := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b"), t.TempDir()
 	address := published(t, a, "music/live", "one")
 	left := start(t, a, "bridge-nats", "--url", url, "--blobs")

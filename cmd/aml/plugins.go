@@ -253,7 +253,7 @@ func (a *app) pluginConfigCommand() *cobra.Command {
 what is in a file, so that a secret is in no shell's history. The plugin is
 started again with them. Secrets are kept in plugins.lock, which its owner alone
 can read, and are not shown.`,
-		Example: "  aml plugin-config blocklist\n  aml plugin-config blocklist lists=/etc/blocklists/music token=@token.txt\n  aml plugin-config blocklist --unset lists",
+		Example: "  aml plugin-config blocklist\n  aml plugin-config blocklist lists=/etc/blocklists rules=@rules.txt\n  aml plugin-config webhook url=https://example.org/hook secret=@secret.txt\n  aml plugin-config blocklist --unset lists",
 		Args:    args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
 			req.ID = given[0]

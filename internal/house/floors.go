@@ -13,6 +13,7 @@ var floors = map[string]int{
 	"internal/disk":               0,
 	"internal/flock":              0,
 	"internal/lookalike":          0,
+	"internal/public":             0,
 	"internal/secretfile":         0,
 	"internal/seq":                0,
 	"internal/size":               0,
@@ -57,6 +58,8 @@ var floors = map[string]int{
 	"updates/appdir":              4,
 	"mirror":                      1, // rules of a fleet
 	"mirror/kept":                 1,
+	"mirror/owed":                 1,
+	"mirror/fill":                 2, // keeps a plugin filled
 	"natsbridge":                  3,
 	"natsbridge/embedded":         3,
 	"channel/gossip":              4,
@@ -191,8 +194,8 @@ var homes = map[string][]string{
 	"github.com/klauspost/reedsolomon":    {"codec/erasure"},
 	"github.com/coder/websocket":          {"blobnet/wsbridge"},
 	"github.com/hashicorp/go-plugin":      {"plugins/child", "plugins/sdk"},
-	"github.com/nats-io/nats.go":          {"natsbridge"},
-	"github.com/nats-io/nats-server":      {"natsbridge/embedded"},
+	"github.com/nats-io/nats.go":          {"natsbridge", "internal/natslab"},
+	"github.com/nats-io/nats-server":      {"natsbridge/embedded", "internal/natslab"},
 	"google.golang.org/grpc":              {"plugins/child", "plugins/sdk", "plugins/host", "plugins/proto/aml/plugin/v1"},
 	"go.yaml.in/yaml/v3":                  {"plugins"},
 	"github.com/minio/minio-go":           {"plugins/mirror-s3"},
@@ -204,5 +207,6 @@ var homes = map[string][]string{
 	// These are for tests, which this table does not look at.
 	module + "/blobnet/storetest":    nil,
 	module + "/internal/channeltest": nil,
+	module + "/internal/natslab":     nil,
 	module + "/internal/smalldisk":   nil,
 }

@@ -15,6 +15,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -108,26 +109,45 @@ func (l *Ledger) Round(ctx context.Context, of Of) (round int64, err error) {
 // New returns those of ids that are not kept for the channel, in order and each
 // once.
 func (l *Ledger) New(ctx context.Context, of Of, ids ...blobnet.ID) ([]blobnet.ID, error) {
-	has := make(map[blobnet.ID]bool, len(ids))
+	fresh, _, err := l.Behind(ctx, of, 0, ids...)
+	return fresh, err
+}
+
+// Behind returns those of ids that are not kept for the channel, and those that are kept
+// of an older round alone: what Mark would change. Each comes once, in order.
+func (l *Ledger) Behind(ctx context.Context, of Of, round int64, ids ...blobnet.ID) (fresh, older []blobnet.ID, err error) {
+	has := make(map[blobnet.ID]int64, len(ids))
 	for part := range slices.Chunk(ids, 512) { // SQLite bounds the values of a query
 		args := []any{of[:]}
 		for i := range part {
 			args = append(args, part[i][:])
 		}
-		err := l.eachID(ctx, func(id blobnet.ID) { has[id] = true },
-			"SELECT id FROM kept WHERE channel = ? AND id IN (?"+strings.Repeat(",?", len(part)-1)+")", args...)
+		err := l.each(ctx, func(scan func(...any) error) error {
+			var b []byte
+			var of int64
+			if err := scan(&b, &of); err != nil {
+				return err
+			}
+			if err := wrongLength(len(b)); err != nil {
+				return err
+			}
+			has[blobnet.ID(b)] = of
+			return nil
+		}, "SELECT id, round FROM kept WHERE channel = ? AND id IN (?"+strings.Repeat(",?", len(part)-1)+")", args...)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	var out []blobnet.ID
 	for _, id := range ids {
-		if !has[id] {
-			has[id] = true
-			out = append(out, id)
+		switch at, known := has[id]; {
+		case !known:
+			fresh = append(fresh, id)
+		case at < round:
+			older = append(older, id)
 		}
+		has[id] = math.MaxInt64
 	}
-	return out, nil
+	return fresh, older, nil
 }
 
 // Mark notes that ids, which are pinned, are kept in that round. A round never goes

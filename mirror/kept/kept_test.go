@@ -83,3 +83,22 @@ func TestAFileThatIsNotOursIsRefusedAndStays(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestOnlyWhatARoundHasNotMarkedIsBehindIt(t *testing.T) {
+	t.Parallel()
+	l := open(t, filepath.Join(t.TempDir(), "mirror.db"))
+	defer l.Close()
+	a, b, c := blobnet.ID{1}, blobnet.ID{2}, blobnet.ID{3}
+	if err := l.Mark(t.Context(), Of{1}, 4, a); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Mark(t.Context(), Of{1}, 5, b); err != nil {
+		t.Fatal(err)
+	}
+	for round, older := range map[int64][]blobnet.ID{4: nil, 5: {a}, 6: {a, b}} {
+		fresh, old, err := l.Behind(t.Context(), Of{1}, round, a, c, b, c, a)
+		if err != nil || !slices.Equal(fresh, []blobnet.ID{c}) || !slices.Equal(old, older) {
+			t.Errorf("round %d: new are %v, older are %v, %v", round, fresh, old, err)
+		}
+	}
+}

@@ -77,6 +77,7 @@ func NewServer(n *node.Node, log *slog.Logger) *Server {
 	handle(mux, "plugin-remove", n.PluginRemove)
 	handle(mux, "plugin-verify", n.PluginVerify)
 	handle(mux, "update-check", n.UpdateCheck)
+	handle(mux, "update-installation", n.Installation)
 	handle(mux, "plugin-logs", n.PluginLogs)
 	handle(mux, "plugin-key", n.PluginKey)
 	handle(mux, "blob-copy-plugin", n.MirrorCopy)
@@ -92,6 +93,10 @@ func NewServer(n *node.Node, log *slog.Logger) *Server {
 	handle(mux, "bridge-nats-dead", n.DeadLetters)
 	handle(mux, "mirror", n.Mirror)
 	handle(mux, "mirror-status", n.MirrorStatus)
+	handle(mux, "mirror-add", n.MirrorAdd)
+	handle(mux, "mirror-list", n.MirrorList)
+	handle(mux, "mirror-push", n.MirrorPush)
+	handle(mux, "mirror-remove", n.MirrorRemove)
 	return &Server{mux: mux, log: log}
 }
 

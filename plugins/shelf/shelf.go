@@ -348,3 +348,9 @@ func (s *Shelf) Verify(ctx context.Context, id string) error {
 	}
 	return errors.Join(errs...)
 }
+
+// Glance returns what is installed in the folder dir, for whoever only offers names: it
+// changes nothing, and does not mind who has the folder open. carried is as in Carry.
+func Glance(dir string, carried map[string][]byte) ([]Plugin, error) {
+	return (&Shelf{dir: dir, carried: carried}).List()
+}

@@ -289,7 +289,7 @@ func (in *intake) entries(ctx context.Context, item Item, id, version string, be
 		attrs[AttrSource], attrs[AttrID], attrs[AttrVersion], attrs[attrHandle] = in.cfg.Name, id, version, handle
 		if e, ok := same(before, handle); ok {
 			entry := e.FileEntry
-			entry.Name, entry.Attrs = name, attrs
+			entry.Name, entry.Attrs, entry.Mode = name, attrs, fileMode
 			out = append(out, channel.DraftEntry{Entry: &entry})
 			continue
 		}
@@ -299,6 +299,9 @@ func (in *intake) entries(ctx context.Context, item Item, id, version string, be
 			continue
 		} else if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if err := os.Chmod(path, fileMode); err != nil { // whatever the umask
+			return nil, err
 		}
 		if !item.Date.IsZero() {
 			if err := os.Chtimes(path, item.Date, item.Date); err != nil {
@@ -355,6 +358,11 @@ func same(before have, handle string) (catalog.Entry, bool) {
 	}
 	return catalog.Entry{}, false
 }
+
+// fileMode is that of every file that a source brings: it goes into the release, and
+// what a subscription writes is often served by another user's web server. On its way
+// here nobody else reads it.
+const fileMode = 0o644
 
 // tries is how often a file is gone on with where it broke off.
 const tries = 3

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -106,6 +107,7 @@ func (w *world) publish(_ context.Context, d channel.Draft) (channel.ID, error) 
 			}
 			info, _ := os.Stat(e.Path)
 			entry.Name, entry.Attrs, entry.SHA256, entry.Modified = e.Name, e.Attrs, [32]byte{1, byte(len(text))}, channel.TimeOf(info.ModTime())
+			entry.Mode = uint32(info.Mode().Perm())
 		}
 		w.entries[entry.Name] = entry
 	}
@@ -173,6 +175,26 @@ func TestAThingIsPublishedOnceEditedAndRemoved(t *testing.T) {
 	}
 	if res := w.poll(b); res != (Result{Published: 1}) { // it came back
 		t.Errorf("after it came back: %+v", res)
+	}
+}
+
+// A web server that serves a subscription's folder is another user.
+func TestEverybodyMayReadWhatASourceBrings(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("has no such modes")
+	}
+	w := newWorld(t)
+	a := w.thing("a", "1")
+	w.poll(a)
+	if e := w.entries["a.mp3"]; e.Mode != 0o644 {
+		t.Errorf("mode %o", e.Mode)
+	}
+	e := w.entries["a.mp3"]
+	e.Mode = 0o600 // as it was until now
+	w.entries["a.mp3"] = e
+	a.Version = "2"
+	if res := w.poll(a); res != (Result{Changed: 1}) || w.entries["a.mp3"].Mode != 0o644 {
+		t.Errorf("an edit: %+v, mode %o", res, w.entries["a.mp3"].Mode)
 	}
 }
 

@@ -83,6 +83,22 @@ func apply(dir string, v appdir.Version) (s appdir.State, err error) {
 	return d.State(), errors.Join(err, d.Close())
 }
 
+func TestAnInstallationHasTheNumberItWasGivenFirst(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "app")
+	for _, fresh := range []appdir.ID{{1}, {2}, {}} {
+		d, err := appdir.OpenAs(dir, fresh)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.State().Installation; got != (appdir.ID{1}) {
+			t.Errorf("opened as %x it is %x", fresh, got)
+		}
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestAVersionThatIsNotHealthyIsTakenBackAndNotTriedAgain(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the health command is one of a Unix shell")
@@ -101,8 +117,12 @@ func TestAVersionThatIsNotHealthyIsTakenBackAndNotTriedAgain(t *testing.T) {
 		{"2.0.1", "sleep 60", "1.2.0", "1.1.0", appdir.ErrUnhealthy},
 		{"3.0.0", "", "3.0.0", "1.2.0", nil},
 	} {
+		timeout := time.Minute
+		if step.health == "sleep 60" {
+			timeout = time.Second
+		}
 		s, err := apply(dir, appdir.Version{Version: step.version, Archive: archive(t, in, step.version), Name: "app.tar.gz",
-			Health: appdir.Health{Command: step.health, Timeout: time.Second}})
+			Health: appdir.Health{Command: step.health, Timeout: timeout}})
 		if !errors.Is(err, step.err) {
 			t.Fatalf("%s: %v, want %v", step.version, err, step.err)
 		}
@@ -122,7 +142,7 @@ func TestAVersionThatIsNotHealthyIsTakenBackAndNotTriedAgain(t *testing.T) {
 	}
 	defer d.Close()
 	refused := fmt.Sprint(d.State().Refused)
-	for _, want := range []string{"1.0.0", "2.0.0 exit status 3: it does not start", "2.0.1 no answer within 1s"} {
+	for _, want := range []string{"1.0.0", "2.0.0 exit status 3: its last words: \"it does not start\"", "2.0.1 no answer within 1s"} {
 		if !strings.Contains(refused, want) {
 			t.Errorf("refused: %s; want %q", refused, want)
 		}

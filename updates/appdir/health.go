@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"time"
 )
@@ -15,7 +14,8 @@ import (
 // Health is a command that says whether a version works: by its exit code 0.
 type Health struct {
 	// Command is run by the shell, in the version's folder, with its number in
-	// AML_UPDATE_VERSION. If empty, every version works.
+	// AML_UPDATE_VERSION. If empty, every version works. On Unix it ends with this
+	// process, also if that is killed.
 	Command string
 
 	// Timeout is how long it may take; if zero, DefaultHealthTimeout.
@@ -25,8 +25,8 @@ type Health struct {
 // DefaultHealthTimeout is the time that a health command has.
 const DefaultHealthTimeout = time.Minute
 
-// maxSaid is how much of what a health command says is told.
-const maxSaid = 512
+// maxSaid is how much of what a health command says last is told.
+const maxSaid = 300
 
 func (h Health) check(ctx context.Context, dir, version string) error {
 	if h.Command == "" {
@@ -38,17 +38,16 @@ func (h Health) check(ctx context.Context, dir, version string) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	shell := []string{"/bin/sh", "-c"}
-	if runtime.GOOS == "windows" {
-		shell = []string{"cmd", "/C"}
+	cmd, done, err := shell(limited, h.Command)
+	if err != nil {
+		return err
 	}
-	cmd := exec.CommandContext(limited, shell[0], append(shell[1:], h.Command)...)
+	defer done()
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "AML_UPDATE_VERSION="+version)
 	cmd.WaitDelay = time.Second // what it has started may hold its output open
-	group(cmd)
 	said := &tail{}
 	cmd.Stdout, cmd.Stderr = said, said
-	err := cmd.Run()
+	err = cmd.Run()
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -57,8 +56,9 @@ func (h Health) check(ctx context.Context, dir, version string) error {
 	case err == nil || errors.Is(err, exec.ErrWaitDelay):
 		return nil
 	}
-	if text := strings.TrimSpace(strings.ToValidUTF8(said.String(), "?")); text != "" {
-		return fmt.Errorf("%w: %s", err, text)
+	lines := strings.Split(strings.TrimSpace(said.String()), "\n")
+	if last := strings.TrimSpace(lines[len(lines)-1]); last != "" {
+		return fmt.Errorf("%w: its last words: %q", err, last) // quoted: a terminal must not take orders from it
 	}
 	return err
 }
