@@ -437,7 +437,7 @@ func (n *Node) PluginRemove(ctx context.Context, req PluginRemoveRequest, _ func
 	}
 	err := n.plugins.host.Sync()
 	if errors.Is(err, plugins.ErrLock) {
-		err = nil // another plugin's turn
+		err = nil // it is told where it matters
 	}
 	return None{}, errors.Join(err, n.forgetMirror(ctx, req.ID))
 }
