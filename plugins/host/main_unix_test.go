@@ -95,6 +95,10 @@ func kinds() map[string]kind {
 			v.Labels = map[string]string{"seen": r.Title}
 			return v, nil
 		}),
+		"lies": {hooks: lies, caps: []plugins.Capability{plugins.Publish}, run: lie},
+		"a scanner that ends": {
+			hooks: []plugins.Hook{plugins.ScanContent}, caps: []plugins.Capability{plugins.Plaintext}, run: func() { os.Exit(0) },
+		},
 		"acting": {
 			hooks: []plugins.Hook{plugins.PlanFetch, plugins.ScanContent, plugins.BeforePublish, plugins.Source, plugins.Mirror, plugins.Render, plugins.Sign, plugins.Observe},
 			caps:  []plugins.Capability{plugins.Plaintext, plugins.Publish},
@@ -144,8 +148,6 @@ func kinds() map[string]kind {
 			p.Configure = func(context.Context, sdk.Setup) error { return errors.New("no list") }
 		})},
 		"opens what it may not": filtering(snoop),
-		"a scanner that ends":   {hooks: []plugins.Hook{plugins.ScanContent}, caps: []plugins.Capability{plugins.Plaintext}, run: func() { os.Exit(0) }},
-		"lies":                  {hooks: lies, caps: []plugins.Capability{plugins.Publish}, run: lie},
 	}
 	mem := all["eats memory"]
 	mem.memory = "256MiB"

@@ -95,7 +95,7 @@ func observeFault(err error) error {
 		return err
 	}
 	if err := transportFault(err); err != nil {
-		return fmt.Errorf("Observe: %w", err)
+		return fmt.Errorf("hook Observe: %w", err)
 	}
 	return nil
 }
