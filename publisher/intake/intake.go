@@ -10,6 +10,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -343,12 +344,9 @@ func (in *intake) entries(ctx context.Context, item Item, id, version string, be
 		}
 		handle := sum(f.Handle)
 		attrs[AttrSource], attrs[AttrID], attrs[AttrVersion], attrs[attrHandle] = in.cfg.Name, id, version, handle
-		if e, ok := same(before, handle); ok {
+		if e, ok := same(before, handle, mediaType(f.MediaType)); ok {
 			entry := e.FileEntry
 			entry.Name, entry.Attrs = name, attrs
-			if t := mediaType(f.MediaType); t != "" {
-				entry.MediaType = t
-			}
 			out = append(out, channel.DraftEntry{Entry: &entry})
 			continue
 		}
@@ -405,10 +403,12 @@ func (h have) anew() have {
 	return out
 }
 
-// same finds a file whose bytes were got in the same way.
-func same(before have, handle string) (catalog.Entry, bool) {
+// same finds a file whose bytes were got in the same way, as one of a media type, if
+// that is said.
+func same(before have, handle, media string) (catalog.Entry, bool) {
 	for _, name := range slices.Sorted(maps.Keys(before.entries)) {
 		if e := before.entries[name]; e.Attrs[attrHandle] == handle && e.SHA256 != [32]byte{} {
+			e.MediaType = cmp.Or(media, e.MediaType)
 			return e, true
 		}
 	}
