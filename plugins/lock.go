@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"slices"
 	"time"
 )
@@ -145,7 +144,7 @@ func (p Installed) validate() error {
 		}
 	}
 	for _, dir := range p.Paths {
-		if dir == "" || path.Clean(dir) == "" {
+		if dir == "" {
 			return errors.New("an empty path")
 		}
 	}

@@ -30,6 +30,9 @@ import (
 	"github.com/anonymous-media-library/aml/plugins/confine"
 )
 
+// maxAnswer bounds a message of the process, in bytes.
+const maxAnswer = 4 << 20
+
 // Config is what Start needs.
 type Config struct {
 	ID       string
@@ -42,7 +45,6 @@ type Config struct {
 
 	StartTimeout time.Duration // if zero, 10 s
 	StopTimeout  time.Duration // to end by itself when told; if zero, 2 s
-	MaxMessage   int           // bytes of an answer; if zero, 4 MiB
 }
 
 // Child is a running process.
@@ -73,9 +75,6 @@ func Start(ctx context.Context, cfg Config) (*Child, error) {
 	}
 	if cfg.StopTimeout == 0 {
 		cfg.StopTimeout = 2 * time.Second
-	}
-	if cfg.MaxMessage == 0 {
-		cfg.MaxMessage = 4 << 20
 	}
 	c, err := start(ctx, cfg, true)
 	if errors.Is(err, errSpaces) {
@@ -113,7 +112,7 @@ func start(ctx context.Context, cfg Config, spaces bool) (*Child, error) {
 		SyncStderr:       cfg.Log,
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: cfg.Sockets},
 		GRPCDialOptions: []grpc.DialOption{
-			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(cfg.MaxMessage), grpc.MaxCallSendMsgSize(64<<20)),
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer), grpc.MaxCallSendMsgSize(64<<20)),
 			grpc.WithMaxHeaderListSize(16 << 10),
 			grpc.WithInitialWindowSize(4 << 20), grpc.WithInitialConnWindowSize(8 << 20),
 			grpc.WithReadBufferSize(256 << 10), grpc.WithWriteBufferSize(256 << 10),

@@ -333,7 +333,10 @@ func (m *member) failed(err error) (pause time.Duration, again bool) {
 		m.off(err, true)
 		return 0, false
 	}
-	m.set(Waiting, nil, fmt.Errorf("%w: %w", plugins.ErrFailed, err))
+	if !errors.Is(err, plugins.ErrFailed) { // which says so already
+		err = fmt.Errorf("%w: %w", plugins.ErrFailed, err)
+	}
+	m.set(Waiting, nil, err)
 	return m.h.cfg.Backoff[n-1], true
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,6 +12,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/anonymous-media-library/aml/internal/disk"
 	"github.com/anonymous-media-library/aml/plugins"
@@ -30,28 +34,74 @@ func (h *Host) Observed(name string, event any) {
 	}
 }
 
+// How long an event that a plugin could not deal with, or a cursor that could not
+// be written, is left alone: twice as long each time.
+const (
+	minObservePause = time.Second
+	maxObservePause = time.Minute
+)
+
 // observe feeds a process with events until it ends. What it has said by then
-// counts, so that this does not end before.
+// counts, so that this does not end before. An error of its function means that the
+// event comes again, after a pause; one by which it breaks the rules ends it.
 func (m *member) observe(ctx context.Context, c *child.Child) {
-	err := m.feed(context.WithoutCancel(ctx), c)
-	if ctx.Err() != nil || err == nil {
-		return
-	}
-	m.count(plugins.Observe, 0, err)
-	m.mu.Lock()
-	broken := m.broken
-	m.mu.Unlock()
-	fault := fmt.Errorf("%w: Observe: %s", plugins.ErrFailed, child.Said(err))
-	if exhausted(err) {
-		fault = fmt.Errorf("observing: %w", err)
-	}
-	select {
-	case broken <- fault:
-	default:
+	for pause := minObservePause; ; pause = min(2*pause, maxObservePause) {
+		moved, err := m.feed(context.WithoutCancel(ctx), c)
+		if ctx.Err() != nil || err == nil {
+			return
+		}
+		m.count(plugins.Observe, 0, err)
+		m.mu.Lock()
+		broken, log := m.broken, m.log
+		m.mu.Unlock()
+		if fault := observeFault(err); fault != nil {
+			select {
+			case broken <- fault:
+			default:
+			}
+			return
+		}
+		if moved {
+			pause = minObservePause
+		}
+		select { // an error of a process that has ended is none of its function
+		case <-c.Done():
+			return
+		default:
+		}
+		if code := status.Code(err); code != codes.Unavailable && code != codes.Canceled { // else it is ending
+			log.Printf("Observe: %s: the event comes again after %v", child.Said(err), pause)
+			m.h.cfg.Log.Warn("an event comes again", "plugin", m.plugin.ID, "error", child.Said(err), "after", pause)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-c.Done():
+			timer.Stop()
+			return
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
 	}
 }
 
-func (m *member) feed(ctx context.Context, c *child.Child) error {
+// observeFault is an error of feed by which the process has broken the rules.
+func observeFault(err error) error {
+	switch {
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%w: Observe: it wants no more events", plugins.ErrFailed)
+	case errors.Is(err, plugins.ErrFailed):
+		return err
+	}
+	if err := transportFault(err); err != nil {
+		return fmt.Errorf("hook Observe: %w", err)
+	}
+	return nil
+}
+
+// feed reports whether the process has dealt with anything.
+func (m *member) feed(ctx context.Context, c *child.Child) (moved bool, err error) {
 	journal, file := m.h.cfg.Journal, m.h.cfg.Shelf.CursorFile(m.plugin.ID)
 	cursor, err := readCursor(file)
 	unsaved := false
@@ -63,14 +113,15 @@ func (m *member) feed(ctx context.Context, c *child.Child) error {
 		}
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := pluginv1.NewObserverClient(c.Conn()).Observe(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
+	begin := cursor
 	var done, sent atomic.Uint64
 	done.Store(cursor)
 	sent.Store(cursor)
@@ -109,12 +160,15 @@ func (m *member) feed(ctx context.Context, c *child.Child) error {
 		saved, unsaved = now, false
 		return err
 	}
-	defer func() { _ = save() }() // or it gets some again
+	defer func() {
+		_ = save() // or it gets some again
+		moved = saved > begin
+	}()
 	for {
 		news := journal.more()
 		events, err := journal.After(ctx, cursor, observePage)
 		if err != nil {
-			return err
+			return false, err
 		}
 		for _, e := range events {
 			msg := &pluginv1.ObserveRequest{Cursor: e.Cursor, Time: e.Time, Event: e.Event, Json: e.JSON}
@@ -123,14 +177,14 @@ func (m *member) feed(ctx context.Context, c *child.Child) error {
 			}
 			sent.Store(e.Cursor)
 			if err := stream.Send(msg); err != nil {
-				return <-ended // says why
+				return false, <-ended // says why
 			}
 			cursor = e.Cursor
 			m.count(plugins.Observe, 0, nil)
 		}
 		for len(events) == 0 || cursor-done.Load() > observeWindow {
 			if err := save(); err != nil {
-				return err
+				return false, err
 			}
 			select {
 			case <-news:
@@ -139,7 +193,7 @@ func (m *member) feed(ctx context.Context, c *child.Child) error {
 					continue
 				}
 			case err := <-ended:
-				return err
+				return false, err
 			}
 			if cursor-done.Load() <= observeWindow {
 				break
