@@ -53,9 +53,11 @@ type mirroring struct {
 	from  int64      // up to this position all is done
 	done  positions
 	whole positions // of all releases: counted once
+	lists positions // those of which something is kept, and all could be listed
 	sum   MirrorResult
 	share
 	sweeps bool // all is to be gone through
+	resets int  // how often the shares have changed
 }
 
 func (n *Node) newMirroring(ctx context.Context, net *network, ledger *kept.Ledger, id channel.ID, emit func(any)) (*mirroring, error) {
@@ -65,7 +67,7 @@ func (n *Node) newMirroring(ctx context.Context, net *network, ledger *kept.Ledg
 	}
 	m := &mirroring{
 		n: n, net: net, ledger: ledger, id: id, emit: emit, round: round,
-		news: make(chan struct{}, 1), done: positions{}, whole: positions{}, share: newShare(),
+		news: make(chan struct{}, 1), done: positions{}, whole: positions{}, lists: positions{}, share: newShare(),
 	}
 	m.swarm, err = m.newSwarm()
 	return m, err
