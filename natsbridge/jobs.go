@@ -138,7 +138,9 @@ func (j *Jobs) Take(ctx context.Context, kind string, wait time.Duration) (*Task
 	}
 	for end := time.Now().Add(wait); ; {
 		left := max(time.Until(end), 100*time.Millisecond) // the server takes no less
-		m, err := cons.Next(jetstream.FetchMaxWait(min(left, JobWait)))
+		limited, cancel := context.WithTimeout(ctx, min(left, JobWait))
+		m, err := cons.Next(jetstream.FetchContext(limited))
+		cancel()
 		if err == nil {
 			t, err := j.task(ctx, kind, m)
 			if t != nil || err != nil {
@@ -149,7 +151,7 @@ func (j *Jobs) Take(ctx context.Context, kind string, wait time.Duration) (*Task
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, jetstream.ErrNoMessages) {
+		if !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, jetstream.ErrNoMessages) && !errors.Is(err, context.DeadlineExceeded) {
 			return nil, explain(fmt.Errorf("taking a job of kind %s: %w", kind, err))
 		}
 		if time.Now().After(end) {

@@ -84,6 +84,7 @@ type fleet struct {
 	req     FleetRequest
 	self    string // the peer id of this node
 	ttl     time.Duration
+	jobIdle time.Duration
 	emit    func(any)
 	workers map[channel.ID]*mirroring // fixed before it runs
 
@@ -122,7 +123,7 @@ func (n *Node) newFleet(net *network, req FleetRequest, emit func(any)) *fleet {
 		allow = append(slices.Clone(allow), net.host.ID().String())
 	}
 	return &fleet{
-		n: n, net: net, req: req, self: net.host.ID().String(), ttl: time.Duration(req.TTL), emit: emit,
+		n: n, net: net, req: req, self: net.host.ID().String(), ttl: time.Duration(req.TTL), jobIdle: jobIdle, emit: emit,
 		workers: map[channel.ID]*mirroring{}, soon: make(chan struct{}, 1),
 		members: mirror.NewMembers(time.Duration(req.TTL), allow...), clock: mirror.NewClock(pulseOf(time.Duration(req.TTL))),
 		peers: map[string]*exchange.Peer{}, dialing: map[string]bool{},

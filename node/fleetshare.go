@@ -34,11 +34,12 @@ type share struct {
 	spared   recentPositions     // the owners were found to have it not long ago, and it was not pinned here
 	proven   positions           // the owners have given some of what is here, and members are the same since
 	steps    map[int64]bool      // kept in place of owners
-	busy     map[int64]bool      // a job on it runs here
+	busy     map[int64]*jobTurn  // a job on it runs here
+	full     bool                // there was no room for the last job
 }
 
 func newShare() share {
-	return share{declared: map[int64]time.Time{}, proven: positions{}, stays: map[int64]time.Time{}, steps: map[int64]bool{}, busy: map[int64]bool{}}
+	return share{declared: map[int64]time.Time{}, proven: positions{}, stays: map[int64]time.Time{}, steps: map[int64]bool{}, busy: map[int64]*jobTurn{}}
 }
 
 // reset has everything looked at again: others own it now.
@@ -58,7 +59,7 @@ func (m *mirroring) haveShare(ctx context.Context, r catalog.Release) (bool, err
 		return false, nil
 	}
 	m.mu.Lock()
-	steps, busy := m.steps[r.Position], m.busy[r.Position]
+	steps, busy := m.steps[r.Position], m.busy[r.Position] != nil
 	m.mu.Unlock()
 	if !m.owns(r) && !steps {
 		if known, err := m.knowBody(ctx, r); !known || err != nil {

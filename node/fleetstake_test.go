@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +28,12 @@ type otherMember struct {
 	*memstore.Store
 	lies  bool   // it says that it has everything
 	asked func() // before it says what it has
+	gets  atomic.Int64
+}
+
+func (o *otherMember) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, error) {
+	o.gets.Add(1)
+	return o.Store.Get(ctx, id, dst)
 }
 
 func (o *otherMember) Has(ctx context.Context, ids ...blobnet.ID) ([]bool, error) {
@@ -51,9 +58,9 @@ type staked struct {
 	count  int
 }
 
-func newStaked(t *testing.T) *staked {
+func newStaked(t *testing.T, values ...any) *staked {
 	t.Helper()
-	n, c := runningNode(t), channeltest.NewChannel(t, "c")
+	n, c := runningNode(t, values...), channeltest.NewChannel(t, "c")
 	f, m, events := aloneInAFleet(t, n, c)
 	s := &staked{T: t, n: n, m: m, c: c, events: events, owner: &otherMember{Store: memstore.New(memstore.Config{})}}
 	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableRelay())
@@ -86,30 +93,36 @@ func newStaked(t *testing.T) *staked {
 func (s *staked) blind(count int) (r catalog.Release, ids []blobnet.ID, data map[blobnet.ID][]byte) {
 	s.Helper()
 	for {
-		s.count++
-		ids, data = nil, map[blobnet.ID][]byte{}
-		for i := range count {
-			b := fmt.Appendf(nil, "blob %d of %d", i, s.count)
-			id := blobnet.Sum(b)
-			ids, data[id] = append(ids, id), b
-		}
-		slices.SortFunc(ids, blobnet.ID.Compare)
-		lists := memstore.New(memstore.Config{})
-		top, err := codec.EncodeInventory(s.Context(), lists, ids)
-		if err != nil {
-			s.Fatal(err)
-		}
-		if data[top], err = lists.Get(s.Context(), top, nil); err != nil {
-			s.Fatal(err)
-		}
-		offerAll(s.T, s.n, s.c.Blind(channeltest.Ref(fmt.Sprint("body", s.count), 1000), top))
-		if r, err = s.n.catalog.Release(s.Context(), s.c.ID, s.c.Hash); err != nil {
-			s.Fatal(err)
-		}
-		if !s.m.owns(r) {
-			return r, append([]blobnet.ID{top}, ids...), data
+		if r, ids, data = s.release(count, 100); !s.m.owns(r) {
+			return r, ids, data
 		}
 	}
+}
+
+// release publishes one of so many blobs of a size.
+func (s *staked) release(count, size int) (r catalog.Release, ids []blobnet.ID, data map[blobnet.ID][]byte) {
+	s.Helper()
+	s.count++
+	data = map[blobnet.ID][]byte{}
+	for i := range count {
+		b := append(fmt.Appendf(nil, "blob %d of %d", i, s.count), make([]byte, size)...)
+		id := blobnet.Sum(b)
+		ids, data[id] = append(ids, id), b
+	}
+	slices.SortFunc(ids, blobnet.ID.Compare)
+	lists := memstore.New(memstore.Config{})
+	top, err := codec.EncodeInventory(s.Context(), lists, ids)
+	if err != nil {
+		s.Fatal(err)
+	}
+	if data[top], err = lists.Get(s.Context(), top, nil); err != nil {
+		s.Fatal(err)
+	}
+	offerAll(s.T, s.n, s.c.Blind(channeltest.Ref(fmt.Sprint("body", s.count), 1000), top))
+	if r, err = s.n.catalog.Release(s.Context(), s.c.ID, s.c.Hash); err != nil {
+		s.Fatal(err)
+	}
+	return r, append([]blobnet.ID{top}, ids...), data
 }
 
 func (s *staked) put(store blobnet.Store, data map[blobnet.ID][]byte, ids ...blobnet.ID) {

@@ -72,7 +72,9 @@ func (m *mirroring) sweep(ctx context.Context) error {
 	}
 	gone, err := m.n.unkeep(ctx, m.ledger, m.id, round)
 	m.mu.Lock()
-	m.sum.LetGo += gone
+	if m.sum.LetGo += gone; gone > 0 {
+		clear(m.noRoom)
+	}
 	m.mu.Unlock()
 	if gone == 0 || err != nil {
 		return err
