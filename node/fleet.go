@@ -90,6 +90,7 @@ type fleet struct {
 
 	soon  chan struct{} // a beat is wanted before it is due
 	dials sync.WaitGroup
+	fewer sync.Once // it was said which streams have fewer replicas
 
 	mu      sync.Mutex // guards what follows; held for memory work alone
 	members *mirror.Members
@@ -177,6 +178,11 @@ func (f *fleet) connect(ctx context.Context, server natsbridge.Server) (ready bo
 	if err != nil {
 		return false, err
 	}
+	f.fewer.Do(func() {
+		for _, text := range jobs.Fewer(f.req.Replicas) {
+			f.emit(WarningEvent{Event: "warning", Message: "fleet: " + text})
+		}
+	})
 	group, err := conn.Group(f.req.Group)
 	if err != nil {
 		return false, err

@@ -97,6 +97,17 @@ func (e *told) errors() (out []string) {
 	return out
 }
 
+func (e *told) warnings() (out []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, v := range e.all {
+		if v, ok := v.(WarningEvent); ok {
+			out = append(out, v.Message)
+		}
+	}
+	return out
+}
+
 // aloneInAFleet is the work of a member that knows no others on a channel.
 func aloneInAFleet(t testing.TB, n *Node, c *channeltest.Channel, urls ...string) (*fleet, *mirroring, *told) {
 	t.Helper()

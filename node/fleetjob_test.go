@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"strings"
 	"testing"
 	"time"
 
@@ -126,4 +128,55 @@ func TestAJobHasTheTurnUntilNothingComes(t *testing.T) {
 		t.Fatal("what is over keeps its place")
 	}
 	turns.unused()
+}
+
+// A listing makes no streams: they would have the replicas that it happens to say, and
+// nobody would know.
+func TestToListDeadLettersMakesNoStreamsAndFewerReplicasAreTold(t *testing.T) {
+	t.Parallel()
+	n, s := runningNode(t), startNATS(t)
+	nc, err := nats.Connect(s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := DeadLettersRequest{NATSServer: NATSServer{URLs: []string{s.ClientURL()}}}
+	if res, err := n.DeadLetters(t.Context(), req, nil); err != nil || len(res.Letters) != 0 {
+		t.Errorf("%v, %v", res, err)
+	}
+	req.Revive = "fetch/abc"
+	if _, err := n.DeadLetters(t.Context(), req, nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("reviving what is not there: %v", err)
+	}
+	for name := range js.StreamNames(t.Context()).Name() {
+		t.Errorf("there is a stream %s", name)
+	}
+	c := channeltest.NewChannel(t, "c")
+	f, _, events := aloneInAFleet(t, n, c, s.ClientURL())
+	queueOf(t, f, s.ClientURL()) // with one replica
+	f.req.Replicas = 3
+	server := natsbridge.Server{URLs: f.req.URLs}
+	for range 2 {
+		ctx, cancel := context.WithCancel(t.Context())
+		f.emit = func(v any) {
+			if events.emit(v); len(events.warnings()) > 1 {
+				cancel()
+			}
+		}
+		if len(events.warnings()) > 0 {
+			cancel()
+		}
+		if _, err := f.connect(ctx, server); ctx.Err() == nil {
+			t.Fatal(err)
+		}
+		cancel()
+	}
+	got := events.warnings()
+	if len(got) != 2 || !strings.Contains(got[0], "aml_main_JOBS") || !strings.Contains(got[0], "--replicas 3") || !strings.Contains(got[1], "aml_main_DEAD") {
+		t.Errorf("told was %q", got)
+	}
 }

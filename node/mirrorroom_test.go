@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
+	"github.com/anonymous-media-library/aml/blobnet/fetch"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/internal/channeltest"
 )
@@ -56,5 +58,26 @@ func TestWhatDoesNotFitIsNotFetchedAgainWithEachNews(t *testing.T) {
 	small := release(1, 100)
 	if left, err := s.m.catchUp(t.Context()); left != 1 || err != nil || !s.m.whole.has(small) {
 		t.Errorf("%d left, %v; want what fits to be here", left, err)
+	}
+}
+
+// At first those who have it may not be reached yet.
+func TestMissingBlobsAreToldAtTheSecondTry(t *testing.T) {
+	t.Parallel()
+	n, c := runningNode(t), channeltest.NewChannel(t, "c")
+	_, m, events := aloneInAFleet(t, n, c)
+	m.fleet = nil
+	var err error
+	if m.swarm, err = fetch.New(fetch.Config{Store: n.blobs.Keeper(), StallTimeout: time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	offerAll(t, n, c.Files("a"))
+	for try := range 3 {
+		if left, err := m.catchUp(t.Context()); left != 1 || err != nil {
+			t.Fatalf("%d left, %v", left, err)
+		}
+		if told := len(events.all); told != try {
+			t.Errorf("after try %d it was told %d times", try+1, told)
+		}
 	}
 }

@@ -364,7 +364,7 @@ func (n *Node) DeadLetters(ctx context.Context, req DeadLettersRequest, _ func(a
 		return res, err
 	}
 	defer conn.Close()
-	jobs, err := conn.Jobs(ctx, 1)
+	jobs, err := conn.Jobs(ctx, 0) // it looks, and makes nothing
 	if err != nil {
 		return res, err
 	}
