@@ -33,8 +33,20 @@ func (s *session) fill(ctx context.Context, sub subject) error {
 	if sub.kind == kindRoot {
 		next = info.Root.Version
 	}
+	if sub.kind == kindManifest && next == 0 && sub.seq > maxAsked { // of a log of which nothing is here, what counts is enough
+		if jumped, err := s.jump(ctx, sub.channel, sub.log); jumped || err != nil {
+			return err
+		}
+	}
 	if sub.seq > next+maxAsked {
-		return s.catchUp(ctx, sub.channel)
+		if err := s.catchUp(ctx, sub.channel); err != nil || sub.kind != kindManifest {
+			return err
+		}
+		info, err = s.b.cfg.Ledger.Channel(ctx, sub.channel)
+		if err != nil || seqOf(info, sub.log)+1 >= sub.seq {
+			return ignoreUnknown(err)
+		}
+		return s.joinOrSync(ctx, sub)
 	}
 	for n := info.Root.Version + 1; sub.kind == kindManifest && n <= info.Root.Version+maxAsked; n++ { // it may be signed under a root that is not here
 		at, err := lastOn(ctx, s.manifests, s.b.names.root(sub.channel, n))
@@ -66,10 +78,21 @@ func (s *session) fill(ctx context.Context, sub subject) error {
 		}
 		found++
 	}
-	if next+found+1 < sub.seq {
-		return s.sync(ctx, sub.channel)
+	if next+found+1 >= sub.seq {
+		return nil
 	}
-	return nil
+	return s.joinOrSync(ctx, sub)
+}
+
+// joinOrSync gets what is missing before a statement and is not in the stream: of a log
+// by its snapshot, or from aml's own network.
+func (s *session) joinOrSync(ctx context.Context, sub subject) error {
+	if sub.kind == kindManifest {
+		if jumped, err := s.jump(ctx, sub.channel, sub.log); jumped || err != nil {
+			return err
+		}
+	}
+	return s.sync(ctx, sub.channel)
 }
 
 func ignoreUnknown(err error) error {

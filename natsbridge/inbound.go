@@ -134,7 +134,7 @@ func (s *session) sort(ctx context.Context, stream jetstream.Stream, msgs []jets
 				return nil, err
 			}
 		default:
-			if sub.kind == kindHead {
+			if sub.kind == kindHead || sub.kind == kindSnapshot {
 				s.note(a)
 			}
 			out = append(out, a)
@@ -147,10 +147,17 @@ func (s *session) sort(ctx context.Context, stream jetstream.Stream, msgs []jets
 func (s *session) note(a arrival) {
 	seq, _ := place(a.msg)
 	s.stock.with(a.subject.channel, func(h *held) {
-		if a.subject.kind != kindHead {
+		last := h.heads
+		switch a.subject.kind {
+		case kindSnapshot:
+			last = h.snapshots
+		case kindHead:
+		default:
 			h.add(a.subject)
-		} else if h.heads[a.subject.log].place < seq {
-			h.heads[a.subject.log] = heldHead{place: seq, digest: a.digest}
+			return
+		}
+		if last[a.subject.log].place < seq {
+			last[a.subject.log] = heldHead{place: seq, digest: a.digest}
 		}
 	})
 }
@@ -191,10 +198,24 @@ func (s *session) takeManifests(ctx context.Context, msgs []jetstream.Msg) error
 		return err
 	}
 	// What comes before them is fetched, and then they follow, or wait.
+	stuck := map[subject]bool{} // logs: what is before one release of it, and nowhere, is before the others too
 	for _, a := range late {
-		if err := s.fill(ctx, a.subject); err != nil {
+		log := subject{kind: a.subject.kind, channel: a.subject.channel, log: a.subject.log}
+		if stuck[log] {
+			continue
+		}
+		before, err := s.reached(ctx, log)
+		if err == nil {
+			err = s.fill(ctx, a.subject)
+		}
+		if err != nil {
 			return err
 		}
+		after, err := s.reached(ctx, log)
+		if err != nil {
+			return err
+		}
+		stuck[log] = a.subject.kind == kindManifest && before == after && after+1 < a.subject.seq
 	}
 	late, err = s.offerAll(ctx, s.manifests, late)
 	for _, a := range late {
@@ -203,6 +224,12 @@ func (s *session) takeManifests(ctx context.Context, msgs []jetstream.Msg) error
 		}
 	}
 	return err
+}
+
+// reached says up to where the ledger has a log.
+func (s *session) reached(ctx context.Context, log subject) (seq uint64, err error) {
+	info, err := s.b.cfg.Ledger.Channel(ctx, log.channel)
+	return seqOf(info, log.log), ignoreUnknown(err)
 }
 
 // doubt has a message come again later. It stays unacknowledged, so that it is
@@ -296,12 +323,13 @@ func (s *session) conclude(ctx context.Context, stream jetstream.Stream, a arriv
 		news.add(o, nil)
 		s.b.tell(ctx, news)
 	}
-	if a.subject.kind != kindHead {
+	last := a.subject.kind == kindHead || a.subject.kind == kindSnapshot
+	if !last {
 		seq, _ := place(a.msg)
 		delete(s.doubts, seq)
 		s.note(a)
 	}
-	if a.subject.kind == kindHead && o.Verdict == feed.Stale {
+	if last && o.Verdict == feed.Stale {
 		s.b.moved.mark(a.subject.channel) // the newer one is put in its place
 	}
 	_ = a.msg.Ack()

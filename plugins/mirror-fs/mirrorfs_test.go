@@ -88,8 +88,55 @@ func TestAFolderIsKeptCleanAndIsTheOneThatWasMeant(t *testing.T) {
 	if err := m.Put(ctx, id, 1, strings.NewReader("x")); err == nil || !strings.Contains(err.Error(), "mounted") {
 		t.Errorf("into the folder below: %v", err)
 	}
+	// Nor is it believed that all is gone: else what is to be deleted would stay for ever.
+	if _, err := m.Has(ctx, id); err == nil || !strings.Contains(err.Error(), "mounted") {
+		t.Errorf("asked whether it has it: %v", err)
+	}
+	if err := m.Delete(ctx, id); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("deleting in the folder below: %v", err)
+	}
 	if all, err := os.ReadDir(dir); err != nil || len(all) > 0 {
 		t.Errorf("in the folder below: %v, %v", all, err)
+	}
+}
+
+// A link that bears a blob's name is none, also where it leads to one.
+func TestALinkIsNoBlob(t *testing.T) {
+	ctx, m := context.Background(), &mirror{}
+	dir := t.TempDir()
+	if err := m.configure(ctx, sdk.Setup{Config: map[string]string{"folder": dir}}); err != nil {
+		t.Fatal(err)
+	}
+	id := sha256.Sum256([]byte("x"))
+	elsewhere, path := filepath.Join(t.TempDir(), "x"), m.path(id)
+	if err := errors.Join(os.WriteFile(elsewhere, []byte("x"), 0o600), os.MkdirAll(filepath.Dir(path), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(elsewhere, path); err != nil {
+		t.Skip(err)
+	}
+	if _, err := m.Get(ctx, id); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got: %v", err)
+	}
+	if err := m.Put(ctx, id, 1, strings.NewReader("x")); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
+		t.Errorf("put: %v, %v", info, err)
+	}
+}
+
+// A folder that is gone is no folder without the blob.
+func TestAFolderThatIsGoneIsAnError(t *testing.T) {
+	ctx, m := context.Background(), &mirror{}
+	dir := filepath.Join(t.TempDir(), "disk")
+	if err := errors.Join(os.Mkdir(dir, 0o700), m.configure(ctx, sdk.Setup{Config: map[string]string{"folder": dir}}), os.Remove(dir)); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{"delete": m.Delete(ctx, [32]byte{1}), "put": m.Put(ctx, [32]byte{1}, 1, strings.NewReader("x"))} {
+		if err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
