@@ -26,8 +26,8 @@ import (
 // otherMember is a member whose store may lie.
 type otherMember struct {
 	*memstore.Store
-	lies  bool   // it says that it has everything
-	asked func() // before it says what it has
+	lies  atomic.Bool            // it says that it has everything
+	asked atomic.Pointer[func()] // before it says what it has
 	gets  atomic.Int64
 }
 
@@ -37,12 +37,12 @@ func (o *otherMember) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byt
 }
 
 func (o *otherMember) Has(ctx context.Context, ids ...blobnet.ID) ([]bool, error) {
-	if o.asked != nil {
-		o.asked()
+	if asked := o.asked.Load(); asked != nil {
+		(*asked)()
 	}
 	has, err := o.Store.Has(ctx, ids...)
 	for i := range has {
-		has[i] = has[i] || o.lies
+		has[i] = has[i] || o.lies.Load()
 	}
 	return has, err
 }
@@ -190,6 +190,7 @@ func (s *staked) goes(what string, ids ...blobnet.ID) {
 // until the owner has given them.
 func TestAMemberLetsGoOfNoBytesThatAnOwnerHasNotProvedToHave(t *testing.T) {
 	t.Parallel()
+	s := newStaked(t)
 	for _, c := range []struct {
 		name   string
 		absent int   // of 6 blobs, nobody has so many
@@ -211,8 +212,7 @@ func TestAMemberLetsGoOfNoBytesThatAnOwnerHasNotProvedToHave(t *testing.T) {
 		{"all of a whole release", 0, []int{0, 1, 2, 3, 4, 5, 6}, false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			s := newStaked(t)
+			s.T = t
 			r, ids, data := s.blind(6)
 			here := ids[:len(ids)-c.absent]
 			s.put(s.n.disk, data, here...)
@@ -220,7 +220,7 @@ func TestAMemberLetsGoOfNoBytesThatAnOwnerHasNotProvedToHave(t *testing.T) {
 			for _, i := range c.has {
 				s.put(s.owner.Store, data, ids[i])
 			}
-			s.owner.lies = c.lies
+			s.owner.lies.Store(c.lies)
 			if c.goes {
 				s.goes(c.name, here...)
 				return
@@ -299,7 +299,7 @@ func TestWhatIsHereUnpinnedStaysWhereTheOwnerOnlySaysThatItHasIt(t *testing.T) {
 	r, ids, data := s.blind(6)
 	s.put(s.n.disk, data, ids...)
 	s.put(s.owner.Store, data, ids[0])
-	s.owner.lies = true
+	s.owner.lies.Store(true)
 	if err := s.sweep(); err != nil {
 		t.Fatal(err)
 	}
@@ -350,7 +350,7 @@ func TestWhatIsHereOfAReleaseThatSaysNothingStaysUntilTheOwnerHasIt(t *testing.T
 				}
 				return keep
 			}
-			s.owner.lies = true
+			s.owner.lies.Store(true)
 			s.put(s.owner.Store, data, ids[0])
 			for range 3 {
 				if !share() {
@@ -383,7 +383,7 @@ func TestThatTheFirstBlobIsKeptNoLongerTakesNoneOfTheOthersAway(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.owner.lies = true
+	s.owner.lies.Store(true)
 	s.put(s.owner.Store, data, ids[0])
 	if err := s.sweep(); err != nil {
 		t.Fatal(err)
@@ -443,12 +443,13 @@ func TestNothingIsLetGoOfWhileMembersChange(t *testing.T) {
 	s.put(s.n.disk, data, ids...)
 	s.keeps(r)
 	s.put(s.owner.Store, data, ids...)
-	s.owner.asked = s.m.reset
+	reset := s.m.reset
+	s.owner.asked.Store(&reset)
 	if err := s.sweep(); err != nil {
 		t.Fatal(err)
 	}
 	s.pinned("they change", true, ids...)
-	s.owner.asked = nil
+	s.owner.asked.Store(nil)
 	s.goes("they are the same", ids...)
 }
 
