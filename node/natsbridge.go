@@ -108,21 +108,40 @@ func (h *natsHome) use(ctx context.Context, cfg embedded.Config) (s *embedded.Se
 }
 
 // begin notes that a bridge runs; of one server and network there is one, since
-// two would share the place up to which they have read.
-func (h *natsHome) begin(key string) (end func(), err error) {
+// two would share the place up to which they have read. Bridges are of one server if a
+// URL of theirs is, whatever their order. What it cannot see is that names are of one
+// machine, or URLs of one cluster.
+func (h *natsHome) begin(network string, urls []string) (end func(), err error) {
+	keys := make([]string, len(urls))
+	for i, u := range urls {
+		keys[i] = network + " " + natsPlace(u)
+	}
+	if len(urls) == 0 {
+		keys = []string{network} // the built-in one
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.running == nil {
 		h.running, h.trail = map[string]bool{}, natsbridge.NewTrail()
 	}
-	if h.running[key] {
-		return nil, errors.New("this node bridges with that NATS already")
+	for i, k := range keys {
+		if !h.running[k] {
+			continue
+		}
+		if len(urls) == 0 {
+			return nil, errors.New("this node bridges with its built-in NATS server already")
+		}
+		return nil, fmt.Errorf("this node bridges with the NATS at %s already: a bridge takes any number of channels", urls[i])
 	}
-	h.running[key] = true
+	for _, k := range keys {
+		h.running[k] = true
+	}
 	return func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		delete(h.running, key)
+		for _, k := range keys {
+			delete(h.running, k)
+		}
 	}, nil
 }
 
@@ -227,7 +246,7 @@ func (n *Node) BridgeNATS(ctx context.Context, req BridgeNATSRequest, emit func(
 	if err != nil {
 		return res, err
 	}
-	end, err := n.natsHome.begin(networkOf(req.NATSServer) + " " + strings.Join(req.URLs, " "))
+	end, err := n.natsHome.begin(networkOf(req.NATSServer), req.URLs)
 	if err != nil {
 		return res, err
 	}
@@ -364,7 +383,7 @@ func (n *Node) DeadLetters(ctx context.Context, req DeadLettersRequest, _ func(a
 		return res, err
 	}
 	defer conn.Close()
-	jobs, err := conn.Jobs(ctx, 1)
+	jobs, err := conn.Jobs(ctx, 0) // it looks, and makes nothing
 	if err != nil {
 		return res, err
 	}

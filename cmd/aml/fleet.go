@@ -126,7 +126,11 @@ func mirrorWords(v api.MirrorEvent) string {
 	}
 	missing := ""
 	if v.Missing > 0 {
-		missing = fmt.Sprintf("; %s of it nobody has", blobs(v.Missing))
+		who := "nobody that is reachable has yet"
+		if v.From == "members" {
+			who = "no other member has yet"
+		}
+		missing = fmt.Sprintf("; %s of it %s", blobs(v.Missing), who)
 	}
 	if v.State == "members" {
 		return fmt.Sprintf("the group has %s", counted(v.Members, "member"))
