@@ -35,6 +35,9 @@ func New(cfg Config) (*Bridge, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	if cfg.Submit && cfg.Server.Inbox != "" && !isInbox(cfg.Server.Inbox) {
+		return nil, wrong("inbox %.64q: bridges answer on %s and what begins with %s. or %s_ alone", cfg.Server.Inbox, inboxes, inboxes, inboxes)
+	}
 	return &Bridge{
 		cfg: cfg, names: newNames(cfg.Network), moved: newDirty(), mine: newRecent[digest, struct{}](1 << 15),
 		bridged: map[channel.ID]bool{}, told: map[channel.ID]map[channel.PublicKey]uint64{},
