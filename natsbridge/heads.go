@@ -87,7 +87,7 @@ func (s *session) putHead(ctx context.Context, h channel.Head, data []byte) (new
 		ack, err := s.c.js.PublishMsg(call, o.msg(), jetstream.WithExpectLastSequencePerSubject(there.place), jetstream.WithExpectStream(s.heads.CachedInfo().Config.Name))
 		cancel()
 		if err == nil && !ack.Duplicate {
-			s.b.mine.put(o.digest, struct{}{})
+			s.b.mine.put(o.digest, h.Channel)
 			s.stock.with(h.Channel, func(k *held) { k.heads[h.Log] = heldHead{place: ack.Sequence, digest: o.digest} })
 			return true, nil
 		}
@@ -115,7 +115,9 @@ func (s *session) older(ctx context.Context, h channel.Head, own outgoing, at *j
 		return false, nil
 	}
 	if err := own.subject.check(at.Data); err != nil {
-		return !errors.Is(err, channel.ErrVersion), nil
+		// What this node cannot read stays if the log's own key has signed it: that of
+		// a newer node. Anybody else may have written anything.
+		return !errors.Is(err, channel.ErrVersion) || !validBy(at.Data, h.Log), nil
 	}
 	o, err := s.offer(ctx, own.subject, at.Data)
 	if err != nil {
@@ -130,6 +132,11 @@ func (s *session) older(ctx context.Context, h channel.Head, own outgoing, at *j
 		return o.Head != nil && h.Issued > o.Head.Issued && signedBy(own.data, h.Log) && !signedBy(at.Data, h.Log), nil
 	}
 	return true, nil
+}
+
+func validBy(data []byte, key channel.PublicKey) bool {
+	env, err := channel.DecodeEnvelope(data)
+	return err == nil && slices.Contains(env.Signers(), key) && env.Verify() == nil
 }
 
 func signedBy(data []byte, key channel.PublicKey) bool {
