@@ -234,7 +234,12 @@ func (s *session) repair(ctx context.Context) error {
 		if n%relist == 0 {
 			s.stock.forgetAll()
 		}
-		if err := s.b.choose(ctx); err != nil {
+		if !s.b.cfg.Submit {
+			if err := s.guard(ctx); err != nil && ctx.Err() == nil {
+				s.b.fail(err)
+			}
+		}
+		if err := s.b.choose(ctx); err != nil { // it has all of them looked at
 			s.b.fail(err)
 			continue
 		}

@@ -30,16 +30,21 @@ const (
 	maxDoubts = 512
 )
 
+// consumer is what this node reads a stream by.
+func (b *Bridge) consumer() jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable: "aml-" + b.cfg.Consumer, DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
+		MaxDeliver: -1, MaxAckPending: maxPending, InactiveThreshold: forgetAfter,
+	}
+}
+
 // follow reads a stream from where this node has got to, which the server
 // remembers, and hands it on in batches. What is handed on is acknowledged by do.
 func (s *session) follow(ctx context.Context, stream jetstream.Stream, do func(context.Context, []jetstream.Msg) error) error {
 	name := stream.CachedInfo().Config.Name
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	cons, err := stream.CreateOrUpdateConsumer(call, jetstream.ConsumerConfig{
-		Durable: "aml-" + s.b.cfg.Name, DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
-		MaxDeliver: -1, MaxAckPending: maxPending, InactiveThreshold: forgetAfter,
-	})
+	cons, err := stream.CreateOrUpdateConsumer(call, s.b.consumer())
 	if err != nil {
 		return explain(fmt.Errorf("reading %s: %w", name, err))
 	}
