@@ -207,6 +207,9 @@ func TestTheExampleAccountsGiveTheLeastRights(t *testing.T) {
 		if got := refusedBy(t, js, n.head(c.ID, c.Key())); !got {
 			t.Errorf("%s writes a head", role)
 		}
+		if got := refusedBy(t, js, n.snapshot(c.ID, c.Key())); !got {
+			t.Errorf("%s writes a snapshot", role)
+		}
 		if got := refusedBy(t, js, "$O.aml_main_blobs.C.x"); !got {
 			t.Errorf("%s writes a part of a blob", role)
 		}
@@ -280,6 +283,11 @@ func TestTheExampleAccountsGiveTheLeastRights(t *testing.T) {
 	defer cancel()
 	if st, err := readerJS.Stream(ctx, n.stream(streamManifests)); err == nil {
 		t.Errorf("a reader opens the stream %v", st)
+	}
+	for _, at := range []*site{left, mirror} { // and each of them has all the rights that it needs
+		if failed := at.saw(EventFailed); len(failed) > 0 {
+			t.Errorf("%s: %v", at.name, failed[0].Err)
+		}
 	}
 	info := left.info(c.ID)
 	if len(info.Logs) != 1 || info.Logs[0].Seq != c.Seq || info.Forked {

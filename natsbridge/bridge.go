@@ -125,6 +125,8 @@ type session struct {
 	c         *Conn
 	manifests jetstream.Stream
 	heads     jetstream.Stream
+	shelf     Shelf            // nil if snapshots do not cross
+	snapshots jetstream.Stream // nil, too, then
 	stock     stock
 	doubts    doubtful
 	submitted map[channel.ID]*submitted // of the goroutine that sends
@@ -150,12 +152,18 @@ func (b *Bridge) connect(ctx context.Context) (ready bool, err error) {
 		return false, err
 	}
 	b.knows(s.manifests.CachedInfo().Created)
+	if err := s.openSnapshots(ctx); err != nil {
+		return false, err
+	}
 	if err := b.choose(ctx); err != nil {
 		return false, err
 	}
 	b.event(Event{Kind: EventConnected})
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.follow(ctx, s.manifests, s.takeManifests) })
+	if s.snapshots != nil {
+		group.Go(func() error { return s.follow(ctx, s.snapshots, s.takeSnapshots) })
+	}
 	group.Go(func() error { return s.follow(ctx, s.heads, s.takeHeads) })
 	group.Go(func() error { return s.send(ctx, s.sendChannel) })
 	group.Go(func() error { return s.repair(ctx) })

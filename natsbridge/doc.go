@@ -1,5 +1,5 @@
 // Package natsbridge carries channels over NATS JetStream: roots, manifests,
-// heads and proofs of forks go out as the signed bytes that they are, and what
+// heads, snapshots of logs and proofs of forks go out as the signed bytes that they are, and what
 // comes in is verified by the ledger exactly as what comes by gossip. The ledger
 // is the truth; what lies in NATS is a cache that can be lost and is filled anew.
 //

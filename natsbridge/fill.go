@@ -36,16 +36,20 @@ func (s *session) fill(ctx context.Context, a arrival) (bool, error) {
 		}
 		return seqOf(info, sub.log)
 	}
-	root := uint64(0)
-	if m, err := manifestOf(a.msg.Data()); sub.kind == kindManifest && err == nil {
-		root = m.Root // it may be signed under one that is not here
-	}
 	next := before(info)
+	if sub.kind == kindManifest && next == 0 && sub.seq > maxAsked { // of a log of which nothing is here, what counts is enough
+		if jumped, err := s.jump(ctx, sub.channel, sub.log); jumped || err != nil {
+			return jumped, err
+		}
+	}
 	if sub.seq > next+maxAsked {
 		err = s.catchUp(ctx, sub.channel)
 	} else {
-		for n := info.Root.Version + 1; err == nil && n <= min(root, info.Root.Version+maxAsked); n++ {
+		for n := info.Root.Version + 1; err == nil && sub.kind == kindManifest && n <= info.Root.Version+maxAsked; n++ { // it may be signed under a root that is not here
 			_, err = s.look(ctx, s.manifests, s.b.names.root(sub.channel, n))
+		}
+		if errors.Is(err, errNothing) {
+			err = nil
 		}
 		for n := next + 1; err == nil && n < sub.seq; n++ {
 			name := s.b.names.root(sub.channel, n)
@@ -60,10 +64,15 @@ func (s *session) fill(ctx context.Context, a arrival) (bool, error) {
 	}
 	has := func() (bool, error) { // what lies there need not be what should: the ledger says
 		info, err := s.b.cfg.Ledger.Channel(ctx, sub.channel)
-		return err == nil && before(info)+1 >= sub.seq && info.Root.Version >= root, ignoreUnknown(err)
+		return err == nil && before(info)+1 >= sub.seq, ignoreUnknown(err)
 	}
 	if filled, err := has(); filled || err != nil {
 		return filled, err
+	}
+	if sub.kind == kindManifest {
+		if jumped, err := s.jump(ctx, sub.channel, sub.log); jumped || err != nil {
+			return jumped, err
+		}
 	}
 	if err := s.sync(ctx, sub.channel); err != nil {
 		return false, err
@@ -84,7 +93,7 @@ func (s *session) look(ctx context.Context, stream jetstream.Stream, name string
 	if at == nil {
 		return false, errNothing
 	}
-	waiting, err := s.take(ctx, stream, []jetstream.Msg{still{name: at.Subject, header: at.Header, data: at.Data, place: at.Sequence}})
+	waiting, err := s.take(ctx, stream, []jetstream.Msg{read(at)})
 	return len(waiting) > 0, err
 }
 

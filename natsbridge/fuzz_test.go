@@ -15,7 +15,7 @@ func FuzzSubject(f *testing.F) {
 	n := newNames(DefaultNetwork)
 	c := channeltest.NewChannel(f, "c")
 	for _, s := range []string{
-		n.root(c.ID, 1), n.manifest(c.ID, 0, 1, c.Key()), n.manifest(c.ID, 3, 1<<62, c.Key()), n.head(c.ID, c.Key()), n.fork(c.ID, channel.Hash{1}), n.of(kindIn, c.ID),
+		n.root(c.ID, 1), n.manifest(c.ID, 0, 1, c.Key()), n.manifest(c.ID, 3, 1<<62, c.Key()), n.head(c.ID, c.Key()), n.snapshot(c.ID, c.Key()), n.fork(c.ID, channel.Hash{1}), n.of(kindIn, c.ID),
 		"", "aml.v1.main.", "aml.v1.main.m", n.prefix + "m." + c.ID.String() + ".00.1." + c.Key().String(), n.root(c.ID, 1) + ".", strings.ToUpper(n.root(c.ID, 1)), n.root(c.ID, 1<<63),
 	} {
 		f.Add(s)
@@ -33,6 +33,8 @@ func FuzzSubject(f *testing.F) {
 			again = n.manifest(sub.channel, sub.epoch, sub.seq, sub.log)
 		case kindHead:
 			again = n.head(sub.channel, sub.log)
+		case kindSnapshot:
+			again = n.snapshot(sub.channel, sub.log)
 		case kindFork:
 			again = n.fork(sub.channel, sub.hash)
 		case kindIn:
@@ -123,6 +125,28 @@ func FuzzDeadLetter(f *testing.F) {
 		d, ok := j.readDead(rawOn(j.c.names.job(kindDead, "fetch", "abc"), data))
 		if ok && (d.Kind != "fetch" || d.ID != "abc" || len(d.Payload) > MaxJob || len(d.Reason) > maxReason || strings.ContainsAny(d.Reason, "\x1b\n\r")) {
 			t.Errorf("%q is read as %+v", data, d)
+		}
+	})
+}
+
+// What is read as a snapshot with its pages is the same when it is written again.
+func FuzzSnapshot(f *testing.F) {
+	p := newPast(f, 5, 2)
+	good, err := (bundle{envelope: p.snapshot, anchor: p.all[4], pages: p.pages}).encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(good[:len(good)-1])
+	f.Add([]byte{0x80})
+	f.Add([]byte{0x83, 0x40, 0x40, 0x40})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		b, err := decodeSnapshot(data)
+		if err != nil {
+			return
+		}
+		if again, err := b.encode(); err != nil && len(data) <= MaxMessage || err == nil && string(again) != string(data) {
+			t.Errorf("%x is read, and written as %x, %v", data, again, err)
 		}
 	})
 }

@@ -19,7 +19,10 @@ func (s *session) guard(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 4*callTimeout)
 	defer cancel()
 	want := s.b.consumer()
-	for _, stream := range []jetstream.Stream{s.manifests, s.heads} {
+	for _, stream := range []jetstream.Stream{s.manifests, s.heads, s.snapshots} {
+		if stream == nil {
+			continue
+		}
 		cons, err := stream.Consumer(ctx, want.Durable)
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {
 			continue

@@ -64,31 +64,43 @@ func (s *session) putHead(ctx context.Context, h channel.Head, data []byte) (new
 	}
 	var there heldHead
 	s.stock.with(h.Channel, func(k *held) { there = k.heads[h.Log] })
+	return s.putLast(ctx, s.heads, o, there, func(now heldHead) {
+		s.stock.with(h.Channel, func(k *held) { k.heads[h.Log] = now })
+	}, func(at *jetstream.RawStreamMsg) (bool, error) { return s.older(ctx, h, o, at) })
+}
+
+// putLast replaces the last message of a subject, of which there is held, if older says
+// so of what lies there. note is told what lies there then.
+func (s *session) putLast(ctx context.Context, stream jetstream.Stream, o outgoing, there heldHead, note func(heldHead), older func(*jetstream.RawStreamMsg) (bool, error)) (new bool, err error) {
 	if there.digest == o.digest || there.spares == o.digest {
+		note(there)
 		return false, nil
 	}
 	for range maxClearings {
 		if there.place > 0 || o.fresh { // something is there, or was said to be
-			at, err := lastOn(ctx, s.heads, o.name)
+			at, err := lastOn(ctx, stream, o.name)
 			if err != nil {
 				return false, explain(err)
 			}
 			if there = (heldHead{}); at != nil {
 				there = heldHead{place: at.Sequence, digest: digestOf(at.Data)}
-				older, err := s.older(ctx, h, o, at)
-				if err != nil || !older {
-					there.spares = o.digest
-					s.stock.with(h.Channel, func(k *held) { k.heads[h.Log] = there })
+				old, err := older(at)
+				if err != nil {
 					return false, err
+				}
+				if !old {
+					there.spares = o.digest
+					note(there)
+					return false, nil
 				}
 			}
 		}
 		call, cancel := context.WithTimeout(ctx, callTimeout)
-		ack, err := s.c.js.PublishMsg(call, o.msg(), jetstream.WithExpectLastSequencePerSubject(there.place), jetstream.WithExpectStream(s.heads.CachedInfo().Config.Name))
+		ack, err := s.c.js.PublishMsg(call, o.msg(), jetstream.WithExpectLastSequencePerSubject(there.place), jetstream.WithExpectStream(stream.CachedInfo().Config.Name))
 		cancel()
 		if err == nil && !ack.Duplicate {
-			s.b.mine.put(o.digest, h.Channel)
-			s.stock.with(h.Channel, func(k *held) { k.heads[h.Log] = heldHead{place: ack.Sequence, digest: o.digest} })
+			s.b.mine.put(o.digest, o.subject.channel)
+			note(heldHead{place: ack.Sequence, digest: o.digest})
 			return true, nil
 		}
 		if err != nil && !moved(err) {
@@ -117,7 +129,7 @@ func (s *session) older(ctx context.Context, h channel.Head, own outgoing, at *j
 	if err := own.subject.check(at.Data); err != nil {
 		// What this node cannot read stays if the log's own key has signed it: that of
 		// a newer node. Anybody else may have written anything.
-		return !errors.Is(err, channel.ErrVersion) || !validBy(at.Data, h.Log), nil
+		return !errors.Is(err, channel.ErrVersion) || !genuine(at.Data, h.Log), nil
 	}
 	o, err := s.offer(ctx, own.subject, at.Data)
 	if err != nil {
@@ -132,11 +144,6 @@ func (s *session) older(ctx context.Context, h channel.Head, own outgoing, at *j
 		return o.Head != nil && h.Issued > o.Head.Issued && signedBy(own.data, h.Log) && !signedBy(at.Data, h.Log), nil
 	}
 	return true, nil
-}
-
-func validBy(data []byte, key channel.PublicKey) bool {
-	env, err := channel.DecodeEnvelope(data)
-	return err == nil && slices.Contains(env.Signers(), key) && env.Verify() == nil
 }
 
 func signedBy(data []byte, key channel.PublicKey) bool {

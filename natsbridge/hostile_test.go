@@ -119,6 +119,7 @@ func TestJunkOnEverySubjectChangesNothing(t *testing.T) {
 		n.manifest(c.ID, 0, 1, c.Key()), n.manifest(c.ID, 0, 4, c.Key()), n.manifest(c.ID, 7, 4, c.Key()), n.manifest(c.ID, 0, 1<<62, c.Key()), n.manifest(other.ID, 0, 1, other.Key()),
 		n.prefix + "m." + id + ".0.-1." + h, n.prefix + "m." + id + ".0.4", n.prefix + "m.x",
 		n.head(c.ID, c.Key()), n.head(other.ID, other.Key()), n.head(c.ID, other.Key()), n.prefix + "head." + id, n.prefix + "head.x.y",
+		n.snapshot(c.ID, c.Key()), n.snapshot(other.ID, other.Key()), n.snapshot(c.ID, other.Key()), n.prefix + "snap." + id, n.prefix + "snap.x.y",
 		n.fork(c.ID, channel.Hash{}), n.prefix + "fork." + id + "." + h, n.prefix + "fork.x",
 		n.of(kindIn, c.ID), n.of(kindIn, other.ID), n.prefix + "in.x", n.prefix + "in." + id + ".x",
 		n.of(kindEvent, c.ID), n.prefix + "job.fetch." + h, n.prefix + "job.x", n.prefix + "dead.fetch." + h, "aml.v1", "aml.v1.main.>x", "aml.v2.main.m.x",

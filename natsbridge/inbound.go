@@ -133,7 +133,7 @@ func (s *session) sort(ctx context.Context, stream jetstream.Stream, msgs []jets
 		}
 		switch {
 		case errors.Is(err, channel.ErrVersion): // newer nodes may write it, and so may anybody
-			if sub.kind == kindHead {
+			if sub.replaced() {
 				s.note(a)
 			} else {
 				s.unsure(sub)
@@ -144,7 +144,7 @@ func (s *session) sort(ctx context.Context, stream jetstream.Stream, msgs []jets
 				return nil, err
 			}
 		default:
-			if sub.kind == kindHead {
+			if sub.replaced() {
 				s.note(a)
 			}
 			out = append(out, a)
@@ -155,14 +155,18 @@ func (s *session) sort(ctx context.Context, stream jetstream.Stream, msgs []jets
 
 // note takes notice of what lies in a stream, and is what should.
 func (s *session) note(a arrival) {
-	if a.subject.kind != kindHead {
+	if !a.subject.replaced() {
 		s.sure(a.subject)
 		return
 	}
 	seq, _ := place(a.msg)
 	s.stock.with(a.subject.channel, func(h *held) {
-		if h.heads[a.subject.log].place < seq {
-			h.heads[a.subject.log] = heldHead{place: seq, digest: a.digest}
+		last := h.heads
+		if a.subject.kind == kindSnapshot {
+			last = h.snapshots
+		}
+		if last[a.subject.log].place < seq {
+			last[a.subject.log] = heldHead{place: seq, digest: a.digest}
 		}
 	})
 }
@@ -335,8 +339,9 @@ func (s *session) conclude(ctx context.Context, stream jetstream.Stream, a arriv
 		news.add(o, nil)
 		s.b.tell(ctx, news)
 	}
+	last := a.subject.replaced()
 	switch {
-	case a.subject.kind == kindHead:
+	case last:
 		if o.Verdict == feed.Stale {
 			s.b.moved.mark(a.subject.channel) // the newer one is put in its place
 		}
@@ -345,7 +350,7 @@ func (s *session) conclude(ctx context.Context, stream jetstream.Stream, a arriv
 	default: // the ledger has not taken it
 		s.unsure(a.subject)
 	}
-	if a.subject.kind != kindHead {
+	if !last {
 		seq, _ := place(a.msg)
 		s.doubts.drop(seq)
 	}

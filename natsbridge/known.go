@@ -76,17 +76,22 @@ type held struct {
 	logs  map[channel.PublicKey]*run
 	forks map[channel.Hash]bool
 	heads map[channel.PublicKey]heldHead
+
+	snapshots map[channel.PublicKey]heldHead
 }
 
-// heldHead is a head in the stream: its place there, by which it is replaced.
+// heldHead is a head, or a snapshot, in its stream: its place there, by which it is
+// replaced.
 type heldHead struct {
 	place  uint64
 	digest digest
-	spares digest // of a head of the ledger that need not go there: this one is newer, or the same
+	spares digest       // of one of the ledger that need not go there: this one is newer, or the same
+	of     channel.Hash // of the ledger's snapshot that was last put there, or need not be
+	large  bool         // that one is in no message
 }
 
 func newHeld() *held {
-	return &held{logs: map[channel.PublicKey]*run{}, forks: map[channel.Hash]bool{}, heads: map[channel.PublicKey]heldHead{}}
+	return &held{logs: map[channel.PublicKey]*run{}, forks: map[channel.Hash]bool{}, heads: map[channel.PublicKey]heldHead{}, snapshots: map[channel.PublicKey]heldHead{}}
 }
 
 func (h *held) log(key channel.PublicKey) *run {

@@ -84,7 +84,7 @@ func (s *session) sendChannel(ctx context.Context, id channel.ID) error {
 			s.b.event(Event{Kind: EventSent, Channel: id, Count: sent})
 		}
 	}()
-	for _, part := range []func(context.Context, catalog.Info) (int, error){s.sendRoots, s.sendForks, s.sendLogs, s.sendHeads} {
+	for _, part := range []func(context.Context, catalog.Info) (int, error){s.sendRoots, s.sendForks, s.sendSnapshots, s.sendLogs, s.sendHeads} {
 		n, err := part(ctx, info)
 		sent += n
 		if err != nil {
@@ -223,7 +223,12 @@ func (s *session) sendLog(ctx context.Context, info catalog.Info, l catalog.LogI
 			if next >= l.Joined { // it was withdrawn meanwhile
 				return sent, nil
 			}
-			next = l.Joined // what counted before it is not sent: nobody could take it in without the snapshot
+			n, err := s.sendLive(ctx, info, l, next)
+			sent += n
+			if err != nil {
+				return sent, err
+			}
+			next = l.Joined
 			s.stock.with(info.ID, func(h *held) { h.log(l.Log).pass(next - 1) })
 			continue
 		}

@@ -244,7 +244,7 @@ func refused(sub subject, o feed.Outcome) error {
 // channel looked at again, since the place is free now.
 func (s *session) clear(ctx context.Context, stream jetstream.Stream, sub subject, seq uint64, why error) error {
 	s.b.event(Event{Kind: EventJunk, Channel: sub.channel, Count: 1, Err: why})
-	if sub.kind != "" && sub.kind != kindHead {
+	if sub.kind != "" && !sub.replaced() {
 		s.b.sure.open(sub.channel, func(h *held) { h.doubt(sub) })
 		s.doubts.drop(seq)
 	}

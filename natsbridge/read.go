@@ -27,6 +27,10 @@ type still struct {
 	place  uint64
 }
 
+func read(at *jetstream.RawStreamMsg) still {
+	return still{name: at.Subject, header: at.Header, data: at.Data, place: at.Sequence}
+}
+
 func (m still) Subject() string                  { return m.name }
 func (m still) Headers() nats.Header             { return m.header }
 func (m still) Data() []byte                     { return m.data }
@@ -74,6 +78,13 @@ func (s *session) readFirst(ctx context.Context, id channel.ID) (bool, error) {
 	empty := true
 	s.stock.with(id, func(h *held) { empty = h.empty() })
 	if !empty {
+		if err := s.readManifests(ctx, id); err != nil {
+			return false, err
+		}
+	}
+	if moved, err := s.readSnapshots(ctx, id); err != nil {
+		return false, err
+	} else if moved && !empty {
 		if err := s.readManifests(ctx, id); err != nil {
 			return false, err
 		}
@@ -189,14 +200,12 @@ func (s *session) readOnce(ctx context.Context, id channel.ID) (late int, err er
 
 // readHeads has the ledger judge the heads of a channel that lie in HEADS.
 func (s *session) readHeads(ctx context.Context, id channel.ID) error {
-	call, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	info, err := s.heads.Info(call, jetstream.WithSubjectFilter(s.b.names.of(kindHead, id)+".>"))
+	names, err := lying(ctx, s.heads, s.b.names.of(kindHead, id)+".>")
 	if err != nil {
-		return explain(fmt.Errorf("listing %s: %w", s.heads.CachedInfo().Config.Name, err))
+		return err
 	}
 	waits := false
-	for name := range info.State.Subjects {
+	for _, name := range names {
 		late, err := s.look(ctx, s.heads, name)
 		if err != nil && !errors.Is(err, errNothing) {
 			return err
@@ -205,4 +214,44 @@ func (s *session) readHeads(ctx context.Context, id channel.ID) error {
 	}
 	s.b.behind(id, waits)
 	return nil
+}
+
+// readSnapshots does so with its snapshots, and reports whether one moved the ledger.
+func (s *session) readSnapshots(ctx context.Context, id channel.ID) (moved bool, err error) {
+	if s.snapshots == nil {
+		return false, nil
+	}
+	before, err := s.b.cfg.Ledger.Channel(ctx, id)
+	if err != nil {
+		return false, ignoreUnknown(err)
+	}
+	names, err := lying(ctx, s.snapshots, s.b.names.of(kindSnapshot, id)+".>")
+	if err != nil {
+		return false, err
+	}
+	for _, name := range names {
+		at, err := lastOn(ctx, s.snapshots, name)
+		if err == nil && at != nil {
+			err = s.takeSnapshots(ctx, []jetstream.Msg{read(at)})
+		}
+		if err != nil {
+			return false, explain(err)
+		}
+	}
+	after, err := s.b.cfg.Ledger.Channel(ctx, id)
+	return err == nil && reach(after) > reach(before), ignoreUnknown(err)
+}
+
+// lying lists the subjects of a stream under which something lies.
+func lying(ctx context.Context, stream jetstream.Stream, filter string) (names []string, err error) {
+	call, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	info, err := stream.Info(call, jetstream.WithSubjectFilter(filter))
+	if err != nil {
+		return nil, explain(fmt.Errorf("listing %s: %w", stream.CachedInfo().Config.Name, err))
+	}
+	for name := range info.State.Subjects {
+		names = append(names, name)
+	}
+	return names, nil
 }

@@ -27,6 +27,13 @@ func (s subject) check(data []byte) error {
 		_, _, err := decodeFork(data)
 		return err
 	}
+	if s.kind == kindSnapshot {
+		b, err := decodeSnapshot(data)
+		if err == nil && (b.snap.Channel != s.channel || b.snap.Log != s.log) {
+			err = fmt.Errorf("snapshot under another one's subject: %w", channel.ErrMalformed)
+		}
+		return err
+	}
 	env, err := channel.DecodeEnvelope(data)
 	if err != nil {
 		return err

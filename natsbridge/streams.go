@@ -14,6 +14,7 @@ import (
 const (
 	streamManifests = "MANIFESTS"
 	streamHeads     = "HEADS"
+	streamSnapshots = "SNAPSHOTS"
 	streamJobs      = "JOBS"
 	streamDead      = "DEAD"
 )
@@ -40,6 +41,14 @@ func (n names) heads(replicas int) jetstream.StreamConfig {
 	return n.config(jetstream.StreamConfig{
 		Name: n.stream(streamHeads), Description: "aml: the newest head of each log, signed",
 		Subjects: []string{n.all(kindHead)}, Discard: jetstream.DiscardOld, MaxMsgsPerSubject: 1, MaxMsgs: -1,
+	}, replicas)
+}
+
+// snapshots holds the newest snapshot of each log.
+func (n names) snapshots(replicas int) jetstream.StreamConfig {
+	return n.config(jetstream.StreamConfig{
+		Name: n.stream(streamSnapshots), Description: "aml: the newest snapshot of each log with its pages, signed",
+		Subjects: []string{n.all(kindSnapshot)}, Discard: jetstream.DiscardOld, MaxMsgsPerSubject: 1, MaxMsgs: -1,
 	}, replicas)
 }
 

@@ -20,6 +20,7 @@ const (
 	kindManifest = "m"    // m.<channel>.<epoch>.<seq>.<log>
 	kindFork     = "fork" // fork.<channel>.<hash>
 	kindHead     = "head" // head.<channel>.<log>
+	kindSnapshot = "snap" // snap.<channel>.<log>
 	kindIn       = "in"   // in.<channel>
 	kindEvent    = "event"
 	kindJob      = "job"  // job.<kind>.<id>
@@ -64,6 +65,10 @@ func (n names) head(id channel.ID, log channel.PublicKey) string {
 	return n.of(kindHead, id) + "." + log.String()
 }
 
+func (n names) snapshot(id channel.ID, log channel.PublicKey) string {
+	return n.of(kindSnapshot, id) + "." + log.String()
+}
+
 func (n names) fork(id channel.ID, proof channel.Hash) string {
 	return n.of(kindFork, id) + "." + proof.String()
 }
@@ -79,7 +84,10 @@ type subject struct {
 	hash    channel.Hash
 }
 
-// parse reads the subjects that root, manifest, head, fork and of(kindIn) write,
+// replaced reports whether the newest statement takes the place of the one before.
+func (s subject) replaced() bool { return s.kind == kindHead || s.kind == kindSnapshot }
+
+// parse reads the subjects that root, manifest, head, snapshot, fork and of(kindIn) write,
 // and no other: every statement has one subject.
 func (n names) parse(s string) (subject, error) {
 	bad := func() (subject, error) { return subject{}, fmt.Errorf("subject %.256q: %w", s, channel.ErrMalformed) }
@@ -113,6 +121,9 @@ func (n names) parse(s string) (subject, error) {
 	case sub.kind == kindHead && len(token) == 3:
 		sub.log, err = channel.ParsePublicKey(token[2])
 		want = n.head(sub.channel, sub.log)
+	case sub.kind == kindSnapshot && len(token) == 3:
+		sub.log, err = channel.ParsePublicKey(token[2])
+		want = n.snapshot(sub.channel, sub.log)
 	case sub.kind == kindFork && len(token) == 3:
 		sub.hash, err = channel.ParseHash(token[2])
 		want = n.fork(sub.channel, sub.hash)

@@ -14,8 +14,9 @@ func TestWhatFailsIsListedAndTheRestIsNot(t *testing.T) {
 		{SourceSpec: SourceSpec{Name: "half"}, Problem: "a name is too long"},
 	}}
 	n.documents = bindings[DocumentInfo]{read: true, list: []DocumentInfo{{DocumentSpec: DocumentSpec{Output: "/a.xml"}}, {DocumentSpec: DocumentSpec{Output: "/b.xml"}, Error: "late"}}}
+	n.filling.bindings.read = true
 	var got []string
-	for _, f := range n.failing() {
+	for _, f := range n.failing(t.Context()) {
 		got = append(got, f.Kind+" "+f.Name+": "+f.Error)
 	}
 	if want := "source away: no answer; source half: not published: a name is too long; document /b.xml: late"; strings.Join(got, "; ") != want {
@@ -27,7 +28,7 @@ func TestWhatFailsIsListedAndTheRestIsNot(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.sources.bindings = bindings[SourceInfo]{path: broken}
-	if got := n.failing(); len(got) != 2 || !strings.Contains(got[0].Error, "mend it") {
+	if got := n.failing(t.Context()); len(got) != 2 || !strings.Contains(got[0].Error, "mend it") {
 		t.Errorf("a list that cannot be read: %+v", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
@@ -128,12 +129,62 @@ func (h hooks) Scan(ctx context.Context, r catalog.Release, e channel.FileEntry,
 
 // beforePublish lets plugins with that hook edit or stop a release.
 func (n *Node) beforePublish(ctx context.Context, r publisher.Release) (publisher.Release, error) {
+	var earlier []plughost.Release
+	if n.plugins.host.Has(plugins.BeforePublish) && !r.Channel.IsZero() { // else it is about to be founded
+		var err error
+		if earlier, err = n.earlier(ctx, r.Channel); err != nil {
+			return r, err
+		}
+	}
 	d, err := n.plugins.host.BeforePublish(ctx, r.Channel, plughost.Draft{
-		Title: r.Title, Description: r.Description, Metadata: r.Metadata, Entries: r.Entries, Remove: r.Remove,
+		Title: r.Title, Description: r.Description, Metadata: r.Metadata, Entries: r.Entries, Remove: r.Remove, Earlier: earlier,
 	})
 	if err != nil {
 		return r, fmt.Errorf("nothing is published: %w", err)
 	}
 	r.Title, r.Description, r.Metadata, r.Entries, r.Remove = d.Title, d.Description, d.Metadata, d.Entries, d.Remove
 	return r, nil
+}
+
+// maxEarlier is how many releases a draft is shown with.
+const maxEarlier = 256
+
+// earlier is what a channel has, as far as its newest releases say: of each, the
+// files that no later one removes or replaces.
+func (n *Node) earlier(ctx context.Context, id channel.ID) ([]plughost.Release, error) {
+	positions, err := n.catalog.Newest(ctx, id, maxEarlier)
+	if err != nil || len(positions) == 0 {
+		return nil, err
+	}
+	var newest []catalog.Release
+	for r, err := range n.releasesAfter(ctx, id, positions[len(positions)-1]-1) {
+		if err != nil {
+			return nil, err
+		}
+		newest = append(newest, r)
+	}
+	var out []plughost.Release
+	later := map[string]bool{}
+	for _, r := range slices.Backward(newest) {
+		if r.Body == nil {
+			continue
+		}
+		body := *r.Body
+		body.Removals, body.Entries = nil, slices.DeleteFunc(slices.Clone(body.Entries), func(e channel.FileEntry) bool { return later[e.Name] })
+		for _, e := range r.Body.Entries {
+			later[e.Name] = true
+		}
+		for _, e := range r.Body.Removals {
+			later[e.Name] = true
+		}
+		if len(body.Entries) > 0 {
+			release, err := hooks{n}.release(ctx, r, &body)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, release)
+		}
+	}
+	slices.Reverse(out)
+	return out, nil
 }

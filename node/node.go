@@ -72,6 +72,7 @@ type Node struct {
 	documents bindings[DocumentInfo]
 	natsHome  natsHome
 	mirrors   mirrors
+	filling   filling
 
 	damaged chan blobnet.ID // to be had again
 	mending atomic.Int32    // scrubs with repair that run
@@ -102,7 +103,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, noRoom(cfg.Paths.Home, fmt.Errorf("locking the home %s: %w", cfg.Paths.Home, err))
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), lock: lock, ready: make(chan struct{}), damaged: make(chan blobnet.ID, maxDamaged), deleted: make(chan struct{}, 1), ageing: newAgeing(), natsHome: natsHome{turn: make(chan struct{}, 1)}, mirrors: mirrors{turn: make(chan struct{}, 1)}}
+	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), lock: lock, ready: make(chan struct{}), damaged: make(chan blobnet.ID, maxDamaged), deleted: make(chan struct{}, 1), ageing: newAgeing(), natsHome: natsHome{turn: make(chan struct{}, 1)}, mirrors: mirrors{turn: make(chan struct{}, 1)}, filling: newFilling()}
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(noRoom(cfg.Paths.Home, err), n.Close())
 	}
@@ -204,6 +205,11 @@ func (n *Node) Run(ctx context.Context) error {
 		group.Go(func() error { return n.serveRoots(ctx) })
 		group.Go(func() error { return n.pollForever(ctx) })
 		group.Go(func() error { return n.renderForever(ctx) })
+		group.Go(func() error { return n.fillForever(ctx) })
+	} else {
+		lent := lending{}
+		n.lendBound(ctx, lent)
+		defer lent.close()
 	}
 	group.Go(func() error { return n.serveOwn(ctx) })
 	if n.cfg.Resume {
@@ -226,7 +232,7 @@ func (n *Node) Run(ctx context.Context) error {
 
 // Close closes what Open opened. Call it after Run has returned.
 func (n *Node) Close() error {
-	errs := []error{n.closePlugins(), n.mirrors.close()}
+	errs := []error{n.closePlugins(), n.mirrors.close(), n.filling.close()}
 	if n.catalog != nil {
 		errs = append(errs, n.catalog.Close())
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/anonymous-media-library/aml/channel/keyfile"
 	"github.com/anonymous-media-library/aml/internal/size"
 	"github.com/anonymous-media-library/aml/internal/unpack"
+	"github.com/anonymous-media-library/aml/mirror/fill"
 	"github.com/anonymous-media-library/aml/plugins"
 	"github.com/anonymous-media-library/aml/plugins/bundled"
 	"github.com/anonymous-media-library/aml/plugins/confine"
@@ -228,6 +229,11 @@ func (n *Node) pluginChanged(id string) (PluginInfo, error) {
 	if err != nil {
 		return PluginInfo{}, err
 	}
+	n.filling.each(func(plugin string, f *fill.Filler) {
+		if plugin == id {
+			f.Changed()
+		}
+	})
 	p, err := n.plugins.shelf.Get(id)
 	if err != nil {
 		return PluginInfo{}, err
@@ -403,7 +409,7 @@ func (n *Node) PluginRemove(ctx context.Context, req PluginRemoveRequest, _ func
 	if err := n.plugins.shelf.Remove(req.ID, req.State); err != nil {
 		return None{}, err
 	}
-	return None{}, n.plugins.host.Sync()
+	return None{}, errors.Join(n.plugins.host.Sync(), n.forgetMirror(ctx, req.ID))
 }
 
 // keysHeldBy are the files of the ring's keys that a plugin holds.

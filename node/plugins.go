@@ -47,6 +47,7 @@ func (n *Node) openPlugins(ctx context.Context) (err error) {
 	}
 	n.sources.bindings.path, n.sources.changed = filepath.Join(dir, ".sources.json"), make(chan struct{}, 1)
 	n.documents.path = filepath.Join(dir, ".documents.json")
+	n.filling.bindings.path, n.filling.path = filepath.Join(dir, ".mirrors.json"), filepath.Join(dir, ".owed.db")
 	p.sockets = filepath.Join(dir, ".s")
 	if len(p.sockets) > maxSockets {
 		sum := sha256.Sum256([]byte(dir))

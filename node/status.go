@@ -39,7 +39,7 @@ type Status struct {
 	Own           int            `json:"own"`      // that this node publishes
 	Subscriptions []Subscription `json:"subscriptions"`
 	Plugins       []PluginStatus `json:"plugins"`              // those that are enabled
-	Failing       []FailingInfo  `json:"failing"`              // sources and documents
+	Failing       []FailingInfo  `json:"failing"`              // sources, documents and mirrors
 	EventsLost    string         `json:"eventsLost,omitempty"` // why events are not kept for plugins that observe: the disk is full
 }
 
@@ -170,7 +170,7 @@ type RelayStatus struct {
 // Status says who the node is, where it listens and what it holds.
 func (n *Node) Status(ctx context.Context, _ None, _ func(any)) (Status, error) {
 	s := Status{
-		Plugins: n.plugins.host.Status(), Failing: n.failing(),
+		Plugins: n.plugins.host.Status(), Failing: n.failing(ctx),
 		Goroutines: runtime.NumGoroutine(), Home: n.cfg.Paths.Home, PID: os.Getpid(), Started: channel.Time(n.started.Unix()),
 		Addrs: []string{}, URLs: []string{}, Subscriptions: []Subscription{},
 	}

@@ -7,10 +7,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
+
+	"github.com/anonymous-media-library/aml/internal/public"
 )
 
 // caller makes requests to one server and follows where it redirects, within
@@ -98,6 +102,16 @@ func (c *caller) noProxy(r *http.Request) (*url.URL, error) {
 		return nil, errProxy
 	}
 	return nil, nil
+}
+
+// onlyPublic looks at the address that is about to be connected to, after names were
+// looked up.
+func onlyPublic(_, address string, _ syscall.RawConn) error {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil || !public.Addr(ap.Addr()) {
+		return errPrivate
+	}
+	return nil
 }
 
 var errPrivate = fmt.Errorf("%w: it is, or leads to, an address that is not public", ErrRefused)

@@ -109,6 +109,7 @@ Those who host the bytes cannot read them.`,
 		a.updateCheckCommand(), a.updateApplyCommand(),
 		a.bridgeNATSCommand(), a.bridgeNATSDeadCommand(),
 		a.mirrorCommand(), a.mirrorStatusCommand(),
+		a.mirrorAddCommand(), a.mirrorListCommand(), a.mirrorPushCommand(), a.mirrorRemoveCommand(),
 		a.keyNewCommand(), a.keyShowCommand(), a.versionCommand(),
 	)
 	strict(root)

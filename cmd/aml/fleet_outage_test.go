@@ -14,6 +14,7 @@ import (
 // agreed on; then all, each for longer than a member may be silent. No member takes
 // another for dead, and what was published meanwhile is kept as if nothing had been.
 func TestAFleetWhoseNATSIsKilledAndComesBackAtFullSize(t *testing.T) {
+	t.Parallel()
 	const ttl = time.Minute
 	var leader *natslab.Server
 	kill := func(all natslab.Servers) {

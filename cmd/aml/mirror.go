@@ -17,7 +17,8 @@ func (a *app) blobPushPluginCommand() *cobra.Command {
 		Short: "copy blobs to a plugin that keeps them",
 		Long: `Copy sealed blobs to a plugin with the hook Mirror, such as mirror-fs: another disk, a
 bucket. What is there already is not sent again, so that the command can be given
-again for what failed, and regularly. The plugin learns nothing of what the blobs hold.`,
+again for what failed, and regularly. The plugin learns nothing of what the blobs hold.
+mirror-add keeps one filled with channels by itself.`,
 		Example: "  aml blob-push-plugin mirror-fs --all\n  aml blob-push-plugin mirror-fs -i file_entry.json",
 	}, false)
 }

@@ -178,3 +178,43 @@ func TestMirrorS3OnAFullServerAtFullSize(t *testing.T) {
 		t.Errorf("%d objects are there", n)
 	}
 }
+
+// A daemon fills a bucket by itself, says that the server is away, and goes on when it is
+// back, also with what was taken back meanwhile.
+func TestMirrorS3IsFilledByADaemonWhileTheServerIsAwayAtFullSize(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := newS3(t, filepath.Join(dir, "server"))
+	home, file := filepath.Join(dir, "home"), filepath.Join(dir, "wrong")
+	noise(t, file, 3<<20, 1)
+	publish(t, home, "music", file)
+	keepingInS3(t, home, s.addr, credentialsFile(t, dir, s3Secret))
+	ok(t, home, "mirror-add", "mirror-s3", "music")
+	daemon := start(t, home, "daemon")
+	daemon.addr()
+	settled := func() bool {
+		m := mirrorsOf(t, home)[0]
+		return m.Owed+m.Delete+m.Missing == 0 && m.There > 0 && m.Error == ""
+	}
+	inTheEnd(t, "the first release is there", settled)
+	first := s.objects(t)
+	s.kill()
+	noise(t, filepath.Join(dir, "right"), 5<<20, 2)
+	ok(t, home, "channel-publish", "music", filepath.Join(dir, "right"), "--once")
+	ok(t, home, "channel-retract", "music", "wrong", "--reason", "wrong")
+	inTheEnd(t, "what fails is said", func() bool {
+		m := mirrorsOf(t, home)[0]
+		return m.Delete > 0 && m.Owed > 0 && strings.Contains(m.Error, "cannot be called")
+	})
+	s.start(t)
+	inTheEnd(t, "all is there, and what was taken back is not", settled)
+	now, left := s.objects(t), 0
+	for id := range first {
+		if now[id] > 0 {
+			left++
+		}
+	}
+	if len(now) < 6 || left >= len(first)-2 {
+		t.Errorf("%d objects, of %d before %d are left", len(now), len(first), left)
+	}
+}

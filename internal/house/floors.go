@@ -13,6 +13,7 @@ var floors = map[string]int{
 	"internal/disk":               0,
 	"internal/flock":              0,
 	"internal/lookalike":          0,
+	"internal/public":             0,
 	"internal/secretfile":         0,
 	"internal/seq":                0,
 	"internal/size":               0,
@@ -57,6 +58,8 @@ var floors = map[string]int{
 	"updates/appdir":              4,
 	"mirror":                      1, // rules of a fleet
 	"mirror/kept":                 1,
+	"mirror/owed":                 1,
+	"mirror/fill":                 2, // keeps a plugin filled
 	"natsbridge":                  3,
 	"natsbridge/embedded":         3,
 	"channel/gossip":              4,

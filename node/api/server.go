@@ -92,6 +92,10 @@ func NewServer(n *node.Node, log *slog.Logger) *Server {
 	handle(mux, "bridge-nats-dead", n.DeadLetters)
 	handle(mux, "mirror", n.Mirror)
 	handle(mux, "mirror-status", n.MirrorStatus)
+	handle(mux, "mirror-add", n.MirrorAdd)
+	handle(mux, "mirror-list", n.MirrorList)
+	handle(mux, "mirror-push", n.MirrorPush)
+	handle(mux, "mirror-remove", n.MirrorRemove)
 	return &Server{mux: mux, log: log}
 }
 

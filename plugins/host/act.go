@@ -24,6 +24,8 @@ type Draft struct {
 	Metadata    map[string]string
 	Entries     []channel.FileEntry
 	Remove      []string
+
+	Earlier []Release // what the channel has, oldest first; not to be changed
 }
 
 // BeforePublish hands a draft to all plugins with that hook, one after another,
@@ -51,6 +53,9 @@ func (m *member) beforePublish(ctx context.Context, id channel.ID, d Draft) (out
 	}
 	for _, e := range d.Entries {
 		req.Draft.Files = append(req.Draft.Files, &pluginv1.DraftFile{Name: e.Name, Size: e.Size, MediaType: e.MediaType, Sha256: e.SHA256[:], Attrs: e.Attrs})
+	}
+	for _, r := range d.Earlier {
+		req.Draft.Earlier = append(req.Draft.Earlier, r.proto(false))
 	}
 	var denied error
 	err = m.call(ctx, plugins.BeforePublish, 0, func(ctx context.Context, conn grpc.ClientConnInterface) error {
@@ -83,7 +88,7 @@ func edited(d Draft, e *pluginv1.Draft) (Draft, error) {
 	for _, entry := range d.Entries {
 		was[entry.Name] = entry
 	}
-	out := Draft{Title: e.Title, Description: e.Description, Metadata: e.Metadata, Remove: e.Remove}
+	out := Draft{Title: e.Title, Description: e.Description, Metadata: e.Metadata, Remove: e.Remove, Earlier: d.Earlier}
 	for _, f := range e.Files {
 		entry, ok := was[f.GetName()]
 		if !ok {

@@ -73,8 +73,8 @@ func (m *mirror) mounted() error {
 	if err == nil && !os.SameFile(info, m.info) {
 		err = errors.New("it is another folder than when the plugin began; is the disk mounted? mount it, and start the plugin again")
 	}
-	if err != nil {
-		return fmt.Errorf("folder %s: %w", m.folder, err)
+	if err != nil { // not as if it were a blob that is not there
+		return fmt.Errorf("folder %s: %v", m.folder, err)
 	}
 	return nil
 }
@@ -90,9 +90,11 @@ func (m *mirror) Put(ctx context.Context, id [32]byte, _ int64, data io.Reader) 
 	if has, err := m.Has(ctx, id); err != nil || has {
 		return err
 	}
-	if err := m.mounted(); err != nil {
-		return err
-	}
+	defer func() {
+		if disk.IsFull(err) {
+			err = fmt.Errorf("the disk of folder %s is full; make room there: %w", m.folder, err)
+		}
+	}()
 	path, temp := m.path(id), filepath.Join(m.folder, unfinished)
 	for _, dir := range []string{filepath.Dir(path), temp} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -124,6 +126,9 @@ func (m *mirror) Put(ctx context.Context, id [32]byte, _ int64, data io.Reader) 
 
 // Has is of sdk.Mirror. It believes a file's size that Put has left; Get checks.
 func (m *mirror) Has(_ context.Context, id [32]byte) (bool, error) {
+	if err := m.mounted(); err != nil {
+		return false, err
+	}
 	info, err := os.Lstat(m.path(id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -133,6 +138,9 @@ func (m *mirror) Has(_ context.Context, id [32]byte) (bool, error) {
 
 // Get is of sdk.Mirror.
 func (m *mirror) Get(_ context.Context, id [32]byte) (io.ReadCloser, error) {
+	if err := m.mounted(); err != nil {
+		return nil, err
+	}
 	f, err := os.Open(m.path(id))
 	if err != nil {
 		return nil, err
@@ -149,4 +157,9 @@ func (m *mirror) Get(_ context.Context, id [32]byte) (io.ReadCloser, error) {
 }
 
 // Delete is of sdk.Mirror.
-func (m *mirror) Delete(_ context.Context, id [32]byte) error { return os.Remove(m.path(id)) }
+func (m *mirror) Delete(_ context.Context, id [32]byte) error {
+	if err := m.mounted(); err != nil {
+		return err
+	}
+	return os.Remove(m.path(id))
+}

@@ -88,8 +88,29 @@ func TestAFolderIsKeptCleanAndIsTheOneThatWasMeant(t *testing.T) {
 	if err := m.Put(ctx, id, 1, strings.NewReader("x")); err == nil || !strings.Contains(err.Error(), "mounted") {
 		t.Errorf("into the folder below: %v", err)
 	}
+	// Nor is it believed that all is gone: else what is to be deleted would stay for ever.
+	if _, err := m.Has(ctx, id); err == nil || !strings.Contains(err.Error(), "mounted") {
+		t.Errorf("asked whether it has it: %v", err)
+	}
+	if err := m.Delete(ctx, id); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("deleting in the folder below: %v", err)
+	}
 	if all, err := os.ReadDir(dir); err != nil || len(all) > 0 {
 		t.Errorf("in the folder below: %v, %v", all, err)
+	}
+}
+
+// A folder that is gone is no folder without the blob.
+func TestAFolderThatIsGoneIsAnError(t *testing.T) {
+	ctx, m := context.Background(), &mirror{}
+	dir := filepath.Join(t.TempDir(), "disk")
+	if err := errors.Join(os.Mkdir(dir, 0o700), m.configure(ctx, sdk.Setup{Config: map[string]string{"folder": dir}}), os.Remove(dir)); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{"delete": m.Delete(ctx, [32]byte{1}), "put": m.Put(ctx, [32]byte{1}, 1, strings.NewReader("x"))} {
+		if err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

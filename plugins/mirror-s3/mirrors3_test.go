@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -255,6 +256,51 @@ func TestAServerThatLiesIsNotBelieved(t *testing.T) {
 		}
 		if _, err := m.Get(context.Background(), id); err == nil {
 			t.Errorf("%s were taken", name)
+		}
+	}
+}
+
+// An answer without end is not read.
+func TestAnEndlessAnswerIsCutOff(t *testing.T) {
+	const much = 64 << 20
+	var whole atomic.Int64
+	flood := func(w http.ResponseWriter, status int) {
+		w.WriteHeader(status)
+		part := []byte(strings.Repeat("<a>", 1<<15))
+		for range much / len(part) {
+			if _, err := w.Write(part); err != nil {
+				return
+			}
+		}
+		whole.Add(1)
+	}
+	for name, fault := range map[string]func(http.ResponseWriter, *http.Request) bool{
+		"where the bucket is": func(w http.ResponseWriter, r *http.Request) bool {
+			flood(w, http.StatusOK)
+			return true
+		},
+		"why not": func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Query().Has("location") || r.Method == http.MethodHead { // which has no body
+				return false
+			}
+			flood(w, http.StatusForbidden)
+			return true
+		},
+	} {
+		s := &server{}
+		m := mirrorOf(t, s)
+		s.fault = fault
+		if err := m.Put(t.Context(), id, 1, strings.NewReader(text)); err == nil {
+			t.Errorf("%s: it was put", name)
+		}
+		if _, err := m.Get(t.Context(), id); err == nil {
+			t.Errorf("%s: it was got", name)
+		}
+		if err := m.Delete(t.Context(), id); err == nil {
+			t.Errorf("%s: it was deleted", name)
+		}
+		if n := whole.Load(); n > 0 {
+			t.Errorf("%s: %d answers of %d bytes were taken whole", name, n, much)
 		}
 	}
 }

@@ -57,14 +57,52 @@ func (m *mirror) configure(_ context.Context, s sdk.Setup) (err error) {
 	return nil
 }
 
-// transport waits for nobody for ever, and reads no endless headers.
-func transport() *http.Transport {
-	return &http.Transport{
+// transport waits for nobody for ever, and reads no endless answers.
+func transport() http.RoundTripper {
+	return bounded{&http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: time.Minute,
 		MaxIdleConnsPerHost: atOnce, MaxConnsPerHost: 2 * atOnce, MaxResponseHeaderBytes: 64 << 10,
 		DisableCompression: true, ForceAttemptHTTP2: true,
+	}}
+}
+
+// bounded ends answers that are larger than any that is asked for.
+type bounded struct{ http.RoundTripper }
+
+// maxAnswer is a blob, or a text about what is wrong.
+const maxAnswer = maxBlob + 1
+
+func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := b.RoundTripper.RoundTrip(req)
+	if err != nil {
+		return nil, err
 	}
+	most := int64(maxAnswer)
+	if res.StatusCode >= 300 || req.Method != http.MethodGet || req.URL.RawQuery != "" { // it has no blob
+		most = maxWords
+	}
+	res.Body = &answer{ReadCloser: res.Body, left: most}
+	return res, nil
+}
+
+// maxWords bounds answers without a blob.
+const maxWords = 64 << 10
+
+type answer struct {
+	io.ReadCloser
+	left int64
+}
+
+var errLong = errors.New("the server sends more than it was asked for")
+
+func (a *answer) Read(b []byte) (int, error) {
+	if a.left <= 0 {
+		return 0, errLong
+	}
+	n, err := a.ReadCloser.Read(b[:min(int64(len(b)), a.left)])
+	a.left -= int64(n)
+	return n, err
 }
 
 func parseSettings(config map[string]string) (out settings, err error) {

@@ -28,13 +28,21 @@ type feedCursor struct {
 	ETag     string `json:"etag,omitempty"`
 	Modified string `json:"modified,omitempty"`
 	Sum      string `json:"sum"`
+	Public   bool   `json:"public,omitempty"` // it is on the Internet, see reach
 }
 
 // feed reads a feed. No things and no error: it is as it was.
 func (p *podcast) feed(ctx context.Context, from string, cursor []byte) ([]thing, []byte, error) {
 	var was feedCursor
 	_ = json.Unmarshal(cursor, &was) // one that is none is as if there were none
-	res, err := p.get(ctx, from, from, map[string]string{"If-None-Match": was.ETag, "If-Modified-Since": was.Modified})
+	reach, err := p.reachOf(from)
+	if err != nil {
+		return nil, nil, err
+	}
+	if was.Public {
+		reach.wasPublic()
+	}
+	res, err := p.get(ctx, reach.feed, from, map[string]string{"If-None-Match": was.ETag, "If-Modified-Since": was.Modified})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -52,7 +60,7 @@ func (p *podcast) feed(ctx context.Context, from string, cursor []byte) ([]thing
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the feed: %w", err)
 	}
-	now := feedCursor{ETag: short(res.Header.Get("ETag")), Modified: short(res.Header.Get("Last-Modified")), Sum: hash(string(text), 64)}
+	now := feedCursor{ETag: short(res.Header.Get("ETag")), Modified: short(res.Header.Get("Last-Modified")), Sum: hash(string(text), 64), Public: reach.isPublic()}
 	after, err := json.Marshal(now)
 	if err != nil {
 		return nil, nil, err
@@ -80,6 +88,11 @@ func (p *podcast) parse(from string, base *url.URL, text []byte) (things []thing
 			err = fmt.Errorf("reading the feed: %v", r)
 		}
 	}()
+	p.parsing.Lock() // so that what several feeds take at once is no more
+	defer p.parsing.Unlock()
+	if err := bounded(text); err != nil {
+		return nil, fmt.Errorf("reading the feed: %w", err)
+	}
 	feed, err := gofeed.NewParser().Parse(bytes.NewReader(text))
 	if err != nil {
 		return nil, fmt.Errorf("reading the feed: %w", err)

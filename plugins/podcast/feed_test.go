@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -211,7 +212,7 @@ func TestEditsAndRemovalsOfAFeedFollowAndWhatFallsOutOfItStays(t *testing.T) {
 
 func TestAFeedCannotLeadToWhatOnlyThisMachineReaches(t *testing.T) {
 	s := server(t, func() string { return odd })
-	p := configured(t, nil)
+	p, from := configured(t, nil), s.URL+"/show/feed.xml"
 	open := func(from, to, kind string) error {
 		r, err := p.Open(context.Background(), handle{From: from, URL: to, Kind: kind}.String(), 0)
 		if err == nil {
@@ -222,24 +223,49 @@ func TestAFeedCannotLeadToWhatOnlyThisMachineReaches(t *testing.T) {
 	if err := open("https://example.org/feed.xml", s.URL+"/show/x.mp3", ""); err == nil || !strings.Contains(err.Error(), "private address") {
 		t.Errorf("a private address: %v", err)
 	}
-	if err := open(s.URL, s.URL+"/show/x.mp3", ""); err != nil {
+	if err := open(from, s.URL+"/show/x.mp3", ""); err == nil || !strings.Contains(err.Error(), "private address") {
+		t.Errorf("before it is known where the feed is: %v", err)
+	}
+	poll(t, p, from, nil)
+	if err := open(from, s.URL+"/show/x.mp3", ""); err != nil {
 		t.Errorf("the feed's own host: %v", err)
 	}
 	for to, want := range map[string]string{
 		s.URL + "/loop": "redirects", s.URL + "/away": "http or https", "file:///etc/passwd": "http or https", s.URL + "/missing": "404",
 		strings.Replace(s.URL, "//", "//user:secret@", 1): "password", "": "http or https", s.URL + "/page": "web page",
 	} {
-		if err := open(s.URL, to, "audio"); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+		if err := open(from, to, "audio"); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: %v, want %s", to, err, want)
 		}
 	}
-	for _, address := range []string{"127.0.0.1:80", "[::1]:80", "10.0.0.1:80", "192.168.1.1:80", "169.254.169.254:80", "0.0.0.0:80", "[fe80::1]:80", "[fc00::1]:80", "[::ffff:127.0.0.1]:80", "100.64.0.1:80", "224.0.0.1:80"} {
-		if public(address) == nil {
-			t.Errorf("%s counts as public", address)
+}
+
+// What the name of a feed's host stands for is the host's to say, and may change between
+// the feed and its files.
+func TestAFeedCannotMoveToAnotherAddress(t *testing.T) {
+	internet, other, here, lan := netip.MustParseAddr("1.1.1.1"), netip.MustParseAddr("8.8.8.8"), netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.168.1.2")
+	of := func() *reach {
+		r, err := configured(t, nil).reachOf("http://example.org/feed")
+		if err != nil {
+			t.Fatal(err)
 		}
+		return r
 	}
-	if err := public("1.1.1.1:443"); err != nil {
-		t.Error(err)
+	if r := of(); !r.mayRead(internet) || r.mayRead(here) || r.mayFetch(here) || !r.mayFetch(other) || !r.mayRead(other) {
+		t.Error("a feed on the Internet leads to this machine")
+	}
+	if r := of(); !r.mayRead(lan) || r.mayFetch(here) || !r.mayFetch(lan) || !r.mayFetch(internet) {
+		t.Error("a feed on the LAN leads to this machine, or not to itself")
+	}
+	r := of()
+	if r.wasPublic(); r.mayRead(here) || r.mayFetch(here) {
+		t.Error("a feed that was on the Internet is read from this machine")
+	}
+	// The cursor says it, also to the process after this one.
+	s := server(t, func() string { return odd })
+	p := configured(t, nil)
+	if err := p.Poll(t.Context(), s.URL, []byte(`{"sum":"x","public":true}`), func(*sdk.Item, []byte) error { return nil }); err == nil || !strings.Contains(err.Error(), "private address") {
+		t.Errorf("the feed has moved here: %v", err)
 	}
 }
 

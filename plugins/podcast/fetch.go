@@ -5,75 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
 const (
-	maxFeed      = 32 << 20 // bytes
-	maxRedirects = 10
-	quiet        = 25 * time.Second // how long a server may say nothing; the host waits for 30 s
-	agent        = "aml-podcast/1.0 (+https://github.com/anonymous-media-library/aml)"
+	maxFeed = 32 << 20         // bytes
+	quiet   = 25 * time.Second // how long a server may say nothing; the host waits for 30 s
+	agent   = "aml-podcast/1.0 (+https://github.com/anonymous-media-library/aml)"
 )
-
-// client is how what a feed refers to is fetched. host is the feed's own, which
-// the operator has named and which may therefore be anywhere.
-func (p *podcast) client(from string) (*http.Client, error) {
-	u, err := url.Parse(from)
-	if err != nil || u.Hostname() == "" {
-		return nil, fmt.Errorf("%.200q is no URL", plain(from))
-	}
-	host := strings.ToLower(u.Hostname())
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if c := p.clients[host]; c != nil {
-		return c, nil
-	}
-	plain := &net.Dialer{Timeout: 10 * time.Second}
-	guarded := &net.Dialer{Timeout: 10 * time.Second, Control: func(_, address string, _ syscall.RawConn) error { return public(address) }}
-	c := &http.Client{
-		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				name, _, _ := net.SplitHostPort(address)
-				if name = strings.ToLower(name); name == host || p.private[name] {
-					return plain.DialContext(ctx, network, address)
-				}
-				return guarded.DialContext(ctx, network, address)
-			},
-			TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: quiet, IdleConnTimeout: time.Minute,
-			MaxIdleConns: 16, MaxConnsPerHost: 4, MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true,
-		},
-		CheckRedirect: func(req *http.Request, via []*http.Request) error {
-			if len(via) > maxRedirects {
-				return fmt.Errorf("more than %d redirects", maxRedirects)
-			}
-			return speakable(req.URL)
-		},
-	}
-	p.clients[host] = c
-	return c, nil
-}
-
-// public refuses an address that is not of the public network: a feed must not
-// have this machine publish what it alone can reach.
-func public(address string) error {
-	at, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return err
-	}
-	ip := at.Addr().Unmap()
-	shared := netip.MustParsePrefix("100.64.0.0/10")
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() || shared.Contains(ip) {
-		return fmt.Errorf("%s is a private address, which a feed may not refer to; see the setting private", ip)
-	}
-	return nil
-}
 
 // speakable refuses what is not http or https.
 func speakable(u *url.URL) error {
@@ -89,11 +32,7 @@ func speakable(u *url.URL) error {
 // get requests a URL. The answer's body has to be closed; it ends when the server,
 // from the beginning on, says nothing for too long. Errors do not say what stands
 // behind the ? of a URL.
-func (p *podcast) get(ctx context.Context, from, to string, header map[string]string) (_ *http.Response, err error) {
-	c, err := p.client(from)
-	if err != nil {
-		return nil, err
-	}
+func (p *podcast) get(ctx context.Context, c *http.Client, to string, header map[string]string) (_ *http.Response, err error) {
 	u, err := url.Parse(to)
 	if err != nil {
 		return nil, fmt.Errorf("%.200q is no URL", plain(to))
@@ -142,7 +81,11 @@ func (p *podcast) download(ctx context.Context, h handle, offset int64) (io.Read
 	if offset > 0 {
 		header["Range"] = "bytes=" + strconv.FormatInt(offset, 10) + "-"
 	}
-	res, err := p.get(ctx, h.From, h.URL, header)
+	reach, err := p.reachOf(h.From)
+	if err != nil {
+		return nil, err
+	}
+	res, err := p.get(ctx, reach.files, h.URL, header)
 	if err != nil {
 		return nil, err
 	}

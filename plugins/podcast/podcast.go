@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -32,7 +31,7 @@ func Manifest() []byte { return manifest }
 
 // New returns the plugin.
 func New() sdk.Plugin {
-	p := &podcast{now: time.Now, clients: map[string]*http.Client{}}
+	p := &podcast{now: time.Now, reach: map[string]*reach{}}
 	return sdk.Plugin{ID: "podcast", Version: "1.0.0", Configure: p.configure, Source: p, Render: render}
 }
 
@@ -44,8 +43,10 @@ type podcast struct {
 	private map[string]bool // hosts
 
 	mu      sync.Mutex
-	clients map[string]*http.Client // by the host of the feed
-	reading map[string]bool         // what is being read
+	reach   map[string]*reach // by the feed
+	reading map[string]bool   // what is being read
+
+	parsing sync.Mutex // one text at a time; held for memory work alone
 }
 
 func (p *podcast) configure(_ context.Context, s sdk.Setup) error {

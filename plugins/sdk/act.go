@@ -32,6 +32,7 @@ func (g gate) BeforePublish(ctx context.Context, req *pluginv1.BeforePublishRequ
 	if err != nil {
 		return nil, err
 	}
+	draft.Earlier = nil // the host has it
 	return &pluginv1.BeforePublishResponse{Draft: draft}, nil
 }
 

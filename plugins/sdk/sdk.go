@@ -73,7 +73,8 @@ type Plugin struct {
 	ScanContent func(ctx context.Context, s *ScanStart, content io.Reader) (*Verdict, error)
 
 	// BeforePublish may change the draft, whose channel is empty if it is founded by
-	// this release. A Denied error stops the publication.
+	// this release. Its Earlier is what the channel has. A Denied error stops the
+	// publication.
 	BeforePublish func(ctx context.Context, channel string, d *Draft) error
 
 	Source Source

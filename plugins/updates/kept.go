@@ -17,6 +17,9 @@ import (
 
 // What the TUF repository keeps in the plugin's folder.
 
+// maxMemory bounds each file.
+const maxMemory = 16 << 20
+
 // editions are which edition of its list each channel has: its version only grows, also
 // where what was listed last is taken back.
 type editions struct {

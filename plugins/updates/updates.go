@@ -36,7 +36,6 @@ func New() sdk.Plugin {
 
 type plugin struct {
 	now      func() time.Time
-	memory   memory
 	keys     keys
 	editions editions
 	channels map[string]bool // in which all is software
@@ -62,7 +61,7 @@ func (p *plugin) configure(_ context.Context, s sdk.Setup) error {
 		}
 		p.channels[a.ID.String()] = true
 	}
-	p.memory.dir, p.keys.dir, p.editions.dir = s.State, s.State, s.State
+	p.keys.dir, p.editions.dir = s.State, s.State
 	return nil
 }
 
@@ -72,19 +71,27 @@ func (p *plugin) render(_ context.Context, start *sdk.RenderStart, releases iter
 		if err != nil {
 			return "", err
 		}
-		one, ok, err := updates.Parse(bodyOf(r.Title, r.Description, r.Metadata, filesOf(r)))
-		if !ok || err != nil {
-			continue // nothing that anybody could install
-		}
-		one.Issued, one.Seq = channel.Time(r.Issued), r.Seq
-		copy(one.Log[:], r.Log)
-		all = append(all, one)
+		all = append(all, versions([]*sdk.Release{r})...)
 	}
 	all = updates.Versions(all)
 	if start.Format == "appcast" {
 		return appcast(w, start, all)
 	}
 	return p.tuf(w, start, all)
+}
+
+// versions are those of releases that somebody could install.
+func versions(releases []*sdk.Release) (out []updates.Release) {
+	for _, r := range releases {
+		one, ok, err := updates.Parse(bodyOf(r.Title, r.Description, r.Metadata, filesOf(r)))
+		if !ok || err != nil {
+			continue
+		}
+		one.Issued, one.Seq = channel.Time(r.Issued), r.Seq
+		copy(one.Log[:], r.Log)
+		out = append(out, one)
+	}
+	return out
 }
 
 // file is a file as releases and drafts have it.

@@ -204,13 +204,14 @@ func TestWhatIsNotPublished(t *testing.T) {
 		}
 		return d
 	}
+	earlier := []*sdk.Release{version("1.0.0", 1), version("1.1.0", 2)}
 	for _, step := range []struct {
 		what  string
 		draft *sdk.Draft
 		why   string // empty: it is published
 	}{
-		{"the first", draft("1.0.0", nil), ""},
-		{"the next", draft("1.1.0", nil), ""},
+		{"the next", draft("1.2.0", nil), ""},
+		{"the next, made anew since it was not published", draft("1.2.0", func(d *sdk.Draft) { d.Files[0].Sha256 = make([]byte, 32) }), ""},
 		{"the same again", draft("1.1.0", func(d *sdk.Draft) { d.Metadata["rollout"] = "50" }), ""},
 		{"a lower one", draft("1.0.5", nil), "1.0.5 is lower than 1.1.0"},
 		{"one without notes", draft("1.2.0", func(d *sdk.Draft) { d.Description = "" }), "no notes"},
@@ -220,7 +221,9 @@ func TestWhatIsNotPublished(t *testing.T) {
 		{"another content", draft("1.1.0", func(d *sdk.Draft) { d.Files[0].Sha256 = make([]byte, 32) }), "is there with another"},
 		{"what is no software", draft("1.2.0", func(d *sdk.Draft) { d.Metadata = nil }), ""},
 	} {
-		err := opened(t, state, &now).beforePublish(context.Background(), id, proto.Clone(step.draft).(*sdk.Draft))
+		d := proto.Clone(step.draft).(*sdk.Draft)
+		d.Earlier = earlier
+		err := opened(t, state, &now).beforePublish(context.Background(), id, d)
 		if step.why == "" && err != nil || step.why != "" && (err == nil || !strings.Contains(err.Error(), step.why)) {
 			t.Errorf("%s: %v, want %q", step.what, err, step.why)
 		}

@@ -122,7 +122,7 @@ func TestAVersionThatIsNotHealthyIsTakenBackAndNotTriedAgain(t *testing.T) {
 	}
 	defer d.Close()
 	refused := fmt.Sprint(d.State().Refused)
-	for _, want := range []string{"1.0.0", "2.0.0 exit status 3: it does not start", "2.0.1 no answer within 1s"} {
+	for _, want := range []string{"1.0.0", "2.0.0 exit status 3: its last words: \"it does not start\"", "2.0.1 no answer within 1s"} {
 		if !strings.Contains(refused, want) {
 			t.Errorf("refused: %s; want %q", refused, want)
 		}

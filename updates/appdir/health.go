@@ -25,8 +25,8 @@ type Health struct {
 // DefaultHealthTimeout is the time that a health command has.
 const DefaultHealthTimeout = time.Minute
 
-// maxSaid is how much of what a health command says is told.
-const maxSaid = 512
+// maxSaid is how much of what a health command says last is told.
+const maxSaid = 300
 
 func (h Health) check(ctx context.Context, dir, version string) error {
 	if h.Command == "" {
@@ -57,8 +57,9 @@ func (h Health) check(ctx context.Context, dir, version string) error {
 	case err == nil || errors.Is(err, exec.ErrWaitDelay):
 		return nil
 	}
-	if text := strings.TrimSpace(strings.ToValidUTF8(said.String(), "?")); text != "" {
-		return fmt.Errorf("%w: %s", err, text)
+	lines := strings.Split(strings.TrimSpace(said.String()), "\n")
+	if last := strings.TrimSpace(lines[len(lines)-1]); last != "" {
+		return fmt.Errorf("%w: its last words: %q", err, last) // quoted: a terminal must not take orders from it
 	}
 	return err
 }

@@ -203,6 +203,7 @@ class _Services:
             self.plugin.before_publish(request.channel, request.draft)
         except Denied as why:
             return pb.BeforePublishResponse(deny=True, reason=str(why))
+        request.draft.ClearField("earlier")  # the host has it
         return pb.BeforePublishResponse(draft=request.draft)
 
     def Poll(self, request, context):

@@ -79,12 +79,16 @@ func (x *BeforePublishRequest) GetDraft() *Draft {
 // Draft is a release before there is one. Of a file that is in it only the
 // attrs may be changed, or the file left out: its bytes are sealed already.
 type Draft struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Title         string                 `protobuf:"bytes,1,opt,name=title,proto3" json:"title,omitempty"`
-	Description   string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Files         []*DraftFile           `protobuf:"bytes,4,rep,name=files,proto3" json:"files,omitempty"`
-	Remove        []string               `protobuf:"bytes,5,rep,name=remove,proto3" json:"remove,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Title       string                 `protobuf:"bytes,1,opt,name=title,proto3" json:"title,omitempty"`
+	Description string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	Metadata    map[string]string      `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Files       []*DraftFile           `protobuf:"bytes,4,rep,name=files,proto3" json:"files,omitempty"`
+	Remove      []string               `protobuf:"bytes,5,rep,name=remove,proto3" json:"remove,omitempty"`
+	// What the channel has, whoever published it: of its newest 256 releases, oldest
+	// first, those with files that no later one removes or replaces, and these files.
+	// Without keys. An answer need not have it.
+	Earlier       []*Release `protobuf:"bytes,6,rep,name=earlier,proto3" json:"earlier,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -150,6 +154,13 @@ func (x *Draft) GetFiles() []*DraftFile {
 func (x *Draft) GetRemove() []string {
 	if x != nil {
 		return x.Remove
+	}
+	return nil
+}
+
+func (x *Draft) GetEarlier() []*Release {
+	if x != nil {
+		return x.Earlier
 	}
 	return nil
 }
@@ -294,16 +305,17 @@ var File_aml_plugin_v1_publish_proto protoreflect.FileDescriptor
 
 const file_aml_plugin_v1_publish_proto_rawDesc = "" +
 	"\n" +
-	"\x1baml/plugin/v1/publish.proto\x12\raml.plugin.v1\"\\\n" +
+	"\x1baml/plugin/v1/publish.proto\x12\raml.plugin.v1\x1a\x1baml/plugin/v1/release.proto\"\\\n" +
 	"\x14BeforePublishRequest\x12\x18\n" +
 	"\achannel\x18\x01 \x01(\tR\achannel\x12*\n" +
-	"\x05draft\x18\x02 \x01(\v2\x14.aml.plugin.v1.DraftR\x05draft\"\x84\x02\n" +
+	"\x05draft\x18\x02 \x01(\v2\x14.aml.plugin.v1.DraftR\x05draft\"\xb6\x02\n" +
 	"\x05Draft\x12\x14\n" +
 	"\x05title\x18\x01 \x01(\tR\x05title\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12>\n" +
 	"\bmetadata\x18\x03 \x03(\v2\".aml.plugin.v1.Draft.MetadataEntryR\bmetadata\x12.\n" +
 	"\x05files\x18\x04 \x03(\v2\x18.aml.plugin.v1.DraftFileR\x05files\x12\x16\n" +
-	"\x06remove\x18\x05 \x03(\tR\x06remove\x1a;\n" +
+	"\x06remove\x18\x05 \x03(\tR\x06remove\x120\n" +
+	"\aearlier\x18\x06 \x03(\v2\x16.aml.plugin.v1.ReleaseR\aearlier\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xdf\x01\n" +
@@ -345,20 +357,22 @@ var file_aml_plugin_v1_publish_proto_goTypes = []any{
 	(*BeforePublishResponse)(nil), // 3: aml.plugin.v1.BeforePublishResponse
 	nil,                           // 4: aml.plugin.v1.Draft.MetadataEntry
 	nil,                           // 5: aml.plugin.v1.DraftFile.AttrsEntry
+	(*Release)(nil),               // 6: aml.plugin.v1.Release
 }
 var file_aml_plugin_v1_publish_proto_depIdxs = []int32{
 	1, // 0: aml.plugin.v1.BeforePublishRequest.draft:type_name -> aml.plugin.v1.Draft
 	4, // 1: aml.plugin.v1.Draft.metadata:type_name -> aml.plugin.v1.Draft.MetadataEntry
 	2, // 2: aml.plugin.v1.Draft.files:type_name -> aml.plugin.v1.DraftFile
-	5, // 3: aml.plugin.v1.DraftFile.attrs:type_name -> aml.plugin.v1.DraftFile.AttrsEntry
-	1, // 4: aml.plugin.v1.BeforePublishResponse.draft:type_name -> aml.plugin.v1.Draft
-	0, // 5: aml.plugin.v1.Gate.BeforePublish:input_type -> aml.plugin.v1.BeforePublishRequest
-	3, // 6: aml.plugin.v1.Gate.BeforePublish:output_type -> aml.plugin.v1.BeforePublishResponse
-	6, // [6:7] is the sub-list for method output_type
-	5, // [5:6] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	6, // 3: aml.plugin.v1.Draft.earlier:type_name -> aml.plugin.v1.Release
+	5, // 4: aml.plugin.v1.DraftFile.attrs:type_name -> aml.plugin.v1.DraftFile.AttrsEntry
+	1, // 5: aml.plugin.v1.BeforePublishResponse.draft:type_name -> aml.plugin.v1.Draft
+	0, // 6: aml.plugin.v1.Gate.BeforePublish:input_type -> aml.plugin.v1.BeforePublishRequest
+	3, // 7: aml.plugin.v1.Gate.BeforePublish:output_type -> aml.plugin.v1.BeforePublishResponse
+	7, // [7:8] is the sub-list for method output_type
+	6, // [6:7] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_aml_plugin_v1_publish_proto_init() }
@@ -366,6 +380,7 @@ func file_aml_plugin_v1_publish_proto_init() {
 	if File_aml_plugin_v1_publish_proto != nil {
 		return
 	}
+	file_aml_plugin_v1_release_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

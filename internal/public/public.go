@@ -1,19 +1,10 @@
-package httpmirror
+// Package public tells addresses of the Internet from those of this machine and its
+// networks, for whatever follows an address that a stranger has given. It looks at the
+// address that is about to be connected to, never at a name, which may be another one
+// the next time. It must never be asked about addresses that a user has given.
+package public
 
-import (
-	"net/netip"
-	"syscall"
-)
-
-// onlyPublic looks at the address that is about to be connected to, after names
-// were looked up.
-func onlyPublic(_, address string, _ syscall.RawConn) error {
-	ap, err := netip.ParseAddrPort(address)
-	if err != nil || !public(ap.Addr()) {
-		return errPrivate
-	}
-	return nil
-}
+import "net/netip"
 
 // special are the blocks of the IANA's registries of special purposes that net/netip
 // does not tell from the Internet.
@@ -43,9 +34,10 @@ var (
 	sixTo4 = netip.MustParsePrefix("2002::/16")
 )
 
-// public reports whether an address is one of the Internet, and so no business of
-// this machine's networks.
-func public(a netip.Addr) bool {
+// Addr reports whether an address is one of the Internet, and so no business of this
+// machine's networks. It goes by the registries of special-purpose addresses of the IANA
+// (RFC 6890), and by the IPv4 address in one of NAT64 (RFC 6052) or 6to4 (RFC 3056).
+func Addr(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
 	if b := a.As16(); nat64.Contains(a) {
 		a = netip.AddrFrom4([4]byte(b[12:]))
