@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
@@ -215,6 +216,20 @@ func (n *Node) natsName() (string, error) {
 	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:10])), nil
 }
 
+// natsConsumer is what this node's consumers in NATS are called. Who may make consumers
+// there could take what they bring away, if he knew it.
+func (n *Node) natsConsumer() (string, error) {
+	raw, err := n.identity.Raw()
+	if err != nil {
+		return "", fmt.Errorf("key of this node: %w", err)
+	}
+	name, err := hkdf.Key(sha256.New, raw, nil, "aml-nats-consumer-v1", 20)
+	if err != nil {
+		return "", fmt.Errorf("naming consumers in NATS: %w", err)
+	}
+	return strings.ToLower(base32.StdEncoding.EncodeToString(name)), nil
+}
+
 // BridgeNATS carries channels to and from NATS until ctx ends. It emits a
 // ListeningEvent first, and BridgeEvents.
 func (n *Node) BridgeNATS(ctx context.Context, req BridgeNATSRequest, emit func(any)) (BridgeNATSResult, error) {
@@ -246,6 +261,10 @@ func (n *Node) BridgeNATS(ctx context.Context, req BridgeNATSRequest, emit func(
 	if err != nil {
 		return res, err
 	}
+	consumer, err := n.natsConsumer()
+	if err != nil {
+		return res, err
+	}
 	end, err := n.natsHome.begin(networkOf(req.NATSServer), req.URLs)
 	if err != nil {
 		return res, err
@@ -259,7 +278,7 @@ func (n *Node) BridgeNATS(ctx context.Context, req BridgeNATSRequest, emit func(
 	var mu sync.Mutex // of res
 	followed := bridgedChannels{n: n, only: ids, done: map[channel.ID]bool{}}
 	b, err := natsbridge.New(natsbridge.Config{
-		Server: server, Ledger: n.catalog, Channels: followed.channels, Name: name, Network: networkOf(req.NATSServer),
+		Server: server, Ledger: n.catalog, Channels: followed.channels, Name: name, Consumer: consumer, Network: networkOf(req.NATSServer),
 		Replicas: req.Replicas, ReadOnly: req.ReadOnly, Submit: req.Submit, Trail: n.natsHome.trail,
 		Tell: net.gossip.Publish,
 		Sync: func(ctx context.Context, id channel.ID) error {
