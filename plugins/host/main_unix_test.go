@@ -11,6 +11,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -131,7 +132,6 @@ func kinds() map[string]kind {
 		}),
 		"eats memory":     filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { return eat() }),
 		"a fork bomb":     filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { return bomb() }),
-		"ignores signals": filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { return sdk.Allow(), nil }),
 		"another id":      {run: func() { sdk.Serve(sdk.Plugin{ID: "other", Version: "1.0.0", FilterManifest: allow}) }},
 		"another version": {run: func() { sdk.Serve(sdk.Plugin{ID: "tested", Version: "2.0.0", FilterManifest: allow}) }},
 		"other hooks":     {run: func() { sdk.Serve(sdk.Plugin{ID: "tested", Version: "1.0.0", ScanContent: scanAll}) }},
@@ -141,6 +141,7 @@ func kinds() map[string]kind {
 		})},
 		"opens what it may not": filtering(snoop),
 	}
+	maps.Copy(all, hostileInHooks())
 	mem := all["eats memory"]
 	mem.memory = "256MiB"
 	all["eats memory"] = mem
@@ -356,9 +357,6 @@ func (source) Poll(ctx context.Context, _ string, cursor []byte, yield func(*sdk
 }
 
 func (source) Open(_ context.Context, handle string, offset int64) (io.ReadCloser, error) {
-	if handle == "stuck" {
-		select {}
-	}
 	return io.NopCloser(strings.NewReader(strings.Repeat(handle, 200_000)[offset:])), nil
 }
 
