@@ -144,14 +144,10 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	return r.res, context.Cause(ctx)
 }
 
-// maxSockets is how long the path of the folder of sockets may be: what comes
-// below it has about 40 bytes, and 103 are allowed.
-const maxSockets = 60
-
 // short makes a folder for sockets, below dir if that is short enough.
 func short(dir string) (string, error) {
 	sockets := filepath.Join(dir, "s")
-	if len(sockets) <= maxSockets {
+	if len(sockets) <= host.MaxSockets {
 		return sockets, os.Mkdir(sockets, 0o700)
 	}
 	return os.MkdirTemp("/tmp", "aml-kit-*") // where there is none, there are no such sockets either
