@@ -28,10 +28,6 @@ type plugged struct {
 	sockets string
 }
 
-// maxSockets is how long the path of the folder of sockets may be: what comes
-// below it has about 40 bytes, and 103 are allowed.
-const maxSockets = 60
-
 // openPlugins opens what is on disk of plugins. It starts none.
 func (n *Node) openPlugins(ctx context.Context) (err error) {
 	p, dir := &n.plugins, n.cfg.Paths.Plugins
@@ -52,10 +48,10 @@ func (n *Node) openPlugins(ctx context.Context) (err error) {
 	n.documents.path = filepath.Join(dir, documentsFile)
 	n.filling.bindings.path, n.filling.path = filepath.Join(dir, ".mirrors.json"), filepath.Join(dir, ".owed.db")
 	p.sockets = filepath.Join(dir, ".s")
-	if len(p.sockets) > maxSockets {
+	if len(p.sockets) > plughost.MaxSockets {
 		sum := sha256.Sum256([]byte(dir))
 		name := fmt.Sprintf("aml-%d-%s", os.Getuid(), hex.EncodeToString(sum[:6]))
-		if p.sockets = filepath.Join(os.TempDir(), name); len(p.sockets) > maxSockets && runtime.GOOS != "windows" {
+		if p.sockets = filepath.Join(os.TempDir(), name); len(p.sockets) > plughost.MaxSockets && runtime.GOOS != "windows" {
 			p.sockets = filepath.Join("/tmp", name)
 		}
 	}

@@ -3,8 +3,11 @@
 //
 // Its rooms are plugins/confine and plugins/child (a process), plugins/shelf
 // (what is installed, on disk), plugins/host (who asks plugins, and what their
-// silence means) and plugins/sdk (for authors). It is pure: no file, process or
-// clock. A plugin sees only what was verified, and nothing that it says may make
+// silence means), plugins/sdk, plugins/skeleton and plugins/kit (for authors: the
+// library, what plugin-new writes, what plugin-test looks at), plugins/bundled (those
+// that are a part of aml, each in a folder of its own) and plugins/command (a command
+// of the operator's that some of them run). It is pure: no file, process or clock. A
+// plugin sees only what was verified, and nothing that it says may make
 // valid what was not.
 package plugins
 

@@ -155,8 +155,9 @@ func (a *app) pluginTestCommand() *cobra.Command {
 for, and call every hook that it declares: with usual input, with the largest and
 the oddest that a node could verify, several at a time, and cancelled. Each check is
 printed; the exit code is 1 if one failed, and then the end of the plugin's log is
-shown. KEY=VALUE, or KEY=@FILE, is its configuration. A Source is polled with --from, which should be
-small. Nothing of your home is touched, and nothing is published; what the plugin itself
+shown. What was left out is said in a line: a Source without --from, which should be
+small, a hook whose capability is withheld, a Sign without keys. KEY=VALUE, or
+KEY=@FILE, is its configuration. Nothing of your home is touched, and nothing is published; what the plugin itself
 does with what it was granted it does.`,
 		Example: "  aml plugin-test ./no-dogs\n  aml plugin-test bundled:podcast --from /srv/episodes\n  aml plugin-test ./tagger greeting=hi --withhold network --slow 10",
 		Args:    args(cobra.MinimumNArgs(1)),
@@ -184,6 +185,9 @@ does with what it was granted it does.`,
 				}
 				cfg.Withhold = append(cfg.Withhold, plugins.Capability(c))
 			}
+			if cfg.Slow < 1 {
+				return usage(cmd, fmt.Errorf("--slow %d: want 1 or more", cfg.Slow))
+			}
 			if cfg.Program, err = confine.Self(); err != nil {
 				return err
 			}
@@ -203,6 +207,9 @@ does with what it was granted it does.`,
 			if err := a.result(res, func(w io.Writer) {
 				for _, line := range res.Log {
 					fmt.Fprintln(w, "  | "+plain(line))
+				}
+				for _, l := range res.Left {
+					fmt.Fprintf(w, "left out: %s: %s\n", l.Hook, l.Why)
 				}
 				fmt.Fprintf(w, "%s %s: %d checks, %d failed\n", res.ID, res.Version, len(res.Checks), res.Failed)
 			}); err != nil {

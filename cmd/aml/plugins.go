@@ -45,7 +45,7 @@ func (a *app) pluginInstallCommand() *cobra.Command {
 		Short: "install a plugin, without running it",
 		Long: `Install a plugin from a folder with a plugin.yaml, from a tar, tar.gz or zip of
 one, from such an archive in a channel that this home follows, or one that is a
-part of aml (bundled:ID; plugin-list names them), which is updated with aml. Nothing of it
+part of aml (bundled:ID; plugin-list --bundled names them), which is updated with aml. Nothing of it
 is run: what it asks for is shown, and plugin-enable runs it with what you grant.
 An installed version is replaced, which is said; what was granted to it stays granted, and
 one that asks for more waits for you, as does one from elsewhere: another channel, or

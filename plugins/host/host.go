@@ -24,6 +24,10 @@ import (
 	"github.com/anonymous-media-library/aml/plugins/shelf"
 )
 
+// MaxSockets is how long the path of Config.Sockets may be: what comes below it has
+// about 40 bytes, and 103 are allowed.
+const MaxSockets = 60
+
 // Config is what New needs.
 type Config struct {
 	Shelf *shelf.Shelf

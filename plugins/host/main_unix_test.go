@@ -147,7 +147,6 @@ func kinds() map[string]kind {
 		}),
 		"eats memory":     filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { return eat() }),
 		"a fork bomb":     filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { return bomb() }),
-		"ignores signals": filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { return sdk.Allow(), nil }),
 		"another id":      {run: func() { sdk.Serve(sdk.Plugin{ID: "other", Version: "1.0.0", FilterManifest: allow}) }},
 		"another version": {run: func() { sdk.Serve(sdk.Plugin{ID: "tested", Version: "2.0.0", FilterManifest: allow}) }},
 		"other hooks":     {run: func() { sdk.Serve(sdk.Plugin{ID: "tested", Version: "1.0.0", ScanContent: scanAll}) }},
@@ -158,6 +157,7 @@ func kinds() map[string]kind {
 		"opens what it may not": filtering(snoop),
 	}
 	maps.Copy(all, systemKinds())
+	maps.Copy(all, hostileInHooks())
 	mem := all["eats memory"]
 	mem.memory = "768MiB" // under the race detector it takes more than 256 MiB to start
 	all["eats memory"] = mem
