@@ -83,11 +83,11 @@ type Jobs struct {
 func (c *Conn) Jobs(ctx context.Context, replicas int) (*Jobs, error) {
 	q, err := ensure(ctx, c.js, c.names.jobs(replicas), true)
 	if err != nil {
-		return nil, err
+		return nil, c.why(err)
 	}
 	d, err := ensure(ctx, c.js, c.names.dead(replicas), true)
 	if err != nil {
-		return nil, err
+		return nil, c.why(err)
 	}
 	return &Jobs{c: c, queue: q, dead: d}, nil
 }

@@ -203,6 +203,9 @@ func (n *Node) BridgeNATS(ctx context.Context, req BridgeNATSRequest, emit func(
 	if req.MaxStore < 0 || req.Replicas < 0 || req.Replicas > 5 {
 		return res, badRequest("%d replicas, %d bytes of store: want 1 to 5 replicas and a size", req.Replicas, req.MaxStore)
 	}
+	if req.Replicas > 1 && len(req.URLs) == 0 {
+		return res, badRequest("%d replicas: the built-in NATS server is one; --replicas goes with --url", req.Replicas)
+	}
 	if req.MaxBlobs < 0 || req.Blobs && (req.Submit || len(req.URLs) == 0) {
 		return res, badRequest("blobs through NATS: want a size and --url, and not --submit, whose user has no rights on stores")
 	}

@@ -66,6 +66,8 @@ credentials, no JetStream) ends the command when it starts.`,
 				return usage(cmd, fmt.Errorf("--replicas %d: want 1 to 5", req.Replicas))
 			}
 			switch {
+			case req.Replicas > 1 && len(req.URLs) == 0:
+				return usage(cmd, fmt.Errorf("--replicas %d goes with --url: the built-in NATS server is one", req.Replicas))
 			case req.Submit && req.ReadOnly:
 				return usage(cmd, fmt.Errorf("--submit writes and --read-only does not: give one of them"))
 			case req.Submit && len(req.URLs) == 0:
