@@ -62,12 +62,13 @@ type BridgeEvent struct {
 type DeadLettersRequest struct {
 	NATSServer
 	Revive string `json:"revive"` // KIND/ID, empty: none
-	Limit  int    `json:"limit"`  // 0: 1000
+	Limit  int    `json:"limit"`  // 0: 1000, the newest
 }
 
 // DeadLettersResult lists them, the oldest first.
 type DeadLettersResult struct {
 	Letters []natsbridge.DeadLetter `json:"letters"`
+	Older   int                     `json:"older,omitempty"` // that are not listed
 }
 
 // natsHome is the built-in server, and which bridges run.
@@ -377,6 +378,6 @@ func (n *Node) DeadLetters(ctx context.Context, req DeadLettersRequest, _ func(a
 	if req.Limit <= 0 {
 		req.Limit = 1000
 	}
-	res.Letters, err = jobs.Dead(ctx, req.Limit)
+	res.Letters, res.Older, err = jobs.Dead(ctx, req.Limit)
 	return res, err
 }
