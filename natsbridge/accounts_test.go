@@ -120,7 +120,7 @@ func TestTheExampleAccountsGiveTheLeastRights(t *testing.T) {
 	if err := take(t, jobs, "fetch").Bury(t.Context(), "no"); err != nil {
 		t.Fatal(err)
 	}
-	if dead, err := jobs.Dead(t.Context(), 10); err != nil || len(dead) != 1 {
+	if dead, _, err := jobs.Dead(t.Context(), 10); err != nil || len(dead) != 1 {
 		t.Errorf("dead letters: %+v, %v", dead, err)
 	}
 	if err := jobs.Revive(t.Context(), "fetch", "abc"); err != nil {

@@ -50,7 +50,7 @@ func New(cfg Config) (*Bridge, error) {
 
 // Run bridges until ctx ends, and then returns nil after all its goroutines
 // have. Before it was connected once, it returns what trying again cannot help
-// (ErrConfig, ErrCredentials, ErrNoJetStream, ErrStream); afterwards it tries
+// (Hopeless says what); afterwards it tries
 // again whatever happens, and says so in events.
 func (b *Bridge) Run(ctx context.Context) error {
 	defer b.cfg.Ledger.Watch(func(id channel.ID, _ feed.Kind) { b.moved.mark(id) })()
@@ -60,7 +60,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if once = once || ready; !once && hopeless(err) {
+		if once = once || ready; !once && Hopeless(err) {
 			return err
 		}
 		if ready && time.Since(began) > longest { // it has worked
@@ -79,9 +79,15 @@ func (b *Bridge) fail(err error) {
 	if err == nil {
 		return
 	}
+	if local := b.cfg.Server.Local; local != nil {
+		if trouble := local.Trouble(); trouble != nil { // of which a client only sees silence
+			err = trouble
+		}
+	}
+	text := withoutPort(err.Error())
 	b.mu.Lock()
-	again := b.said == err.Error()
-	b.said = err.Error()
+	again := b.said == text
+	b.said = text
 	b.mu.Unlock()
 	if !again {
 		b.event(Event{Kind: EventFailed, Err: err})
@@ -141,6 +147,11 @@ func (b *Bridge) connect(ctx context.Context) (ready bool, err error) {
 		return false, err
 	}
 	defer c.Close()
+	defer func() {
+		if !ready {
+			err = c.why(err)
+		}
+	}()
 	s := &session{b: b, c: c, submitted: map[channel.ID]*submitted{}}
 	if b.cfg.Submit {
 		return s.submit(ctx)

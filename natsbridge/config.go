@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,6 +38,9 @@ type Server struct {
 type Local interface {
 	InProcessConn() (net.Conn, error)
 	Login() (user, password string)
+
+	// Trouble says what keeps it from storing, and what to do; nil if nothing.
+	Trouble() error
 }
 
 // Validate says what is wrong with it, without connecting.
@@ -71,8 +75,11 @@ func checkURL(s string) error {
 	if u.User != nil { // before anything of it is said
 		return wrong("NATS URL with a user or a password in it: give --creds or --nkey, URLs are shown")
 	}
-	if !slices.Contains(schemes, u.Scheme) || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
+	if !slices.Contains(schemes, u.Scheme) || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
 		return wrong("NATS URL %.200q: want nats://HOST:PORT, tls://, ws:// or wss://", s)
+	}
+	if port, err := strconv.ParseUint(u.Port(), 10, 16); (err != nil || port == 0) && (u.Port() != "" || strings.HasSuffix(u.Host, ":")) {
+		return wrong("NATS URL %.200q: want a port of 1 to 65535", s)
 	}
 	return nil
 }

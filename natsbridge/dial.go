@@ -17,8 +17,9 @@ import (
 
 const (
 	dialTimeout = 10 * time.Second
-	callTimeout = 5 * time.Second  // of one call of JetStream's API
-	ackTimeout  = 5 * time.Second  // of a message that was put there
+	callTimeout = 5 * time.Second // of one call of JetStream's API
+	ackTimeout  = 5 * time.Second // of a message that was put there
+	firstPause  = 500 * time.Millisecond
 	longest     = 30 * time.Second // between two attempts to connect
 	maxSecret   = 64 << 10         // file of credentials
 )
@@ -28,6 +29,7 @@ type Conn struct {
 	nc    *nats.Conn
 	js    jetstream.JetStream
 	names names
+	wrong *refusals
 }
 
 // Close ends the connection.
@@ -40,13 +42,9 @@ func (c *Conn) Flush() { _ = c.nc.FlushTimeout(time.Second) }
 // itself.
 func (c *Conn) Connected() bool { return c.nc.IsConnected() }
 
-// Hopeless reports whether an error of Dial, or of what a Conn opens, stays when it is
-// tried again unchanged.
-func Hopeless(err error) bool { return hopeless(err) }
-
 // Backoff is the pause after so many failures in a row: from half a second to 30 s,
 // less up to half of it.
-func Backoff(attempts int) time.Duration { return backoff(500*time.Millisecond, attempts, longest) }
+func Backoff(attempts int) time.Duration { return backoff(firstPause, attempts, longest) }
 
 // Dial connects once, and checks that there is JetStream. Errors wrap ErrConfig,
 // ErrCredentials or ErrNoJetStream where trying again unchanged cannot help.
@@ -58,7 +56,8 @@ func Dial(ctx context.Context, s Server, network string) (*Conn, error) {
 }
 
 func dial(ctx context.Context, s Server, network string, streams bool, tell func(Event)) (*Conn, error) {
-	opts, err := s.options(tell)
+	wrong := &refusals{}
+	opts, err := s.options(wrong.heard(tell))
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +74,7 @@ func dial(ctx context.Context, s Server, network string, streams bool, tell func
 		nc.Close()
 		return nil, explain(fmt.Errorf("NATS at %s: %w", s.shown(), err))
 	}
-	return &Conn{nc: nc, js: js, names: newNames(network)}, nil
+	return &Conn{nc: nc, js: js, names: newNames(network), wrong: wrong}, nil
 }
 
 // shown is what people are told of the server.
@@ -105,7 +104,7 @@ func (s Server) options(tell func(Event)) ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.Name("aml"), nats.Timeout(dialTimeout), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
 		nats.IgnoreAuthErrorAbort(), nats.NoEcho(), nats.PingInterval(20 * time.Second), nats.MaxPingsOutstanding(2),
-		nats.CustomReconnectDelay(func(attempts int) time.Duration { return backoff(250*time.Millisecond, attempts, longest) }),
+		nats.CustomReconnectDelay(func(attempts int) time.Duration { return backoff(firstPause, attempts-1, longest) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil { // else it was closed from here
 				tell(Event{Kind: EventDisconnected, Server: s.shown(), Err: err})
@@ -173,6 +172,7 @@ func (s Server) onError(tell func(Event)) nats.ErrHandler {
 			return // what is dropped of untrusted input its sender sends again
 		}
 		text := err.Error()
+		text = withoutPort(text)
 		if _, again := told.get(text); again {
 			return
 		}
@@ -193,16 +193,22 @@ func (r reason) Unwrap() error        { return r.error }
 
 // explain adds the remedy to an error of nats.go.
 func explain(err error) error {
-	if err == nil || errors.Is(err, ErrConfig) || errors.Is(err, ErrFull) || errors.Is(err, ErrCredentials) || errors.Is(err, ErrNoJetStream) {
+	if r := (reason{}); err == nil || errors.Is(err, ErrConfig) || errors.As(err, &r) {
 		return err
 	}
 	text := strings.ToLower(err.Error())
-	for _, auth := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired, nats.ErrPermissionViolation, nats.ErrNkeysNotSupported} {
+	if errors.Is(err, nats.ErrPermissionViolation) || strings.Contains(text, "permissions violation") {
+		if strings.Contains(text, "subscription to \"_inbox") {
+			return reason{err, ErrInbox}
+		}
+		return reason{err, ErrRights}
+	}
+	for _, auth := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired, nats.ErrNkeysNotSupported} {
 		if errors.Is(err, auth) {
 			return reason{err, ErrCredentials}
 		}
 	}
-	if strings.Contains(text, "permissions violation") || strings.Contains(text, "authorization violation") || strings.Contains(text, "nkeys not supported") {
+	if strings.Contains(text, "authorization violation") || strings.Contains(text, "nkeys not supported") {
 		return reason{err, ErrCredentials}
 	}
 	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, nats.ErrNoResponders) {
@@ -213,15 +219,22 @@ func explain(err error) error {
 			return reason{err, ErrFull}
 		}
 	}
+	if strange := (x509.UnknownAuthorityError{}); errors.Is(err, nats.ErrSecureConnWanted) || errors.As(err, &strange) {
+		return reason{err, ErrTLS}
+	}
 	if errors.Is(err, nats.ErrMaxPayload) || strings.Contains(text, "message size exceeds maximum") {
 		return reason{err, ErrTooLarge}
+	}
+	if errors.Is(err, jetstream.ErrAsyncPublishTimeout) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) {
+		return reason{err, ErrSilent}
 	}
 	return err
 }
 
-// hopeless reports whether trying again unchanged cannot help.
-func hopeless(err error) bool {
-	for _, is := range []error{ErrConfig, ErrCredentials, ErrNoJetStream, ErrStream, secretfile.ErrExposed, secretfile.ErrUnusable, os.ErrNotExist, os.ErrPermission} {
+// Hopeless reports whether an error of Dial, or of what a Conn opens, stays when it is
+// tried again unchanged.
+func Hopeless(err error) bool {
+	for _, is := range []error{ErrConfig, ErrCredentials, ErrRights, ErrInbox, ErrNoJetStream, ErrTLS, ErrStream, secretfile.ErrExposed, secretfile.ErrUnusable, os.ErrNotExist, os.ErrPermission} {
 		if errors.Is(err, is) {
 			return true
 		}

@@ -62,7 +62,19 @@ var (
 	ErrConfig = errors.New("wrong bridge configuration")
 
 	// ErrCredentials: the server does not let this user in.
-	ErrCredentials = errors.New("NATS server refuses the credentials; check --creds or --nkey, and the account's users on the server")
+	ErrCredentials = errors.New("NATS server does not let this user in; give one of its users with --creds or --nkey, or check those given, and the account's users on the server")
+
+	// ErrRights: this user may not use a subject.
+	ErrRights = errors.New("this NATS user has no rights on it: give it those of its part (docs/nats.md, accounts), or, where others bridge, hand in with --submit")
+
+	// ErrInbox: this user may not hear answers where they would come.
+	ErrInbox = errors.New("this NATS user hears its answers elsewhere: give the prefix that its account allows with --inbox, such as _INBOX_bridge")
+
+	// ErrTLS: the server has no TLS, or a certificate that nobody known has signed.
+	ErrTLS = errors.New("NATS server and URL do not agree on TLS: give a server without it as nats://, and with --ca who signs the certificate of one with it")
+
+	// ErrSilent: the server gives no answer. It is tried again.
+	ErrSilent = errors.New("NATS server does not answer or confirm: if its disk was full or cannot be written, free it and restart nats-server, since JetStream takes nothing more until then; in a cluster look whether there is a leader. Nothing is lost, it is tried again")
 
 	// ErrNoJetStream: the server, or the account, has no JetStream.
 	ErrNoJetStream = errors.New("NATS server has no JetStream for this account; start it with `jetstream {}` in its configuration (nats-server -js), or let the account use it")

@@ -31,7 +31,8 @@ func TestTheTextOnNATSSaysWhatIsDone(t *testing.T) {
 		"maxTold": fmt.Sprintf("up to %d releases", maxTold), "MaxHops": fmt.Sprintf("`Aml-Hops: %d`", MaxHops), "MaxBundle": fmt.Sprintf("of 1 to %d", MaxBundle),
 		"JobWait": fmt.Sprintf("has %d s", JobWait/time.Second), "maxViewed": fmt.Sprintf("At most %d entries", maxViewed),
 		"prefix": "`" + strings.Replace(n.prefix, DefaultNetwork, "<network>", 1) + "`", "stream": "`" + strings.Replace(n.stream("<STREAM>"), DefaultNetwork, "<network>", 1) + "`",
-		"origin": headerOrigin, "hops": headerHops, "trace": headerTrace, "id": headerID,
+		"firstPause": fmt.Sprintf("after %.1f s, %.0f s ... %.0f s", firstPause.Seconds(), 2*firstPause.Seconds(), longest.Seconds()),
+		"origin":     headerOrigin, "hops": headerHops, "trace": headerTrace, "id": headerID,
 	} {
 		if !strings.Contains(string(doc), s) {
 			t.Errorf("docs/nats.md does not say %q (%s)", s, what)

@@ -87,11 +87,11 @@ type Jobs struct {
 func (c *Conn) Jobs(ctx context.Context, replicas int) (*Jobs, error) {
 	q, err := ensure(ctx, c.js, c.names.jobs(replicas), replicas > 0)
 	if err != nil && (replicas > 0 || !errors.Is(err, jetstream.ErrStreamNotFound)) {
-		return nil, err
+		return nil, c.why(err)
 	}
 	d, err := ensure(ctx, c.js, c.names.dead(replicas), replicas > 0)
 	if err != nil && (replicas > 0 || !errors.Is(err, jetstream.ErrStreamNotFound)) {
-		return nil, err
+		return nil, c.why(err)
 	}
 	return &Jobs{c: c, queue: q, dead: d}, nil
 }
@@ -244,29 +244,45 @@ func (t *Task) Bury(ctx context.Context, why string) error {
 	return t.end(t.msg.DoubleAck(ctx))
 }
 
-// Dead lists dead letters, the oldest first, at most limit of them.
-func (j *Jobs) Dead(ctx context.Context, limit int) ([]DeadLetter, error) {
+// Dead lists the newest dead letters, at most limit of them, the oldest first, and says
+// how many messages lie before these. It asks once for each that it reads, so it begins
+// at the end, with parts of the stream that become larger.
+func (j *Jobs) Dead(ctx context.Context, limit int) (out []DeadLetter, older int, err error) {
 	if j.dead == nil {
-		return []DeadLetter{}, nil
+		return []DeadLetter{}, 0, nil
 	}
 	info, err := j.dead.Info(ctx)
 	if err != nil {
-		return nil, explain(fmt.Errorf("listing dead letters: %w", err))
+		return nil, 0, explain(fmt.Errorf("listing dead letters: %w", err))
 	}
-	out := []DeadLetter{}
-	for seq := info.State.FirstSeq; seq > 0 && seq <= info.State.LastSeq && len(out) < limit; seq++ {
-		m, err := j.dead.GetMsg(ctx, seq)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			continue
+	out, read := []DeadLetter{}, uint64(0)
+	part := uint64(max(limit, 1))
+	for end := info.State.LastSeq + 1; end > max(info.State.FirstSeq, 1) && len(out) < limit; part *= 2 {
+		from := max(info.State.FirstSeq, 1)
+		if end-from > part {
+			from = end - part
 		}
-		if err != nil {
-			return nil, explain(fmt.Errorf("listing dead letters: %w", err))
+		var some []DeadLetter
+		for seq := from; seq < end; seq++ {
+			m, err := j.dead.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(j.c.names.all(kindDead))) // or the next after it
+			if errors.Is(err, jetstream.ErrMsgNotFound) {
+				break
+			}
+			if err != nil {
+				return nil, 0, explain(fmt.Errorf("listing dead letters: %w", err))
+			}
+			if seq = m.Sequence; seq >= end {
+				break
+			}
+			read++
+			if d, ok := j.readDead(m); ok {
+				some = append(some, d)
+			}
 		}
-		if d, ok := j.readDead(m); ok {
-			out = append(out, d)
-		}
+		out, end = append(some, out...), from
 	}
-	return out, nil
+	cut := max(len(out)-limit, 0)
+	return out[cut:], cut + int(info.State.Msgs-min(read, info.State.Msgs)), nil
 }
 
 // readDead reads a dead letter, which who may write to the stream may have made.

@@ -3,10 +3,13 @@ package natsbridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/anonymous-media-library/aml/channel"
 )
@@ -97,7 +100,7 @@ func TestAJobThatFailsFiveTimesIsADeadLetterAndCanBeRevived(t *testing.T) {
 	if _, err := j.Take(ctx, "fetch", time.Millisecond); !errors.Is(err, ErrNoJob) {
 		t.Errorf("it is given out a sixth time: %v", err)
 	}
-	dead, err := j.Dead(ctx, 10)
+	dead, _, err := j.Dead(ctx, 10)
 	if err != nil || len(dead) != 1 || dead[0].ID != "abc" || dead[0].Reason != "no [31mpeer has it" || dead[0].Deliveries != MaxDeliveries || string(dead[0].Payload) != "\x00\x01" {
 		t.Fatalf("dead letters: %+v, %v", dead, err)
 	}
@@ -114,7 +117,7 @@ func TestAJobThatFailsFiveTimesIsADeadLetterAndCanBeRevived(t *testing.T) {
 	if err := task.Bury(ctx, "cannot be done"); err != nil {
 		t.Fatal(err)
 	}
-	if dead, err = j.Dead(ctx, 10); err != nil || len(dead) != 1 || dead[0].Deliveries != 1 {
+	if dead, _, err = j.Dead(ctx, 10); err != nil || len(dead) != 1 || dead[0].Deliveries != 1 {
 		t.Errorf("dead letters: %+v, %v", dead, err)
 	}
 }
@@ -165,12 +168,72 @@ func TestWhatIsNoJobIsRefusedAndWhatOthersWriteThereHarmsNothing(t *testing.T) {
 	if task := take(t, j, "fetch"); task.ID != "ok" {
 		t.Errorf("given was %q", task.ID)
 	}
-	if dead, err := j.Dead(ctx, 10); err != nil || len(dead) != 0 {
+	if dead, _, err := j.Dead(ctx, 10); err != nil || len(dead) != 0 {
 		t.Errorf("dead letters: %+v, %v", dead, err)
 	}
 	over, cancel := context.WithCancel(ctx)
 	cancel()
 	if _, err := j.Take(over, "fetch", patience); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a context that has ended: %v", err)
+	}
+}
+
+func TestTheNewestDeadLettersAreListedAndHowManyAreOlder(t *testing.T) {
+	t.Parallel()
+	url := startServer(t, t.TempDir(), nil).ClientURL()
+	j := jobsOf(t, url)
+	_, js := client(t, url)
+	n := newNames(DefaultNetwork)
+	bury := func(id string) {
+		t.Helper()
+		if _, err := js.Publish(t.Context(), n.job(kindDead, "fetch", id), []byte(`{"kind":"fetch","id":"`+id+`","reason":"none","deliveries":5}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 10 {
+		bury(fmt.Sprint(i))
+	}
+	for range 50 {
+		bury("again") // the newest of a subject stays: places are empty
+	}
+	ids := func(all []DeadLetter) (out string) {
+		for _, d := range all {
+			out += d.ID + " "
+		}
+		return out
+	}
+	for limit, want := range map[int]string{1: "again 10", 3: "8 9 again 8", 11: "0 1 2 3 4 5 6 7 8 9 again 0", 100: "0 1 2 3 4 5 6 7 8 9 again 0"} {
+		dead, older, err := j.Dead(t.Context(), limit)
+		if got := ids(dead) + fmt.Sprint(older); err != nil || got != want {
+			t.Errorf("of %d: %s, %v; want %s", limit, got, err, want)
+		}
+	}
+}
+
+func TestProgressTellsTheServer(t *testing.T) {
+	t.Parallel()
+	url := startServer(t, t.TempDir(), nil).ClientURL()
+	j := jobsOf(t, url)
+	if err := j.Declare(t.Context(), Job{Kind: "fetch", ID: "abc"}); err != nil {
+		t.Fatal(err)
+	}
+	heard := make(chan string, 8)
+	nc, _ := client(t, url)
+	if _, err := nc.Subscribe("$JS.ACK."+newNames(DefaultNetwork).stream(streamJobs)+".>", func(m *nats.Msg) { heard <- string(m.Data) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := take(t, j, "fetch").Progress(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case said := <-heard:
+		if said != "+WPI" {
+			t.Errorf("the server was told %q", said)
+		}
+	case <-time.After(patience):
+		t.Error("the server was told nothing")
 	}
 }

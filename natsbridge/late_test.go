@@ -365,6 +365,7 @@ type inProcess struct {
 }
 
 func (s inProcess) Login() (user, password string) { return s.user, s.password }
+func (inProcess) Trouble() error                   { return nil }
 
 // A bridge that sends no snapshots has joined the log by one, and sends what came after
 // it. To who comes later that is of use once a peer of aml's own network has given it.

@@ -63,12 +63,13 @@ type BridgeEvent struct {
 type DeadLettersRequest struct {
 	NATSServer
 	Revive string `json:"revive"` // KIND/ID, empty: none
-	Limit  int    `json:"limit"`  // 0: 1000
+	Limit  int    `json:"limit"`  // 0: 1000, the newest
 }
 
 // DeadLettersResult lists them, the oldest first.
 type DeadLettersResult struct {
 	Letters []natsbridge.DeadLetter `json:"letters"`
+	Older   int                     `json:"older,omitempty"` // that are not listed
 }
 
 // natsHome is the built-in server, and which bridges run.
@@ -236,6 +237,9 @@ func (n *Node) BridgeNATS(ctx context.Context, req BridgeNATSRequest, emit func(
 	var res BridgeNATSResult
 	if req.MaxStore < 0 || req.Replicas < 0 || req.Replicas > 5 {
 		return res, badRequest("%d replicas, %d bytes of store: want 1 to 5 replicas and a size", req.Replicas, req.MaxStore)
+	}
+	if req.Replicas > 1 && len(req.URLs) == 0 {
+		return res, badRequest("%d replicas: the built-in NATS server is one; --replicas goes with --url", req.Replicas)
 	}
 	if req.MaxBlobs < 0 || req.Blobs && (req.Submit || len(req.URLs) == 0) {
 		return res, badRequest("blobs through NATS: want a size and --url, and not --submit, whose user has no rights on stores")
@@ -412,6 +416,6 @@ func (n *Node) DeadLetters(ctx context.Context, req DeadLettersRequest, _ func(a
 	if req.Limit <= 0 {
 		req.Limit = 1000
 	}
-	res.Letters, err = jobs.Dead(ctx, req.Limit)
+	res.Letters, res.Older, err = jobs.Dead(ctx, req.Limit)
 	return res, err
 }

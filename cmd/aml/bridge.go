@@ -66,6 +66,8 @@ credentials, no JetStream) ends the command when it starts.`,
 				return usage(cmd, fmt.Errorf("--replicas %d: want 1 to 5", req.Replicas))
 			}
 			switch {
+			case req.Replicas > 1 && len(req.URLs) == 0:
+				return usage(cmd, fmt.Errorf("--replicas %d goes with --url: the built-in NATS server is one", req.Replicas))
 			case req.Submit && req.ReadOnly:
 				return usage(cmd, fmt.Errorf("--submit writes and --read-only does not: give one of them"))
 			case req.Submit && len(req.URLs) == 0:
@@ -143,11 +145,15 @@ func (a *app) bridgeNATSDeadCommand() *cobra.Command {
 		Use:   "bridge-nats-dead",
 		Short: "list jobs of the NATS work queue that failed for good",
 		Long: `List the dead letters of the work queue that members of a group share over NATS:
-jobs that were given out five times and that nobody could do. --revive puts one
+jobs that were given out five times and that nobody could do, the newest last, and
+how many older ones are not listed (--limit). --revive puts one
 back, to be given out as if it were new.`,
 		Example: "  aml bridge-nats-dead\n  aml bridge-nats-dead --url nats://10.0.0.5:4222 --creds mirror.creds --json\n  aml bridge-nats-dead --revive fetch/3f1c...",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if req.Limit < 1 {
+				return usage(cmd, fmt.Errorf("--limit %d: want 1 or more", req.Limit))
+			}
 			if err := natsServer(&req.NATSServer, ""); err != nil {
 				return err
 			}
@@ -165,10 +171,14 @@ back, to be given out as if it were new.`,
 					fmt.Fprintf(t, "%s/%s\t%s\t%d times\t%s\n", l.Kind, l.ID, l.At.Format("2006-01-02 15:04:05Z07:00"), l.Deliveries, l.Reason)
 				}
 				t.Flush()
+				if res.Older > 0 {
+					fmt.Fprintf(w, "%d older ones are not listed; --limit %d does\n", res.Older, req.Limit+res.Older)
+				}
 			})
 		},
 	}
 	natsFlags(cmd, &req.NATSServer)
+	cmd.Flags().IntVar(&req.Limit, "limit", 1000, "list so many, the newest")
 	cmd.Flags().StringVar(&req.Revive, "revive", "", "put this one, `KIND/ID`, back into the queue")
 	return cmd
 }

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -69,11 +70,21 @@ func Loopback(s string) (netip.AddrPort, error) {
 	return at, nil
 }
 
-// Server is a running server. Who made it shuts it down.
+// Server is a running server. Who made it shuts it down. One that could not write
+// to its disk takes nothing more until it is started anew, which it is by itself
+// once there is room.
 type Server struct {
-	s        *server.Server
+	cfg      Config
+	at       netip.AddrPort // where it listens, if cfg says so
 	password string
-	listens  bool
+	room     func(dir string) error // whether there is some
+	broken   chan struct{}          // holds one when it cannot write
+	ending   chan struct{}
+	ended    chan struct{}
+
+	mu      sync.Mutex // guards what follows; never held while the server is called
+	s       *server.Server
+	trouble error
 }
 
 // startLimit bounds how long the streams may take to be read. A store of some
@@ -91,43 +102,68 @@ func Start(cfg Config) (*Server, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder of the NATS server: %w", err)
 	}
-	e := &Server{password: rand.Text(), listens: cfg.Listen != ""}
+	return start(cfg, at, room)
+}
+
+func start(cfg Config, at netip.AddrPort, room func(string) error) (*Server, error) {
+	e := &Server{cfg: cfg, at: at, password: rand.Text(), room: room, broken: make(chan struct{}, 1), ending: make(chan struct{}), ended: make(chan struct{})}
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	if e.cfg.Listen != "" && at.Port() == 0 { // started anew, it has the same one
+		if addr, ok := e.s.Addr().(*net.TCPAddr); ok {
+			e.at = netip.AddrPortFrom(at.Addr(), uint16(addr.Port))
+		}
+	}
+	go e.tend()
+	return e, nil
+}
+
+// begin starts the server.
+func (e *Server) begin() error {
 	opts := &server.Options{
-		ServerName: "aml", DontListen: !e.listens, NoLog: true, NoSigs: true, NoSystemAccount: true,
-		JetStream: true, StoreDir: cfg.Dir, SyncAlways: true, SyncInterval: time.Minute,
-		JetStreamMaxStore: cfg.MaxStore, JetStreamMaxMemory: 64 << 20, MaxPayload: cfg.MaxMsg,
+		ServerName: "aml", DontListen: e.cfg.Listen == "", NoLog: true, NoSigs: true, NoSystemAccount: true,
+		JetStream: true, StoreDir: e.cfg.Dir, SyncAlways: true, SyncInterval: time.Minute,
+		JetStreamMaxStore: e.cfg.MaxStore, JetStreamMaxMemory: 64 << 20, MaxPayload: e.cfg.MaxMsg,
 		MaxConn: 256, MaxSubs: 4096, MaxPending: 64 << 20,
 		Users: []*server.User{
 			{Username: bridgeUser, Password: e.password},
 			{Username: localUser, Password: rand.Text(), Permissions: &server.Permissions{
-				Publish:   &server.SubjectPermission{Allow: cfg.Local.Publish},
-				Subscribe: &server.SubjectPermission{Allow: append([]string{"_INBOX.>"}, cfg.Local.Subscribe...)},
+				Publish:   &server.SubjectPermission{Allow: e.cfg.Local.Publish},
+				Subscribe: &server.SubjectPermission{Allow: append([]string{"_INBOX.>"}, e.cfg.Local.Subscribe...)},
 			}},
 		},
 		NoAuthUser: localUser,
 	}
-	if e.listens {
-		opts.Host, opts.Port = at.Addr().String(), int(at.Port())
-		if at.Port() == 0 {
+	if e.cfg.Listen != "" {
+		opts.Host, opts.Port = e.at.Addr().String(), int(e.at.Port())
+		if e.at.Port() == 0 {
 			opts.Port = server.RANDOM_PORT
 		}
 	}
 	if err := portTaken(opts); err != nil { // which the server would only log
-		return nil, fmt.Errorf("the built-in NATS server: %w", err)
+		return fmt.Errorf("the built-in NATS server: %w", err)
 	}
-	if e.s, err = server.NewServer(opts); err != nil {
-		return nil, fmt.Errorf("making the built-in NATS server: %w", err)
+	s, err := server.NewServer(opts)
+	if err != nil {
+		return fmt.Errorf("making the built-in NATS server: %w", err)
 	}
-	go e.s.Start() // it returns once it listens, or with DontListen at its end
-	if !e.s.ReadyForConnections(startLimit) {
-		e.Shutdown()
-		return nil, fmt.Errorf("the built-in NATS server on %s does not start; is another program using the folder?", cfg.Dir)
+	e.mu.Lock()
+	e.s = s
+	e.mu.Unlock()
+	s.SetLogger(listener{e, s}, false, false)
+	go s.Start() // it returns once it listens, or with DontListen at its end
+	switch {
+	case !s.ReadyForConnections(startLimit):
+		err = fmt.Errorf("the built-in NATS server on %s does not start; is another program using the folder?", e.cfg.Dir)
+	case !s.JetStreamEnabled():
+		err = fmt.Errorf("the built-in NATS server cannot keep streams in %s: is the folder writable, and the disk not full?", e.cfg.Dir)
+	default:
+		return nil
 	}
-	if !e.s.JetStreamEnabled() {
-		e.Shutdown()
-		return nil, fmt.Errorf("the built-in NATS server cannot keep streams in %s: is the folder writable, and the disk not full?", cfg.Dir)
-	}
-	return e, nil
+	s.Shutdown()
+	s.WaitForShutdown()
+	return err
 }
 
 const (
@@ -148,22 +184,31 @@ func portTaken(opts *server.Options) error {
 }
 
 // InProcessConn returns a connection in memory, as nats.InProcessServer wants it.
-func (e *Server) InProcessConn() (net.Conn, error) { return e.s.InProcessConn() }
+func (e *Server) InProcessConn() (net.Conn, error) { return e.now().InProcessConn() }
 
-// Login is the user of the bridge. The password is made anew at every start and
+func (e *Server) now() *server.Server {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.s
+}
+
+// Login is the user of the bridge. The password is made anew for each Server and
 // kept nowhere.
 func (e *Server) Login() (user, password string) { return bridgeUser, e.password }
 
 // URL is where local programs connect, or empty.
 func (e *Server) URL() string {
-	if !e.listens {
+	if e.cfg.Listen == "" {
 		return ""
 	}
-	return e.s.ClientURL()
+	return e.now().ClientURL()
 }
 
 // Shutdown ends the server and waits for it.
 func (e *Server) Shutdown() {
-	e.s.Shutdown()
-	e.s.WaitForShutdown()
+	close(e.ending)
+	<-e.ended
+	s := e.now()
+	s.Shutdown()
+	s.WaitForShutdown()
 }

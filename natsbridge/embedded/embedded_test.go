@@ -18,8 +18,8 @@ func TestItListensNowhereUnlessAskedAndThenOnLoopback(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Shutdown()
-	if s.URL() != "" || s.s.Addr() != nil {
-		t.Errorf("it listens at %s, %v", s.URL(), s.s.Addr())
+	if s.URL() != "" || s.now().Addr() != nil {
+		t.Errorf("it listens at %s, %v", s.URL(), s.now().Addr())
 	}
 	user, password := s.Login()
 	nc, err := nats.Connect("", nats.InProcessServer(s), nats.UserInfo(user, password))
