@@ -115,7 +115,7 @@ func (e FileEntry) Validate() error {
 		return err
 	}
 	if e.MediaType != "" {
-		if err := checkMediaType(e.MediaType); err != nil {
+		if err := ValidMediaType(e.MediaType); err != nil {
 			return err
 		}
 	}

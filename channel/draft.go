@@ -22,6 +22,8 @@ type DraftEntry struct {
 	Name  string            // in the channel; "" leaves it to the caller
 	Attrs map[string]string // for what Path brings
 
+	MediaType string // of what Path brings; empty: by its name and content
+
 	Entry *FileEntry
 }
 

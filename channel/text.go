@@ -95,10 +95,10 @@ func checkPairs(what string, pairs map[string]string) error {
 	return nil
 }
 
-// checkMediaType checks an RFC 6838 type and subtype, with parameters if any:
+// ValidMediaType checks an RFC 6838 type and subtype, with parameters if any:
 // printable ASCII, two tokens with a slash between them, then nothing, or a
 // semicolon and whatever follows.
-func checkMediaType(s string) error {
+func ValidMediaType(s string) error {
 	if len(s) > MaxMediaType {
 		return fmt.Errorf("%w: media type has %d bytes, at most %d are allowed", ErrLimit, len(s), MaxMediaType)
 	}

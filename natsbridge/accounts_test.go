@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,7 +60,7 @@ func TestTheExampleAccountsGiveTheLeastRights(t *testing.T) {
 	left, mirror := newSite(t, "left", c.ID), newSite(t, "mirror", c.ID)
 	left.append(c.Envelope)
 	cfg := left.config()
-	cfg.Server = server("BRIDGE")
+	cfg.Server, cfg.Consumer = server("BRIDGE"), "secret"
 	left.bridge(cfg)
 	left.connected()
 	cfg = mirror.config()
@@ -212,11 +213,61 @@ func TestTheExampleAccountsGiveTheLeastRights(t *testing.T) {
 		if got := refusedBy(t, js, "$O.aml_main_blobs.C.x"); !got {
 			t.Errorf("%s writes a part of a blob", role)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), refusal)
-		if err := js.DeleteStream(ctx, n.stream(streamManifests)); err == nil {
-			t.Errorf("%s deletes the stream", role)
+	}
+	bridge, bridgeJS := as("BRIDGE")
+	member, _ := as("MIRROR")
+	streams := []string{n.stream(streamManifests), n.stream(streamHeads), n.stream(streamJobs), n.stream(streamDead), "OBJ_aml_main_blobs"}
+	created := func() (out []time.Time) {
+		for _, name := range streams[:2] {
+			st, err := bridgeJS.Stream(t.Context(), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, st.CachedInfo().Created)
 		}
-		cancel()
+		return out
+	}
+	before := created()
+	for role, nc := range map[string]*nats.Conn{"BRIDGE": bridge, "PUBLISHER": publisher, "MIRROR": member, "READER": reader} {
+		var asked []string
+		for _, name := range streams {
+			asked = append(asked, "STREAM.DELETE."+name, "STREAM.UPDATE."+name, "STREAM.SNAPSHOT."+name, "STREAM.RESTORE."+name, "CONSUMER.LIST."+name, "CONSUMER.NAMES."+name)
+			if name != streams[4] || role != "BRIDGE" { // its old parts are purged
+				asked = append(asked, "STREAM.PURGE."+name)
+			}
+			if role != "BRIDGE" && name != streams[3] {
+				asked = append(asked, "STREAM.MSG.DELETE."+name)
+			}
+			if name != streams[4] {
+				asked = append(asked, "CONSUMER.DELETE."+name+".aml-left", "CONSUMER.PAUSE."+name+".aml-left")
+			}
+		}
+		asked = append(asked, "STREAM.CREATE.other", "STREAM.LIST", "STREAM.NAMES")
+		answers, err := nc.SubscribeSync(nc.NewInbox())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range asked {
+			if err := nc.PublishRequest("$JS.API."+name, answers.Subject, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if m, err := answers.NextMsg(refusal); err == nil {
+			t.Errorf("%s may ask for more than is his: %s", role, m.Data)
+		}
+	}
+	for i, at := range created() {
+		if !at.Equal(before[i]) {
+			t.Errorf("%s is another one", streams[i])
+		}
+	}
+	// Who knows what a bridge is called does not know what its consumers are.
+	for _, name := range streams[:2] {
+		deaf := fmt.Sprintf(`{"stream_name":%q,"action":"update","config":{"durable_name":"aml-left","name":"aml-left","deliver_policy":"all","ack_policy":"explicit","filter_subject":"x"}}`, name)
+		m, err := member.Request("$JS.API.CONSUMER.CREATE."+name+".aml-left", []byte(deaf), patience)
+		if err != nil || !strings.Contains(string(m.Data), `"error"`) {
+			t.Errorf("MIRROR alters what a bridge reads %s by: %v", name, err)
+		}
 	}
 	for role, js := range map[string]jetstream.JetStream{"PUBLISHER": publisherJS, "READER": readerJS} {
 		if got := refusedBy(t, js, n.job(kindJob, "fetch", "x")); !got {

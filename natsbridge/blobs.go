@@ -2,14 +2,17 @@ package natsbridge
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
@@ -29,7 +32,9 @@ const (
 // It is a cache: what is wrong or gone in it is put there again by who has it. All
 // methods may be called from many goroutines at once.
 type Blobs struct {
+	c      *Conn
 	bucket jetstream.ObjectStore
+	of     string // the bucket's own name
 	name   string
 	turn   chan struct{}
 }
@@ -52,11 +57,41 @@ func (c *Conn) Blobs(ctx context.Context, replicas int, maxBytes int64, mayMake 
 	if err != nil {
 		return nil, explain(fmt.Errorf("object store %s: %w", name, err))
 	}
-	return &Blobs{bucket: bucket, name: "nats:" + name, turn: make(chan struct{}, blobsAtOnce)}, nil
+	return &Blobs{c: c, bucket: bucket, of: name, name: "nats:" + name, turn: make(chan struct{}, blobsAtOnce)}, nil
 }
 
 // Name names the bucket, for who fetches from it.
 func (b *Blobs) Name() string { return b.name }
+
+// Who may write to the bucket writes what an object is said to be, too: a link to
+// itself, the parts of another, all parts there are. So nothing is done by it that
+// nats.go would do: it follows links, and purges the parts of what is replaced.
+
+func (b *Blobs) stream() string { return "OBJ_" + b.of }
+
+// said is the subject of what an object is said to be.
+func (b *Blobs) said(id blobnet.ID) string {
+	return "$O." + b.of + ".M." + base64.URLEncoding.EncodeToString([]byte(id.String()))
+}
+
+// parts is the subject of the parts of an object.
+func (b *Blobs) parts(nuid string) string { return "$O." + b.of + ".C." + nuid }
+
+// info is what is said of a blob, if that can be true; else ErrCorrupt or ErrTooLarge.
+func (b *Blobs) info(ctx context.Context, id blobnet.ID) (*jetstream.ObjectInfo, error) {
+	info, err := b.bucket.GetInfo(ctx, id.String())
+	switch {
+	case errors.Is(err, jetstream.ErrBadObjectMeta):
+		return nil, blobnet.ErrCorrupt
+	case err != nil:
+		return nil, err
+	case info.Opts != nil && info.Opts.Link != nil, info.NUID == "", !validToken(strings.ToLower(info.NUID), 64), info.Digest != objectDigest(id):
+		return nil, blobnet.ErrCorrupt
+	case info.Size > blobnet.MaxBlobSize: // what comes is bounded, too
+		return nil, fmt.Errorf("%w: %d bytes", blobnet.ErrTooLarge, info.Size)
+	}
+	return info, nil
+}
 
 // Get appends a blob to dst, as blobnet.Source says. What lies under its name and is
 // another, or less than the store says, is ErrCorrupt, and what is too large for a blob
@@ -67,27 +102,50 @@ func (b *Blobs) Get(ctx context.Context, id blobnet.ID, dst []byte) ([]byte, err
 		return dst, err
 	}
 	defer done()
-	object, err := b.bucket.Get(ctx, id.String())
+	info, err := b.info(ctx, id)
 	if err != nil {
 		return dst, b.explain("getting", id, err)
-	}
-	defer object.Close()
-	info, err := object.Info()
-	if err != nil {
-		return dst, b.explain("getting", id, err)
-	}
-	if info.Size > blobnet.MaxBlobSize { // as somebody says; what comes is bounded, too
-		return dst, fmt.Errorf("getting blob %s from %s: %w: %d bytes", id.Short(), b.name, blobnet.ErrTooLarge, info.Size)
 	}
 	n := len(dst)
-	data := slices.Grow(dst, int(info.Size))[:n+int(info.Size)]
-	if _, err := io.ReadFull(object, data[n:]); err != nil {
+	data, err := b.read(ctx, info, slices.Grow(dst, int(info.Size)))
+	if err == nil && blobnet.Sum(data[n:]) != id {
+		err = blobnet.ErrCorrupt
+	}
+	if err != nil {
 		return dst, b.explain("getting", id, err)
 	}
-	if blobnet.Sum(data[n:]) != id {
-		return dst, b.explain("getting", id, blobnet.ErrCorrupt)
-	}
 	return data, nil
+}
+
+// read appends the parts of an object.
+func (b *Blobs) read(ctx context.Context, info *jetstream.ObjectInfo, data []byte) ([]byte, error) {
+	js, err := b.c.nc.JetStream()
+	if err != nil {
+		return nil, err
+	}
+	sub, err := js.SubscribeSync(b.parts(info.NUID), nats.OrderedConsumer(), nats.BindStream(b.stream()), nats.Context(ctx))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	pending, err := sub.InitialConsumerPending()
+	for left := info.Size; err == nil && left > 0; {
+		if pending == 0 {
+			return nil, blobnet.ErrCorrupt
+		}
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return nil, err
+		}
+		meta, err := m.Metadata()
+		if err != nil || uint64(len(m.Data)) > left {
+			return nil, blobnet.ErrCorrupt
+		}
+		data = append(data, m.Data...)
+		left -= uint64(len(m.Data))
+		pending = meta.NumPending
+	}
+	return data, err
 }
 
 // Have reports which blobs are there, as the store says: what is under the name is
@@ -103,10 +161,12 @@ func (b *Blobs) Have(ctx context.Context, ids []blobnet.ID) ([]bool, error) {
 				return err
 			}
 			defer done()
-			info, err := b.bucket.GetInfo(ctx, id.String())
-			has[i] = err == nil && info.Digest == objectDigest(id)
-			if errors.Is(err, jetstream.ErrObjectNotFound) {
-				return nil
+			_, err = b.info(ctx, id)
+			has[i] = err == nil
+			for _, none := range []error{jetstream.ErrObjectNotFound, blobnet.ErrCorrupt, blobnet.ErrTooLarge} {
+				if errors.Is(err, none) {
+					return nil
+				}
 			}
 			return b.explain("asking for", id, err)
 		})
@@ -124,18 +184,71 @@ func (b *Blobs) Put(ctx context.Context, id blobnet.ID, data []byte) error {
 		return err
 	}
 	defer done()
-	_, err = b.bucket.PutBytes(ctx, id.String(), data)
-	return b.explain("putting", id, err)
+	return b.explain("putting", id, b.put(ctx, id, data))
 }
 
-// Delete takes away what is under a blob's name.
+const (
+	partSize    = 128 << 10 // of a blob in one message
+	partsAtOnce = 8         // that wait for their acknowledgement, of each blob
+)
+
+func (b *Blobs) put(ctx context.Context, id blobnet.ID, data []byte) error {
+	info := jetstream.ObjectInfo{
+		ObjectMeta: jetstream.ObjectMeta{Name: id.String(), Opts: &jetstream.ObjectMetaOptions{ChunkSize: partSize}},
+		Bucket:     b.of, NUID: rand.Text(), Size: uint64(len(data)), Digest: objectDigest(blobnet.Sum(data)),
+	}
+	err := func() error {
+		for some := range slices.Chunk(data, partsAtOnce*partSize) {
+			var sent []jetstream.PubAckFuture
+			for part := range slices.Chunk(some, partSize) {
+				f, err := b.c.js.PublishAsync(b.parts(info.NUID), part, jetstream.WithExpectStream(b.stream()))
+				if err != nil {
+					return err
+				}
+				info.Chunks++
+				sent = append(sent, f)
+			}
+			for _, f := range sent {
+				select {
+				case <-f.Ok():
+				case err := <-f.Err():
+					return err
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+		}
+		said, err := json.Marshal(info)
+		if err != nil {
+			return err
+		}
+		m := &nats.Msg{Subject: b.said(id), Data: said, Header: nats.Header{jetstream.MsgRollup: {jetstream.MsgRollupSubject}}}
+		_, err = b.c.js.PublishMsg(ctx, m, jetstream.WithExpectStream(b.stream()))
+		return err
+	}()
+	if err != nil && info.Chunks > 0 {
+		_ = b.purge(ctx, b.parts(info.NUID)) // if that fails they go by age
+	}
+	return err
+}
+
+// Delete takes away what is under a blob's name. Its parts, which may be those of
+// another, go by age.
 func (b *Blobs) Delete(ctx context.Context, id blobnet.ID) error {
 	ctx, done, err := b.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	return b.explain("deleting", id, b.bucket.Delete(ctx, id.String()))
+	return b.explain("deleting", id, b.purge(ctx, b.said(id)))
+}
+
+func (b *Blobs) purge(ctx context.Context, subject string) error {
+	stream, err := b.c.js.Stream(ctx, b.stream())
+	if err != nil {
+		return err
+	}
+	return stream.Purge(ctx, jetstream.WithPurgeSubject(subject))
 }
 
 // begin waits for a turn and bounds it.
@@ -155,7 +268,9 @@ func (b *Blobs) explain(what string, id blobnet.ID, err error) error {
 		return nil
 	case errors.Is(err, jetstream.ErrObjectNotFound), errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s blob %s: %w in %s", what, id.Short(), blobnet.ErrNotFound, b.name)
-	case errors.Is(err, jetstream.ErrDigestMismatch), errors.Is(err, blobnet.ErrCorrupt), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, blobnet.ErrTooLarge):
+		return fmt.Errorf("%s blob %s from %s: %w", what, id.Short(), b.name, err)
+	case errors.Is(err, blobnet.ErrCorrupt):
 		return fmt.Errorf("%s blob %s: %w in %s", what, id.Short(), blobnet.ErrCorrupt, b.name)
 	}
 	return explain(fmt.Errorf("%s blob %s: %s: %w", what, id.Short(), b.name, err))

@@ -20,10 +20,14 @@ type Bridge struct {
 	cfg   Config
 	names names
 	moved *dirty
-	mine  *recent[digest, struct{}] // what this bridge has put there, or found to be the same
+	mine  *recent[digest, channel.ID] // what of a channel this bridge has put there, or found to be the ledger's
+	sure  stock                       // what lies in MANIFESTS, was looked at, and is what should
 
 	mu      sync.Mutex // guards what follows; held for memory work alone
 	bridged map[channel.ID]bool
+	made    time.Time                                   // MANIFESTS, of which that is said
+	read    map[channel.ID]bool                         // which were read from it as a whole since they are bridged
+	late    map[channel.ID]bool                         // of which a head waits in HEADS for what it names
 	told    map[channel.ID]map[channel.PublicKey]uint64 // up to which release events were sent
 	said    string                                      // the last failure that was told
 	junk    int                                         // that was not told yet
@@ -35,9 +39,12 @@ func New(cfg Config) (*Bridge, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	if cfg.Submit && cfg.Server.Inbox != "" && !isInbox(cfg.Server.Inbox) {
+		return nil, wrong("inbox %.64q: bridges answer on %s and what begins with %s. or %s_ alone", cfg.Server.Inbox, inboxes, inboxes, inboxes)
+	}
 	return &Bridge{
-		cfg: cfg, names: newNames(cfg.Network), moved: newDirty(), mine: newRecent[digest, struct{}](1 << 15),
-		bridged: map[channel.ID]bool{}, told: map[channel.ID]map[channel.PublicKey]uint64{},
+		cfg: cfg, names: newNames(cfg.Network), moved: newDirty(), mine: newRecent[digest, channel.ID](1 << 15),
+		bridged: map[channel.ID]bool{}, read: map[channel.ID]bool{}, late: map[channel.ID]bool{}, told: map[channel.ID]map[channel.PublicKey]uint64{},
 	}, nil
 }
 
@@ -127,7 +134,7 @@ type session struct {
 	shelf     Shelf            // nil if snapshots do not cross
 	snapshots jetstream.Stream // nil, too, then
 	stock     stock
-	doubts    map[uint64]struct{}       // places in MANIFESTS; of the goroutine that follows it
+	doubts    doubtful
 	submitted map[channel.ID]*submitted // of the goroutine that sends
 }
 
@@ -145,7 +152,7 @@ func (b *Bridge) connect(ctx context.Context) (ready bool, err error) {
 			err = c.why(err)
 		}
 	}()
-	s := &session{b: b, c: c, doubts: map[uint64]struct{}{}, submitted: map[channel.ID]*submitted{}}
+	s := &session{b: b, c: c, submitted: map[channel.ID]*submitted{}}
 	if b.cfg.Submit {
 		return s.submit(ctx)
 	}
@@ -155,6 +162,7 @@ func (b *Bridge) connect(ctx context.Context) (ready bool, err error) {
 	if s.heads, err = ensure(ctx, c.js, b.names.heads(b.cfg.Replicas), !b.cfg.ReadOnly); err != nil {
 		return false, err
 	}
+	b.knows(s.manifests.CachedInfo().Created)
 	if err := s.openSnapshots(ctx); err != nil {
 		return false, err
 	}
@@ -208,6 +216,13 @@ func (b *Bridge) choose(ctx context.Context) error {
 		}
 	}
 	b.mu.Lock()
+	for id := range b.read {
+		if !next[id] { // what comes from now on is not looked at
+			delete(b.read, id)
+			delete(b.late, id)
+			b.sure.forget(id)
+		}
+	}
 	b.bridged = next
 	b.mu.Unlock()
 	b.moved.mark(ids...)
@@ -238,7 +253,12 @@ func (s *session) repair(ctx context.Context) error {
 		if n%relist == 0 {
 			s.stock.forgetAll()
 		}
-		if err := s.b.choose(ctx); err != nil {
+		if !s.b.cfg.Submit {
+			if err := s.guard(ctx); err != nil && ctx.Err() == nil {
+				s.b.fail(err)
+			}
+		}
+		if err := s.b.choose(ctx); err != nil { // it has all of them looked at
 			s.b.fail(err)
 			continue
 		}

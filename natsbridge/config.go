@@ -109,9 +109,13 @@ type Config struct {
 	// are asked.
 	Sync func(ctx context.Context, id channel.ID) error
 
-	// Name tells this node from others in Aml-Origin and in the names of its
-	// consumers: 1 to 64 of a-z, 0-9, - and _, the same after a restart.
+	// Name tells this node from others in Aml-Origin: 1 to 64 of a-z, 0-9, - and _,
+	// the same after a restart.
 	Name string
+
+	// Consumer is what its consumers are called, as Name; if empty, as Name says. Who
+	// may make consumers on the streams, and knows it, takes what comes by them away.
+	Consumer string
 
 	Network  string // in all subjects; if empty, DefaultNetwork
 	Replicas int    // of streams that have to be made; if zero, 1
@@ -140,6 +144,12 @@ func (c *Config) validate() error {
 	}
 	if !validName(c.Name) {
 		return wrong("name %.80q", c.Name)
+	}
+	if c.Consumer == "" {
+		c.Consumer = c.Name
+	}
+	if !validName(c.Consumer) {
+		return wrong("consumer %.80q", c.Consumer)
 	}
 	if c.Network == "" {
 		c.Network = DefaultNetwork

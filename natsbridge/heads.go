@@ -99,7 +99,7 @@ func (s *session) putLast(ctx context.Context, stream jetstream.Stream, o outgoi
 		ack, err := s.c.js.PublishMsg(call, o.msg(), jetstream.WithExpectLastSequencePerSubject(there.place), jetstream.WithExpectStream(stream.CachedInfo().Config.Name))
 		cancel()
 		if err == nil && !ack.Duplicate {
-			s.b.mine.put(o.digest, struct{}{})
+			s.b.mine.put(o.digest, o.subject.channel)
 			note(heldHead{place: ack.Sequence, digest: o.digest})
 			return true, nil
 		}
@@ -127,7 +127,9 @@ func (s *session) older(ctx context.Context, h channel.Head, own outgoing, at *j
 		return false, nil
 	}
 	if err := own.subject.check(at.Data); err != nil {
-		return !errors.Is(err, channel.ErrVersion), nil
+		// What this node cannot read stays if the log's own key has signed it: that of
+		// a newer node. Anybody else may have written anything.
+		return !errors.Is(err, channel.ErrVersion) || !genuine(at.Data, h.Log), nil
 	}
 	o, err := s.offer(ctx, own.subject, at.Data)
 	if err != nil {

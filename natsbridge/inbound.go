@@ -30,16 +30,21 @@ const (
 	maxDoubts = 512
 )
 
+// consumer is what this node reads a stream by.
+func (b *Bridge) consumer() jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable: "aml-" + b.cfg.Consumer, DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
+		MaxDeliver: -1, MaxAckPending: maxPending, InactiveThreshold: forgetAfter,
+	}
+}
+
 // follow reads a stream from where this node has got to, which the server
 // remembers, and hands it on in batches. What is handed on is acknowledged by do.
 func (s *session) follow(ctx context.Context, stream jetstream.Stream, do func(context.Context, []jetstream.Msg) error) error {
 	name := stream.CachedInfo().Config.Name
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	cons, err := stream.CreateOrUpdateConsumer(call, jetstream.ConsumerConfig{
-		Durable: "aml-" + s.b.cfg.Name, DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
-		MaxDeliver: -1, MaxAckPending: maxPending, InactiveThreshold: forgetAfter,
-	})
+	cons, err := stream.CreateOrUpdateConsumer(call, s.b.consumer())
 	if err != nil {
 		return explain(fmt.Errorf("reading %s: %w", name, err))
 	}
@@ -119,7 +124,7 @@ func (s *session) sort(ctx context.Context, stream jetstream.Stream, msgs []jets
 			err = sub.check(m.Data())
 		}
 		if err == nil {
-			if _, mine := s.b.mine.get(a.digest); mine { // the ledger has it
+			if of, mine := s.b.mine.get(a.digest); mine && of == sub.channel { // the ledger has it
 				s.note(a)
 				_ = m.Ack()
 				continue
@@ -127,14 +132,19 @@ func (s *session) sort(ctx context.Context, stream jetstream.Stream, msgs []jets
 			a.way, err = readWay(m.Headers())
 		}
 		switch {
-		case errors.Is(err, channel.ErrVersion): // newer nodes write it
+		case errors.Is(err, channel.ErrVersion): // newer nodes may write it, and so may anybody
+			if sub.replaced() {
+				s.note(a)
+			} else {
+				s.unsure(sub)
+			}
 			_ = m.Ack()
 		case err != nil:
 			if err := s.junk(ctx, stream, a, err); err != nil {
 				return nil, err
 			}
 		default:
-			if sub.kind == kindHead || sub.kind == kindSnapshot {
+			if sub.replaced() {
 				s.note(a)
 			}
 			out = append(out, a)
@@ -143,18 +153,17 @@ func (s *session) sort(ctx context.Context, stream jetstream.Stream, msgs []jets
 	return out, nil
 }
 
-// note takes notice of what lies in a stream.
+// note takes notice of what lies in a stream, and is what should.
 func (s *session) note(a arrival) {
+	if !a.subject.replaced() {
+		s.sure(a.subject)
+		return
+	}
 	seq, _ := place(a.msg)
 	s.stock.with(a.subject.channel, func(h *held) {
 		last := h.heads
-		switch a.subject.kind {
-		case kindSnapshot:
+		if a.subject.kind == kindSnapshot {
 			last = h.snapshots
-		case kindHead:
-		default:
-			h.add(a.subject)
-			return
 		}
 		if last[a.subject.log].place < seq {
 			last[a.subject.log] = heldHead{place: seq, digest: a.digest}
@@ -162,22 +171,36 @@ func (s *session) note(a arrival) {
 	})
 }
 
+// sure says that what lies under a subject was looked at, and is what should.
+func (s *session) sure(sub subject) {
+	s.b.sure.open(sub.channel, func(h *held) { h.add(sub) })
+	s.stock.with(sub.channel, func(h *held) { h.add(sub) })
+}
+
+// unsure says that something lies under a subject, and that it need not be what
+// should: once the ledger has a statement for it, the two are compared.
+func (s *session) unsure(sub subject) {
+	s.b.sure.open(sub.channel, func(h *held) { h.doubt(sub) })
+	s.stock.with(sub.channel, func(h *held) { h.doubt(sub) })
+	s.b.moved.mark(sub.channel)
+}
+
 // junk takes a message out that every honest node refuses.
 func (s *session) junk(ctx context.Context, stream jetstream.Stream, a arrival, why error) error {
 	seq, _ := place(a.msg)
-	if err := s.clear(ctx, stream, a.subject.channel, seq, why); err != nil {
+	if err := s.clear(ctx, stream, a.subject, seq, why); err != nil {
 		return err
 	}
 	_ = a.msg.Term() // if that is lost it comes again
 	return nil
 }
 
-// takeManifests takes in a batch of MANIFESTS. It is acknowledged once the ledger
-// has it on disk.
-func (s *session) takeManifests(ctx context.Context, msgs []jetstream.Msg) error {
-	all, err := s.sort(ctx, s.manifests, msgs)
+// take has the ledger judge what lies in a stream, and returns what could follow if
+// what is before it were here.
+func (s *session) take(ctx context.Context, stream jetstream.Stream, msgs []jetstream.Msg) (late []arrival, err error) {
+	all, err := s.sort(ctx, stream, msgs)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var plain []arrival
 	for _, a := range all {
@@ -187,35 +210,34 @@ func (s *session) takeManifests(ctx context.Context, msgs []jetstream.Msg) error
 		}
 		o, err := s.offer(ctx, a.subject, a.msg.Data())
 		if err != nil {
-			return fmt.Errorf("offering to the ledger: %w", err)
+			return nil, fmt.Errorf("offering to the ledger: %w", err)
 		}
-		if err := s.conclude(ctx, s.manifests, a, o); err != nil {
-			return err
+		if err := s.conclude(ctx, stream, a, o); err != nil {
+			return nil, err
 		}
 	}
-	late, err := s.offerAll(ctx, s.manifests, plain)
+	return s.offerAll(ctx, stream, plain)
+}
+
+// takeManifests takes in a batch of MANIFESTS. It is acknowledged once the ledger
+// has it on disk.
+func (s *session) takeManifests(ctx context.Context, msgs []jetstream.Msg) error {
+	late, err := s.take(ctx, s.manifests, msgs)
 	if err != nil || len(late) == 0 {
 		return err
 	}
 	// What comes before them is fetched, and then they follow, or wait.
-	stuck := map[subject]bool{} // logs: what is before one release of it, and nowhere, is before the others too
+	stuck := map[subject]bool{} // logs, or roots, of which what is missing is nowhere
 	for _, a := range late {
-		log := subject{kind: a.subject.kind, channel: a.subject.channel, log: a.subject.log}
-		if stuck[log] {
+		row := subject{kind: a.subject.kind, channel: a.subject.channel, log: a.subject.log}
+		if stuck[row] {
 			continue
 		}
-		before, err := s.reached(ctx, log)
-		if err == nil {
-			err = s.fill(ctx, a.subject)
-		}
+		filled, err := s.fill(ctx, a)
 		if err != nil {
 			return err
 		}
-		after, err := s.reached(ctx, log)
-		if err != nil {
-			return err
-		}
-		stuck[log] = a.subject.kind == kindManifest && before == after && after+1 < a.subject.seq
+		stuck[row] = !filled
 	}
 	late, err = s.offerAll(ctx, s.manifests, late)
 	for _, a := range late {
@@ -226,43 +248,29 @@ func (s *session) takeManifests(ctx context.Context, msgs []jetstream.Msg) error
 	return err
 }
 
-// reached says up to where the ledger has a log.
-func (s *session) reached(ctx context.Context, log subject) (seq uint64, err error) {
-	info, err := s.b.cfg.Ledger.Channel(ctx, log.channel)
-	return seqOf(info, log.log), ignoreUnknown(err)
-}
-
 // doubt has a message come again later. It stays unacknowledged, so that it is
 // not forgotten over a restart that it may lie in the place of another: once the
 // ledger has a statement for the subject, that is compared with it.
 func (s *session) doubt(ctx context.Context, a arrival) error {
 	seq, delivered := place(a.msg)
-	if _, again := s.doubts[seq]; !again && len(s.doubts) >= maxDoubts {
+	if !s.doubts.add(seq) {
 		// Whoever has what is before it sends it again, when he looks next.
 		return s.junk(ctx, s.manifests, a, fmt.Errorf("%d others wait already for what comes before them: %w", maxDoubts, channel.ErrLimit))
 	}
-	s.doubts[seq] = struct{}{}
-	if err := s.list(ctx, a.subject.channel); err != nil { // which would take it for what should lie there
-		return err
-	}
-	s.stock.with(a.subject.channel, func(h *held) { h.doubt(a.subject) })
-	s.b.moved.mark(a.subject.channel)
+	s.unsure(a.subject)
 	_ = a.msg.NakWithDelay(min(time.Duration(delivered)*retryArrival, lastArrival))
 	return nil
 }
 
 // takeHeads takes in a batch of HEADS.
 func (s *session) takeHeads(ctx context.Context, msgs []jetstream.Msg) error {
-	all, err := s.sort(ctx, s.heads, msgs)
-	if err != nil {
-		return err
-	}
-	late, err := s.offerAll(ctx, s.heads, all)
+	late, err := s.take(ctx, s.heads, msgs)
 	for _, a := range late { // the manifests, or the root, may be on their way
 		if _, delivered := place(a.msg); delivered < maxHeadTries {
 			_ = a.msg.NakWithDelay(retryArrival)
 			continue
 		}
+		s.b.behind(a.subject.channel, true)
 		_ = a.msg.Ack()
 	}
 	return err
@@ -315,7 +323,15 @@ func couldFollow(o feed.Outcome) bool {
 
 // conclude acknowledges an arrival, of which nothing more is to be had.
 func (s *session) conclude(ctx context.Context, stream jetstream.Stream, a arrival, o feed.Outcome) error {
-	if why := refused(a.subject, o); why != nil {
+	why := refused(a.subject, o)
+	if why == nil && a.subject.kind == kindRoot && o.Verdict == feed.Duplicate { // by its payload
+		junk, err := s.rootJunk(ctx, a.subject, a.msg.Data())
+		if err != nil {
+			return err
+		}
+		why = junk
+	}
+	if why != nil {
 		return s.junk(ctx, stream, a, why)
 	}
 	if a.subject.kind == kindFork && o.Changed {
@@ -323,14 +339,23 @@ func (s *session) conclude(ctx context.Context, stream jetstream.Stream, a arriv
 		news.add(o, nil)
 		s.b.tell(ctx, news)
 	}
-	last := a.subject.kind == kindHead || a.subject.kind == kindSnapshot
+	last := a.subject.replaced()
+	switch {
+	case last:
+		if o.Verdict == feed.Stale {
+			s.b.moved.mark(a.subject.channel) // the newer one is put in its place
+		}
+	case a.subject.kind == kindFork, o.Verdict == feed.Accepted, o.Verdict == feed.Duplicate, o.Verdict == feed.Forked:
+		s.note(a)
+	default: // the ledger has not taken it
+		s.unsure(a.subject)
+	}
 	if !last {
 		seq, _ := place(a.msg)
-		delete(s.doubts, seq)
-		s.note(a)
+		s.doubts.drop(seq)
 	}
-	if last && o.Verdict == feed.Stale {
-		s.b.moved.mark(a.subject.channel) // the newer one is put in its place
+	if (a.subject.kind == kindManifest || a.subject.kind == kindRoot) && (o.Verdict == feed.Accepted || o.Verdict == feed.Duplicate) {
+		s.b.mine.put(a.digest, a.subject.channel) // it is read more than once
 	}
 	_ = a.msg.Ack()
 	return nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"golang.org/x/time/rate"
@@ -86,12 +87,36 @@ func (s *session) input(ctx context.Context, m *nats.Msg) {
 	if a.Refused > 0 {
 		s.b.event(Event{Kind: EventJunk, Channel: sub.channel, Count: a.Refused, Err: errors.New(a.Error)})
 	}
-	if m.Reply == "" {
+	if !s.answers(m.Reply) {
 		return
 	}
 	if data, err := json.Marshal(a); err == nil {
 		_ = m.Respond(data) // who does not hear it sends again
 	}
+}
+
+// The names of inboxes begin with it: with another token behind a dot, or more of
+// the same token.
+const inboxes = "_INBOX"
+
+// maxReply bounds the subject on which a stranger wants to hear.
+const maxReply = 256
+
+// answers reports whether a stranger is answered on a subject. It is of his own
+// choice, and the bridge may write where he may not: to the streams, to the
+// server's API. So it has to be an inbox; and not the bridge's own, on which it
+// hears what the server says, unless that is the one that all have.
+func (s *session) answers(reply string) bool {
+	if len(reply) > maxReply || strings.ContainsAny(reply, "*>") || !isInbox(reply) {
+		return false
+	}
+	own := s.b.cfg.Server.Inbox
+	return own == "" || own == inboxes || reply != own && !strings.HasPrefix(reply, own+".")
+}
+
+func isInbox(name string) bool {
+	rest, ok := strings.CutPrefix(name, inboxes)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '_')
 }
 
 // judge offers one envelope of a stranger.
@@ -106,8 +131,12 @@ func (b *Bridge) judge(ctx context.Context, id channel.ID, e []byte, w way) (fee
 	if it.Kind == feed.KindSnapshot {
 		return feed.Outcome{Verdict: feed.Ignored, Err: errors.New("snapshots do not travel over NATS")}, nil
 	}
-	b.cfg.Trail.ways.put(digestOf(e), w)
-	return b.cfg.Ledger.OfferGossip(ctx, e)
+	o, err := b.cfg.Ledger.OfferGossip(ctx, e)
+	if _, known := b.cfg.Trail.ways.get(digestOf(e)); !known && err == nil && o.Verdict == feed.Accepted {
+		// How far it has come he may say as he likes: at four it would go no further.
+		b.cfg.Trail.ways.put(digestOf(e), way{origin: w.origin, hops: 1, trace: w.trace})
+	}
+	return o, err
 }
 
 func (a *Answer) add(o feed.Outcome) {

@@ -37,6 +37,9 @@ var (
 	// fs.ErrNotExist.
 	ErrNoLetter = notFound("no such dead letter")
 
+	// ErrNoQueue: nobody has made one yet. It wraps fs.ErrNotExist.
+	ErrNoQueue = notFound("there is no queue of jobs: the members of a group make it (aml mirror --group)")
+
 	// ErrQueued: this very job waits already, or somebody is at it.
 	ErrQueued = errors.New("job is queued already")
 )
@@ -77,19 +80,31 @@ type Jobs struct {
 	dead  jetstream.Stream
 }
 
-// Jobs opens the queue, and makes it, with so many replicas, if there is none. That it
-// answers says more than Connected: a connection may be dead for a minute before that is
-// noticed, and lead to a server that is cut off from the rest of its cluster.
+// Jobs opens the queue, and makes it, with so many replicas, if there is none; with 0 it
+// makes nothing, and what is not there is empty. That it answers says more than Connected:
+// a connection may be dead for a minute before that is noticed, and lead to a server that
+// is cut off from the rest of its cluster.
 func (c *Conn) Jobs(ctx context.Context, replicas int) (*Jobs, error) {
-	q, err := ensure(ctx, c.js, c.names.jobs(replicas), true)
-	if err != nil {
+	q, err := ensure(ctx, c.js, c.names.jobs(replicas), replicas > 0)
+	if err != nil && (replicas > 0 || !errors.Is(err, jetstream.ErrStreamNotFound)) {
 		return nil, c.why(err)
 	}
-	d, err := ensure(ctx, c.js, c.names.dead(replicas), true)
-	if err != nil {
+	d, err := ensure(ctx, c.js, c.names.dead(replicas), replicas > 0)
+	if err != nil && (replicas > 0 || !errors.Is(err, jetstream.ErrStreamNotFound)) {
 		return nil, c.why(err)
 	}
 	return &Jobs{c: c, queue: q, dead: d}, nil
+}
+
+// Fewer says, with the remedy, which streams of an open queue have fewer replicas than
+// that: who was there first has made them so.
+func (j *Jobs) Fewer(replicas int) (out []string) {
+	for _, s := range []jetstream.Stream{j.queue, j.dead} {
+		if c := s.CachedInfo().Config; c.Replicas < replicas {
+			out = append(out, fmt.Sprintf("stream %s is there already, with %d of %d replicas; change that with `nats stream edit %s --replicas %d`", c.Name, c.Replicas, replicas, c.Name, replicas))
+		}
+	}
+	return out
 }
 
 func (n names) job(kind, of, id string) string { return n.prefix + kind + "." + of + "." + id }
@@ -99,6 +114,9 @@ func (n names) job(kind, of, id string) string { return n.prefix + kind + "." + 
 func (j *Jobs) Declare(ctx context.Context, job Job) error {
 	if err := job.validate(); err != nil {
 		return err
+	}
+	if j.queue == nil {
+		return ErrNoQueue
 	}
 	m := &nats.Msg{Subject: j.c.names.job(kindJob, job.Kind, job.ID), Data: job.Payload, Header: nats.Header{}}
 	m.Header.Set(headerTrace, nextTrace(""))
@@ -129,6 +147,9 @@ func (j *Jobs) Take(ctx context.Context, kind string, wait time.Duration) (*Task
 	if !validToken(kind, 32) {
 		return nil, fmt.Errorf("kind of jobs %.40q: %w", kind, channel.ErrMalformed)
 	}
+	if j.queue == nil {
+		return nil, ErrNoQueue
+	}
 	cons, err := j.queue.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
 		Durable: "aml-" + kind, FilterSubject: j.c.names.job(kindJob, kind, "*"), AckPolicy: jetstream.AckExplicitPolicy,
 		AckWait: JobWait, MaxDeliver: -1, MaxAckPending: 4096,
@@ -138,7 +159,9 @@ func (j *Jobs) Take(ctx context.Context, kind string, wait time.Duration) (*Task
 	}
 	for end := time.Now().Add(wait); ; {
 		left := max(time.Until(end), 100*time.Millisecond) // the server takes no less
-		m, err := cons.Next(jetstream.FetchMaxWait(min(left, JobWait)))
+		limited, cancel := context.WithTimeout(ctx, min(left, JobWait))
+		m, err := cons.Next(jetstream.FetchContext(limited))
+		cancel()
 		if err == nil {
 			t, err := j.task(ctx, kind, m)
 			if t != nil || err != nil {
@@ -149,7 +172,7 @@ func (j *Jobs) Take(ctx context.Context, kind string, wait time.Duration) (*Task
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, jetstream.ErrNoMessages) {
+		if !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, jetstream.ErrNoMessages) && !errors.Is(err, context.DeadlineExceeded) {
 			return nil, explain(fmt.Errorf("taking a job of kind %s: %w", kind, err))
 		}
 		if time.Now().After(end) {
@@ -225,6 +248,9 @@ func (t *Task) Bury(ctx context.Context, why string) error {
 // how many messages lie before these. It asks once for each that it reads, so it begins
 // at the end, with parts of the stream that become larger.
 func (j *Jobs) Dead(ctx context.Context, limit int) (out []DeadLetter, older int, err error) {
+	if j.dead == nil {
+		return []DeadLetter{}, 0, nil
+	}
 	info, err := j.dead.Info(ctx)
 	if err != nil {
 		return nil, 0, explain(fmt.Errorf("listing dead letters: %w", err))
@@ -280,6 +306,9 @@ func (j *Jobs) readDead(m *jetstream.RawStreamMsg) (DeadLetter, bool) {
 func (j *Jobs) Revive(ctx context.Context, kind, id string) error {
 	if err := (Job{Kind: kind, ID: id}).validate(); err != nil {
 		return err
+	}
+	if j.dead == nil {
+		return fmt.Errorf("%s/%s: %w", kind, id, ErrNoLetter)
 	}
 	m, err := lastOn(ctx, j.dead, j.c.names.job(kindDead, kind, id))
 	if err != nil {

@@ -2,6 +2,7 @@ package natsbridge
 
 import (
 	"sync"
+	"time"
 
 	"github.com/anonymous-media-library/aml/channel"
 )
@@ -59,6 +60,16 @@ func (r *run) doubt(n uint64) {
 	r.top = max(r.top, n)
 }
 
+// pass says that nothing is to be done up to a number.
+func (r *run) pass(n uint64) {
+	for d := range r.doubts {
+		if d <= n {
+			delete(r.doubts, d)
+		}
+	}
+	r.upTo = max(r.upTo, n)
+}
+
 // held is what of one channel lies in the streams.
 type held struct {
 	root  run
@@ -101,6 +112,9 @@ func (h *held) add(s subject) {
 	}
 }
 
+// empty reports whether nothing lies there but heads.
+func (h *held) empty() bool { return h.root.top == 0 && len(h.logs) == 0 && len(h.forks) == 0 }
+
 // doubt says that something lies under a subject of which the ledger cannot say
 // whether it is what should.
 func (h *held) doubt(s subject) {
@@ -109,6 +123,8 @@ func (h *held) doubt(s subject) {
 		h.root.doubt(s.seq)
 	case kindManifest:
 		h.log(s.log).doubt(s.seq)
+	case kindFork:
+		h.forks[s.hash] = false
 	}
 }
 
@@ -140,15 +156,28 @@ func (s *stock) with(id channel.ID, fn func(*held)) bool {
 	return h != nil
 }
 
-// set says that a channel was listed. Who lists it at the same time is too late.
-func (s *stock) set(id channel.ID, h *held) {
+// open calls fn with what is known of a channel, also if that is nothing.
+func (s *stock) open(id channel.ID, fn func(*held)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.channels == nil {
 		s.channels = map[channel.ID]*held{}
 	}
 	if s.channels[id] == nil {
-		s.channels[id] = h
+		s.channels[id] = newHeld()
+	}
+	fn(s.channels[id])
+}
+
+// set says that a channel was listed. Who lists it at the same time is too late.
+func (s *stock) set(id channel.ID, listed func() *held) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.channels == nil {
+		s.channels = map[channel.ID]*held{}
+	}
+	if s.channels[id] == nil {
+		s.channels[id] = listed()
 	}
 }
 
@@ -164,6 +193,41 @@ func (s *stock) forgetAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.channels)
+}
+
+// doubtful are the places in MANIFESTS of messages that wait for what is before
+// them, since when. It is safe for concurrent use.
+type doubtful struct {
+	mu    sync.Mutex // guards since; held for memory work alone
+	since map[uint64]time.Time
+}
+
+// add reports whether there is room for one more. What did not come again for long
+// was taken out by somebody else.
+func (d *doubtful) add(place uint64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.since == nil {
+		d.since = map[uint64]time.Time{}
+	}
+	if _, again := d.since[place]; !again && len(d.since) >= maxDoubts {
+		for p, at := range d.since {
+			if time.Since(at) > 2*lastArrival {
+				delete(d.since, p)
+			}
+		}
+		if len(d.since) >= maxDoubts {
+			return false
+		}
+	}
+	d.since[place] = time.Now()
+	return true
+}
+
+func (d *doubtful) drop(place uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.since, place)
 }
 
 // dirty are the channels whose ledger has moved, with a signal.

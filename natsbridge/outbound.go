@@ -64,6 +64,13 @@ func (s *session) sendChannel(ctx context.Context, id channel.ID) error {
 	if err != nil {
 		return ignoreUnknown(err)
 	}
+	if read, err := s.readFirst(ctx, id); err != nil {
+		return err
+	} else if read {
+		if info, err = s.b.cfg.Ledger.Channel(ctx, id); err != nil {
+			return ignoreUnknown(err)
+		}
+	}
 	if err := s.list(ctx, id); err != nil {
 		return err
 	}
@@ -92,7 +99,7 @@ func (s *session) list(ctx context.Context, id channel.ID) error {
 	if s.stock.with(id, func(*held) {}) {
 		return nil
 	}
-	h := newHeld()
+	var all []subject
 	for _, kind := range []string{kindRoot, kindManifest, kindFork} {
 		call, cancel := context.WithTimeout(ctx, 12*callTimeout)
 		info, err := s.manifests.Info(call, jetstream.WithSubjectFilter(s.b.names.of(kind, id)+".>"))
@@ -102,11 +109,23 @@ func (s *session) list(ctx context.Context, id channel.ID) error {
 		}
 		for name := range info.State.Subjects {
 			if sub, err := s.b.names.parse(name); err == nil {
-				h.add(sub)
+				all = append(all, sub)
 			}
 		}
 	}
-	s.stock.set(id, h)
+	s.stock.set(id, func() *held {
+		h := newHeld()
+		s.b.sure.open(id, func(sure *held) {
+			for _, sub := range all {
+				if sure.has(sub) {
+					h.add(sub)
+				} else { // that something lies there says nothing of what it is
+					h.doubt(sub)
+				}
+			}
+		})
+		return h
+	})
 	return nil
 }
 
@@ -210,7 +229,7 @@ func (s *session) sendLog(ctx context.Context, info catalog.Info, l catalog.LogI
 				return sent, err
 			}
 			next = l.Joined
-			s.stock.with(info.ID, func(h *held) { h.log(l.Log).upTo = max(h.log(l.Log).upTo, next-1) })
+			s.stock.with(info.ID, func(h *held) { h.log(l.Log).pass(next - 1) })
 			continue
 		}
 		var all []outgoing

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -79,8 +80,8 @@ func (s *session) put(ctx context.Context, all []outgoing) (int, error) {
 		if err != nil {
 			return i, explain(fmt.Errorf("publishing %s: %w", all[i].name, err))
 		}
-		s.b.mine.put(all[i].digest, struct{}{})
-		s.stock.with(all[i].subject.channel, func(h *held) { h.add(all[i].subject) })
+		s.b.mine.put(all[i].digest, all[i].subject.channel)
+		s.sure(all[i].subject)
 	}
 	if broken != nil {
 		return len(futures), explain(fmt.Errorf("publishing: %w", broken))
@@ -115,7 +116,7 @@ func (s *session) settle(ctx context.Context, o outgoing) error {
 			if err != nil || junk == nil {
 				return err
 			}
-			if err := s.clear(ctx, s.manifests, o.subject.channel, at.Sequence, junk); err != nil {
+			if err := s.clear(ctx, s.manifests, o.subject, at.Sequence, junk); err != nil {
 				return err
 			}
 		}
@@ -151,13 +152,10 @@ func lastOn(ctx context.Context, stream jetstream.Stream, name string) (*jetstre
 // own, which the ledger has accepted, and returns why it has no place there. It
 // stays if it is the same statement in another envelope, or the other side of a
 // fork: the ledger knows of that then, and says so under the fork's own subject.
-// What else it may be, such as a manifest under a root that nobody knows, would
-// hide what is known.
+// What else it may be, such as a manifest under a root that nobody knows, or of a
+// version that this node cannot read, would hide what is known.
 func (s *session) weigh(ctx context.Context, own outgoing, at *jetstream.RawStreamMsg) (junk, err error) {
 	junk = own.subject.check(at.Data)
-	if errors.Is(junk, channel.ErrVersion) { // what newer nodes write
-		return nil, nil
-	}
 	if junk != nil || own.subject.kind == kindFork { // one proof has one spelling
 		return junk, nil
 	}
@@ -169,6 +167,8 @@ func (s *session) weigh(ctx context.Context, own outgoing, at *jetstream.RawStre
 		return nil, err
 	}
 	switch {
+	case o.Verdict == feed.Duplicate && own.subject.kind == kindRoot: // by its payload
+		return s.rootJunk(ctx, own.subject, at.Data)
 	case o.Verdict == feed.Forked, o.Verdict == feed.Duplicate, errors.Is(o.Err, feed.ErrFrozen), errors.Is(o.Err, feed.ErrFork):
 		return nil, nil
 	case o.Err != nil:
@@ -177,10 +177,39 @@ func (s *session) weigh(ctx context.Context, own outgoing, at *jetstream.RawStre
 	return fmt.Errorf("another statement than the ledger's: %w", channel.ErrMalformed), nil
 }
 
+// samePayload reports whether b says what a says, and has valid signatures of the
+// same keys, so that it counts wherever a does.
 func samePayload(a, b []byte) bool {
 	x, errA := channel.DecodeEnvelope(a)
 	y, errB := channel.DecodeEnvelope(b)
-	return errA == nil && errB == nil && x.Type == y.Type && bytes.Equal(x.Payload, y.Payload) && y.Verify() == nil
+	return errA == nil && errB == nil && x.Type == y.Type && bytes.Equal(x.Payload, y.Payload) && slices.Equal(x.Signers(), y.Signers()) && y.Verify() == nil
+}
+
+// rootJunk says why those who do not have a root yet would refuse this envelope of
+// one that the ledger has: it may be signed by anybody.
+func (s *session) rootJunk(ctx context.Context, sub subject, data []byte) (junk, err error) {
+	env, err := channel.DecodeEnvelope(data)
+	if err != nil {
+		return err, nil
+	}
+	var before *channel.Root
+	if sub.seq > 1 {
+		past, err := s.b.cfg.Ledger.Roots(ctx, sub.channel, sub.seq-1, 1, maxRead)
+		if err != nil || len(past) == 0 {
+			return nil, err
+		}
+		last, err := channel.DecodeEnvelope(past[0])
+		if err != nil {
+			return nil, fmt.Errorf("root of the ledger: %w", err)
+		}
+		root, err := channel.OpenRoot(last)
+		if err != nil {
+			return nil, fmt.Errorf("root of the ledger: %w", err)
+		}
+		before = &root
+	}
+	_, junk = channel.VerifyRoot(env, before)
+	return junk, nil
 }
 
 // offer offers what lies under a subject to the ledger.
@@ -213,8 +242,12 @@ func refused(sub subject, o feed.Outcome) error {
 
 // clear takes a message out of a stream that has no place in it, and has the
 // channel looked at again, since the place is free now.
-func (s *session) clear(ctx context.Context, stream jetstream.Stream, id channel.ID, seq uint64, why error) error {
-	s.b.event(Event{Kind: EventJunk, Channel: id, Count: 1, Err: why})
+func (s *session) clear(ctx context.Context, stream jetstream.Stream, sub subject, seq uint64, why error) error {
+	s.b.event(Event{Kind: EventJunk, Channel: sub.channel, Count: 1, Err: why})
+	if sub.kind != "" && !sub.replaced() {
+		s.b.sure.open(sub.channel, func(h *held) { h.doubt(sub) })
+		s.doubts.drop(seq)
+	}
 	if s.b.cfg.ReadOnly {
 		return nil
 	}
@@ -227,7 +260,7 @@ func (s *session) clear(ctx context.Context, stream jetstream.Stream, id channel
 	if err != nil {
 		return explain(fmt.Errorf("taking message %s out of %s: %w", strconv.FormatUint(seq, 10), stream.CachedInfo().Config.Name, err))
 	}
-	s.stock.forget(id)
-	s.b.moved.mark(id)
+	s.stock.forget(sub.channel)
+	s.b.moved.mark(sub.channel)
 	return nil
 }

@@ -197,7 +197,7 @@ func (s *session) putSnapshot(ctx context.Context, b bundle, hash channel.Hash, 
 // the newest of the ledger.
 func (s *session) olderSnapshot(ctx context.Context, own bundle, o outgoing, at *jetstream.RawStreamMsg) (bool, error) {
 	if err := o.subject.check(at.Data); err != nil {
-		return !errors.Is(err, channel.ErrVersion), nil
+		return !errors.Is(err, channel.ErrVersion) || !genuineBundle(at.Data, own.snap.Log), nil
 	}
 	b, err := decodeSnapshot(at.Data)
 	if err != nil || samePayload(own.envelope, b.envelope) {
@@ -216,6 +216,12 @@ func (s *session) olderSnapshot(ctx context.Context, own bundle, o outgoing, at 
 		return b.snap.Seq <= own.snap.Seq || !genuine(b.envelope, own.snap.Log), nil
 	}
 	return true, nil
+}
+
+// genuineBundle is genuine of a snapshot that this node cannot read.
+func genuineBundle(data []byte, key channel.PublicKey) bool {
+	var items [][]byte
+	return dcbor.Unmarshal(data, &items) == nil && len(items) > 0 && genuine(items[0], key)
 }
 
 // genuine reports whether a key has signed an envelope.

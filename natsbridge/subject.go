@@ -84,6 +84,9 @@ type subject struct {
 	hash    channel.Hash
 }
 
+// replaced reports whether the newest statement takes the place of the one before.
+func (s subject) replaced() bool { return s.kind == kindHead || s.kind == kindSnapshot }
+
 // parse reads the subjects that root, manifest, head, snapshot, fork and of(kindIn) write,
 // and no other: every statement has one subject.
 func (n names) parse(s string) (subject, error) {

@@ -323,3 +323,6 @@ func releases(c *channeltest.Channel, n int) (out [][]byte) {
 func rawOn(name string, data []byte) *jetstream.RawStreamMsg {
 	return &jetstream.RawStreamMsg{Subject: name, Data: data}
 }
+
+// consumer is what a site's own consumers are called.
+func (s *site) consumer() string { return "aml-" + s.name }

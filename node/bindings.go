@@ -13,6 +13,12 @@ import (
 	"github.com/anonymous-media-library/aml/internal/wholefile"
 )
 
+// Files of bindings in the folder of plugins.
+const (
+	sourcesFile   = ".sources.json"
+	documentsFile = ".documents.json"
+)
+
 // maxBindings is how much a file of bindings may hold, in bytes.
 const maxBindings = 16 << 20
 

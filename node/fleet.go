@@ -84,11 +84,13 @@ type fleet struct {
 	req     FleetRequest
 	self    string // the peer id of this node
 	ttl     time.Duration
+	jobIdle time.Duration
 	emit    func(any)
 	workers map[channel.ID]*mirroring // fixed before it runs
 
 	soon  chan struct{} // a beat is wanted before it is due
 	dials sync.WaitGroup
+	fewer sync.Once // it was said which streams have fewer replicas
 
 	mu      sync.Mutex // guards what follows; held for memory work alone
 	members *mirror.Members
@@ -122,7 +124,7 @@ func (n *Node) newFleet(net *network, req FleetRequest, emit func(any)) *fleet {
 		allow = append(slices.Clone(allow), net.host.ID().String())
 	}
 	return &fleet{
-		n: n, net: net, req: req, self: net.host.ID().String(), ttl: time.Duration(req.TTL), emit: emit,
+		n: n, net: net, req: req, self: net.host.ID().String(), ttl: time.Duration(req.TTL), jobIdle: jobIdle, emit: emit,
 		workers: map[channel.ID]*mirroring{}, soon: make(chan struct{}, 1),
 		members: mirror.NewMembers(time.Duration(req.TTL), allow...), clock: mirror.NewClock(pulseOf(time.Duration(req.TTL))),
 		peers: map[string]*exchange.Peer{}, dialing: map[string]bool{},
@@ -176,6 +178,11 @@ func (f *fleet) connect(ctx context.Context, server natsbridge.Server) (ready bo
 	if err != nil {
 		return false, err
 	}
+	f.fewer.Do(func() {
+		for _, text := range jobs.Fewer(f.req.Replicas) {
+			f.emit(WarningEvent{Event: "warning", Message: "fleet: " + text})
+		}
+	})
 	group, err := conn.Group(f.req.Group)
 	if err != nil {
 		return false, err

@@ -25,10 +25,15 @@ import (
 // testPatience is how long a test waits for what must happen.
 const testPatience = 3 * time.Minute
 
-// runningNode is a node of its own on loopback, until the test ends.
-func runningNode(t testing.TB) *Node {
+// runningNode is a node of its own on loopback, until the test ends, with settings: keys,
+// each with its value.
+func runningNode(t testing.TB, settings ...any) *Node {
 	t.Helper()
-	cfg, err := config.Load(config.Flags{Home: filepath.Join(t.TempDir(), "home"), Values: map[string]any{"listen": []string{"/ip4/127.0.0.1/tcp/0"}, "lan": false, "dht": false, "minfree": "0"}})
+	values := map[string]any{"listen": []string{"/ip4/127.0.0.1/tcp/0"}, "lan": false, "dht": false, "minfree": "0"}
+	for pair := range slices.Chunk(settings, 2) {
+		values[pair[0].(string)] = pair[1]
+	}
+	cfg, err := config.Load(config.Flags{Home: filepath.Join(t.TempDir(), "home"), Values: values})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,6 +91,17 @@ func (e *told) errors() (out []string) {
 	defer e.mu.Unlock()
 	for _, v := range e.all {
 		if v, ok := v.(ErrorEvent); ok {
+			out = append(out, v.Message)
+		}
+	}
+	return out
+}
+
+func (e *told) warnings() (out []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, v := range e.all {
+		if v, ok := v.(WarningEvent); ok {
 			out = append(out, v.Message)
 		}
 	}

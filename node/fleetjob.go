@@ -6,38 +6,53 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
-	"time"
 
+	"github.com/anonymous-media-library/aml/blobnet"
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/natsbridge"
 )
 
-// work does the jobs of a channel that this member is given, one at a time, until ctx
-// ends. What the queue fails at is tried again, and hinders nothing else.
+// work does the jobs of a channel that this member is given, one after the other, until
+// ctx ends; beside it those go on that wait for what nobody gives. What the queue fails at
+// is tried again, and hinders nothing else.
 func (f *fleet) work(ctx context.Context, m *mirroring) error {
-	for attempts := 0; ctx.Err() == nil; {
+	var doing sync.WaitGroup
+	defer doing.Wait()
+	turns := newJobTurns(f.jobIdle)
+	for attempts, full := 0, 0; turns.next(ctx); {
+		if full++; !m.isFull() {
+			full = 0
+		} else { // others may have room
+			_ = pause(ctx, natsbridge.Backoff(full))
+		}
 		jobs := f.queue()
 		if jobs == nil || !f.ready() {
+			turns.unused()
 			_ = pause(ctx, newsPause)
 			continue
 		}
 		task, err := jobs.Take(ctx, f.jobKind(m.id), jobPatience)
-		switch {
-		case err == nil:
+		if err == nil {
 			attempts = 0
-			if err := f.do(ctx, m, task); err != nil && ctx.Err() == nil {
-				f.fail(err)
-			}
+			turn := turns.begin(task.Delivery > 1)
+			doing.Go(func() {
+				defer turn.end()
+				if err := f.do(ctx, m, task, turn); err != nil && ctx.Err() == nil {
+					f.fail(err)
+				}
+			})
+			continue
+		}
+		turns.unused()
+		switch {
 		case errors.Is(err, natsbridge.ErrNoJob):
 			attempts = 0
 		case ctx.Err() == nil:
 			if f.queue() != nil { // else that was told
 				f.fail(err)
 			}
-			if pause(ctx, natsbridge.Backoff(attempts)) != nil {
-				break
-			}
+			_ = pause(ctx, natsbridge.Backoff(attempts))
 			attempts++
 			m.askAgain() // what was asked for may be lost
 		}
@@ -82,7 +97,7 @@ func (f *fleet) declare(ctx context.Context, id channel.ID, key channel.Hash) bo
 }
 
 // do does a job. What it says is believed no further than to look a release up.
-func (f *fleet) do(ctx context.Context, m *mirroring, task *natsbridge.Task) error {
+func (f *fleet) do(ctx context.Context, m *mirroring, task *natsbridge.Task, turn *jobTurn) error {
 	stop := inProgress(ctx, task)
 	defer stop()
 	hash, err := channel.ParseHash(task.ID)
@@ -102,14 +117,22 @@ func (f *fleet) do(ctx context.Context, m *mirroring, task *natsbridge.Task) err
 	if err != nil {
 		return err
 	}
+	if !m.begins(r, turn) { // it was given out again while NATS was away
+		return task.Retry(ctx, jobRetry, "it is being done already")
+	}
+	if m.waitsForRoom(r) {
+		m.ends(r, blobnet.ErrFull)
+		return task.Retry(ctx, jobRetry, blobnet.ErrFull.Error())
+	}
 	got, err := m.doJob(ctx, r)
+	m.ends(r, err)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err() // another member is given it
 	case err != nil:
 		return errors.Join(fmt.Errorf("release %d: %w", r.Seq, err), task.Retry(ctx, jobRetry, err.Error()))
 	case got.Missing > 0:
-		return task.Retry(ctx, jobRetry*time.Duration(task.Delivery), fmt.Sprintf("%d of %d blobs nobody gives", got.Missing, got.Blobs))
+		return task.Retry(ctx, jobRetry<<(task.Delivery-1), fmt.Sprintf("%d of %d blobs nobody gives", got.Missing, got.Blobs))
 	}
 	stop()
 	if err := task.Done(ctx); err != nil {
@@ -137,14 +160,6 @@ func inProgress(ctx context.Context, task *natsbridge.Task) (stop func()) {
 // doJob fetches a release: from members what they have of it, and the rest from
 // outside.
 func (m *mirroring) doJob(ctx context.Context, r catalog.Release) (MirrorEvent, error) {
-	m.mu.Lock()
-	m.busy[r.Position] = true
-	m.mu.Unlock()
-	defer func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		delete(m.busy, r.Position)
-	}()
 	pin := m.owns(r)
 	if others := m.fleet.others(); len(others) > 0 {
 		s, err := m.memberSwarm(others)

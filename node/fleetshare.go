@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	"github.com/anonymous-media-library/aml/blobnet/fetch"
 	"github.com/anonymous-media-library/aml/channel/catalog"
 	"github.com/anonymous-media-library/aml/mirror"
-	"github.com/anonymous-media-library/aml/mirror/kept"
 )
 
 // What a mirror in a group does otherwise than one alone: it keeps its share, has it
@@ -34,19 +32,22 @@ type share struct {
 	declared map[int64]time.Time // when a job was asked for
 	stays    map[int64]time.Time // since when the owners lack it
 	spared   recentPositions     // the owners were found to have it not long ago, and it was not pinned here
+	proven   positions           // the owners have given some of what is here, and members are the same since
 	steps    map[int64]bool      // kept in place of owners
-	busy     map[int64]bool      // a job on it runs here
+	busy     map[int64]*jobTurn  // a job on it runs here
+	full     bool                // there was no room for the last job
 }
 
 func newShare() share {
-	return share{declared: map[int64]time.Time{}, stays: map[int64]time.Time{}, steps: map[int64]bool{}, busy: map[int64]bool{}}
+	return share{declared: map[int64]time.Time{}, proven: positions{}, stays: map[int64]time.Time{}, steps: map[int64]bool{}, busy: map[int64]*jobTurn{}}
 }
 
 // reset has everything looked at again: others own it now.
 func (m *mirroring) reset() {
 	m.mu.Lock()
-	m.from, m.done, m.declared, m.spared = -1, positions{}, map[int64]time.Time{}, recentPositions{}
+	m.from, m.done, m.declared, m.spared, m.proven = -1, positions{}, map[int64]time.Time{}, recentPositions{}, positions{}
 	m.sweeps = true
+	m.resets++
 	m.mu.Unlock()
 	m.wake()
 }
@@ -58,7 +59,7 @@ func (m *mirroring) haveShare(ctx context.Context, r catalog.Release) (bool, err
 		return false, nil
 	}
 	m.mu.Lock()
-	steps, busy := m.steps[r.Position], m.busy[r.Position]
+	steps, busy := m.steps[r.Position], m.busy[r.Position] != nil
 	m.mu.Unlock()
 	if !m.owns(r) && !steps {
 		if known, err := m.knowBody(ctx, r); !known || err != nil {
@@ -280,37 +281,38 @@ func (m *mirroring) keepsShare(r catalog.Release) bool {
 
 // othersShare says of what is not this member's share whether to keep what is here of it
 // all the same, since the owners do not have it, and whether that is all there is to do.
-func (m *mirroring) othersShare(ctx context.Context, r catalog.Release) (keep, done bool, err error) {
+// lost is that of stake.
+func (m *mirroring) othersShare(ctx context.Context, r catalog.Release) (keep, done, lost bool, err error) {
 	m.mu.Lock()
-	spared := m.spared.has(r.Position, time.Now())
+	spared, steps, proven := m.spared.has(r.Position, time.Now()), m.steps[r.Position], m.proven.has(r.Position)
 	m.mu.Unlock()
 	if spared {
-		return false, true, nil
+		return false, true, false, nil
 	}
-	ids, whole, err := m.here(ctx, r)
-	if err != nil || len(ids) == 0 {
-		return false, true, err
+	h, err := m.atStake(ctx, r, m.ownersAmong(r))
+	if err != nil || !h.some {
+		return false, true, h.lost, err
 	}
-	fresh, err := m.ledger.New(ctx, kept.Of(m.id), ids[0])
-	if err != nil {
-		return false, true, err
-	}
-	pinned := len(fresh) == 0
-	if !whole {
+	if !h.whole && (!h.pinned || steps) {
+		// Nothing is at stake: the question is whether somebody has to step in.
 		top, ok := topOf(r)
 		if !ok {
-			return false, true, nil
+			return false, true, h.lost, nil
 		}
-		ids = []blobnet.ID{top}
+		h.holders = having(ctx, h.holders, []blobnet.ID{top}, false)
 	}
+	claims := !h.pinned && (proven || len(h.contents.Items()) == 0)
 	holds := map[string]bool{}
-	for o, p := range having(ctx, m.ownersAmong(r), ids, false) {
-		holds[o] = !pinned || m.proved(ctx, p, ids)
+	for o, p := range h.holders {
+		holds[o] = claims || m.proved(ctx, p, h.toProve())
 	}
 	duty := mirror.Judge(mirror.Key(r.Hash), m.fleet.self, m.fleet.mirroring(m.id), m.fleet.req.Copies, holds)
 	m.mu.Lock()
-	if duty == mirror.Spare && !pinned {
+	if duty == mirror.Spare && !h.pinned {
 		m.spared.add(r.Position, time.Now())
+		if !claims {
+			m.proven.add(r.Position)
+		}
 	}
 	if duty == mirror.Spare {
 		delete(m.stays, r.Position)
@@ -323,22 +325,8 @@ func (m *mirroring) othersShare(ctx context.Context, r catalog.Release) (keep, d
 	}
 	stepsIn := m.steps[r.Position]
 	m.mu.Unlock()
-	if duty == mirror.Spare || !pinned && !whole && !stepsIn {
-		return false, true, nil
+	if duty == mirror.Spare || !h.pinned && !h.whole && !stepsIn {
+		return false, true, h.lost, nil
 	}
-	return true, whole || !stepsIn, nil
-}
-
-// proved reports whether a member gives what it says it has: two blobs of a release,
-// that it cannot foresee.
-func (m *mirroring) proved(ctx context.Context, p *exchange.Peer, ids []blobnet.ID) bool {
-	limited, cancel := context.WithTimeout(ctx, memberHasTime)
-	defer cancel()
-	for range min(2, len(ids)) {
-		if err := copies.Prove(limited, m.n.blobs, p, ids[rand.IntN(len(ids))]); err != nil {
-			m.n.log.Debug("a member's copy", "peer", p.ID(), "error", err)
-			return false
-		}
-	}
-	return true
+	return true, h.whole || !stepsIn, h.lost, nil
 }

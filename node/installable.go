@@ -18,49 +18,50 @@ import (
 // What comes out of a channel to be run, plugins and applications, wants more than what
 // is played: see installable.
 
-// fetchPlugin has an archive out of a channel: whoever signs that vouches for it.
-func (n *Node) fetchPlugin(ctx context.Context, from string, emit func(any)) (string, error) {
+// fetchPlugin has an archive out of a channel: whoever signs that vouches for it. Its
+// source names the channel itself, also where from has a name of ours for it.
+func (n *Node) fetchPlugin(ctx context.Context, from string, emit func(any)) (file, source string, err error) {
 	target, name, _ := strings.Cut(from, "/")
 	if strings.HasPrefix(from, "aml://") {
 		target, name = from, ""
 	}
 	t, err := n.targetIn(ctx, target)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	if name == "" {
 		name = t.address.Path
 	}
 	if name == "" {
-		return "", badRequest("%s: want aml://CHANNEL/NAME, the name of an archive in the channel", t)
+		return "", "", badRequest("%s: want aml://CHANNEL/NAME, the name of an archive in the channel", t)
 	}
 	entry, err := n.catalog.Entry(ctx, t.address.ID, name)
 	if err == nil && entry.Removed {
 		err = fmt.Errorf("%w", fs.ErrNotExist)
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s in %s: %w; follow the channel first, so that it is known what is in it", name, address(t.address.ID), err)
+		return "", "", fmt.Errorf("%s in %s: %w; follow the channel first, so that it is known what is in it", name, address(t.address.ID), err)
 	}
 	info, err := n.catalog.Channel(ctx, t.address.ID)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	if err := installable(info, entry.Log, name); err != nil {
-		return "", fmt.Errorf("%w. To install it all the same, fetch the file and give its path", err)
+		return "", "", fmt.Errorf("%w. To install it all the same, fetch the file and give its path", err)
 	}
 	text, err := json.Marshal(entry.FileEntry)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	dir, err := os.MkdirTemp("", "aml-plugin-*")
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	file := filepath.Join(dir, "plugin")
+	file = filepath.Join(dir, "plugin")
 	if _, err := n.Fetch(ctx, FetchRequest{Entries: Document{Name: from, Text: text}, Output: file, Replace: true}, emit); err != nil {
-		return "", errors.Join(err, os.RemoveAll(dir))
+		return "", "", errors.Join(err, os.RemoveAll(dir))
 	}
-	return file, nil
+	return file, address(t.address.ID) + "/" + name, nil
 }
 
 // installable refuses what may be an old state of the channel, of whatever kind it

@@ -67,7 +67,8 @@ type SourceEvent struct {
 const (
 	defaultEvery = time.Hour
 	minEvery     = time.Minute
-	maxPolls     = 4 // at a time
+	maxPolls     = 4              // of one plugin at a time, so that it holds up none of another
+	maxPoll      = 24 * time.Hour // one that intake has not ended by then hangs in a file
 	maxFrom      = 4 << 10
 )
 
@@ -77,11 +78,20 @@ type polling struct {
 	changed  chan struct{} // holds one: look again when the next is due
 
 	mu  sync.Mutex
-	now map[string]chan struct{} // names of those that are being polled; closed at the end
+	now map[string]*pollingNow // by name
 }
 
+// pollingNow is a poll that is going on.
+type pollingNow struct {
+	ended  chan struct{} // closed at the end
+	cancel context.CancelCauseFunc
+}
+
+// errSourceGone ends a poll.
+var errSourceGone = errors.New("it was removed or changed meanwhile")
+
 // SourceAdd binds a source, or changes one of that name.
-func (n *Node) SourceAdd(_ context.Context, spec SourceSpec, _ func(any)) (SourceInfo, error) {
+func (n *Node) SourceAdd(ctx context.Context, spec SourceSpec, _ func(any)) (SourceInfo, error) {
 	spec.Name = cmp.Or(spec.Name, spec.Plugin)
 	p, err := n.plugins.shelf.Get(spec.Plugin)
 	if err != nil {
@@ -89,6 +99,9 @@ func (n *Node) SourceAdd(_ context.Context, spec SourceSpec, _ func(any)) (Sourc
 	}
 	if p.Err == nil && !p.Manifest.Has(plugins.Source) {
 		return SourceInfo{}, badRequest("plugin %s has no hook %s; it has %v", p.ID, plugins.Source, p.Manifest.Hooks)
+	}
+	if needs := p.Without(plugins.Source); p.Err == nil && len(needs) > 0 {
+		return SourceInfo{}, fmt.Errorf("plugin %s, hook %s: %w: %v; %s", p.ID, plugins.Source, plugins.ErrNotGranted, needs, p.HowToEnable(p.Manifest, plugins.Source))
 	}
 	if !plugins.ValidID(spec.Name) {
 		return SourceInfo{}, badRequest("name %q: want 1 to 32 of a-z, 0-9 and single hyphens, beginning with a letter", spec.Name)
@@ -105,7 +118,7 @@ func (n *Node) SourceAdd(_ context.Context, spec SourceSpec, _ func(any)) (Sourc
 	if spec.MaxFile < 0 {
 		return SourceInfo{}, badRequest("max-file %d is negative", spec.MaxFile)
 	}
-	info := SourceInfo{SourceSpec: spec}
+	info, changed := SourceInfo{SourceSpec: spec}, false
 	err = n.sources.bindings.change(func(list []SourceInfo) ([]SourceInfo, error) {
 		i := slices.IndexFunc(list, func(s SourceInfo) bool { return s.Name == spec.Name })
 		if i < 0 {
@@ -114,11 +127,15 @@ func (n *Node) SourceAdd(_ context.Context, spec SourceSpec, _ func(any)) (Sourc
 			if list[i].Plugin == spec.Plugin && list[i].From == spec.From && list[i].Target == spec.Target {
 				info.Cursor, info.Channel, info.Address = list[i].Cursor, list[i].Channel, list[i].Address
 			}
+			changed = list[i].SourceSpec != spec
 			list[i] = info
 		}
 		slices.SortFunc(list, func(a, b SourceInfo) int { return cmp.Compare(a.Name, b.Name) })
 		return list, nil
 	})
+	if err == nil && changed {
+		err = n.sources.stop(ctx, spec.Name)
+	}
 	n.sources.wake()
 	return info, err
 }
@@ -129,15 +146,20 @@ func (n *Node) SourceList(context.Context, None, func(any)) (SourceListResult, e
 	return SourceListResult{Sources: list}, err
 }
 
-// SourceRemove ends a source. What it has published stays.
-func (n *Node) SourceRemove(_ context.Context, req SourceRequest, _ func(any)) (None, error) {
-	return None{}, n.sources.bindings.change(func(list []SourceInfo) ([]SourceInfo, error) {
+// SourceRemove ends a source, also a poll that is going on. What it has published
+// stays.
+func (n *Node) SourceRemove(ctx context.Context, req SourceRequest, _ func(any)) (None, error) {
+	err := n.sources.bindings.change(func(list []SourceInfo) ([]SourceInfo, error) {
 		i := slices.IndexFunc(list, func(s SourceInfo) bool { return s.Name == req.Name })
 		if i < 0 {
 			return nil, unknownSource(req.Name)
 		}
 		return slices.Delete(list, i, i+1), nil
 	})
+	if err == nil {
+		err = n.sources.stop(ctx, req.Name)
+	}
+	return None{}, err
 }
 
 func unknownSource(name string) error {
@@ -156,10 +178,11 @@ func (n *Node) SourcePoll(ctx context.Context, req SourceRequest, emit func(any)
 		if req.Name != "" && s.Name != req.Name {
 			continue
 		}
-		if err := n.sources.wait(ctx, s.Name); err != nil {
+		polling, err := n.sources.wait(ctx, s.Name)
+		if err != nil {
 			return res, err
 		}
-		info, err := n.poll(ctx, s.Name, emit)
+		info, err := n.poll(polling, s.Name, emit)
 		n.sources.end(s.Name)
 		n.sources.wake()
 		res.Sources = append(res.Sources, info)
@@ -184,9 +207,11 @@ func (n *Node) poll(ctx context.Context, name string, emit func(any)) (SourceInf
 	info := list[i]
 	began := time.Now()
 	problem := ""
-	res, err := n.take(ctx, &info, emit, func(item string, err error) {
+	bounded, cancel := context.WithTimeoutCause(ctx, maxPoll, fmt.Errorf("it was not polled within %v", maxPoll))
+	defer cancel()
+	res, err := n.take(bounded, &info, emit, func(item string, err error) {
 		n.log.Warn("not published", "source", name, "item", item, "error", err)
-		problem = fmt.Sprintf("%.80q: %v", item, err)
+		problem = fmt.Sprintf("%s: %v", item, err)
 	})
 	info.Polled, info.Last, info.Problem, info.Error = channel.TimeOf(began), res, problem, ""
 	if info.Fails++; err == nil {
@@ -277,50 +302,76 @@ func (s sourcePlugin) Poll(ctx context.Context, cursor []byte, each func(*intake
 			out.Date = time.Unix(item.Date, 0)
 		}
 		for _, f := range item.Files {
-			out.Files = append(out.Files, intake.File{Name: f.GetName(), Handle: f.GetHandle(), Attrs: f.GetAttrs(), Optional: f.GetOptional()})
+			out.Files = append(out.Files, intake.File{
+				Name: f.GetName(), Handle: f.GetHandle(), Attrs: f.GetAttrs(), Optional: f.GetOptional(), MediaType: f.GetMediaType(), Size: f.GetSize(),
+			})
 		}
 		return each(out, cursor)
 	})
 }
 
 func (s sourcePlugin) Open(ctx context.Context, handle string, offset, limit int64, w io.Writer) error {
-	return s.host.Open(ctx, s.id, handle, uint64(offset), limit, w)
+	err := s.host.Open(ctx, s.id, handle, uint64(offset), limit, w)
+	if errors.Is(err, plughost.ErrTooLarge) {
+		err = fmt.Errorf("%w: %w", intake.ErrTooLarge, err)
+	}
+	return err
 }
 
-// begin says that a source is being polled, if it is not; else it returns what is
-// closed when that has ended.
-func (p *polling) begin(name string) (busy <-chan struct{}) {
+// begin says that a source is being polled, if it is not, and returns what the poll
+// may go on by; else it returns what is closed when that has ended.
+func (p *polling) begin(ctx context.Context, name string) (_ context.Context, busy <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if busy := p.now[name]; busy != nil {
-		return busy
+	if now := p.now[name]; now != nil {
+		return nil, now.ended
 	}
 	if p.now == nil {
-		p.now = map[string]chan struct{}{}
+		p.now = map[string]*pollingNow{}
 	}
-	p.now[name] = make(chan struct{})
-	return nil
+	now := &pollingNow{ended: make(chan struct{})}
+	ctx, now.cancel = context.WithCancelCause(ctx)
+	p.now[name] = now
+	return ctx, nil
 }
 
 // wait begins once nobody else polls it.
-func (p *polling) wait(ctx context.Context, name string) error {
+func (p *polling) wait(ctx context.Context, name string) (context.Context, error) {
 	for {
-		busy := p.begin(name)
+		polling, busy := p.begin(ctx, name)
 		if busy == nil {
-			return nil
+			return polling, nil
 		}
 		select {
 		case <-busy:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
+	}
+}
+
+// stop ends a poll that is going on, and waits for that.
+func (p *polling) stop(ctx context.Context, name string) error {
+	p.mu.Lock()
+	now := p.now[name]
+	p.mu.Unlock()
+	if now == nil {
+		return nil
+	}
+	now.cancel(errSourceGone)
+	select {
+	case <-now.ended:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
 func (p *polling) end(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	close(p.now[name])
+	p.now[name].cancel(nil)
+	close(p.now[name].ended)
 	delete(p.now, name)
 }
 
@@ -335,7 +386,7 @@ func (p *polling) wake() {
 func (n *Node) pollForever(ctx context.Context) error {
 	var group sync.WaitGroup
 	defer group.Wait()
-	places := make(chan struct{}, maxPolls)
+	places := map[string]chan struct{}{} // by plugin
 	for {
 		list, err := n.sources.bindings.all()
 		if err != nil {
@@ -347,18 +398,24 @@ func (n *Node) pollForever(ctx context.Context) error {
 				next = earlier(next, due)
 				continue
 			}
+			mine := places[s.Plugin]
+			if mine == nil {
+				mine = make(chan struct{}, maxPolls)
+				places[s.Plugin] = mine
+			}
 			select {
-			case places <- struct{}{}:
+			case mine <- struct{}{}:
 			default:
 				continue // an end wakes us
 			}
-			if n.sources.begin(s.Name) != nil {
-				<-places
+			polling, busy := n.sources.begin(ctx, s.Name)
+			if busy != nil {
+				<-mine
 				continue // its end wakes us
 			}
 			group.Go(func() {
-				n.pollOne(ctx, s.Name)
-				<-places
+				n.pollOne(polling, s.Name)
+				<-mine
 				n.sources.wake()
 			})
 		}

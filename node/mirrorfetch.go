@@ -64,14 +64,19 @@ func (m *mirroring) finish(ctx context.Context, r catalog.Release, got MirrorEve
 			return err
 		}
 	}
+	m.mu.Lock()
+	lacked := m.lacks.has(r.Position)
 	if got.Missing == 0 {
-		m.mu.Lock()
 		m.done.add(r.Position)
 		m.whole.add(r.Position)
-		m.mu.Unlock()
+		m.lacks.remove(r.Position)
+	} else {
+		m.lacks.add(r.Position)
 	}
+	m.mu.Unlock()
 	m.count(got)
-	if got.Fetched > 0 || got.Missing > 0 {
+	// At first those who have it may not be reached yet, and members may be getting it.
+	if got.Fetched > 0 || got.Missing > 0 && lacked && got.From == "outside" {
 		m.emit(got)
 	}
 	if m.fleet != nil && got.Fetched > 0 {
@@ -153,6 +158,7 @@ func (m *mirroring) fetch(ctx context.Context, swarm *fetch.Swarm, src blobnet.S
 		case !local:
 			fetched.Add(1)
 			bytes.Add(int64(len(blob)))
+			m.came(r)
 		}
 		return nil
 	})

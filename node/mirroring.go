@@ -53,9 +53,13 @@ type mirroring struct {
 	from  int64      // up to this position all is done
 	done  positions
 	whole positions // of all releases: counted once
+	lists positions // those of which something is kept, and all could be listed
 	sum   MirrorResult
 	share
-	sweeps bool // all is to be gone through
+	noRoom map[int64]roomWait
+	lacks  positions // of which the last time not everything was to be had
+	sweeps bool      // all is to be gone through
+	resets int       // how often the shares have changed
 }
 
 func (n *Node) newMirroring(ctx context.Context, net *network, ledger *kept.Ledger, id channel.ID, emit func(any)) (*mirroring, error) {
@@ -65,7 +69,8 @@ func (n *Node) newMirroring(ctx context.Context, net *network, ledger *kept.Ledg
 	}
 	m := &mirroring{
 		n: n, net: net, ledger: ledger, id: id, emit: emit, round: round,
-		news: make(chan struct{}, 1), done: positions{}, whole: positions{}, share: newShare(),
+		news: make(chan struct{}, 1), done: positions{}, whole: positions{}, lists: positions{}, share: newShare(),
+		noRoom: map[int64]roomWait{}, lacks: positions{},
 	}
 	m.swarm, err = m.newSwarm()
 	return m, err
@@ -246,7 +251,12 @@ func (m *mirroring) catchUp(ctx context.Context) (left int, err error) {
 			break
 		}
 		group.Go(func() error {
+			if m.waitsForRoom(r) {
+				missing.Add(1)
+				return nil
+			}
 			whole, err := m.have(working, r)
+			m.tried(r, err)
 			if !whole {
 				missing.Add(1)
 			}

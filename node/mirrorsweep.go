@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 
 	"github.com/anonymous-media-library/aml/blobnet"
@@ -15,7 +16,7 @@ import (
 func (m *mirroring) sweep(ctx context.Context) error {
 	m.mu.Lock()
 	m.round++
-	round := m.round
+	round, resets := m.round, m.resets
 	m.mu.Unlock()
 	whole, done, again := positions{}, positions{}, false
 	swept := func(at int64, ok, own bool) {
@@ -28,18 +29,23 @@ func (m *mirroring) sweep(ctx context.Context) error {
 		}
 		done.add(at)
 	}
-	marks := marks{m: m, done: func(at int64, ok bool) { swept(at, ok, true) }}
+	marks := marks{m: m, done: func(at int64, ok bool) { swept(at, ok, true) }, lists: positions{}}
+	known := false
 	for r, err := range m.releases(ctx, 0) {
 		if err != nil {
 			return err
 		}
+		known = true
 		keep, own := true, m.fleet == nil || m.keepsShare(r)
 		if !own {
-			var ok bool
-			if keep, ok, err = m.othersShare(ctx, r); err != nil {
+			var ok, lost bool
+			if keep, ok, lost, err = m.othersShare(ctx, r); err != nil {
 				return err
 			}
 			swept(r.Position, ok, false)
+			if lost {
+				marks.lose(r)
+			}
 		}
 		if !keep {
 			continue
@@ -51,12 +57,23 @@ func (m *mirroring) sweep(ctx context.Context) error {
 	if err := marks.flush(ctx); err != nil {
 		return err
 	}
-	gone, err := m.n.unkeep(ctx, m.ledger, m.id, round)
 	m.mu.Lock()
-	m.whole = whole
-	m.sum.LetGo += gone
+	m.whole, m.lists = whole, marks.lists
 	if again {
 		m.done, m.from = done, -1
+	}
+	changed := m.resets != resets // who was asked meanwhile may be an owner no more
+	m.mu.Unlock()
+	if marks.lost != nil {
+		return fmt.Errorf("release %d: a blob that says what belongs to it was here and is not any more; nothing is let go of until it is had again", marks.lost.Seq)
+	}
+	if changed || !known {
+		return nil
+	}
+	gone, err := m.n.unkeep(ctx, m.ledger, m.id, round)
+	m.mu.Lock()
+	if m.sum.LetGo += gone; gone > 0 {
+		clear(m.noRoom)
 	}
 	m.mu.Unlock()
 	if gone == 0 || err != nil {
@@ -73,6 +90,9 @@ type marks struct {
 	m    *mirroring
 	done func(at int64, whole bool) // of each release that is told
 
+	lists positions        // that are listed in full; nil: nobody asks
+	lost  *catalog.Release // one of which what is kept cannot be listed
+
 	ids  []blobnet.ID
 	from []int           // of which of open each of ids is
 	open []markedRelease // of which not all was looked for yet
@@ -86,11 +106,12 @@ type markedRelease struct {
 // add keeps what belongs to a release, now or later, and with tell calls done.
 func (k *marks) add(ctx context.Context, r catalog.Release, tell bool) error {
 	k.open = append(k.open, markedRelease{r.Position, true, tell})
-	listed := true
+	listed, some := true, false
 	for id, err := range k.m.listed(ctx, r, &listed) {
 		if err != nil {
 			return err
 		}
+		some = true
 		k.ids, k.from = append(k.ids, id), append(k.from, len(k.open)-1)
 		if len(k.ids) == batch {
 			if err := k.look(ctx); err != nil {
@@ -104,10 +125,31 @@ func (k *marks) add(ctx context.Context, r catalog.Release, tell bool) error {
 	if last := &k.open[len(k.open)-1]; !listed {
 		last.whole = false
 	}
+	switch {
+	case k.lists == nil, !some:
+	case listed:
+		k.lists.add(r.Position)
+	default:
+		if lost, err := k.m.lost(ctx, r); err != nil {
+			return err
+		} else if lost {
+			k.lose(r)
+		}
+	}
 	if len(k.open) == batch { // of releases without blobs
 		return k.flush(ctx)
 	}
 	return nil
+}
+
+// lose notes that what is kept of a release cannot be listed any more.
+func (k *marks) lose(r catalog.Release) {
+	k.lost = &r
+	k.m.mu.Lock()
+	defer k.m.mu.Unlock()
+	if k.m.lists.has(r.Position) { // and it is not forgotten
+		k.lists.add(r.Position)
+	}
 }
 
 // flush does what is left.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
@@ -109,21 +110,40 @@ func (h *natsHome) use(ctx context.Context, cfg embedded.Config) (s *embedded.Se
 }
 
 // begin notes that a bridge runs; of one server and network there is one, since
-// two would share the place up to which they have read.
-func (h *natsHome) begin(key string) (end func(), err error) {
+// two would share the place up to which they have read. Bridges are of one server if a
+// URL of theirs is, whatever their order. What it cannot see is that names are of one
+// machine, or URLs of one cluster.
+func (h *natsHome) begin(network string, urls []string) (end func(), err error) {
+	keys := make([]string, len(urls))
+	for i, u := range urls {
+		keys[i] = network + " " + natsPlace(u)
+	}
+	if len(urls) == 0 {
+		keys = []string{network} // the built-in one
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.running == nil {
 		h.running, h.trail = map[string]bool{}, natsbridge.NewTrail()
 	}
-	if h.running[key] {
-		return nil, errors.New("this node bridges with that NATS already")
+	for i, k := range keys {
+		if !h.running[k] {
+			continue
+		}
+		if len(urls) == 0 {
+			return nil, errors.New("this node bridges with its built-in NATS server already")
+		}
+		return nil, fmt.Errorf("this node bridges with the NATS at %s already: a bridge takes any number of channels", urls[i])
 	}
-	h.running[key] = true
+	for _, k := range keys {
+		h.running[k] = true
+	}
 	return func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		delete(h.running, key)
+		for _, k := range keys {
+			delete(h.running, k)
+		}
 	}, nil
 }
 
@@ -197,6 +217,20 @@ func (n *Node) natsName() (string, error) {
 	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:10])), nil
 }
 
+// natsConsumer is what this node's consumers in NATS are called. Who may make consumers
+// there could take what they bring away, if he knew it.
+func (n *Node) natsConsumer() (string, error) {
+	raw, err := n.identity.Raw()
+	if err != nil {
+		return "", fmt.Errorf("key of this node: %w", err)
+	}
+	name, err := hkdf.Key(sha256.New, raw, nil, "aml-nats-consumer-v1", 20)
+	if err != nil {
+		return "", fmt.Errorf("naming consumers in NATS: %w", err)
+	}
+	return strings.ToLower(base32.StdEncoding.EncodeToString(name)), nil
+}
+
 // BridgeNATS carries channels to and from NATS until ctx ends. It emits a
 // ListeningEvent first, and BridgeEvents.
 func (n *Node) BridgeNATS(ctx context.Context, req BridgeNATSRequest, emit func(any)) (BridgeNATSResult, error) {
@@ -231,7 +265,11 @@ func (n *Node) BridgeNATS(ctx context.Context, req BridgeNATSRequest, emit func(
 	if err != nil {
 		return res, err
 	}
-	end, err := n.natsHome.begin(networkOf(req.NATSServer) + " " + strings.Join(req.URLs, " "))
+	consumer, err := n.natsConsumer()
+	if err != nil {
+		return res, err
+	}
+	end, err := n.natsHome.begin(networkOf(req.NATSServer), req.URLs)
 	if err != nil {
 		return res, err
 	}
@@ -244,7 +282,7 @@ func (n *Node) BridgeNATS(ctx context.Context, req BridgeNATSRequest, emit func(
 	var mu sync.Mutex // of res
 	followed := bridgedChannels{n: n, only: ids, done: map[channel.ID]bool{}}
 	b, err := natsbridge.New(natsbridge.Config{
-		Server: server, Ledger: n.catalog, Channels: followed.channels, Name: name, Network: networkOf(req.NATSServer),
+		Server: server, Ledger: n.catalog, Channels: followed.channels, Name: name, Consumer: consumer, Network: networkOf(req.NATSServer),
 		Replicas: req.Replicas, ReadOnly: req.ReadOnly, Submit: req.Submit, Trail: n.natsHome.trail,
 		Tell: net.gossip.Publish,
 		Sync: func(ctx context.Context, id channel.ID) error {
@@ -368,7 +406,7 @@ func (n *Node) DeadLetters(ctx context.Context, req DeadLettersRequest, _ func(a
 		return res, err
 	}
 	defer conn.Close()
-	jobs, err := conn.Jobs(ctx, 1)
+	jobs, err := conn.Jobs(ctx, 0) // it looks, and makes nothing
 	if err != nil {
 		return res, err
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -31,6 +32,7 @@ type PluginGrant struct {
 	Partial  bool     `json:"partial"`  // also if something that it declares is not granted
 	Priority *int     `json:"priority"` // nil: as before
 	Memory   string   `json:"memory"`   // such as 256MiB; empty: as before
+	State    string   `json:"state"`    // how much it may keep, such as 4GiB; empty: as before
 }
 
 // PluginInstallRequest names a plugin: the absolute path of a folder or an
@@ -76,6 +78,7 @@ type PluginInfo struct {
 	Error        string             `json:"error,omitempty"` // why it cannot be used
 	Priority     int                `json:"priority"`
 	Memory       int64              `json:"memory"`
+	State        int64              `json:"state"` // bytes that it may keep in its folder
 	Source       string             `json:"source"`
 	Bundled      bool               `json:"bundled"` // it is a part of aml
 	Installed    channel.Time       `json:"installed"`
@@ -83,7 +86,11 @@ type PluginInfo struct {
 	Config       []PluginSetting    `json:"config"`
 	Unenforced   []string           `json:"unenforced"` // what this system cannot keep it from
 	Run          *PluginStatus      `json:"run,omitempty"`
+	Replaces     *PluginReplaced    `json:"replaces,omitempty"` // when it is installed: what had its place
 }
+
+// PluginReplaced is what an installed plugin took the place of.
+type PluginReplaced = shelf.Replaced
 
 // PluginStatus is what a plugin does at the moment.
 type PluginStatus = plughost.Status
@@ -137,17 +144,17 @@ func (n *Node) PluginInstall(ctx context.Context, req PluginInstallRequest, emit
 		return n.installPlugin(st, source, req.PluginGrant)
 	}
 	if strings.HasPrefix(req.From, "aml://") || strings.HasPrefix(req.From, petnameMark) {
-		fetched, err := n.fetchPlugin(ctx, req.From, emit)
+		fetched, channel, err := n.fetchPlugin(ctx, req.From, emit)
 		if err != nil {
 			return PluginInfo{}, fmt.Errorf("fetching the plugin: %w", err)
 		}
 		defer os.RemoveAll(filepath.Dir(fetched))
-		path = fetched
+		path, source = fetched, channel
 	} else if !filepath.IsAbs(path) {
 		return PluginInfo{}, badRequest("path %q is not absolute", path)
 	}
 	st, err := n.plugins.shelf.Stage(ctx, path)
-	if errors.Is(err, plugins.ErrManifest) || errors.Is(err, unpack.ErrArchive) {
+	if errors.Is(err, plugins.ErrManifest) || errors.Is(err, plugins.ErrFolder) || errors.Is(err, unpack.ErrArchive) {
 		return PluginInfo{}, badDocument(err, wantPlugin)
 	}
 	if err != nil {
@@ -159,17 +166,22 @@ func (n *Node) PluginInstall(ctx context.Context, req PluginInstallRequest, emit
 
 // BundledMark is what the name of a bundled plugin begins with where it is
 // installed from.
-const BundledMark = "bundled:"
+const BundledMark = shelf.Bundled
 
 func (n *Node) installPlugin(st *shelf.Staged, source string, g PluginGrant) (PluginInfo, error) {
 	if _, err := st.Install(source, func(p *plugins.Installed) error { return decide(p, st.Manifest, g) }); err != nil {
 		return PluginInfo{}, err
 	}
-	return n.pluginChanged(st.Manifest.ID)
+	info, err := n.pluginChanged(st.Manifest.ID)
+	info.Replaces = st.Replaces(source)
+	return info, err
 }
 
 // decide applies an operator's word.
 func decide(p *plugins.Installed, m plugins.Manifest, g PluginGrant) error {
+	if _, _, err := m.Binary(runtime.GOOS + "/" + runtime.GOARCH); err != nil {
+		return err
+	}
 	for _, name := range g.Grant {
 		if name == "all" {
 			p.Granted = slices.Clone(m.Capabilities)
@@ -190,6 +202,9 @@ func decide(p *plugins.Installed, m plugins.Manifest, g PluginGrant) error {
 		if !filepath.IsAbs(path) {
 			return badRequest("path %q is not absolute", path)
 		}
+		if _, err := os.Stat(path); err != nil { // it could not be opened for the plugin
+			return fmt.Errorf("%s: a path that the capability %s opens has to be there: %w", m.ID, plugins.Files, err)
+		}
 	}
 	if len(g.Paths) > 0 {
 		p.Paths = g.Paths
@@ -206,6 +221,13 @@ func decide(p *plugins.Installed, m plugins.Manifest, g PluginGrant) error {
 			return badRequest("memory %q: want %s to %s", g.Memory, size.Format(plugins.MinMemory), size.Format(plugins.MaxMemory))
 		}
 		p.Memory = n
+	}
+	if g.State != "" {
+		n, err := size.Parse(g.State)
+		if err != nil || n <= 0 {
+			return badRequest("state size %q: want one such as %s", g.State, size.Format(plugins.DefaultState))
+		}
+		p.State = n
 	}
 	if !g.Enable {
 		return nil
@@ -245,7 +267,7 @@ func (n *Node) pluginInfo(p shelf.Plugin) PluginInfo {
 	m := p.Manifest
 	info := PluginInfo{
 		ID: p.ID, Version: p.Version, Title: m.Title, Description: m.Description, Hooks: m.Hooks, Paths: p.Paths, Enabled: p.Enabled,
-		Priority: m.Priority, Memory: p.Memory, Source: p.Source, Installed: channel.TimeOf(p.Installed.Installed),
+		Priority: m.Priority, Memory: p.Memory, State: p.StateLimit(), Source: p.Source, Installed: channel.TimeOf(p.Installed.Installed),
 		Bundled: p.Bundled, Capabilities: []PluginCapability{}, Config: []PluginSetting{}, Unenforced: confine.Can().Missing(),
 	}
 	if !p.Bundled {
@@ -322,8 +344,11 @@ func firstOf(err error) string {
 }
 
 // PluginEnable lets a plugin run, with what is granted.
-func (n *Node) PluginEnable(_ context.Context, req PluginRequest, _ func(any)) (PluginInfo, error) {
+func (n *Node) PluginEnable(ctx context.Context, req PluginRequest, _ func(any)) (PluginInfo, error) {
 	req.Enable = true
+	if err := n.plugins.shelf.Verify(ctx, req.ID); err != nil { // it would not start
+		return PluginInfo{}, err
+	}
 	err := n.plugins.shelf.Change(req.ID, func(p *plugins.Installed, m plugins.Manifest) error { return decide(p, m, req.PluginGrant) })
 	if err != nil {
 		return PluginInfo{}, err
@@ -403,13 +428,18 @@ func (n *Node) PluginRemove(ctx context.Context, req PluginRemoveRequest, _ func
 		p.Enabled = false
 		return nil
 	})
-	if err := n.plugins.host.Sync(); err != nil {
+	// Without a lock nothing runs, and taking away what it has listed is how to begin anew.
+	if err := n.plugins.host.Sync(); err != nil && !errors.Is(err, plugins.ErrLock) {
 		return None{}, err
 	}
 	if err := n.plugins.shelf.Remove(req.ID, req.State); err != nil {
 		return None{}, err
 	}
-	return None{}, errors.Join(n.plugins.host.Sync(), n.forgetMirror(ctx, req.ID))
+	err := n.plugins.host.Sync()
+	if errors.Is(err, plugins.ErrLock) {
+		err = nil // it is told where it matters
+	}
+	return None{}, errors.Join(err, n.forgetMirror(ctx, req.ID))
 }
 
 // keysHeldBy are the files of the ring's keys that a plugin holds.

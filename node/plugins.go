@@ -28,15 +28,14 @@ type plugged struct {
 	sockets string
 }
 
-// maxSockets is how long the path of the folder of sockets may be: what comes
-// below it has about 40 bytes, and 103 are allowed.
-const maxSockets = 60
-
 // openPlugins opens what is on disk of plugins. It starts none.
 func (n *Node) openPlugins(ctx context.Context) (err error) {
 	p, dir := &n.plugins, n.cfg.Paths.Plugins
 	if p.shelf, err = shelf.Open(dir, nil); err != nil {
 		return err
+	}
+	if p.shelf.Exposed() {
+		n.log.Warn("plugins.lock could be read by others until now, and not any more; change what secrets there are in it", "folder", dir)
 	}
 	self, err := confine.Self()
 	if err != nil {
@@ -45,14 +44,14 @@ func (n *Node) openPlugins(ctx context.Context) (err error) {
 	if err := p.shelf.Carry(self, bundled.Manifests()); err != nil {
 		return err
 	}
-	n.sources.bindings.path, n.sources.changed = filepath.Join(dir, ".sources.json"), make(chan struct{}, 1)
-	n.documents.path = filepath.Join(dir, ".documents.json")
+	n.sources.bindings.path, n.sources.changed = filepath.Join(dir, sourcesFile), make(chan struct{}, 1)
+	n.documents.path = filepath.Join(dir, documentsFile)
 	n.filling.bindings.path, n.filling.path = filepath.Join(dir, ".mirrors.json"), filepath.Join(dir, ".owed.db")
 	p.sockets = filepath.Join(dir, ".s")
-	if len(p.sockets) > maxSockets {
+	if len(p.sockets) > plughost.MaxSockets {
 		sum := sha256.Sum256([]byte(dir))
 		name := fmt.Sprintf("aml-%d-%s", os.Getuid(), hex.EncodeToString(sum[:6]))
-		if p.sockets = filepath.Join(os.TempDir(), name); len(p.sockets) > maxSockets && runtime.GOOS != "windows" {
+		if p.sockets = filepath.Join(os.TempDir(), name); len(p.sockets) > plughost.MaxSockets && runtime.GOOS != "windows" {
 			p.sockets = filepath.Join("/tmp", name)
 		}
 	}
@@ -71,6 +70,7 @@ func (n *Node) openPlugins(ctx context.Context) (err error) {
 	// before it becomes the plugin.
 	p.host, err = plughost.New(plughost.Config{
 		Shelf: p.shelf, Launcher: []string{self, confine.Verb}, Sockets: p.sockets, Version: version(), Log: n.log, Journal: p.journal,
+		Quiet: !n.cfg.Resume, // who asks plugins is told, and a command that does not has no use for it
 	})
 	return err
 }
@@ -80,7 +80,7 @@ func (n *Node) openPlugins(ctx context.Context) (err error) {
 func (n *Node) runPlugins(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var group sync.WaitGroup
-	if err := n.makeSockets(); err != nil {
+	if err := n.makeSockets(); err != nil && !errors.Is(err, plugins.ErrLock) { // of which the host speaks
 		n.log.Error("plugins cannot be started", "error", err)
 	}
 	group.Go(func() { _ = n.plugins.host.Run(ctx) }) // has no error

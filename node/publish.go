@@ -9,6 +9,7 @@ import (
 
 	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/channel/keyfile"
+	plughost "github.com/anonymous-media-library/aml/plugins/host"
 	"github.com/anonymous-media-library/aml/publisher"
 )
 
@@ -141,7 +142,12 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(any)) 
 	if err != nil {
 		return PublishResult{}, err
 	}
-	if release, err = n.beforePublish(ctx, release); err != nil {
+	given := release
+	if release, err = n.beforePublish(ctx, given); err != nil {
+		// What nobody could understand is wrong input, whoever says so first.
+		if bad := n.checkSoftware(ctx, to, given, func(any) {}); bad != nil && errors.Is(err, plughost.ErrDenied) {
+			return PublishResult{}, bad
+		}
 		return PublishResult{}, err
 	}
 	if err := n.checkSoftware(ctx, to, release, emit); err != nil {

@@ -245,6 +245,8 @@ type UnsubscribeResult struct {
 	Ended   int      `json:"ended"`
 	Outputs []string `json:"outputs"` // their folders
 	Left    int      `json:"left"`    // subscriptions to the same that go on
+
+	Followed bool `json:"followed,omitempty"` // there was none, and the channel was followed all the same (UpdateCheck)
 }
 
 // ListResult names the known channels.

@@ -56,5 +56,6 @@ func (n *Node) Unsubscribe(ctx context.Context, req UnsubscribeRequest, _ func(a
 	if info, err := n.catalog.Channel(ctx, t.address.ID); res.Ended == 0 && (req.Output != "" || err != nil || info.Reason != catalog.Followed) {
 		return res, fmt.Errorf("no subscription to %s: %w", t, catalog.ErrUnknown)
 	}
+	res.Followed = res.Ended == 0
 	return res, n.leave(ctx, t.topic)
 }

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"slices"
 	"time"
 )
@@ -60,6 +59,7 @@ type Installed struct {
 	Paths    []string          `json:"paths,omitempty"` // that Files opens; without any, all
 	Priority *int              `json:"priority,omitempty"`
 	Memory   int64             `json:"memory,omitempty"` // bytes; 0: what plugin.yaml asks for
+	State    int64             `json:"state,omitempty"`  // bytes that it may keep; 0: DefaultState
 	Config   map[string]string `json:"config,omitempty"`
 
 	Off *Broken `json:"off,omitempty"` // it failed too often
@@ -144,7 +144,7 @@ func (p Installed) validate() error {
 		}
 	}
 	for _, dir := range p.Paths {
-		if dir == "" || path.Clean(dir) == "" {
+		if dir == "" {
 			return errors.New("an empty path")
 		}
 	}
@@ -156,8 +156,18 @@ func (p Installed) validate() error {
 	if p.Memory < 0 || p.Memory > MaxMemory {
 		return fmt.Errorf("memory %d", p.Memory)
 	}
+	if p.State < 0 {
+		return fmt.Errorf("state %d", p.State)
+	}
 	return nil
 }
+
+// DefaultState is how many bytes a plugin may keep in its folder unless the operator
+// says something else.
+const DefaultState = 4 << 30
+
+// StateLimit is how many bytes the plugin may keep in its folder.
+func (p Installed) StateLimit() int64 { return cmp.Or(p.State, DefaultState) }
 
 // Has reports whether the operator has granted a capability.
 func (p Installed) Has(c Capability) bool { return slices.Contains(p.Granted, c) }
@@ -171,4 +181,33 @@ func (p Installed) Missing(m Manifest) (out []Capability) {
 		}
 	}
 	return out
+}
+
+// Without returns what of the capabilities that a hook needs is not granted.
+func (p Installed) Without(h Hook) (out []Capability) {
+	rule, _ := RuleOf(h)
+	for _, c := range rule.Needs {
+		if !p.Has(c) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// HowToEnable is the command that lets a plugin run with a hook, and with what else
+// it was granted.
+func (p Installed) HowToEnable(m Manifest, h Hook) string {
+	text, needs := "aml plugin-enable "+p.ID, p.Without(h)
+	for i, c := range needs {
+		if i == 0 {
+			text += " --grant "
+		} else {
+			text += ","
+		}
+		text += string(c)
+	}
+	if len(p.Missing(m)) > len(needs) {
+		text += " --partial"
+	}
+	return text
 }

@@ -2,9 +2,11 @@ package plugins
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -94,8 +96,10 @@ func parseYAML(text []byte, into any) error {
 	// is allowed here has to; so YAML need not be read to know.
 	var node yaml.Node
 	first := yaml.NewDecoder(bytes.NewReader(text))
-	if err := first.Decode(&node); err != nil {
-		return err
+	if err := first.Decode(&node); errors.Is(err, io.EOF) {
+		return errors.New("it is empty; want format, id, version, hooks and binaries")
+	} else if err != nil {
+		return said(err)
 	}
 	if err := plain(&node, 0); err != nil {
 		return err
@@ -103,12 +107,55 @@ func parseYAML(text []byte, into any) error {
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
 	if err := d.Decode(into); err != nil {
-		return err
+		return said(err)
 	}
 	if err := first.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return errors.New("it has more than one document")
 	}
 	return nil
+}
+
+// How the parser speaks of fields and types of this program.
+var (
+	unknownField = regexp.MustCompile(`^(line \d+): field (.*) not found in type \S+$`)
+	wrongType    = regexp.MustCompile("^(line \\d+): cannot unmarshal !!(\\w+) ?(`.*`)? ?into (\\S+)$")
+)
+
+// said is what the parser means, for people: what they know are keys and values.
+func said(err error) error {
+	bad, ok := errors.AsType[*yaml.TypeError](err)
+	if !ok {
+		return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	var out []string
+	for _, e := range bad.Errors {
+		if m := unknownField.FindStringSubmatch(e); m != nil {
+			e = fmt.Sprintf("%s: there is no key %q", m[1], m[2])
+		} else if m := wrongType.FindStringSubmatch(e); m != nil {
+			have, ok := map[string]string{"seq": "a list", "map": "keys with values", "null": "nothing"}[m[2]]
+			if !ok {
+				have = strings.Trim(m[3], "`")
+			}
+			e = fmt.Sprintf("%s: want %s, and not %s", m[1], kindOf(m[4]), have)
+		}
+		out = append(out, e)
+	}
+	return errors.New(strings.Join(out, "; "))
+}
+
+// kindOf says in YAML's words what a type of this program is read from.
+func kindOf(name string) string {
+	switch {
+	case name == "int":
+		return "a whole number"
+	case name == "bool":
+		return "true or false"
+	case strings.HasPrefix(name, "[]"):
+		return "a list, such as [a, b]"
+	case strings.HasPrefix(name, "map["), name == "plugins.Manifest", name == "plugins.Setting":
+		return "keys with values"
+	}
+	return "a text"
 }
 
 // plain refuses what plugin.yaml has no use for.
@@ -162,7 +209,7 @@ func (m Manifest) validate() error {
 
 func (m Manifest) checkHooks() error {
 	if len(m.Hooks) == 0 {
-		return errors.New("hooks: there is none")
+		return fmt.Errorf("hooks: there is none; want some of %v", hookNames())
 	}
 	if again, ok := repeated(m.Hooks); ok {
 		return fmt.Errorf("hooks: %q twice", again)
@@ -271,14 +318,15 @@ func (m Manifest) Binary(platform string) (file, key string, err error) {
 			return file, key, nil
 		}
 	}
-	return "", "", fmt.Errorf("%s %s: %w: it is %s", m.ID, m.Version, ErrPlatform, platform)
+	return "", "", fmt.Errorf("%s %s: %w, %s; it has %s", m.ID, m.Version, ErrPlatform, platform, strings.Join(slices.Sorted(maps.Keys(m.Binaries)), ", "))
 }
 
 // Settings returns the values that the plugin is given: what the operator has
 // set, and defaults. Errors wrap ErrConfig.
 func (m Manifest) Settings(set map[string]string) (map[string]string, error) {
-	out := map[string]string{}
+	out, known := map[string]string{}, []string(nil)
 	for _, s := range m.Config {
+		known = append(known, s.Key)
 		v, ok := set[s.Key]
 		switch {
 		case ok:
@@ -291,7 +339,7 @@ func (m Manifest) Settings(set map[string]string) (map[string]string, error) {
 	}
 	for key := range set {
 		if !slices.ContainsFunc(m.Config, func(s Setting) bool { return s.Key == key }) {
-			return nil, fmt.Errorf("%w: %s has no setting %q", ErrConfig, m.ID, key)
+			return nil, fmt.Errorf("%w: %s has no setting %q; it has %s", ErrConfig, m.ID, key, cmp.Or(strings.Join(known, ", "), "none"))
 		}
 	}
 	return out, nil
@@ -328,6 +376,10 @@ func line(s string) error {
 	}
 	return nil
 }
+
+// ValidFile refuses a name that no file of a plugin can have, by its slash path in
+// the plugin's folder.
+func ValidFile(name string) error { return inside(name) }
 
 // inside refuses a path that leads out of the plugin's folder.
 func inside(p string) error {

@@ -66,9 +66,14 @@ func TestABrokenManifestIsRefusedByTheNameOfItsField(t *testing.T) {
 		return out
 	}
 	for name, test := range map[string]struct{ text, says string }{
-		"empty":                     {"", "EOF"},
+		"empty":                     {"", "it is empty"},
+		"nothing but a remark":      {"# soon\n", "it is empty"},
 		"no YAML":                   {"\x00{", ""},
-		"unknown key":               {good + "evil: 1\n", "evil"},
+		"unknown key":               {good + "evil: 1\n", `there is no key "evil"`},
+		"a word for a number":       {swap("format: 1", "format: one"), "line 1: want a whole number, and not one"},
+		"a word for a list":         {swap("[plaintext]", "plaintext"), "want a list, such as [a, b], and not plaintext"},
+		"a list for a word":         {swap("id: no-cats", "id: [a]"), "line 2: want a text, and not a list"},
+		"a list for all":            {"- a\n", "line 1: want keys with values, and not a list"},
 		"key twice":                 {good + "id: other\n", "id"},
 		"two documents":             {good + "---\nformat: 1\n", "more than one document"},
 		"anchor":                    {swap("title: Leaves", "title: &a Leaves"), "anchor"},
@@ -101,6 +106,9 @@ func TestABrokenManifestIsRefusedByTheNameOfItsField(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ParseManifest([]byte(test.text))
+			if err != nil && (strings.Contains(err.Error(), "plugins.") || strings.Contains(err.Error(), "!!") || strings.Contains(err.Error(), "yaml:")) {
+				t.Errorf("it speaks of this program: %v", err)
+			}
 			if !errors.Is(err, ErrManifest) || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("want ErrManifest that says %q, got %v", test.says, err)
 			}

@@ -3,8 +3,11 @@
 //
 // Its rooms are plugins/confine and plugins/child (a process), plugins/shelf
 // (what is installed, on disk), plugins/host (who asks plugins, and what their
-// silence means) and plugins/sdk (for authors). It is pure: no file, process or
-// clock. A plugin sees only what was verified, and nothing that it says may make
+// silence means), plugins/sdk, plugins/skeleton and plugins/kit (for authors: the
+// library, what plugin-new writes, what plugin-test looks at), plugins/bundled (those
+// that are a part of aml, each in a folder of its own) and plugins/command (a command
+// of the operator's that some of them run). It is pure: no file, process or clock. A
+// plugin sees only what was verified, and nothing that it says may make
 // valid what was not.
 package plugins
 
@@ -23,6 +26,10 @@ func (missing) Unwrap() error   { return fs.ErrNotExist }
 var (
 	// ErrManifest: plugin.yaml is not what it has to be.
 	ErrManifest = errors.New("plugin.yaml is not valid")
+
+	// ErrFolder: a plugin's folder has something else in it than files and folders, or
+	// too much.
+	ErrFolder = errors.New("plugin's folder is not valid")
 
 	// ErrLock: plugins.lock is not what it has to be.
 	ErrLock = errors.New("plugins.lock is not valid")

@@ -58,8 +58,12 @@ func (p *Publisher) FromDraft(ctx context.Context, spec DraftSpec) (Release, err
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(spec.Dir, filepath.FromSlash(path))
 		}
+		before := len(pl.sources)
 		if _, err := pl.add(ctx, path, e.Name, e.Attrs); err != nil {
 			return Release{}, fmt.Errorf("ingesting: %w", err)
+		}
+		for i := range pl.sources[before:] {
+			pl.sources[before+i].media = e.MediaType
 		}
 	}
 	foreseen, err := pl.settle()

@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -190,7 +191,7 @@ func (p *Publisher) seal(ctx context.Context, s source, cfg codec.Config, inPlac
 		return channel.FileEntry{}, fmt.Errorf("%s: %w", s.path, err)
 	}
 	e := s.entry()
-	e.Size, e.SHA256, e.Depth, e.Root, e.MediaType = file.Size, file.SHA256, file.Depth, file.Root, mediaType(s.name, f.head)
+	e.Size, e.SHA256, e.Depth, e.Root, e.MediaType = file.Size, file.SHA256, file.Depth, file.Root, cmp.Or(s.media, mediaType(s.name, f.head))
 	return e, nil
 }
 

@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -23,6 +24,7 @@ type source struct {
 	local string   // below dir
 	info  fs.FileInfo
 	attrs map[string]string
+	media string // its type, as the user says; may be empty
 
 	same int // index of the source whose content this one shares, -1 for none
 }
@@ -148,7 +150,7 @@ func (p *plan) settle() ([]channel.FileEntry, error) {
 // entry is all of a source's entry that is known without reading it.
 func (s source) entry() channel.FileEntry {
 	e := channel.FileEntry{
-		Name: s.name, Size: uint64(s.info.Size()), MediaType: typeByName(s.name), Mode: uint32(s.info.Mode().Perm()),
+		Name: s.name, Size: uint64(s.info.Size()), MediaType: cmp.Or(s.media, typeByName(s.name)), Mode: uint32(s.info.Mode().Perm()),
 		Modified: channel.TimeOf(s.info.ModTime()), Attrs: maps.Clone(s.attrs),
 	}
 	if e.Modified < 0 {

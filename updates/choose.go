@@ -12,7 +12,7 @@ import (
 
 // Installation is a place where software is installed, and asks what it is to have.
 type Installation struct {
-	ID       [16]byte // random, made once, told to nobody
+	ID       [16]byte // that nobody can guess, made once, told to nobody
 	Platform string   // GOOS/GOARCH
 	Track    string
 	Version  string   // what is installed; empty for nothing

@@ -114,7 +114,8 @@ Those who host the bytes cannot read them.`,
 	)
 	strict(root)
 	complete(root)
-	a.completeChannels(root)
+	a.completeArgs(root)
+	a.completePluginFlags(root)
 	return root
 }
 

@@ -9,11 +9,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/mod/modfile"
 
 	"github.com/anonymous-media-library/aml/internal/unpack"
 	"github.com/anonymous-media-library/aml/node/api"
@@ -55,7 +57,7 @@ its module is not to be had from a proxy.`,
 			default:
 				return usage(cmd, fmt.Errorf("--lang %q: there are go and python", lang))
 			}
-			spec := skeleton.Spec{ID: given[0], Replace: source}
+			spec := skeleton.Spec{ID: given[0], Replace: source, Platform: runtime.GOOS + "/" + runtime.GOARCH}
 			for _, h := range hooks {
 				spec.Hooks = append(spec.Hooks, plugins.Hook(h))
 			}
@@ -65,6 +67,9 @@ its module is not to be had from a proxy.`,
 			if source != "" {
 				if spec.Replace, err = absolute(source); err != nil {
 					return err
+				}
+				if err := isSource(spec.Replace); err != nil {
+					return usage(cmd, fmt.Errorf("--aml %s: %w", source, err))
 				}
 				spec.Version = "v0.0.0"
 			}
@@ -92,6 +97,23 @@ its module is not to be had from a proxy.`,
 	cmd.Flags().StringVarP(&dir, "output", "o", "", "folder to write (default NAME)")
 	cmd.Flags().StringVar(&source, "aml", "", "`FOLDER` with the source of aml, for go.mod (default the released module)")
 	return cmd
+}
+
+// isSource refuses a folder that has not the source of aml.
+func isSource(dir string) error {
+	f, err := os.Open(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		return fmt.Errorf("want a folder with the source of aml: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 1<<20))
+	if err != nil {
+		return err
+	}
+	if name := modfile.ModulePath(text); name != skeleton.Module {
+		return fmt.Errorf("want a folder with the source of aml; it has the module %s", name)
+	}
+	return nil
 }
 
 // writeNew writes files into a folder that is empty or not there.
@@ -133,8 +155,9 @@ func (a *app) pluginTestCommand() *cobra.Command {
 for, and call every hook that it declares: with usual input, with the largest and
 the oddest that a node could verify, several at a time, and cancelled. Each check is
 printed; the exit code is 1 if one failed, and then the end of the plugin's log is
-shown. KEY=VALUE, or KEY=@FILE, is its configuration. A Source is polled with --from, which should be
-small. Nothing of your home is touched, and nothing is published; what the plugin itself
+shown. What was left out is said in a line: a Source without --from, which should be
+small, a hook whose capability is withheld, a Sign without keys. KEY=VALUE, or
+KEY=@FILE, is its configuration. Nothing of your home is touched, and nothing is published; what the plugin itself
 does with what it was granted it does.`,
 		Example: "  aml plugin-test ./no-dogs\n  aml plugin-test bundled:podcast --from /srv/episodes\n  aml plugin-test ./tagger greeting=hi --withhold network --slow 10",
 		Args:    args(cobra.MinimumNArgs(1)),
@@ -162,6 +185,9 @@ does with what it was granted it does.`,
 				}
 				cfg.Withhold = append(cfg.Withhold, plugins.Capability(c))
 			}
+			if cfg.Slow < 1 {
+				return usage(cmd, fmt.Errorf("--slow %d: want 1 or more", cfg.Slow))
+			}
 			if cfg.Program, err = confine.Self(); err != nil {
 				return err
 			}
@@ -170,8 +196,10 @@ does with what it was granted it does.`,
 				cfg.Report = func(c kit.Check) { printCheck(a.out, c) }
 			}
 			res, err := kit.Run(cmd.Context(), cfg)
-			if errors.Is(err, plugins.ErrManifest) || errors.Is(err, unpack.ErrArchive) {
-				return usageError("%v", err)
+			for _, wrong := range []error{plugins.ErrManifest, plugins.ErrFolder, plugins.ErrConfig, unpack.ErrArchive} {
+				if errors.Is(err, wrong) { // what was given on the command line
+					return usageError("%v", err)
+				}
 			}
 			if err != nil {
 				return err
@@ -179,6 +207,9 @@ does with what it was granted it does.`,
 			if err := a.result(res, func(w io.Writer) {
 				for _, line := range res.Log {
 					fmt.Fprintln(w, "  | "+plain(line))
+				}
+				for _, l := range res.Left {
+					fmt.Fprintf(w, "left out: %s: %s\n", l.Hook, l.Why)
 				}
 				fmt.Fprintf(w, "%s %s: %d checks, %d failed\n", res.ID, res.Version, len(res.Checks), res.Failed)
 			}); err != nil {

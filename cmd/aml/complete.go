@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,9 @@ var completions = map[string]func(given string) []string{
 	"kind":       values("media", "update"),
 	"chunk-size": values("64KiB", "128KiB", "256KiB", "512KiB", "1MiB", "2MiB"),
 	"erasure":    values("4+2", "10+4", "16+4"),
-	"grant":      values("all", "plaintext", "keys", "publish", "network", "files", "processes"),
+	"grant":      listed("all", "plaintext", "keys", "publish", "network", "files", "processes"),
+	"hooks":      listed(hookNames()...),
+	"lang":       values("go", "python"),
 	"set":        settings,
 
 	"copies":       values("1", "2", "3", "5"),
@@ -28,6 +31,19 @@ var completions = map[string]func(given string) []string{
 
 func values(of ...string) func(string) []string {
 	return func(string) []string { return of }
+}
+
+// listed is values of which several may be given, with commas between them.
+func listed(of ...string) func(string) []string {
+	return func(given string) (out []string) {
+		before := given[:strings.LastIndexByte(given, ',')+1]
+		for _, value := range of {
+			if !slices.Contains(strings.Split(before, ","), value) {
+				out = append(out, before+value)
+			}
+		}
+		return out
+	}
 }
 
 // settings offers the keys of the configuration with what they are for, and the
@@ -72,35 +88,80 @@ func complete(cmd *cobra.Command) {
 // channelFlags are flags that name a channel.
 var channelFlags = map[string]bool{"trust": true, "channel": true}
 
-// completeChannels makes the shell offer channels of this home where a command
-// takes one, by what its use line says.
-func (a *app) completeChannels(cmd *cobra.Command) {
-	at := -1
-	for i, word := range strings.Fields(cmd.Use) {
-		word = strings.Trim(word, "[].")
-		if i > 0 && (word == "CHANNEL" || word == "CHANNEL_OR_TOPIC" || word == "ADDRESS" || word == "ADDRESS_OR_TOPIC" || word == "TOPIC_OR_ADDRESS") {
-			at = i - 1
-			break
-		}
+// offer is what a shell offers for a word that begins with what was given, after args.
+type offer func(cmd *cobra.Command, args []string, given string) ([]string, cobra.ShellCompDirective)
+
+// completeArgs makes the shell offer what a command takes, by what its use line says, and
+// channels of this home for flags that name one.
+func (a *app) completeArgs(cmd *cobra.Command) {
+	var offers []offer
+	some := false
+	words, many := argWords(cmd.Use)
+	for _, word := range words {
+		offers = append(offers, a.offerFor(cmd.Name(), word))
+		some = some || offers[len(offers)-1] != nil
 	}
-	if at >= 0 {
-		many := strings.Contains(cmd.Use, "CHANNEL...")
-		cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, given string) ([]string, cobra.ShellCompDirective) {
-			if len(args) == at || many && len(args) > at {
-				return a.channels(given), cobra.ShellCompDirectiveNoFileComp
+	if some {
+		cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, given string) ([]string, cobra.ShellCompDirective) {
+			at := len(args)
+			if many {
+				at = min(at, len(offers)-1)
+			}
+			if at < len(offers) && offers[at] != nil {
+				return offers[at](cmd, args, given)
 			}
 			return nil, cobra.ShellCompDirectiveDefault
 		}
 	}
 	for name := range channelFlags {
 		if f := cmd.Flags().Lookup(name); f != nil && f.Value.Type() != "bool" {
-			_ = cmd.RegisterFlagCompletionFunc(name, func(_ *cobra.Command, _ []string, given string) ([]string, cobra.ShellCompDirective) {
-				return a.channels(given), cobra.ShellCompDirectiveNoFileComp
-			}) // it fails only for a flag that is not there
+			_ = cmd.RegisterFlagCompletionFunc(name, a.offerChannels(false)) // it fails only for a flag that is not there
 		}
 	}
 	for _, below := range cmd.Commands() {
-		a.completeChannels(below)
+		a.completeArgs(below)
+	}
+}
+
+// argWords are the words of a use line for arguments, without flags and what may stand
+// instead of them; many: the last may be repeated.
+func argWords(use string) (words []string, many bool) {
+	for _, field := range strings.Fields(use)[1:] {
+		word := strings.Trim(field, "[]().")
+		if word == "" || word[0] == '-' || word == "|" || field[0] == '(' {
+			break
+		}
+		words, many = append(words, word), strings.Contains(field, "...")
+	}
+	return words, many
+}
+
+// offerFor is what is offered for a word of a command's use line; nil for files.
+func (a *app) offerFor(command, word string) offer {
+	switch word {
+	case "CHANNEL", "CHANNEL_OR_TOPIC", "ADDRESS", "ADDRESS_OR_TOPIC", "TOPIC_OR_ADDRESS":
+		return a.offerChannels(byAddress[command])
+	case "FOLDER":
+		return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		}
+	}
+	return a.offerPlugins(command, word)
+}
+
+// byAddress are commands that take no topic, on which anybody may publish.
+var byAddress = map[string]bool{"mirror": true, "mirror-status": true, "bridge-nats": true, "update-check": true, "update-apply": true}
+
+// offerChannels offers channels of this home; without topics if those are not taken.
+func (a *app) offerChannels(noTopics bool) offer {
+	return func(_ *cobra.Command, _ []string, given string) ([]string, cobra.ShellCompDirective) {
+		out := a.channels(given)
+		if noTopics {
+			out = slices.DeleteFunc(out, func(word string) bool {
+				return !strings.HasPrefix(word, "@") && !strings.HasPrefix(word, "aml://")
+			})
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
@@ -110,23 +171,33 @@ const completionTime = time.Second
 // channels are the words for channels that begin with what was given, each with its
 // channel's title.
 func (a *app) channels(given string) []string {
-	found := make(chan []string, 1)
-	go func() { found <- a.findChannels(given) }()
+	return atHome(a, func(cfg config.Config) []string {
+		return beginning(given, api.Hints(context.Background(), cfg))
+	})
+}
+
+// atHome is what look finds in this home, if it finds it soon.
+func atHome[T any](a *app, look func(config.Config) T) (none T) {
+	found := make(chan T, 1)
+	go func() {
+		var out T
+		if cfg, err := a.config(); err == nil {
+			out = look(cfg)
+		}
+		found <- out
+	}()
 	select {
 	case out := <-found:
 		return out
 	case <-time.After(completionTime): // what still looks ends with the process
-		return nil
+		return none
 	}
 }
 
-func (a *app) findChannels(given string) (out []string) {
-	cfg, err := a.config()
-	if err != nil {
-		return nil
-	}
+// beginning are the hints whose words begin with what was given, each once.
+func beginning(given string, hints []api.Hint) (out []string) {
 	seen := map[string]bool{}
-	for _, h := range api.Hints(context.Background(), cfg) {
+	for _, h := range hints {
 		if strings.HasPrefix(h.Word, given) && !seen[h.Word] {
 			seen[h.Word] = true
 			out = append(out, strings.TrimSuffix(h.Word+"\t"+plain(h.Title), "\t"))

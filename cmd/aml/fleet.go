@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,6 +43,11 @@ same --copies and --ttl. aml mirror-status says how well all is kept.`,
 				return usage(cmd, fmt.Errorf("--end and --once: give one of them"))
 			case timeout != 0 && !req.Once, timeout < 0:
 				return usage(cmd, fmt.Errorf("--timeout goes with --once"))
+			}
+			for _, flag := range []string{"copies", "replicas", "ttl"} { // 0 is how the default is asked for
+				if f := cmd.Flags().Lookup(flag); f.Changed && strings.TrimRight(f.Value.String(), "s") == "0" {
+					return usage(cmd, fmt.Errorf("--%s %s: want 1 or more, or leave it out for the default", flag, f.Value))
+				}
 			}
 			if !cmd.Flags().Changed("network") { // it has a default
 				req.Fleet.Network = ""
@@ -120,7 +126,11 @@ func mirrorWords(v api.MirrorEvent) string {
 	}
 	missing := ""
 	if v.Missing > 0 {
-		missing = fmt.Sprintf("; %s of it nobody has", blobs(v.Missing))
+		who := "nobody that is reachable has yet"
+		if v.From == "members" {
+			who = "no other member has yet"
+		}
+		missing = fmt.Sprintf("; %s of it %s", blobs(v.Missing), who)
 	}
 	if v.State == "members" {
 		return fmt.Sprintf("the group has %s", counted(v.Members, "member"))

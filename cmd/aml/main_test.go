@@ -17,6 +17,7 @@ import (
 	"github.com/anonymous-media-library/aml/internal/natslab"
 	"github.com/anonymous-media-library/aml/plugins/bundled"
 	"github.com/anonymous-media-library/aml/plugins/confine"
+	"github.com/anonymous-media-library/aml/plugins/sdk"
 )
 
 func TestMain(m *testing.M) {
@@ -25,6 +26,10 @@ func TestMain(m *testing.M) {
 	}
 	if len(os.Args) > 1 && os.Args[1] == beLabeller {
 		labeller()
+		os.Exit(0)
+	}
+	if len(os.Args) > 2 && os.Args[1] == beDripper {
+		sdk.Serve(sdk.Plugin{ID: os.Args[2], Version: "1.0.0", Source: dripper{}})
 		os.Exit(0)
 	}
 	if len(os.Args) > 1 && os.Args[1] == "be-a-plugin" {

@@ -21,6 +21,7 @@ func grantFlags(cmd *cobra.Command, g *api.PluginGrant, priority *int) {
 	cmd.Flags().BoolVar(&g.Partial, "partial", false, "run it also without something that it declares")
 	cmd.Flags().IntVar(priority, "priority", 0, "when it is asked: higher first, -1000 to 1000 (default what the plugin says)")
 	cmd.Flags().StringVar(&g.Memory, "memory", "", "memory that it may have, such as 256MiB (default what the plugin says)")
+	cmd.Flags().StringVar(&g.State, "state-size", "", "how much it may keep in its folder, such as 10GiB (default 4GiB)")
 }
 
 // granted completes a request by what was said on the command line.
@@ -44,10 +45,11 @@ func (a *app) pluginInstallCommand() *cobra.Command {
 		Short: "install a plugin, without running it",
 		Long: `Install a plugin from a folder with a plugin.yaml, from a tar, tar.gz or zip of
 one, from such an archive in a channel that this home follows, or one that is a
-part of aml (bundled:ID; plugin-list names them), which is updated with aml. Nothing of it
+part of aml (bundled:ID; plugin-list --bundled names them), which is updated with aml. Nothing of it
 is run: what it asks for is shown, and plugin-enable runs it with what you grant.
-An installed version is replaced; what was granted to it stays granted, and one
-that asks for more waits for you. The bytes that are installed now are the only
+An installed version is replaced, which is said; what was granted to it stays granted, and
+one that asks for more waits for you, as does one from elsewhere: another channel, or
+files in place of a channel's. Of that nothing is taken over. The bytes that are installed now are the only
 ones that are ever run under its name.`,
 		Example: "  aml plugin-install ./no-cats\n  aml plugin-install no-cats.tar.gz --grant network --enable\n  aml plugin-install aml://.../no-cats.tar.gz\n  aml plugin-install bundled:blocklist",
 		Args:    args(cobra.ExactArgs(1)),
@@ -58,6 +60,8 @@ ones that are ever run under its name.`,
 				need = api.NeedNetwork
 			} else if strings.HasPrefix(req.From, api.BundledMark) {
 				need = api.NeedStore
+			} else if strings.Contains(req.From, "://") {
+				return usage(cmd, fmt.Errorf("%s: plugins are not installed from URLs; fetch the file, check whose it is, and give its path", req.From))
 			} else if _, err := os.Stat(req.From); err != nil {
 				return fmt.Errorf("installing a plugin: %w", err)
 			} else if req.From, err = absolute(req.From); err != nil {
@@ -106,8 +110,19 @@ func installed(w io.Writer, p api.PluginInfo) {
 		fmt.Fprintf(t, "path\t%s\n", path)
 	}
 	fmt.Fprintf(t, "memory\t%s\n", config.FormatSize(p.Memory))
+	fmt.Fprintf(t, "keeps\tat most %s\n", config.FormatSize(p.State))
 	if len(p.Unenforced) > 0 {
 		fmt.Fprintf(t, "beware\tthis system cannot keep it within: %s\n", strings.Join(p.Unenforced, ", "))
+	}
+	if r := p.Replaces; r != nil {
+		what := r.Version + " from " + plain(r.Source)
+		if r.Newer {
+			what += ", which is newer"
+		}
+		fmt.Fprintf(t, "replaces\t%s\n", what)
+		if r.Elsewhere {
+			fmt.Fprintf(t, "\tit comes from elsewhere, so nothing that was granted to that one or configured is taken over\n")
+		}
 	}
 	fmt.Fprintf(t, "state\t%s\n", pluginState(p))
 	t.Flush()
@@ -198,10 +213,10 @@ func (a *app) pluginEnableCommand() *cobra.Command {
 		Use:   "plugin-enable ID",
 		Short: "run a plugin, with what you grant it",
 		Long: `Run a plugin from now on, with the capabilities that you grant. One that was
-turned off because it failed three times within an hour is turned on again. What
-is not granted is not there for it: hooks that need it are not called, and where
-the system can (see docs/operators.md) the network, files and processes are out
-of its reach.`,
+turned off because it failed three times within an hour is turned on again; one whose
+files were changed is refused (exit code 5). What is not granted is not there for
+it: hooks that need it are not called, and where the system can (see
+docs/operators.md) the network, files and processes are out of its reach.`,
 		Example: "  aml plugin-enable no-cats\n  aml plugin-enable blocklist --grant files --path /etc/blocklists",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
@@ -240,7 +255,7 @@ func (a *app) pluginConfigCommand() *cobra.Command {
 what is in a file, so that a secret is in no shell's history. The plugin is
 started again with them. Secrets are kept in plugins.lock, which its owner alone
 can read, and are not shown.`,
-		Example: "  aml plugin-config blocklist\n  aml plugin-config blocklist lists=/etc/blocklists/music token=@token.txt\n  aml plugin-config blocklist --unset lists",
+		Example: "  aml plugin-config blocklist\n  aml plugin-config blocklist lists=/etc/blocklists rules=@rules.txt\n  aml plugin-config webhook url=https://example.org/hook secret=@secret.txt\n  aml plugin-config blocklist --unset lists",
 		Args:    args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
 			req.ID = given[0]

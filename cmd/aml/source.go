@@ -86,6 +86,9 @@ func sourceState(s api.SourceInfo) string {
 	if s.Last.Failed > 0 {
 		text += fmt.Sprintf(", %d could not be published", s.Last.Failed)
 	}
+	if s.Last.More {
+		text += ", more at the next poll"
+	}
 	return text
 }
 

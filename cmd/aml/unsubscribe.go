@@ -15,8 +15,8 @@ func (a *app) channelUnsubscribeCommand() *cobra.Command {
 		Use:   "channel-unsubscribe ADDRESS_OR_TOPIC [-o FOLDER]",
 		Short: "end a subscription; its files stay",
 		Long: `End the subscriptions to a channel or topic, all of them, or with -o the one that
-writes to that folder. Files stay where they are; what the subscription took and left
-out is forgotten. The folders are named; channel-set shows them before.`,
+writes to that folder; where there is none, that the channel is followed for
+update-check. Files stay where they are; what the subscription took and left out is forgotten. The folders are named; channel-set shows them before.`,
 		Example: "  aml channel-unsubscribe aml://...\n  aml channel-unsubscribe @band -o music\n  aml channel-unsubscribe music/live --json",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) (err error) {
@@ -41,6 +41,10 @@ out is forgotten. The folders are named; channel-set shows them before.`,
 				return err
 			}
 			return a.result(res, func(w io.Writer) {
+				if res.Followed {
+					fmt.Fprintln(w, "followed no longer; there was no subscription, as update-check needs none")
+					return
+				}
 				fmt.Fprintf(w, "%s ended", counted(res.Ended, "subscription"))
 				if res.Left > 0 {
 					fmt.Fprintf(w, ", %d to the same left", res.Left)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -40,6 +39,28 @@ func (a *app) installation(cmd *cobra.Command, req *api.UpdateRequest, s appdir.
 	return api.CheckUpdate(*req)
 }
 
+// look is the state of an application's folder. One that is new has the number already
+// that it will have: update-check tells what update-apply does.
+func (a *app) look(cmd *cobra.Command, folder string) (appdir.State, error) {
+	state, err := appdir.Look(folder)
+	if err != nil || state.Installation != (appdir.ID{}) {
+		return state, err
+	}
+	cfg, err := a.config()
+	if err != nil {
+		return state, err
+	}
+	c, err := api.Open(cmd.Context(), cfg, api.NeedStore)
+	if err != nil {
+		return state, err
+	}
+	res, err := c.Installation(cmd.Context(), api.InstallationRequest{Folder: folder})
+	if err = closing(c, err); err == nil {
+		copy(state.Installation[:], res.Number)
+	}
+	return state, err
+}
+
 func (a *app) updateCheckCommand() *cobra.Command {
 	var req api.UpdateRequest
 	var timeout time.Duration
@@ -48,7 +69,8 @@ func (a *app) updateCheckCommand() *cobra.Command {
 		Short: "say whether a channel has a newer version of what is installed",
 		Long: `Bring a channel up to date and say which version of its software the application in
 FOLDER is to have: the highest for this system and track that has come to this
-installation, and that has worked here. Nothing in FOLDER is changed; the channel is
+installation, and that has worked here; where nothing is installed yet, that which
+update-apply of this home installs. Nothing in FOLDER is changed; the channel is
 followed from then on, without its files, so that the next answer is quick
 (channel-unsubscribe ends that). A version that cannot be relied on, because the channel
 is stale or its publisher has signed two histories, is named with the reason.`,
@@ -59,12 +81,13 @@ is stale or its publisher has signed two histories, is named with the reason.`,
 			if err := a.installation(cmd, &req, appdir.State{}, timeout); err != nil {
 				return err
 			}
-			state, err := appdir.Look(given[1])
+			folder, err := absolute(given[1])
 			if err != nil {
 				return err
 			}
-			if state.Installation == (appdir.ID{}) { // as a new one would be
-				_, _ = rand.Read(state.Installation[:])
+			state, err := a.look(cmd, folder)
+			if err != nil {
+				return err
 			}
 			if err := a.installation(cmd, &req, state, timeout); err != nil {
 				return err
@@ -131,7 +154,8 @@ unless with --retry.
 The version before is kept. Whatever a kill or a power loss interrupts, one version is
 in force, the old or the new one, and the next run goes on.
 Nothing is installed from a channel that is stale, or by a key that has signed two
-histories, and no version ever makes way for a lower one. Where something is installed
+histories, and no version ever makes way for a lower one. Where nothing is installed, and
+there is nothing for this system and track, the exit code is 4. Where something is installed
 and nobody gives the newest version, the highest one above it that somebody gives is
 taken; that is said, and the newest is tried first the next time.`,
 		Example: "  aml update-apply aml://... /opt/app\n  aml update-apply aml://... /opt/app --health './bin/app --self-test' --health-timeout 30s",
@@ -148,7 +172,11 @@ taken; that is said, and the newest is tried first the next time.`,
 			if err != nil {
 				return err
 			}
-			dir, err := appdir.Open(folder)
+			state, err := a.look(cmd, folder)
+			if err != nil {
+				return err
+			}
+			dir, err := appdir.OpenAs(folder, state.Installation)
 			if err != nil {
 				return err
 			}

@@ -126,7 +126,7 @@ func updatesFromItsChannel(t *testing.T, installations int) {
 	// What does not work goes, and is not tried again.
 	app := folders[0]
 	software(t, owner, "3.0.0", nil)
-	fails(t, 1, reader, []string{"update-apply", address, app, "--health", "./app-3.0.0 >&2; exit 7"}, "3.0.0 did not pass its health command and was taken back", "exit status 7: 3.0.0")
+	fails(t, 1, reader, []string{"update-apply", address, app, "--health", "./app-3.0.0 >&2; exit 7"}, "3.0.0 did not pass its health command and was taken back", `exit status 7: its last words: "3.0.0"`)
 	if got, state := installedIn(t, app); got != "2.0.0" || state.Previous != "1.0.0" {
 		t.Errorf("in force is %s: %+v", got, state)
 	}
@@ -165,6 +165,59 @@ func updatesFromItsChannel(t *testing.T, installations int) {
 	}
 	if got, _ := installedIn(t, app); got != "2.0.0" {
 		t.Errorf("in force is %s", got)
+	}
+}
+
+// Where nothing is installed yet, who looks is told what is installed then: the draw of
+// a roll-out is not made anew each time.
+func TestWhatACheckNamesIsWhatANewFolderGets(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the application is a script of a Unix shell")
+	}
+	t.Parallel()
+	dir := t.TempDir()
+	owner, home := filepath.Join(dir, "p"), filepath.Join(dir, "h")
+	ok(t, owner, "channel-create", "soft/app", "--kind", "update")
+	addr := start(t, owner, "daemon").addr()
+	address := software(t, owner, "1.0.0", nil)
+	software(t, owner, "2.0.0", map[string]string{"rollout": "50"})
+	start(t, home, "daemon", "--peer", addr).addr()
+	named := func(app string) string {
+		var res struct{ Version string }
+		if err := json.Unmarshal([]byte(ok(t, home, "update-check", address, app, "--json")), &res); err != nil {
+			t.Fatal(err)
+		}
+		return res.Version
+	}
+	for i := range 3 {
+		app := filepath.Join(dir, fmt.Sprint("app", i))
+		first := named(app)
+		if again := named(app); again != first {
+			t.Errorf("%s: first %s, then %s is named", app, first, again)
+		}
+		if _, err := os.Stat(app); !os.IsNotExist(err) {
+			t.Errorf("a check left %s: %v", app, err)
+		}
+		ok(t, home, "update-apply", address, app)
+		if got, _ := installedIn(t, app); got != first {
+			t.Errorf("%s: %s is named, and %s installed", app, first, got)
+		}
+	}
+	// Nothing for a system is an answer to the question, and no installation.
+	if out := ok(t, home, "update-check", address, filepath.Join(dir, "none"), "--platform", "plan9/mips"); !strings.Contains(out, "not there for plan9/mips") {
+		t.Errorf("checked: %s", out)
+	}
+	fails(t, 4, home, []string{"update-apply", address, filepath.Join(dir, "none"), "--platform", "plan9/mips"}, "nothing is installed in "+filepath.Join(dir, "none"), "not there for plan9/mips")
+	// Without a daemon, too, and nobody has two numbers.
+	reader := filepath.Join(dir, "r")
+	app := filepath.Join(dir, "app")
+	var res struct{ Version string }
+	if err := json.Unmarshal([]byte(ok(t, reader, "update-check", address, app, "--peer", addr, "--json")), &res); err != nil {
+		t.Fatal(err)
+	}
+	ok(t, reader, "update-apply", address, app, "--peer", addr)
+	if got, _ := installedIn(t, app); got != res.Version {
+		t.Errorf("%s is named, and %s installed", res.Version, got)
 	}
 }
 
@@ -233,7 +286,9 @@ func TestAGuestSaysNothingOfVersions(t *testing.T) {
 	}
 	fails(t, 1, reader, []string{"update-apply", made.Address, app, "--peer", addr}, "comes from another channel")
 	fails(t, 1, reader, []string{"update-check", made.Address, app, "--peer", addr}, "comes from another channel")
-	ok(t, reader, "channel-unsubscribe", address)
+	if out := ok(t, reader, "channel-unsubscribe", address); !strings.Contains(out, "followed no longer; there was no subscription") {
+		t.Errorf("unsubscribed: %s", out)
+	}
 	fails(t, 4, reader, []string{"channel-unsubscribe", address}, "no subscription")
 }
 

@@ -42,6 +42,8 @@ func (a *app) newest(cmd *cobra.Command, c *api.Client, dir *appdir.Dir, req api
 			return "", first
 		case res.Held != "":
 			return "", errors.New(res.Held)
+		case !res.Newer && req.Version == "":
+			return "", &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("nothing is installed in %s: %s", dir.Path(), res.Why)}
 		case !res.Newer:
 			return "", nil
 		}

@@ -153,6 +153,12 @@ func (c *Channel) ReleaseByRef(ref codec.Ref) []byte {
 	return c.sign(channel.Manifest{BodyRef: &ref})
 }
 
+// Blind signs the next manifest with a body and an inventory that lie in blobs.
+func (c *Channel) Blind(ref codec.Ref, inventory blobnet.ID) []byte {
+	c.t.Helper()
+	return c.sign(channel.Manifest{BodyRef: &ref, Inventory: &inventory})
+}
+
 func (c *Channel) sign(m channel.Manifest) []byte {
 	c.t.Helper()
 	c.Now = c.Now.Add(time.Second)

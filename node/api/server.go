@@ -77,6 +77,7 @@ func NewServer(n *node.Node, log *slog.Logger) *Server {
 	handle(mux, "plugin-remove", n.PluginRemove)
 	handle(mux, "plugin-verify", n.PluginVerify)
 	handle(mux, "update-check", n.UpdateCheck)
+	handle(mux, "update-installation", n.Installation)
 	handle(mux, "plugin-logs", n.PluginLogs)
 	handle(mux, "plugin-key", n.PluginKey)
 	handle(mux, "blob-copy-plugin", n.MirrorCopy)

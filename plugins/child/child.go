@@ -25,9 +25,13 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/anonymous-media-library/aml/internal/disk"
 	"github.com/anonymous-media-library/aml/plugins"
 	"github.com/anonymous-media-library/aml/plugins/confine"
 )
+
+// maxAnswer bounds a message of the process, in bytes.
+const maxAnswer = 4 << 20
 
 // Config is what Start needs.
 type Config struct {
@@ -41,7 +45,6 @@ type Config struct {
 
 	StartTimeout time.Duration // if zero, 10 s
 	StopTimeout  time.Duration // to end by itself when told; if zero, 2 s
-	MaxMessage   int           // bytes of an answer; if zero, 4 MiB
 }
 
 // Child is a running process.
@@ -72,9 +75,6 @@ func Start(ctx context.Context, cfg Config) (*Child, error) {
 	}
 	if cfg.StopTimeout == 0 {
 		cfg.StopTimeout = 2 * time.Second
-	}
-	if cfg.MaxMessage == 0 {
-		cfg.MaxMessage = 4 << 20
 	}
 	c, err := start(ctx, cfg, true)
 	if errors.Is(err, errSpaces) {
@@ -112,7 +112,7 @@ func start(ctx context.Context, cfg Config, spaces bool) (*Child, error) {
 		SyncStderr:       cfg.Log,
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: cfg.Sockets},
 		GRPCDialOptions: []grpc.DialOption{
-			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(cfg.MaxMessage), grpc.MaxCallSendMsgSize(64<<20)),
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer), grpc.MaxCallSendMsgSize(64<<20)),
 			grpc.WithMaxHeaderListSize(16 << 10),
 			grpc.WithInitialWindowSize(4 << 20), grpc.WithInitialConnWindowSize(8 << 20),
 			grpc.WithReadBufferSize(256 << 10), grpc.WithWriteBufferSize(256 << 10),
@@ -142,12 +142,10 @@ func (c *Child) connect() error {
 		if c.proc.failed != nil {
 			return c.proc.failed // it did not even start
 		}
-		select {
-		case <-c.proc.done:
-			return fmt.Errorf("%w: it ended before it was ready: %w", plugins.ErrFailed, c.proc.ending())
-		default:
-			return fmt.Errorf("%w: %s", plugins.ErrFailed, Said(err))
+		if disk.Exhausted(err) { // before it was started
+			return err
 		}
+		return c.unready(err)
 	}
 	raw, err := protocol.Dispense("aml")
 	if err != nil {
@@ -159,6 +157,37 @@ func (c *Child) connect() error {
 	}
 	return nil
 }
+
+// unready says why the process cannot be called, in its own last words if it said any:
+// it has been told nothing yet that would have to be kept secret. err is go-plugin's,
+// which may have been quicker than the end of the process, and ends one that it does not
+// understand.
+func (c *Child) unready(err error) error {
+	timer := time.NewTimer(2 * drainTime)
+	defer timer.Stop()
+	select {
+	case <-c.proc.done:
+	case <-timer.C: // it can be reached, and will not talk
+	}
+	select {
+	case <-c.proc.done:
+		if c.proc.byItself() {
+			return fmt.Errorf("%w: it ended before it was ready: %w%s", plugins.ErrFailed, c.proc.ending(), c.proc.last.quote())
+		}
+	default:
+	}
+	what := Said(err)
+	if line, garbage := strings.CutPrefix(what, unrecognized); garbage {
+		what = fmt.Sprintf("it began with %q on standard output, where the handshake has to be", line)
+		if line == "" {
+			what = "it closed its standard output before it was ready"
+		}
+	}
+	return fmt.Errorf("%w: %s%s", plugins.ErrFailed, what, c.proc.last.quote())
+}
+
+// unrecognized is how go-plugin begins to say that a handshake is none.
+const unrecognized = "Unrecognized remote plugin message: "
 
 // tame keeps from a plugin what aml has no use for: go-plugin's broker, whose
 // messages cost the host a goroutine each. That a plugin has no stdio service is

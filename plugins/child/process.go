@@ -28,6 +28,9 @@ const maxHello = 16 << 10
 // by whatever has come of it.
 const drainTime = time.Second
 
+// endTime is how long a process that has closed its standard output may take to end.
+const endTime = 5 * time.Second
+
 // errSpaces: the system does not let us have namespaces.
 var errSpaces = errors.New("no namespaces here")
 
@@ -48,15 +51,18 @@ type process struct {
 	cmd   *exec.Cmd  // once it is started
 	ended bool       // it is not to run, or not any more
 	gone  bool       // it has ended, and its number may be another's
+	slain bool       // it was ended by end
+	last  lastWords  // what it has said
 
-	done chan struct{} // closed when it has ended, or was not started
-	exit error         // set before
+	exited chan struct{} // closed when it has ended, before its pipes are read to the end
+	done   chan struct{} // closed when it has ended, or was not started
+	exit   error         // set before
 }
 
 var _ runner.Runner = (*process)(nil)
 
 func newProcess(cfg Config, spaces bool) *process {
-	p := &process{cfg: cfg, spaces: spaces, done: make(chan struct{})}
+	p := &process{cfg: cfg, spaces: spaces, exited: make(chan struct{}), done: make(chan struct{})}
 	p.hello, p.helloW = io.Pipe()
 	p.words, p.wordsW = io.Pipe()
 	return p
@@ -96,6 +102,7 @@ func (p *process) live(started chan<- error) {
 	p.mu.Lock()
 	p.gone = true
 	p.mu.Unlock()
+	close(p.exited)
 	lifeline.Close()
 	deadline := time.Now().Add(drainTime)
 	_ = out.SetReadDeadline(deadline)
@@ -150,6 +157,14 @@ func (p *process) listen(out *os.File) {
 	if err != nil && errors.Is(err, bufio.ErrBufferFull) {
 		line = []byte("a line of " + strconv.Itoa(maxHello) + " bytes and more\n")
 	}
+	if len(line) == 0 { // it is about to end, and how is better known than that it said nothing
+		timer := time.NewTimer(min(endTime, p.cfg.StartTimeout/2))
+		select {
+		case <-p.exited:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
 	_, _ = p.helloW.Write(line)
 	_, _ = io.Copy(io.Discard, r)
 	p.helloW.Close()
@@ -158,14 +173,13 @@ func (p *process) listen(out *os.File) {
 func (p *process) log(errs *os.File) {
 	defer errs.Close()
 	defer p.wordsW.Close()
-	if p.cfg.Log == nil {
-		_, _ = io.Copy(io.Discard, errs)
-		return
-	}
 	buf := make([]byte, 4<<10)
 	for {
 		n, err := errs.Read(buf)
-		_, _ = p.cfg.Log.Write(buf[:n]) // a log that fails does not stop the pipe
+		p.last.write(buf[:n])
+		if p.cfg.Log != nil {
+			_, _ = p.cfg.Log.Write(buf[:n]) // a log that fails does not stop the pipe
+		}
 		if err != nil {
 			return
 		}
@@ -178,6 +192,7 @@ func (p *process) end() {
 	defer p.mu.Unlock()
 	p.ended = true
 	if p.cmd != nil && !p.gone {
+		p.slain = true
 		confine.KillTree(p.cmd.Process)
 	}
 }
@@ -188,6 +203,16 @@ func (p *process) ending() error {
 		return errors.New("exit status 0")
 	}
 	return p.exit
+}
+
+// byItself reports, of one that is done, whether it ended before it was made to.
+func (p *process) byItself() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if bad, ok := errors.AsType[*exec.ExitError](p.exit); ok && p.slain && runtime.GOOS != "windows" {
+		return bad.ExitCode() >= 0 // else by a signal, which may be ours
+	}
+	return !p.slain
 }
 
 func (p *process) pid() int {

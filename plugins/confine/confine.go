@@ -12,12 +12,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
-	"time"
 )
+
+// maxBusy is how often a program is tried whose file somebody still writes: another
+// thread of the host that forks at that moment may hold it open until its own exec.
+const maxBusy = 50
 
 // Verb is the argument by which a program that calls Main is told to.
 const Verb = "plugin-launch"
@@ -94,18 +99,17 @@ func Main() error {
 		return fmt.Errorf("confining a plugin: %w", err)
 	}
 	if err := restrict(spec); err != nil {
-		return fmt.Errorf("confining %s: %w", spec.Path, err)
+		return fmt.Errorf("confining it: %w", err)
 	}
-	var err error
-	// Another thread of the host that forks at this moment may hold the file open
-	// for writing until its own exec.
-	for range 50 {
-		if err = become(spec.Path, append([]string{spec.Path}, spec.Args...), env); !busy(err) {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
+	err := become(spec, append([]string{spec.Path}, spec.Args...), env)
+	switch name := filepath.Base(spec.Path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("starting %s: %w: it, or the interpreter that its first line names", name, err)
+	case unreadable(err):
+		return fmt.Errorf("starting %s: %w: no program for this system, nor a script whose first line names an interpreter", name, err)
+	default:
+		return fmt.Errorf("starting %s: %w", name, err)
 	}
-	return fmt.Errorf("starting %s: %w", spec.Path, err)
 }
 
 // Powers says what this system can enforce.

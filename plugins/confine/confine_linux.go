@@ -79,7 +79,6 @@ func restrict(s Spec) error {
 	}{
 		{unix.RLIMIT_CORE, 0},
 		{unix.RLIMIT_NOFILE, uint64(s.Open)},
-		{unix.RLIMIT_DATA, uint64(s.Memory)},
 		{unix.RLIMIT_FSIZE, uint64(s.FileSize)},
 	} {
 		if err := unix.Setrlimit(l.resource, &unix.Rlimit{Cur: l.max, Max: l.max}); err != nil {
@@ -105,7 +104,3 @@ func restrict(s Spec) error {
 	// Cleared by the kernel where rights have changed in between.
 	return unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
 }
-
-func become(path string, argv, env []string) error { return syscall.Exec(path, argv, env) }
-
-func busy(err error) bool { return errors.Is(err, syscall.ETXTBSY) }

@@ -16,6 +16,9 @@ import (
 // TestMain is the launcher too, and the program that tries what it may.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == Verb {
+		if len(os.Args) > 2 && os.Args[2] == "restless" {
+			grow()
+		}
 		fmt.Println("launch:", Main())
 		os.Exit(1)
 	}
@@ -28,6 +31,26 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
+}
+
+// grow lets this process ask the system for memory and threads without end.
+func grow() {
+	for range 4 {
+		go func() {
+			for {
+				ended := make(chan struct{})
+				go func() {
+					runtime.LockOSThread() // ends its thread
+					close(ended)
+				}()
+				b := make([]byte, 1<<20)
+				for i := 0; i < len(b); i += 4 << 10 {
+					b[i] = 1
+				}
+				<-ended
+			}
+		}()
+	}
 }
 
 // attempts are what a hostile program may try.
@@ -55,13 +78,31 @@ var attempts = map[string]func(args []string) error{
 		var kept [][]byte
 		for range 64 {
 			b := make([]byte, 16<<20)
-			for i := range b {
+			for i := 0; i < len(b); i += 4 << 10 {
 				b[i] = 1
 			}
 			kept = append(kept, b)
 		}
 		runtime.KeepAlive(kept)
 		return nil
+	},
+	"chmod": func(args []string) error { return os.Chmod(args[0], 0o600) },
+	"datagram": func([]string) error {
+		_, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_DGRAM, 0)
+		return err
+	},
+	"share": func([]string) error {
+		_, err := syscall.Mmap(-1, 0, 1<<20, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED|syscall.MAP_ANON)
+		return err
+	},
+	"slow-down": func(args []string) error { // to what it is already
+		var pid int
+		fmt.Sscan(args[0], &pid)
+		nice, err := syscall.Getpriority(syscall.PRIO_PROCESS, pid)
+		if err != nil {
+			return err
+		}
+		return syscall.Setpriority(syscall.PRIO_PROCESS, pid, 20-nice) // the kernel's number to ours
 	},
 	"open-many": func(args []string) error {
 		for range 200 {
@@ -125,7 +166,7 @@ func TestAProgramHasWhatItWasGivenAndNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	tight := Spec{Dir: own, Memory: 256 << 20, Open: 64, FileSize: 1 << 20, Tasks: 64, Write: []string{own}}
+	tight := Spec{Dir: own, Memory: 768 << 20, Open: 64, FileSize: 1 << 20, Tasks: 64, Write: []string{own}}
 	with := func(change func(*Spec)) Spec {
 		s := tight
 		change(&s)
@@ -156,6 +197,14 @@ func TestAProgramHasWhatItWasGivenAndNothingElse(t *testing.T) {
 		{"a call to a local service", with(func(s *Spec) { s.AllFiles = true }), false, can.Network, "dial-unix", []string{socket}},
 		{"a process", tight, false, can.Processes, "fork", nil},
 		{"a process that was granted", with(func(s *Spec) { s.Spawn = true }), true, true, "fork", nil},
+		{"the mode of its own file", tight, false, can.Network, "chmod", []string{filepath.Join(own, "f")}},
+		{"the mode of a file where all were granted", with(func(s *Spec) { s.AllFiles = true }), true, true, "chmod", []string{secret}},
+		{"datagrams", tight, false, can.Network, "datagram", nil},
+		{"datagrams that were granted", with(func(s *Spec) { s.Network = true }), true, true, "datagram", nil},
+		{"shared memory", tight, false, can.Processes, "share", nil},
+		{"shared memory for its children", with(func(s *Spec) { s.Spawn = true }), true, true, "share", nil},
+		{"the host's priority", tight, false, can.Processes, "slow-down", []string{me}},
+		{"its own priority", tight, true, true, "slow-down", []string{"0"}},
 		{"a signal to the host", tight, false, can.Processes, "kill", []string{me}},
 		{"memory", tight, false, can.Limits, "eat", nil},
 		{"open files", tight, false, can.Limits, "open-many", []string{"/dev/null"}},
@@ -173,9 +222,39 @@ func TestAProgramHasWhatItWasGivenAndNothingElse(t *testing.T) {
 	}
 }
 
+// What starts a program needs more memory than many a program: its bound is not
+// to be that of the launcher.
+func TestTheBoundOfMemoryIsTheProgramsAndNotTheLaunchers(t *testing.T) {
+	own := t.TempDir()
+	s := Spec{
+		Path: "/bin/sh", Args: []string{"-c", "ulimit -d; ulimit -H -d"}, Dir: own,
+		Memory: 4 << 20, Open: 64, FileSize: 1 << 20, Tasks: 64, Write: []string{own},
+	}
+	if _, err := os.Stat(s.Path); err != nil {
+		t.Skip(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for range 10 {
+		cmd, err := s.Command([]string{self, Verb, "restless"}, []string{"PATH=/usr/bin:/bin"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		Attributes(cmd, s, false)
+		out, err := cmd.CombinedOutput()
+		if err != nil || string(out) != "4096\n4096\n" {
+			t.Fatalf("a program with 4 MiB: %v, and its limits in KiB are %.300q", err, out)
+		}
+	}
+}
+
 func TestAProgramInSpacesOfItsOwnStartsAndItsChildrenEndWithIt(t *testing.T) {
 	own := t.TempDir()
-	s := Spec{Dir: own, Memory: 256 << 20, Open: 64, FileSize: 1 << 20, Tasks: 64, Write: []string{own}, Spawn: true}
+	s := Spec{Dir: own, Memory: 768 << 20, Open: 64, FileSize: 1 << 20, Tasks: 64, Write: []string{own}, Spawn: true}
 	if !spacesWork(t, s) {
 		t.Skip("no namespaces for us here")
 	}

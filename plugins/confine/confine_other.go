@@ -29,6 +29,6 @@ func Unspaced(error) bool { return false }
 
 func restrict(Spec) error { return nil }
 
-func become(string, []string, []string) error { return errors.ErrUnsupported }
+func unreadable(error) bool { return false }
 
-func busy(error) bool { return false }
+func become(Spec, []string, []string) error { return errors.ErrUnsupported }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,7 +36,7 @@ func restrict(s Spec) error {
 	for _, l := range []struct {
 		resource int
 		max      uint64
-	}{{unix.RLIMIT_CORE, 0}, {unix.RLIMIT_NOFILE, uint64(s.Open)}, {unix.RLIMIT_DATA, uint64(s.Memory)}, {unix.RLIMIT_FSIZE, uint64(s.FileSize)}} {
+	}{{unix.RLIMIT_CORE, 0}, {unix.RLIMIT_NOFILE, uint64(s.Open)}, {unix.RLIMIT_FSIZE, uint64(s.FileSize)}} {
 		if err := limit(l.resource, l.max); err != nil {
 			return err
 		}
@@ -43,6 +44,16 @@ func restrict(s Spec) error {
 	return nil
 }
 
-func become(path string, argv, env []string) error { return syscall.Exec(path, argv, env) }
-
-func busy(err error) bool { return err == syscall.ETXTBSY }
+// become bounds memory last: what starts the program may need more than the program.
+func become(s Spec, argv, env []string) (err error) {
+	if err := limit(unix.RLIMIT_DATA, uint64(s.Memory)); err != nil {
+		return err
+	}
+	for range maxBusy {
+		if err = syscall.Exec(s.Path, argv, env); err != syscall.ETXTBSY {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return err
+}

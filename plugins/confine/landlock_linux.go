@@ -16,7 +16,7 @@ import (
 var systemRead = [...]string{
 	"/usr", "/lib", "/lib64", "/bin", "/sbin", "/opt", "/etc/ld.so.cache", "/etc/ssl", "/etc/pki", "/etc/ca-certificates",
 	"/etc/localtime", "/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/services", "/etc/protocols",
-	"/dev/urandom", "/dev/random", "/dev/zero", "/sys/fs/cgroup", "/sys/kernel/mm/transparent_hugepage", "/sys/devices/system/cpu",
+	"/dev/urandom", "/dev/random", "/sys/fs/cgroup", "/sys/kernel/mm/transparent_hugepage", "/sys/devices/system/cpu",
 	"/proc/sys/kernel", "/proc/sys/net/core", "/proc/cpuinfo", "/proc/meminfo",
 }
 

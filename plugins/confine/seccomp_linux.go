@@ -8,15 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Offsets in struct seccomp_data: number, architecture, first argument.
+// Offsets in struct seccomp_data: number, architecture, arguments.
 const (
 	offNr   = 0
 	offArch = 4
-	offArg0 = 16 // its low half: both architectures are little-endian
+	offArgs = 16 // 8 bytes each, the low half first: both architectures are little-endian
 )
 
 // program is a filter in the making: straight lines of tests, each of which ends
-// in a verdict or goes on with the next.
+// in a verdict or goes on with the next. So no jump is longer than one test.
 type program []unix.SockFilter
 
 func (p *program) load(off uint32) {
@@ -32,73 +32,56 @@ func (p *program) unless(test uint16, k uint32, n uint8) {
 	*p = append(*p, unix.SockFilter{Code: unix.BPF_JMP | test | unix.BPF_K, K: k, Jf: n})
 }
 
-// refuse lets a system call fail with errno.
-func (p *program) refuse(nr uintptr, errno unix.Errno) {
-	p.load(offNr)
-	p.unless(unix.BPF_JEQ, uint32(nr), 1)
-	p.ret(unix.SECCOMP_RET_ERRNO | uint32(errno))
-}
-
-// refuseUnless lets a system call fail unless its first argument is want.
-func (p *program) refuseUnless(nr uintptr, want uint32, errno unix.Errno) {
-	p.load(offNr)
-	p.unless(unix.BPF_JEQ, uint32(nr), 3)
-	p.load(offArg0)
-	*p = append(*p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: want, Jt: 1})
-	p.ret(unix.SECCOMP_RET_ERRNO | uint32(errno))
-}
-
-// filter is the whole program for a process with this id.
-func filter(s Spec, pid int) program {
-	var p program
-	p.load(offArch)
-	p.unless(unix.BPF_JEQ, seccompArch, 1)
-	*p.skip() = unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JA, K: 1}
-	p.ret(unix.SECCOMP_RET_KILL_PROCESS)
-	if foreignNr != 0 { // another calling convention with other numbers
+// refuse lets system calls fail with errno.
+func (p *program) refuse(errno unix.Errno, calls ...uintptr) {
+	for _, nr := range calls {
 		p.load(offNr)
-		p.unless(unix.BPF_JGE, foreignNr, 1)
-		p.ret(unix.SECCOMP_RET_KILL_PROCESS)
+		p.unless(unix.BPF_JEQ, uint32(nr), 1)
+		p.ret(unix.SECCOMP_RET_ERRNO | uint32(errno))
 	}
-	for _, nr := range neverCalls { // ways around all that follows, or out
-		p.refuse(nr, unix.EPERM)
+}
+
+// arg is an argument of a system call: the bits of its low half that count.
+type arg struct {
+	n    uint32 // from 0
+	mask uint32 // 0: all
+}
+
+// size is how many instructions it takes to load it.
+func (a arg) size() uint8 {
+	if a.mask == 0 {
+		return 1
 	}
-	p.refuse(unix.SYS_IO_URING_SETUP, unix.ENOSYS)
-	if !s.Network {
-		p.refuseUnless(unix.SYS_SOCKET, unix.AF_UNIX, unix.EAFNOSUPPORT)
-		// Nor may it call a local service in the user's name.
-		p.refuse(unix.SYS_CONNECT, unix.EACCES)
+	return 2
+}
+
+func (p *program) argument(a arg) {
+	p.load(offArgs + 8*a.n)
+	if a.mask != 0 {
+		*p = append(*p, unix.SockFilter{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: a.mask})
 	}
-	if !s.Spawn {
-		for _, nr := range forkCalls {
-			p.refuse(nr, unix.EPERM)
-		}
-		p.refuse(unix.SYS_CLONE3, unix.ENOSYS) // its flags cannot be seen; who gets this uses clone
+}
+
+// refuseIf lets a system call fail if its argument is one of some.
+func (p *program) refuseIf(errno unix.Errno, nr uintptr, a arg, some ...uint32) {
+	for _, k := range some {
 		p.load(offNr)
-		p.unless(unix.BPF_JEQ, unix.SYS_CLONE, 3)
-		p.load(offArg0)
-		*p.skip() = unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, K: unix.CLONE_THREAD, Jt: 1}
-		p.ret(unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM))
-		for _, nr := range [...]uintptr{unix.SYS_KILL, unix.SYS_TGKILL} {
-			p.refuseUnless(nr, uint32(pid), unix.EPERM)
-		}
-		p.refuse(unix.SYS_TKILL, unix.EPERM)
-		p.refuse(unix.SYS_PIDFD_SEND_SIGNAL, unix.EPERM)
+		p.unless(unix.BPF_JEQ, uint32(nr), a.size()+2)
+		p.argument(a)
+		p.unless(unix.BPF_JEQ, k, 1)
+		p.ret(unix.SECCOMP_RET_ERRNO | uint32(errno))
 	}
-	p.ret(unix.SECCOMP_RET_ALLOW)
-	return p
 }
 
-func (p *program) skip() *unix.SockFilter {
-	*p = append(*p, unix.SockFilter{})
-	return &(*p)[len(*p)-1]
-}
-
-// neverCalls are refused to every plugin.
-var neverCalls = [...]uintptr{
-	unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PIDFD_GETFD, unix.SYS_BPF, unix.SYS_PERF_EVENT_OPEN,
-	unix.SYS_UNSHARE, unix.SYS_SETNS, unix.SYS_MOUNT, unix.SYS_UMOUNT2, unix.SYS_PIVOT_ROOT, unix.SYS_CHROOT, unix.SYS_OPEN_TREE, unix.SYS_MOVE_MOUNT,
-	unix.SYS_ADD_KEY, unix.SYS_KEYCTL, unix.SYS_REQUEST_KEY, unix.SYS_USERFAULTFD, unix.SYS_KEXEC_LOAD, unix.SYS_INIT_MODULE, unix.SYS_FINIT_MODULE,
+// refuseUnless lets a system call fail unless its argument is one of some.
+func (p *program) refuseUnless(errno unix.Errno, nr uintptr, a arg, some ...uint32) {
+	p.load(offNr)
+	p.unless(unix.BPF_JEQ, uint32(nr), a.size()+uint8(len(some))+1)
+	p.argument(a)
+	for i, k := range some { // past the verdict
+		*p = append(*p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: k, Jt: uint8(len(some) - i)})
+	}
+	p.ret(unix.SECCOMP_RET_ERRNO | uint32(errno))
 }
 
 // seccomp puts the filter on this thread. Where it is not written for the

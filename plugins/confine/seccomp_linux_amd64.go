@@ -8,3 +8,6 @@ const (
 )
 
 var forkCalls = [...]uintptr{unix.SYS_FORK, unix.SYS_VFORK}
+
+// metaCalls are those that newer architectures have not.
+var metaCalls = [...]uintptr{unix.SYS_CHMOD, unix.SYS_CHOWN, unix.SYS_LCHOWN, unix.SYS_UTIME, unix.SYS_UTIMES, unix.SYS_FUTIMESAT}

@@ -8,3 +8,6 @@ const (
 )
 
 var forkCalls = [...]uintptr{} // clone alone
+
+// metaCalls are those that newer architectures have not.
+var metaCalls = [...]uintptr{}

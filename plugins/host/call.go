@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -116,11 +118,31 @@ func (m *member) blame(err error, deadline time.Duration) error {
 	case errors.Is(err, plugins.ErrFailed):
 		return err // an answer that is none
 	}
-	switch status.Code(err) {
-	case codes.ResourceExhausted, codes.Internal, codes.Unimplemented, codes.DataLoss:
-		return fmt.Errorf("%w: %s", plugins.ErrFailed, child.Said(err))
+	return transportFault(err) // else it says itself that it cannot, or has ended, which life sees
+}
+
+// transportWords are what grpc-go says in its own name of an answer that broke the
+// rules.
+var transportWords = []string{
+	"grpc: ", "transport: ", "RST_STREAM", "without sending trailers", "header list size", "HEADERS frame", "cardinality violation",
+	"malformed", "exceeding the limit", "unexpected content-type", "unexpected HTTP status", "larger than max",
+}
+
+// transportFault is an error by which an answer broke the rules of gRPC, nil for a
+// status that a function of the plugin has given: nothing but the words tells them
+// apart. A hook that is not there at all is no answer either.
+func transportFault(err error) error {
+	said := status.Convert(err)
+	switch said.Code() {
+	case codes.Unimplemented:
+	case codes.ResourceExhausted, codes.Internal:
+		if !slices.ContainsFunc(transportWords, func(w string) bool { return strings.Contains(said.Message(), w) }) {
+			return nil
+		}
+	default:
+		return nil
 	}
-	return nil // it says itself that it cannot, or has ended, which life sees
+	return fmt.Errorf("%w: %s", plugins.ErrFailed, child.Said(err))
 }
 
 func (m *member) count(hook plugins.Hook, took time.Duration, err error) {
@@ -169,6 +191,7 @@ type Status struct {
 	Reason   string                 `json:"reason,omitempty"`
 	Hooks    map[plugins.Hook]Stats `json:"hooks,omitempty"`
 	Observed uint64                 `json:"observed,omitempty"` // cursor
+	Kept     int64                  `json:"kept,omitempty"`     // bytes in its folder, when that was last looked at
 }
 
 // Status returns all enabled plugins, in the order in which they are asked.
@@ -186,7 +209,7 @@ func (h *Host) Status() []Status {
 func (m *member) status() Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := Status{ID: m.plugin.ID, State: m.state, Starts: m.starts, Hooks: map[plugins.Hook]Stats{}}
+	s := Status{ID: m.plugin.ID, State: m.state, Starts: m.starts, Kept: m.kept, Hooks: map[plugins.Hook]Stats{}}
 	if m.child != nil {
 		s.PID = m.child.PID()
 	}

@@ -24,6 +24,10 @@ import (
 	"github.com/anonymous-media-library/aml/plugins/shelf"
 )
 
+// MaxSockets is how long the path of Config.Sockets may be: what comes below it has
+// about 40 bytes, and 103 are allowed.
+const MaxSockets = 60
+
 // Config is what New needs.
 type Config struct {
 	Shelf *shelf.Shelf
@@ -38,6 +42,9 @@ type Config struct {
 	Version string       // of aml, told to plugins
 	Log     *slog.Logger // if nil, slog.Default()
 
+	// Quiet leaves it to answers to say that it is not known which plugins there are.
+	Quiet bool
+
 	// Journal keeps events for those who observe. If nil, nobody observes.
 	Journal *Journal
 
@@ -45,6 +52,14 @@ type Config struct {
 	// second, and so on; one more turns the plugin off. If nil, 1 s and 10 s.
 	Backoff       []time.Duration
 	FailureWindow time.Duration // if zero, an hour
+
+	// Look is how often the memory of a process is looked at; what it keeps on disk, each
+	// tenth time. If zero, 1 s.
+	Look time.Duration
+
+	// Scarce is how long is waited where the machine has no room, open files, memory or
+	// processes left, which counts as nobody's failure. If zero, 10 s.
+	Scarce time.Duration
 
 	// Deadline replaces a hook's deadline, for tests. If nil, the table's.
 	Deadline func(plugins.Rule) time.Duration
@@ -65,6 +80,12 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.FailureWindow == 0 {
 		c.FailureWindow = time.Hour
+	}
+	if c.Look == 0 {
+		c.Look = time.Second
+	}
+	if c.Scarce == 0 {
+		c.Scarce = 10 * time.Second
 	}
 	if c.Deadline == nil {
 		c.Deadline = func(r plugins.Rule) time.Duration { return r.Deadline }
@@ -105,15 +126,35 @@ func (h *Host) Run(ctx context.Context) error {
 	h.mu.Lock()
 	h.ctx = ctx
 	h.mu.Unlock()
-	if err := h.Sync(); err != nil {
+	if err := h.Sync(); err != nil && !h.cfg.Quiet {
 		h.cfg.Log.Error("plugins are not run", "error", err) // the node is more than its plugins
 	}
 	close(h.known)
-	<-ctx.Done()
+	h.again(ctx)
 	h.syncing.Lock() // nothing is started any more
 	defer h.syncing.Unlock()
 	h.lives.Wait()
 	return nil
+}
+
+// again tries until ctx ends what the machine had nothing left for: to know which
+// plugins there are.
+func (h *Host) again(ctx context.Context) {
+	tick := time.NewTicker(h.cfg.Scarce)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		h.mu.Lock()
+		err := h.broken
+		h.mu.Unlock()
+		if exhausted(err) {
+			_ = h.Sync() // what is wrong is in broken
+		}
+	}
 }
 
 // Sync makes what runs what the shelf says: call it after a change. It returns
@@ -193,9 +234,8 @@ func (h *Host) with(ctx context.Context, hook plugins.Hook) ([]*member, error) {
 
 // having is with of those that are known by now. mu is held.
 func (h *Host) having(hook plugins.Hook) (out []*member) {
-	rule, _ := plugins.RuleOf(hook)
 	for _, m := range h.members {
-		if m.plugin.Manifest.Has(hook) && !slices.ContainsFunc(rule.Needs, func(c plugins.Capability) bool { return !m.plugin.Has(c) }) {
+		if m.plugin.Manifest.Has(hook) && len(m.plugin.Without(hook)) == 0 {
 			out = append(out, m)
 		}
 	}
@@ -220,7 +260,24 @@ func (h *Host) find(ctx context.Context, id string, hook plugins.Hook) (*member,
 			return m, nil
 		}
 	}
-	return nil, &unavailable{id: id, hook: hook}
+	return nil, &unavailable{id: id, hook: hook, why: h.why(id, hook)}
+}
+
+// why says what keeps a plugin from being asked, and the remedy.
+func (h *Host) why(id string, hook plugins.Hook) string {
+	p, err := h.cfg.Shelf.Get(id)
+	switch needs := p.Without(hook); {
+	case err != nil:
+		return err.Error()
+	case p.Err != nil:
+		return p.Err.Error()
+	case !p.Manifest.Has(hook):
+		return fmt.Sprintf("it has %v", p.Manifest.Hooks)
+	case len(needs) > 0:
+		return fmt.Sprintf("it was not granted %v; %s", needs, p.HowToEnable(p.Manifest, hook))
+	default:
+		return "it is disabled; aml plugin-enable " + id
+	}
 }
 
 // unavailable: there is no such plugin that is enabled, has the hook, and was
@@ -228,10 +285,11 @@ func (h *Host) find(ctx context.Context, id string, hook plugins.Hook) (*member,
 type unavailable struct {
 	id   string
 	hook plugins.Hook
+	why  string
 }
 
 func (u *unavailable) Error() string {
-	return "no enabled plugin " + u.id + " with hook " + string(u.hook) + " and what that needs; see aml plugin-list"
+	return "no enabled plugin " + u.id + " with hook " + string(u.hook) + ": " + u.why
 }
 
 func (u *unavailable) Unwrap() error { return plugins.ErrUnknown }

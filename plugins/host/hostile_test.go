@@ -25,10 +25,11 @@ func release(title string, kind channel.Kind) Release {
 }
 
 // TestAHostilePluginHarmsNothingButItself starts each hostile plugin, asks it
-// until it is off, and looks for what it has left.
+// until it is off, and looks for what it has left. A good plugin beside it answers
+// all the time.
 func TestAHostilePluginHarmsNothingButItself(t *testing.T) {
 	quick := func(c *Config) { c.StartTimeout = 500 * time.Millisecond }
-	late := func(c *Config) { c.Deadline = func(plugins.Rule) time.Duration { return 300 * time.Millisecond } }
+	late := func(c *Config) { c.Deadline = lateIn(plugins.FilterManifest) }
 	goroutines := runtime.NumGoroutine()
 	t.Run("each", func(t *testing.T) { eachHostile(t, quick, late) })
 	eventually(t, "all goroutines end", func() bool { return runtime.NumGoroutine() <= goroutines })
@@ -41,9 +42,12 @@ func eachHostile(t *testing.T, quick, late func(*Config)) {
 		off  bool   // it is turned off
 		says string // in why
 	}{
-		{"exits at start", nil, true, ""},
-		{"exits well at start", nil, true, ""},
+		{"exits at start", nil, true, "ended before it was ready: exit status 7; it said: no module named x"},
+		{"exits well at start", nil, true, "ended before it was ready: exit status 0"},
+		{"panics at start", nil, true, "exit status 2; it said: panic: oh no"},
 		{"says nothing", quick, true, "not ready"},
+		{"closes stdout at start", quick, true, ""},
+		{"a word on stdout", nil, true, `it began with "hello"`},
 		{"garbage on stdout", nil, true, ""},
 		{"endless stdout", nil, true, ""},
 		{"endless stderr", nil, false, ""},
@@ -78,10 +82,12 @@ func eachHostile(t *testing.T, quick, late func(*Config)) {
 			t.Parallel()
 			x := run(t, options{kind: test.kind, host: func(c *Config) {
 				c.Backoff = []time.Duration{} // the first failure is enough here
-				if test.host != nil {
-					test.host(c)
-				}
 			}})
+			beside := witness(t, x, "a witness that plans")
+			beside()
+			if test.host != nil {
+				test.host(&x.cfg) // the hostile one has not begun, and the other needs it no more
+			}
 			pids := map[int]bool{}
 			// The node asks on, as releases come; media pass, updates wait.
 			eventually(t, "it is off, or works", func() bool {
@@ -94,6 +100,7 @@ func eachHostile(t *testing.T, quick, late func(*Config)) {
 				if test.off && (v[0].Decision != plugins.Allow || v[1].Decision == plugins.Allow) {
 					t.Fatalf("without an answer: %+v", v)
 				}
+				beside()
 				return (s.State == Off) == test.off && (test.off || s.Hooks[plugins.FilterManifest].Calls >= 20)
 			})
 			s := x.Status()[0]
@@ -113,6 +120,7 @@ func eachHostile(t *testing.T, quick, late func(*Config)) {
 					t.Errorf("%s has %d bytes", log, info.Size())
 				}
 			}
+			beside()
 			x.stop()
 			nothingLeft(t, x, pids)
 		})

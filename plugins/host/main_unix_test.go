@@ -11,22 +11,27 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
+	"github.com/anonymous-media-library/aml/channel"
 	"github.com/anonymous-media-library/aml/plugins"
 	"github.com/anonymous-media-library/aml/plugins/confine"
-	pluginv1 "github.com/anonymous-media-library/aml/plugins/proto/aml/plugin/v1"
 	"github.com/anonymous-media-library/aml/plugins/sdk"
 	"github.com/anonymous-media-library/aml/plugins/shelf"
 )
@@ -91,28 +96,39 @@ func kinds() map[string]kind {
 			v.Labels = map[string]string{"seen": r.Title}
 			return v, nil
 		}),
+		"lies": {hooks: lies, caps: []plugins.Capability{plugins.Publish}, run: lie},
+		"a scanner that ends": {
+			hooks: []plugins.Hook{plugins.ScanContent}, caps: []plugins.Capability{plugins.Plaintext}, run: func() { os.Exit(0) },
+		},
 		"acting": {
 			hooks: []plugins.Hook{plugins.PlanFetch, plugins.ScanContent, plugins.BeforePublish, plugins.Source, plugins.Mirror, plugins.Render, plugins.Sign, plugins.Observe},
 			caps:  []plugins.Capability{plugins.Plaintext, plugins.Publish},
 			run:   serve(acting),
 		},
-		"exits at start":      {run: func() { os.Exit(7) }},
-		"exits well at start": {run: func() { os.Exit(0) }},
-		"says nothing":        {run: func() { select {} }},
-		"garbage on stdout":   {run: func() { fmt.Println("hello\x1b[2J, world|1|2|3"); select {} }},
-		"endless stdout":      {run: func() { endless(os.Stdout) }},
-		"endless stderr":      {run: func() { go endless(os.Stderr); serve(func(p *sdk.Plugin) { p.FilterManifest = allow })() }},
-		"wrong core protocol": {run: func() { fmt.Println("9|1|unix|/tmp/x|grpc|"); select {} }},
-		"wrong protocol":      {run: func() { fmt.Println("1|99|unix|/tmp/x|grpc|"); select {} }},
-		"netrpc":              {run: func() { fmt.Println("1|1|unix|/tmp/x|netrpc|"); select {} }},
-		"another's socket":    {run: func() { fmt.Println("1|1|unix|/run/docker.sock|grpc|"); select {} }},
-		"a TCP address":       {run: func() { fmt.Println("1|1|tcp|127.0.0.1:80|grpc|"); select {} }},
-		"no TLS behind":       {run: plainServer},
-		"garbage behind":      {run: garbageServer},
-		"silence behind":      {run: silentServer},
-		"exits in mid-call":   filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { os.Exit(3); return nil, nil }),
-		"panics in mid-call":  filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { panic("oh") }),
-		"hangs in mid-call":   filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { select {} }),
+		"exits at start": {run: func() {
+			os.Stdout.Close() // which is seen before its end
+			fmt.Fprint(os.Stderr, "there is a stack\nno module named x")
+			os.Exit(7)
+		}},
+		"panics at start":        {run: func() { panic("oh no") }},
+		"closes stdout at start": {run: func() { os.Stdout.Close(); select {} }},
+		"exits well at start":    {run: func() { os.Exit(0) }},
+		"says nothing":           {run: func() { select {} }},
+		"a word on stdout":       {run: func() { fmt.Println("hello"); select {} }},
+		"garbage on stdout":      {run: func() { fmt.Println("hello\x1b[2J, world|1|2|3"); select {} }},
+		"endless stdout":         {run: func() { endless(os.Stdout) }},
+		"endless stderr":         {run: func() { go endless(os.Stderr); serve(func(p *sdk.Plugin) { p.FilterManifest = allow })() }},
+		"wrong core protocol":    {run: func() { fmt.Println("9|1|unix|/tmp/x|grpc|"); select {} }},
+		"wrong protocol":         {run: func() { fmt.Println("1|99|unix|/tmp/x|grpc|"); select {} }},
+		"netrpc":                 {run: func() { fmt.Println("1|1|unix|/tmp/x|netrpc|"); select {} }},
+		"another's socket":       {run: func() { fmt.Println("1|1|unix|/run/docker.sock|grpc|"); select {} }},
+		"a TCP address":          {run: func() { fmt.Println("1|1|tcp|127.0.0.1:80|grpc|"); select {} }},
+		"no TLS behind":          {run: plainServer},
+		"garbage behind":         {run: garbageServer},
+		"silence behind":         {run: silentServer},
+		"exits in mid-call":      filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { os.Exit(3); return nil, nil }),
+		"panics in mid-call":     filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { panic("oh") }),
+		"hangs in mid-call":      filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { select {} }),
 		"spins in mid-call": filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) {
 			for n := uint64(1); n != 0; n += 2 { // for some centuries
 			}
@@ -131,7 +147,6 @@ func kinds() map[string]kind {
 		}),
 		"eats memory":     filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { return eat() }),
 		"a fork bomb":     filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { return bomb() }),
-		"ignores signals": filtering(func(context.Context, *sdk.Release) (*sdk.Verdict, error) { return sdk.Allow(), nil }),
 		"another id":      {run: func() { sdk.Serve(sdk.Plugin{ID: "other", Version: "1.0.0", FilterManifest: allow}) }},
 		"another version": {run: func() { sdk.Serve(sdk.Plugin{ID: "tested", Version: "2.0.0", FilterManifest: allow}) }},
 		"other hooks":     {run: func() { sdk.Serve(sdk.Plugin{ID: "tested", Version: "1.0.0", ScanContent: scanAll}) }},
@@ -141,8 +156,10 @@ func kinds() map[string]kind {
 		})},
 		"opens what it may not": filtering(snoop),
 	}
+	maps.Copy(all, systemKinds())
+	maps.Copy(all, hostileInHooks())
 	mem := all["eats memory"]
-	mem.memory = "256MiB"
+	mem.memory = "768MiB" // under the race detector it takes more than 256 MiB to start
 	all["eats memory"] = mem
 	for name, k := range all {
 		if k.hooks == nil {
@@ -282,12 +299,33 @@ func acting(p *sdk.Plugin) {
 		return nil
 	}
 	p.PlanFetch = func(_ context.Context, plan *sdk.Plan) ([]*sdk.PlanChange, error) {
+		switch plan.Subscription {
+		case "keys":
+			return []*sdk.PlanChange{{Name: "a.txt", Skip: hasKey(plan.Release.Entries...)}}, nil
+		case "far":
+			return []*sdk.PlanChange{{Name: "a.txt", Priority: maxPriority + 1}}, nil
+		case "deep":
+			return []*sdk.PlanChange{{Name: "a.txt", Priority: -maxPriority - 1}}, nil
+		case "long":
+			return []*sdk.PlanChange{{Name: "a.txt", Path: strings.Repeat("x", channel.MaxName+1)}}, nil
+		case "said":
+			return []*sdk.PlanChange{{Name: "a.txt", Skip: true, Reason: "\x1b[2J"}}, nil
+		}
 		return []*sdk.PlanChange{{Name: "a.txt", Skip: true, Reason: "not a"}, {Name: "b.txt", Priority: 5, Path: "else/b.txt"}, {Name: "unknown", Skip: true}}, nil
 	}
 	p.ScanContent = func(_ context.Context, s *sdk.ScanStart, r io.Reader) (*sdk.Verdict, error) {
 		head := make([]byte, 5)
 		if _, err := io.ReadFull(r, head); err == nil && string(head) == "virus" {
 			return sdk.Deny("a virus"), nil // before it has read everything
+		}
+		if string(head) == "error" {
+			return nil, status.Error(codes.Internal, "I cannot say")
+		}
+		if string(head) == "exit!" {
+			os.Exit(4)
+		}
+		if hasKey(s.Entry) {
+			return sdk.Deny("I have the key"), nil
 		}
 		h := sha256.New()
 		h.Write(head)
@@ -307,6 +345,8 @@ func acting(p *sdk.Plugin) {
 			d.Files[0].Sha256[0] ^= 1
 		case "add":
 			d.Files = append(d.Files, &sdk.DraftFile{Name: "more"})
+		case "quota":
+			return status.Error(codes.ResourceExhausted, strings.Repeat("my quota ", 10_000))
 		default:
 			d.Title += ", checked"
 			d.Files = d.Files[:1]
@@ -321,11 +361,17 @@ func acting(p *sdk.Plugin) {
 			if err != nil {
 				return "", err
 			}
-			fmt.Fprintln(w, r.Title)
+			if fmt.Fprintln(w, r.Title); hasKey(r.Entries...) {
+				fmt.Fprintln(w, "I have the key")
+			}
 		}
 		return "text/plain", nil
 	}
+	var again atomic.Bool
 	p.Observe = func(_ context.Context, e *sdk.Event) error {
+		if strings.Contains(e.Json, "later") && !again.Swap(true) {
+			return status.Error(codes.Internal, "not now")
+		}
 		f, err := os.OpenFile(filepath.Join(state, "events"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 		if err != nil {
 			return err
@@ -341,13 +387,48 @@ func acting(p *sdk.Plugin) {
 	}
 }
 
+func hasKey(entries ...*sdk.Entry) bool {
+	return slices.ContainsFunc(entries, func(e *sdk.Entry) bool { return len(e.Key) > 0 })
+}
+
 type source struct{}
 
-func (source) Poll(ctx context.Context, _ string, cursor []byte, yield func(*sdk.Item, []byte) error) error {
-	for _, id := range []string{"one", "two", "three"} {
-		if string(cursor) >= id && len(cursor) > 0 {
-			continue
+func (source) Poll(ctx context.Context, from string, cursor []byte, yield func(*sdk.Item, []byte) error) error {
+	switch from {
+	case "stuck":
+		<-ctx.Done()
+		return ctx.Err()
+	case "quota":
+		return status.Error(codes.ResourceExhausted, "my quota")
+	case "empty for ever":
+		for {
+			if err := yield(nil, cursor); err != nil {
+				return err
+			}
 		}
+	case "cursors for ever":
+		for n := 0; ; n++ {
+			if err := yield(nil, fmt.Append(nil, n)); err != nil {
+				return err
+			}
+		}
+	case "still at it":
+		for range 2 * maxEmpty / 3 {
+			if err := yield(nil, cursor); err != nil {
+				return err
+			}
+		}
+	case "no id":
+		return yield(&sdk.Item{}, nil)
+	case "a long id":
+		return yield(&sdk.Item{Id: strings.Repeat("x", maxItemID+1)}, nil)
+	case "a long cursor":
+		return yield(nil, make([]byte, maxCursor+1))
+	case "many files":
+		return yield(&sdk.Item{Id: "many", Files: make([]*sdk.ItemFile, maxItem+1)}, nil)
+	}
+	ids := []string{"one", "two", "three"}
+	for _, id := range ids[slices.Index(ids, string(cursor))+1:] {
 		if err := yield(&sdk.Item{Id: id, Title: id}, []byte(id)); err != nil {
 			return err
 		}
@@ -355,9 +436,9 @@ func (source) Poll(ctx context.Context, _ string, cursor []byte, yield func(*sdk
 	return nil
 }
 
-func (source) Open(_ context.Context, handle string, offset int64) (io.ReadCloser, error) {
+func (source) Open(ctx context.Context, handle string, offset int64) (io.ReadCloser, error) {
 	if handle == "stuck" {
-		select {}
+		<-ctx.Done()
 	}
 	return io.NopCloser(strings.NewReader(strings.Repeat(handle, 200_000)[offset:])), nil
 }
@@ -553,5 +634,3 @@ func eventually(t testing.TB, what string, is func() bool) {
 		}
 	}
 }
-
-var _ = pluginv1.Hook_HOOK_OBSERVE

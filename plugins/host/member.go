@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/anonymous-media-library/aml/internal/disk"
+	"github.com/anonymous-media-library/aml/internal/sqlite"
 	"github.com/anonymous-media-library/aml/plugins"
 	"github.com/anonymous-media-library/aml/plugins/child"
 	"github.com/anonymous-media-library/aml/plugins/confine"
@@ -58,7 +60,8 @@ type member struct {
 	failures []time.Time
 	strikes  int // answers in a row that came too late
 	starts   int
-	pipes    int // that were made
+	pipes    int   // that were made
+	kept     int64 // bytes on disk, when that was last looked at
 	log      *child.Log
 	stats    map[plugins.Hook]*Stats
 }
@@ -152,6 +155,16 @@ func (m *member) once(ctx context.Context) error {
 	if m.plugin.Manifest.Has(plugins.Observe) && m.h.cfg.Journal != nil {
 		feeding.Go(func() { m.observe(ctx, c) })
 	}
+	watching, enough := context.WithCancel(ctx)
+	feeding.Go(func() {
+		memory, _ := m.memory()
+		if err := m.watch(watching, c, m.h.cfg.Shelf.StateFolder(m.plugin.ID), memory); err != nil {
+			select {
+			case broken <- err:
+			default: // it is being ended already
+			}
+		}
+	})
 	select {
 	case <-c.Done():
 		err = fmt.Errorf("%w: it ended by itself: %w", plugins.ErrFailed, c.Err())
@@ -160,6 +173,7 @@ func (m *member) once(ctx context.Context) error {
 		err = ctx.Err()
 	}
 	m.set(Starting, nil, nil) // no call gets it any more
+	enough()
 	c.Stop()
 	feeding.Wait()
 	return errors.Join(err, run.Release())
@@ -176,14 +190,14 @@ func (m *member) start(ctx context.Context) (_ *child.Child, _ *shelf.Run, err e
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := m.measure(state, 0); err != nil {
+		return nil, nil, err
+	}
 	run, err := cfg.Shelf.Prepare(ctx, p, runtime.GOOS+"/"+runtime.GOARCH)
 	if err != nil {
 		return nil, nil, err
 	}
-	memory, err := p.Manifest.MemoryLimit()
-	if p.Memory != 0 {
-		memory = p.Memory
-	}
+	memory, err := m.memory()
 	m.mu.Lock()
 	m.starts++
 	log := m.log
@@ -213,6 +227,14 @@ func (m *member) start(ctx context.Context) (_ *child.Child, _ *shelf.Run, err e
 	}
 	log.Printf("%s %s is ready", p.ID, p.Version)
 	return c, run, nil
+}
+
+// memory is how much its process may have.
+func (m *member) memory() (int64, error) {
+	if m.plugin.Memory != 0 {
+		return m.plugin.Memory, nil
+	}
+	return m.plugin.Manifest.MemoryLimit()
 }
 
 // paths are the files that the operator has opened.
@@ -279,7 +301,7 @@ func (m *member) set(s State, c *child.Child, why error) {
 
 // hopeless reports whether starting again cannot help.
 func hopeless(err error) bool {
-	for _, e := range []error{plugins.ErrChanged, plugins.ErrPlatform, plugins.ErrConfig, plugins.ErrManifest} {
+	for _, e := range []error{errTooMuch, plugins.ErrChanged, plugins.ErrPlatform, plugins.ErrConfig, plugins.ErrManifest} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -287,8 +309,18 @@ func hopeless(err error) bool {
 	return false
 }
 
+// exhausted: the host found no room on a disk, or no more open files, memory or
+// processes. What a plugin says never is such an error.
+func exhausted(err error) bool { return err != nil && (sqlite.IsFull(err) || disk.Exhausted(err)) }
+
 // failed takes note of a failure, and says whether and when to try again.
 func (m *member) failed(err error) (pause time.Duration, again bool) {
+	if exhausted(err) && !hopeless(err) { // that is no fault of the plugin: it waits until the machine has some
+		m.log.Printf("it waits: %v", err)
+		m.h.cfg.Log.Warn("plugin waits for what the machine has none left of", "plugin", m.plugin.ID, "error", err)
+		m.set(Waiting, nil, fmt.Errorf("%w: it is tried again: %w", plugins.ErrFailed, err))
+		return m.h.cfg.Scarce, true
+	}
 	m.mu.Lock()
 	log, now := m.log, m.now()
 	m.failures = slices.DeleteFunc(m.failures, func(t time.Time) bool { return now.Sub(t) > m.h.cfg.FailureWindow })
@@ -301,7 +333,10 @@ func (m *member) failed(err error) (pause time.Duration, again bool) {
 		m.off(err, true)
 		return 0, false
 	}
-	m.set(Waiting, nil, fmt.Errorf("%w: %w", plugins.ErrFailed, err))
+	if !errors.Is(err, plugins.ErrFailed) { // which says so already
+		err = fmt.Errorf("%w: %w", plugins.ErrFailed, err)
+	}
+	m.set(Waiting, nil, err)
 	return m.h.cfg.Backoff[n-1], true
 }
 

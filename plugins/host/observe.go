@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,6 +12,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/anonymous-media-library/aml/internal/disk"
 	"github.com/anonymous-media-library/aml/plugins"
@@ -30,40 +34,94 @@ func (h *Host) Observed(name string, event any) {
 	}
 }
 
+// How long an event that a plugin could not deal with, or a cursor that could not
+// be written, is left alone: twice as long each time.
+const (
+	minObservePause = time.Second
+	maxObservePause = time.Minute
+)
+
 // observe feeds a process with events until it ends. What it has said by then
-// counts, so that this does not end before.
+// counts, so that this does not end before. An error of its function means that the
+// event comes again, after a pause; one by which it breaks the rules ends it.
 func (m *member) observe(ctx context.Context, c *child.Child) {
-	err := m.feed(context.WithoutCancel(ctx), c)
-	if ctx.Err() != nil || err == nil {
-		return
-	}
-	m.count(plugins.Observe, 0, err)
-	m.mu.Lock()
-	broken := m.broken
-	m.mu.Unlock()
-	select {
-	case broken <- fmt.Errorf("%w: Observe: %s", plugins.ErrFailed, child.Said(err)):
-	default:
+	for pause := minObservePause; ; pause = min(2*pause, maxObservePause) {
+		moved, err := m.feed(context.WithoutCancel(ctx), c)
+		if ctx.Err() != nil || err == nil {
+			return
+		}
+		m.count(plugins.Observe, 0, err)
+		m.mu.Lock()
+		broken, log := m.broken, m.log
+		m.mu.Unlock()
+		if fault := observeFault(err); fault != nil {
+			select {
+			case broken <- fault:
+			default:
+			}
+			return
+		}
+		if moved {
+			pause = minObservePause
+		}
+		select { // an error of a process that has ended is none of its function
+		case <-c.Done():
+			return
+		default:
+		}
+		if code := status.Code(err); code != codes.Unavailable && code != codes.Canceled { // else it is ending
+			log.Printf("Observe: %s: the event comes again after %v", child.Said(err), pause)
+			m.h.cfg.Log.Warn("an event comes again", "plugin", m.plugin.ID, "error", child.Said(err), "after", pause)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-c.Done():
+			timer.Stop()
+			return
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
 	}
 }
 
-func (m *member) feed(ctx context.Context, c *child.Child) error {
+// observeFault is an error of feed by which the process has broken the rules.
+func observeFault(err error) error {
+	switch {
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%w: Observe: it wants no more events", plugins.ErrFailed)
+	case errors.Is(err, plugins.ErrFailed):
+		return err
+	}
+	if err := transportFault(err); err != nil {
+		return fmt.Errorf("hook Observe: %w", err)
+	}
+	return nil
+}
+
+// feed reports whether the process has dealt with anything.
+func (m *member) feed(ctx context.Context, c *child.Child) (moved bool, err error) {
 	journal, file := m.h.cfg.Journal, m.h.cfg.Shelf.CursorFile(m.plugin.ID)
 	cursor, err := readCursor(file)
+	unsaved := false
 	if errors.Is(err, fs.ErrNotExist) { // it begins with what happens from now on
 		if cursor, err = journal.Last(ctx); err == nil && journal.opened() != nil { // else there is no room for it either
-			err = writeCursor(file, cursor)
+			if err = writeCursor(file, cursor); exhausted(err) {
+				err, unsaved = nil, true
+			}
 		}
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := pluginv1.NewObserverClient(c.Conn()).Observe(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
+	begin := cursor
 	var done, sent atomic.Uint64
 	done.Store(cursor)
 	sent.Store(cursor)
@@ -87,18 +145,30 @@ func (m *member) feed(ctx context.Context, c *child.Child) error {
 	}()
 	saved := cursor
 	save := func() error {
-		if now := done.Load(); now != saved {
-			saved = now
-			return writeCursor(file, now)
+		now := done.Load()
+		if now == saved && !unsaved {
+			return nil
 		}
-		return nil
+		err := writeCursor(file, now)
+		if exhausted(err) { // it observes on: at worst, if it ends meanwhile, events come again
+			if !unsaved {
+				m.log.Printf("how far it has observed is not kept for now: %v", err)
+			}
+			unsaved = true
+			return nil
+		}
+		saved, unsaved = now, false
+		return err
 	}
-	defer func() { _ = save() }() // or it gets some again
+	defer func() {
+		_ = save() // or it gets some again
+		moved = saved > begin
+	}()
 	for {
 		news := journal.more()
 		events, err := journal.After(ctx, cursor, observePage)
 		if err != nil {
-			return err
+			return false, err
 		}
 		for _, e := range events {
 			msg := &pluginv1.ObserveRequest{Cursor: e.Cursor, Time: e.Time, Event: e.Event, Json: e.JSON}
@@ -107,14 +177,14 @@ func (m *member) feed(ctx context.Context, c *child.Child) error {
 			}
 			sent.Store(e.Cursor)
 			if err := stream.Send(msg); err != nil {
-				return <-ended // says why
+				return false, <-ended // says why
 			}
 			cursor = e.Cursor
 			m.count(plugins.Observe, 0, nil)
 		}
 		for len(events) == 0 || cursor-done.Load() > observeWindow {
 			if err := save(); err != nil {
-				return err
+				return false, err
 			}
 			select {
 			case <-news:
@@ -123,7 +193,7 @@ func (m *member) feed(ctx context.Context, c *child.Child) error {
 					continue
 				}
 			case err := <-ended:
-				return err
+				return false, err
 			}
 			if cursor-done.Load() <= observeWindow {
 				break
@@ -153,6 +223,7 @@ func readCursor(file string) (uint64, error) {
 func writeCursor(file string, cursor uint64) error {
 	temp := filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+strconv.FormatInt(time.Now().UnixNano(), 36))
 	if err := os.WriteFile(temp, []byte(strconv.FormatUint(cursor, 10)+"\n"), 0o600); err != nil {
+		_ = os.Remove(temp)
 		return err
 	}
 	if err := os.Rename(temp, file); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 
 	"google.golang.org/grpc"
 
@@ -20,13 +21,23 @@ import (
 const (
 	maxCursor   = 4 << 10
 	maxHandle   = 4 << 10
+	maxItemID   = 64 << 10
 	maxItem     = 4096 // files
+	maxEmpty    = 128  // messages in a row
 	maxDocument = 64 << 20
 	maxHas      = 1024
 )
 
+// progress is how many bytes make a stream one that moves.
+const progress = 16 << 10
+
+// ErrTooLarge: a file is larger than the host takes. The plugin has done nothing
+// wrong.
+var ErrTooLarge = errors.New("file is larger than it may be")
+
 // Poll asks the source id for what is new in from after cursor, and calls each for
-// every item, or nil, with the cursor after it. An error of each ends it.
+// every item, or nil, with the cursor after it. An error of each ends it. A message
+// with neither item nor another cursor only says that the plugin is still at it.
 func (h *Host) Poll(ctx context.Context, id, from string, cursor []byte, each func(item *pluginv1.SourceItem, cursor []byte) error) error {
 	m, err := h.find(ctx, id, plugins.Source)
 	if err != nil {
@@ -37,13 +48,24 @@ func (h *Host) Poll(ctx context.Context, id, from string, cursor []byte, each fu
 		ctx, touch, hold, stop := m.idling(ctx, plugins.Source)
 		defer stop()
 		stream, err := pluginv1.NewSourceClient(conn).Poll(ctx, &pluginv1.PollRequest{From: from, Cursor: cursor})
-		for err == nil {
+		for last, empty := cursor, 0; err == nil; {
 			var res *pluginv1.PollResponse
 			if res, err = stream.Recv(); err != nil {
 				break
 			}
-			if res.Item != nil && (res.Item.Id == "" || len(res.Item.Files) > maxItem) || len(res.Cursor) > maxCursor {
-				return fmt.Errorf("%w: an item without id, or with too much in it", plugins.ErrFailed)
+			if ctx.Err() != nil { // what has come by then would go on for long
+				err = context.Cause(ctx)
+				break
+			}
+			if err := checkPolled(res); err != nil {
+				return err
+			}
+			empty++
+			if res.Item != nil || !bytes.Equal(res.Cursor, last) {
+				last, empty = res.Cursor, 0
+			}
+			if empty > maxEmpty {
+				return fmt.Errorf("%w: %d messages in a row with neither an item nor another cursor", plugins.ErrFailed, empty)
 			}
 			hold() // publishing may take its time
 			if own = each(res.Item, res.Cursor); own != nil {
@@ -54,6 +76,23 @@ func (h *Host) Poll(ctx context.Context, id, from string, cursor []byte, each fu
 		return streamEnd(ctx, err)
 	})
 	return errors.Join(own, err)
+}
+
+// checkPolled checks a message of Poll.
+func checkPolled(res *pluginv1.PollResponse) error {
+	switch item := res.Item; {
+	case len(res.Cursor) > maxCursor:
+		return fmt.Errorf("%w: a cursor of %d bytes, at most %d are allowed", plugins.ErrFailed, len(res.Cursor), maxCursor)
+	case item == nil:
+		return nil
+	case item.Id == "":
+		return fmt.Errorf("%w: an item without id", plugins.ErrFailed)
+	case len(item.Id) > maxItemID:
+		return fmt.Errorf("%w: an item's id of %d bytes, at most %d are allowed", plugins.ErrFailed, len(item.Id), maxItemID)
+	case len(item.Files) > maxItem:
+		return fmt.Errorf("%w: item %.80q has %d files, at most %d are allowed", plugins.ErrFailed, item.Id, len(item.Files), maxItem)
+	}
+	return nil
 }
 
 // streamEnd says how a stream ended: nil for well, and that it stood still.
@@ -67,7 +106,8 @@ func streamEnd(ctx context.Context, err error) error {
 	return err
 }
 
-// Open writes the bytes of a file of an item to w, at most limit of them.
+// Open writes the bytes of a file of an item to w, at most limit of them: one that
+// has more gives ErrTooLarge.
 func (h *Host) Open(ctx context.Context, id, handle string, offset uint64, limit int64, w io.Writer) error {
 	m, err := h.find(ctx, id, plugins.Source)
 	if err != nil {
@@ -76,28 +116,57 @@ func (h *Host) Open(ctx context.Context, id, handle string, offset uint64, limit
 	if len(handle) > maxHandle {
 		return fmt.Errorf("plugin %s: %w: a handle of %d bytes", id, plugins.ErrFailed, len(handle))
 	}
-	return m.call(ctx, plugins.Source, 0, func(ctx context.Context, conn grpc.ClientConnInterface) error {
+	to := &within{w: w, limit: limit, left: limit}
+	err = m.call(ctx, plugins.Source, 0, func(ctx context.Context, conn grpc.ClientConnInterface) error {
 		ctx, touch, stop := m.idle(ctx, plugins.Source)
 		defer stop()
 		stream, err := pluginv1.NewSourceClient(conn).Open(ctx, &pluginv1.OpenRequest{Handle: handle, Offset: offset})
 		if err != nil {
 			return err
 		}
-		return drain(ctx, w, limit, touch, func() ([]byte, error) {
+		err = drain(ctx, to, math.MaxInt64, touch, func() ([]byte, error) {
 			res, err := stream.Recv()
 			return res.GetData(), err
 		})
+		if to.err != nil {
+			return nil // not the plugin's
+		}
+		return err
 	})
+	return errors.Join(to.err, err)
 }
 
-// drain writes what a stream brings, at most limit bytes.
+// within writes at most limit bytes, and keeps the error.
+type within struct {
+	w           io.Writer
+	limit, left int64
+	err         error
+}
+
+func (t *within) Write(data []byte) (n int, err error) {
+	if t.left -= int64(len(data)); t.left < 0 {
+		t.err = fmt.Errorf("%w: it has more than %d bytes", ErrTooLarge, t.limit)
+		return 0, t.err
+	}
+	n, t.err = t.w.Write(data)
+	return n, t.err
+}
+
+// drain writes what a stream brings, at most limit bytes. A few bytes now and then
+// are no progress, and none at all neither.
 func drain(ctx context.Context, w io.Writer, limit int64, touch func(), next func() ([]byte, error)) error {
-	for {
+	for got := 0; ; {
 		data, err := next()
 		if err != nil {
 			return streamEnd(ctx, err)
 		}
-		touch()
+		if ctx.Err() != nil { // a flood of empty messages hides its end
+			return streamEnd(ctx, context.Cause(ctx))
+		}
+		if got += len(data); got >= progress {
+			got = 0
+			touch()
+		}
 		if limit -= int64(len(data)); limit < 0 {
 			return fmt.Errorf("%w: it sends more than it may", plugins.ErrFailed)
 		}

@@ -152,9 +152,6 @@ var errEnough = errors.New("enough")
 
 func (r *run) sources() []check {
 	from := r.cfg.From
-	if from == "" {
-		from = "."
-	}
 	var items []*pluginv1.SourceItem
 	poll := func(ctx context.Context, from string, cursor []byte, keep bool) error {
 		n := 0
@@ -173,12 +170,6 @@ func (r *run) sources() []check {
 		return err
 	}
 	out := []check{
-		{"calls that are cancelled", func(ctx context.Context) error {
-			gone, cancel := context.WithCancel(ctx)
-			cancel()
-			_ = poll(gone, from, nil, false)
-			return nil
-		}},
 		{"something that is not there", func(ctx context.Context) error {
 			_ = poll(ctx, "\x01 no such thing %s/../..", []byte("a cursor that it never gave"), false) // an error is fine
 			return nil
@@ -191,7 +182,10 @@ func (r *run) sources() []check {
 		}},
 	}
 	if r.cfg.From == "" {
-		return out // there is nothing to poll
+		if r.m.Has(plugins.Source) {
+			r.leave(plugins.Source, "nothing is polled, no file opened and no call cancelled; --from says with what")
+		}
+		return out
 	}
 	return append([]check{
 		{"a poll", func(ctx context.Context) error { return poll(ctx, from, nil, true) }},
@@ -250,6 +244,22 @@ func (r *run) sources() []check {
 			}
 			return nil
 		}},
+		{"polls that are cancelled", func(ctx context.Context) error {
+			gone, cancel := context.WithCancel(ctx)
+			_ = r.host.Poll(gone, r.id, from, nil, func(*pluginv1.SourceItem, []byte) error { cancel(); return nil }) // after its first item
+			cancel()
+			return cancelled(func(ctx context.Context) error { return poll(ctx, from, nil, false) })(ctx)
+		}},
+		{"files that are cancelled", cancelled(func(ctx context.Context) error {
+			for _, it := range items[:min(1, len(items))] {
+				for _, f := range it.Files[:min(1, len(it.Files))] {
+					if err := r.host.Open(ctx, r.id, f.GetHandle(), 0, 64<<20, io.Discard); err != nil && !f.GetOptional() {
+						return err
+					}
+				}
+			}
+			return nil
+		})},
 	}, out...)
 }
 
@@ -340,18 +350,31 @@ func (r *run) renders() []check {
 }
 
 func (r *run) signs() []check {
+	// each signs with every key; the host verifies it.
+	each := func(ctx context.Context, message []byte) error {
+		keys, err := r.host.PublicKeys(ctx, r.id)
+		for _, k := range keys {
+			if err == nil {
+				_, err = r.host.Sign(ctx, r.id, k, message)
+			}
+		}
+		return err
+	}
+	small := []byte("DSSEv1 4 test 4 test")
 	return []check{
 		{"a signature of each key", func(ctx context.Context) error {
 			keys, err := r.host.PublicKeys(ctx, r.id)
-			for _, k := range keys {
-				if err == nil {
-					_, err = r.host.Sign(ctx, r.id, k, []byte("DSSEv1 4 test 4 test")) // which verifies it
-				}
+			if err == nil && len(keys) == 0 {
+				r.leave(plugins.Sign, "it has no key, so nothing is signed; its configuration may have to name one")
 			}
-			return err
+			return errors.Join(err, each(ctx, small))
 		}},
+		{"a signature of the largest message", func(ctx context.Context) error {
+			return each(ctx, append(slices.Clone(small), make([]byte, channel.MaxManifest)...))
+		}},
+		{"calls that are cancelled", cancelled(func(ctx context.Context) error { return each(ctx, small) })},
 		{"a key that it has not", func(ctx context.Context) error {
-			if _, err := r.host.Sign(ctx, r.id, channel.PublicKey{1}, []byte("DSSEv1 4 test 4 test")); err == nil {
+			if _, err := r.host.Sign(ctx, r.id, channel.PublicKey{1}, small); err == nil {
 				return errors.New("it signs")
 			}
 			return nil

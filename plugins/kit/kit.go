@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -36,7 +37,7 @@ type Config struct {
 	Settings map[string]string // configuration
 	Paths    []string          // that the capability files opens; none: all
 	Withhold []plugins.Capability
-	From     string // what a Source is polled with; if empty, "."
+	From     string // what a Source is polled with; if empty, it is not polled, which Result.Left says
 
 	// Slow is by how much deadlines are longer than a node's, for machines under
 	// load; if zero, 1.
@@ -54,13 +55,20 @@ type Check struct {
 	Took   string       `json:"took"`
 }
 
+// Left is something that was left out.
+type Left struct {
+	Hook plugins.Hook `json:"hook"`
+	Why  string       `json:"why"`
+}
+
 // Result is all that was looked at.
 type Result struct {
 	ID      string   `json:"id"`
 	Version string   `json:"version"`
 	Checks  []Check  `json:"checks"`
 	Failed  int      `json:"failed"`
-	Log     []string `json:"log,omitempty"` // the end of what the plugin has said, if it failed
+	Left    []Left   `json:"left_out,omitempty"` // what was not looked at
+	Log     []string `json:"log,omitempty"`      // the end of what the plugin has said, if it failed
 }
 
 // run is one plugin under test.
@@ -94,6 +102,9 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 		return Result{}, err
 	}
 	defer st.Close()
+	if _, _, err := st.Manifest.Binary(runtime.GOOS + "/" + runtime.GOARCH); err != nil {
+		return Result{}, err
+	}
 	p, err := st.Install("kit", func(p *plugins.Installed) error {
 		p.Granted = slices.DeleteFunc(slices.Clone(st.Manifest.Capabilities), func(c plugins.Capability) bool { return slices.Contains(cfg.Withhold, c) })
 		p.Paths, p.Config, p.Enabled = cfg.Paths, cfg.Settings, true
@@ -137,14 +148,10 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	return r.res, context.Cause(ctx)
 }
 
-// maxSockets is how long the path of the folder of sockets may be: what comes
-// below it has about 40 bytes, and 103 are allowed.
-const maxSockets = 60
-
 // short makes a folder for sockets, below dir if that is short enough.
 func short(dir string) (string, error) {
 	sockets := filepath.Join(dir, "s")
-	if len(sockets) <= maxSockets {
+	if len(sockets) <= host.MaxSockets {
 		return sockets, os.Mkdir(sockets, 0o700)
 	}
 	return os.MkdirTemp("/tmp", "aml-kit-*") // where there is none, there are no such sockets either
@@ -179,8 +186,9 @@ func (r *run) all(ctx context.Context) {
 		if !r.m.Has(rule.Hook) {
 			continue
 		}
-		if slices.ContainsFunc(rule.Needs, func(c plugins.Capability) bool { return slices.Contains(r.cfg.Withhold, c) }) {
-			continue // a node does not call it either
+		if i := slices.IndexFunc(rule.Needs, func(c plugins.Capability) bool { return slices.Contains(r.cfg.Withhold, c) }); i >= 0 {
+			r.leave(rule.Hook, fmt.Sprintf("a node does not call it without %s, which is withheld", rule.Needs[i]))
+			continue
 		}
 		for _, c := range checks[rule.Hook] {
 			if ctx.Err() != nil {
@@ -190,6 +198,9 @@ func (r *run) all(ctx context.Context) {
 		}
 	}
 }
+
+// leave says that something is not looked at.
+func (r *run) leave(hook plugins.Hook, why string) { r.res.Left = append(r.res.Left, Left{hook, why}) }
 
 // check is a named call of a hook. An error is what is wrong.
 type check struct {

@@ -12,7 +12,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/anonymous-media-library/aml/plugins"
 	"github.com/anonymous-media-library/aml/plugins/confine"
@@ -63,8 +66,10 @@ func kinds() map[string]kind {
 		"says what is no verdict": {hooks: []plugins.Hook{plugins.FilterManifest}, want: "had to end it", plugin: sdk.Plugin{
 			FilterManifest: func(context.Context, *sdk.Release) (*sdk.Verdict, error) { return sdk.Deny("a\nb"), nil },
 		}},
-		"repeats an id":  {hooks: []plugins.Hook{plugins.Source}, want: "two items are called", plugin: sdk.Plugin{Source: repeating{}}},
-		"keeps anything": {hooks: []plugins.Hook{plugins.Mirror}, want: "had to end it", plugin: sdk.Plugin{Mirror: keeping{}}},
+		"signs with nothing": {hooks: []plugins.Hook{plugins.Sign}, plugin: sdk.Plugin{Signer: keyless{}}},
+		"forgets itself":     {hooks: []plugins.Hook{plugins.Source}, want: "it was cancelled once", plugin: sdk.Plugin{Source: &forgetting{}}},
+		"repeats an id":      {hooks: []plugins.Hook{plugins.Source}, want: "two items are called", plugin: sdk.Plugin{Source: repeating{}}},
+		"keeps anything":     {hooks: []plugins.Hook{plugins.Mirror}, want: "had to end it", plugin: sdk.Plugin{Mirror: keeping{}}},
 		"writes nothing": {hooks: []plugins.Hook{plugins.Render}, want: "empty document", plugin: sdk.Plugin{
 			Render: func(context.Context, *sdk.RenderStart, iter.Seq2[*sdk.Release, error], io.Writer) (string, error) {
 				return "text/plain", nil
@@ -76,6 +81,14 @@ func kinds() map[string]kind {
 		all[name] = k
 	}
 	return all
+}
+
+// keyless holds no key.
+type keyless struct{}
+
+func (keyless) PublicKeys(context.Context) ([][]byte, error) { return nil, nil }
+func (keyless) Sign(context.Context, []byte, []byte) ([]byte, error) {
+	return nil, fs.ErrNotExist
 }
 
 type repeating struct{}
@@ -90,6 +103,36 @@ func (repeating) Open(_ context.Context, handle string, offset int64) (io.ReadCl
 		return nil, fs.ErrNotExist
 	}
 	return io.NopCloser(strings.NewReader("text"[offset:])), nil
+}
+
+// forgetting polls well twice. Then it waits until the one who asked has gone, and
+// after that it polls no more.
+type forgetting struct {
+	repeating
+	polls atomic.Int32
+	gone  sync.Map // contexts of calls that wait
+}
+
+func (f *forgetting) Poll(ctx context.Context, _ string, _ []byte, yield func(*sdk.Item, []byte) error) error {
+	var before error
+	f.gone.Range(func(c, _ any) bool {
+		<-c.(context.Context).Done()
+		before = errors.New("it was cancelled once")
+		return false
+	})
+	wait := f.polls.Add(1) > 2 && before == nil
+	if wait {
+		f.gone.Store(ctx, nil)
+	}
+	if err := errors.Join(before, yield(&sdk.Item{Id: "one", Files: []*sdk.ItemFile{{Name: "a", Handle: "a"}}}, nil)); err != nil || !wait {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Minute): // nobody has cancelled it
+		f.gone.Delete(ctx)
+	}
+	return nil
 }
 
 // keeping has a file of that name for everything.
@@ -169,6 +212,39 @@ func TestTheKitFindsWhatANodeWouldHoldAgainstAPlugin(t *testing.T) {
 						t.Errorf("hook %s is not looked at", h)
 					}
 				}
+			}
+		})
+	}
+}
+
+func TestTheKitSaysWhatItLeftOut(t *testing.T) {
+	self, err := confine.Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		kind     string
+		from     string
+		withhold []plugins.Capability
+		want     string
+	}{
+		{"repeats an id", "", nil, "Source nothing is polled"},
+		{"signs with nothing", "", nil, "Sign it has no key"},
+		{"good", "", []plugins.Capability{plugins.Publish}, "BeforePublish a node does not call it without publish"},
+		{"good", "", nil, ""},
+	} {
+		t.Run(test.kind+", "+test.want, func(t *testing.T) {
+			t.Parallel()
+			res, err := Run(context.Background(), Config{Path: folder(t, test.kind, kinds()[test.kind]), Launcher: []string{self, confine.Verb}, From: test.from, Withhold: test.withhold, Slow: 100})
+			if err != nil || res.Failed > 0 {
+				t.Fatalf("%+v, %v", res, err)
+			}
+			said := ""
+			for _, l := range res.Left {
+				said += string(l.Hook) + " " + l.Why + "\n"
+			}
+			if (said == "") != (test.want == "") || !strings.Contains(said, test.want) {
+				t.Errorf("it left out %q, want %q", said, test.want)
 			}
 		})
 	}

@@ -137,9 +137,12 @@ func (m *mirror) Has(_ context.Context, id [32]byte) (bool, error) {
 }
 
 // Get is of sdk.Mirror.
-func (m *mirror) Get(_ context.Context, id [32]byte) (io.ReadCloser, error) {
-	if err := m.mounted(); err != nil {
+func (m *mirror) Get(ctx context.Context, id [32]byte) (io.ReadCloser, error) {
+	switch has, err := m.Has(ctx, id); {
+	case err != nil:
 		return nil, err
+	case !has: // a pipe or a link that bears the name is not opened
+		return nil, fs.ErrNotExist
 	}
 	f, err := os.Open(m.path(id))
 	if err != nil {

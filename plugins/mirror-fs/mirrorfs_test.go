@@ -100,6 +100,32 @@ func TestAFolderIsKeptCleanAndIsTheOneThatWasMeant(t *testing.T) {
 	}
 }
 
+// A link that bears a blob's name is none, also where it leads to one.
+func TestALinkIsNoBlob(t *testing.T) {
+	ctx, m := context.Background(), &mirror{}
+	dir := t.TempDir()
+	if err := m.configure(ctx, sdk.Setup{Config: map[string]string{"folder": dir}}); err != nil {
+		t.Fatal(err)
+	}
+	id := sha256.Sum256([]byte("x"))
+	elsewhere, path := filepath.Join(t.TempDir(), "x"), m.path(id)
+	if err := errors.Join(os.WriteFile(elsewhere, []byte("x"), 0o600), os.MkdirAll(filepath.Dir(path), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(elsewhere, path); err != nil {
+		t.Skip(err)
+	}
+	if _, err := m.Get(ctx, id); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got: %v", err)
+	}
+	if err := m.Put(ctx, id, 1, strings.NewReader("x")); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
+		t.Errorf("put: %v, %v", info, err)
+	}
+}
+
 // A folder that is gone is no folder without the blob.
 func TestAFolderThatIsGoneIsAnError(t *testing.T) {
 	ctx, m := context.Background(), &mirror{}

@@ -29,7 +29,7 @@ func (a *about) Configure(ctx context.Context, req *pluginv1.ConfigureRequest) (
 	if a.p.Configure != nil {
 		has := func(c plugins.Capability) bool { return slices.Contains(req.Granted, c.Proto()) }
 		if err := a.p.Configure(ctx, Setup{Config: req.Config, State: req.StateFolder, Has: has}); err != nil {
-			return nil, status.Error(codes.FailedPrecondition, err.Error())
+			return nil, err
 		}
 	}
 	return &pluginv1.ConfigureResponse{}, nil

@@ -153,7 +153,7 @@ func Serve(p Plugin) {
 		},
 		Plugins: plugin.PluginSet{"aml": service{p: p}},
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(maxRequest),
+			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(maxRequest), grpc.ChainUnaryInterceptor(saidOnce), grpc.ChainStreamInterceptor(saidOfStream),
 				grpc.InitialWindowSize(4<<20), grpc.InitialConnWindowSize(8<<20), grpc.ReadBufferSize(256<<10), grpc.WriteBufferSize(256<<10))...)
 		},
 		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr}),

@@ -43,7 +43,7 @@ func (s *Shelf) Carry(program string, texts map[string][]byte) error {
 func (s *Shelf) carriedManifest(id string) (plugins.Manifest, error) {
 	text, ok := s.carried[id]
 	if !ok {
-		return plugins.Manifest{}, fmt.Errorf("%s: %w; plugin-list shows those that it has", id, plugins.ErrNotBundled)
+		return plugins.Manifest{}, fmt.Errorf("%s: %w; plugin-list --bundled shows those that it has", id, plugins.ErrNotBundled)
 	}
 	m, err := plugins.ParseManifest(text)
 	if err == nil && m.ID != id {

@@ -10,12 +10,18 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/anonymous-media-library/aml/internal/disk"
 	"github.com/anonymous-media-library/aml/internal/unpack"
 	"github.com/anonymous-media-library/aml/plugins"
 )
 
 // maxBytes bounds all files of one plugin.
 const maxBytes = 1 << 30
+
+var (
+	errIrregular = errors.New("no regular file")
+	errLarge     = errors.New("over")
+)
 
 // walk calls fn for each regular file below dir, with its slash path. Anything
 // but files and folders is an error, and so is too much of them.
@@ -35,7 +41,7 @@ func walk(ctx context.Context, dir string, fn func(name, path string, info fs.Fi
 		}
 		if d.IsDir() {
 			if folders++; folders > plugins.MaxFiles {
-				return fmt.Errorf("more than %d folders", plugins.MaxFiles)
+				return fmt.Errorf("%w: more than %d folders", plugins.ErrFolder, plugins.MaxFiles)
 			}
 			return nil
 		}
@@ -44,13 +50,13 @@ func walk(ctx context.Context, dir string, fn func(name, path string, info fs.Fi
 			return err
 		}
 		if !info.Mode().IsRegular() {
-			return fmt.Errorf("%s is neither a file nor a folder", rel)
+			return fmt.Errorf("%w: %q is neither a file nor a folder", plugins.ErrFolder, filepath.ToSlash(rel))
 		}
 		if files++; files > plugins.MaxFiles {
-			return fmt.Errorf("more than %d files", plugins.MaxFiles)
+			return fmt.Errorf("%w: more than %d files", plugins.ErrFolder, plugins.MaxFiles)
 		}
 		if bytes += info.Size(); bytes > maxBytes {
-			return fmt.Errorf("more than %d bytes", int64(maxBytes))
+			return fmt.Errorf("%w: more than %d bytes", plugins.ErrFolder, int64(maxBytes))
 		}
 		return fn(filepath.ToSlash(rel), path, info)
 	})
@@ -63,7 +69,7 @@ func openFile(path string) (*os.File, error) {
 		return nil, err
 	}
 	if !before.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file", path)
+		return nil, fmt.Errorf("%w: %s", errIrregular, path)
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -91,6 +97,15 @@ func sumFile(path string) (sum plugins.Sum, err error) {
 		return sum, err
 	}
 	return plugins.Sum(h.Sum(nil)), nil
+}
+
+// changed says that a plugin's files are not what was installed, as err tells; unless
+// that tells of the machine, which can then not know it.
+func changed(id string, err error) error {
+	if disk.Exhausted(err) || errors.Is(err, context.Canceled) {
+		return fmt.Errorf("reading plugin %s: %w", id, err)
+	}
+	return fmt.Errorf("%s: %w: %w%s", id, plugins.ErrChanged, err, mend(id))
 }
 
 // unpackFile writes the files of an archive below dir.
@@ -138,7 +153,7 @@ func readSmall(path string, max int64) ([]byte, plugins.Sum, error) {
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, max+1))
 	if err == nil && int64(len(text)) > max {
-		err = fmt.Errorf("%s has over %d bytes", path, max)
+		err = fmt.Errorf("%w %d bytes: %s", errLarge, max, path)
 	}
 	return text, plugins.Sum(sha256.Sum256(text)), err
 }

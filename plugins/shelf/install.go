@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+
+	"golang.org/x/mod/semver"
 
 	"github.com/anonymous-media-library/aml/plugins"
 )
@@ -92,16 +96,21 @@ func top(dir string) (string, error) {
 func (st *Staged) take(ctx context.Context, from string) error {
 	// First what it says it is: a folder that is no plugin need not be copied.
 	text, _, err := readSmall(filepath.Join(from, plugins.ManifestFile), plugins.MaxManifest)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: there is none", plugins.ErrManifest)
-	}
-	if err != nil {
+	case errors.Is(err, errLarge), errors.Is(err, errIrregular):
+		return fmt.Errorf("%w: %w", plugins.ErrManifest, err)
+	case err != nil:
 		return err
 	}
 	if st.Manifest, err = plugins.ParseManifest(text); err != nil {
 		return err
 	}
 	err = walk(ctx, from, func(name, path string, _ fs.FileInfo) error {
+		if err := plugins.ValidFile(name); err != nil {
+			return fmt.Errorf("its file %q: %w; rename it or take it away", name, err)
+		}
 		sum, err := copyFile(path, filepath.Join(st.dir, filepath.FromSlash(name)), 0o600)
 		st.files[name] = sum
 		return err
@@ -131,12 +140,51 @@ func (st *Staged) Needs() []plugins.Capability {
 	return st.Before.Missing(st.Manifest)
 }
 
+// Replaced is what an installed plugin took the place of.
+type Replaced struct {
+	Version   string `json:"version"`
+	Source    string `json:"source"`
+	Newer     bool   `json:"newer"`     // the version that was there is the newer one
+	Elsewhere bool   `json:"elsewhere"` // it came from somebody else
+}
+
+// Replaces is what Install takes the place of, nil for nothing or for the same again.
+func (st *Staged) Replaces(source string) *Replaced {
+	b := st.Before
+	if b == nil || b.Version == st.Manifest.Version && b.Source == source && maps.Equal(b.Files, st.files) {
+		return nil
+	}
+	return &Replaced{
+		Version: b.Version, Source: b.Source, Newer: semver.Compare("v"+b.Version, "v"+st.Manifest.Version) > 0,
+		Elsewhere: origin(b.Source) != origin(source),
+	}
+}
+
+// Bundled is what the source of a bundled plugin begins with.
+const Bundled = "bundled:"
+
+// origin is who answers for what comes from a source: a channel, aml itself, or the
+// operator, who has it as a file.
+func origin(source string) string {
+	for _, mark := range []string{"aml://", "@"} {
+		if rest, ok := strings.CutPrefix(source, mark); ok {
+			whose, _, _ := strings.Cut(rest, "/")
+			return mark + whose
+		}
+	}
+	if strings.HasPrefix(source, Bundled) {
+		return Bundled
+	}
+	return "file"
+}
+
 // Install puts the plugin on the shelf. What was decided about an earlier version
 // stays: grants, configuration, priority, and whether it is enabled, unless it
-// needs more than it was granted. decide changes that; it may be nil.
+// needs more than it was granted. Of one that comes from somebody else nothing stays:
+// it has only the id of what was trusted. decide changes that; it may be nil.
 func (st *Staged) Install(source string, decide func(*plugins.Installed) error) (plugins.Installed, error) {
 	p := plugins.Installed{ID: st.Manifest.ID}
-	if st.Before != nil {
+	if st.Before != nil && origin(st.Before.Source) == origin(source) {
 		p = follow(*st.Before, st.Manifest)
 		p.Off = nil
 	}
@@ -154,14 +202,23 @@ func (st *Staged) Install(source string, decide func(*plugins.Installed) error) 
 	if err != nil {
 		return p, err
 	}
-	if !st.inner {
-		if err := st.place(s.Folder(p)); err != nil {
-			return p, fmt.Errorf("installing %s: %w", p.ID, err)
+	if len(lock.Plugins) == 0 { // there is none, perhaps: a folder without one is refused
+		if err := s.write(lock); err != nil {
+			return p, err
 		}
 	}
 	lock.Plugins = append(slices.DeleteFunc(lock.Plugins, func(o plugins.Installed) bool { return o.ID == p.ID }), p)
+	if _, err := plugins.EncodeLock(lock); err != nil { // before anything is touched
+		return p, fmt.Errorf("installing %s: %w", p.ID, err)
+	}
+	back := func() error { return nil }
+	if !st.inner {
+		if back, err = st.place(s.Folder(p)); err != nil {
+			return p, fmt.Errorf("installing %s: %w", p.ID, err)
+		}
+	}
 	if err := s.write(lock); err != nil {
-		return p, err
+		return p, errors.Join(err, back())
 	}
 	if st.Before != nil && (st.Before.Version != p.Version || st.inner) {
 		_ = removeAll(s.Folder(*st.Before)) // nothing names it any more
@@ -169,17 +226,31 @@ func (st *Staged) Install(source string, decide func(*plugins.Installed) error) 
 	return p, nil
 }
 
-// place puts the files where they are kept. The lock names them before they are
-// there or after: in between the plugin is refused, and installing it again mends
-// that.
-func (st *Staged) place(folder string) error {
+// place puts the files where they are kept, and gives a way back to what was there.
+// The lock names them before they are there or after: if the process ends in between
+// the plugin is refused, and installing it again mends that.
+func (st *Staged) place(folder string) (back func() error, err error) {
 	if err := os.MkdirAll(filepath.Dir(folder), 0o700); err != nil {
+		return nil, err
+	}
+	before, away := filepath.Join(st.temp, "before"), false
+	back = func() error {
+		err := removeAll(folder)
+		if away && err == nil {
+			err = os.Rename(before, folder)
+		}
 		return err
 	}
-	if err := removeAll(folder); err != nil {
-		return err
+	switch err := os.Rename(folder, before); {
+	case err == nil:
+		away = true
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
 	}
-	return os.Rename(st.dir, folder)
+	if err := os.Rename(st.dir, folder); err != nil {
+		return nil, errors.Join(err, back())
+	}
+	return back, nil
 }
 
 // follow is what stays decided when a plugin becomes what m says: one that needs

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -74,12 +75,17 @@ func (s *Shelf) Prepare(ctx context.Context, p Plugin, platform string) (_ *Run,
 		if name == file {
 			mode = 0o500
 		}
-		sum, err := copyFile(filepath.Join(s.Folder(p.Installed), filepath.FromSlash(name)), filepath.Join(r.Dir, filepath.FromSlash(name)), mode)
+		src, err := openFile(filepath.Join(s.Folder(p.Installed), filepath.FromSlash(name)))
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w: %w", p.ID, plugins.ErrChanged, err)
+			return nil, changed(p.ID, err)
+		}
+		sum, err := writeFile(filepath.Join(r.Dir, filepath.FromSlash(name)), io.LimitReader(src, maxBytes), mode)
+		src.Close()
+		if err != nil { // of the copy: the plugin is as it was
+			return nil, fmt.Errorf("copying plugin %s: %w", p.ID, err)
 		}
 		if sum != p.Files[name] {
-			return nil, fmt.Errorf("%s: %w: %s has SHA-256 %s, the lock says %s", p.ID, plugins.ErrChanged, name, sum, p.Files[name])
+			return nil, fmt.Errorf("%s: %w: %s has SHA-256 %s, the lock says %s%s", p.ID, plugins.ErrChanged, name, sum, p.Files[name], mend(p.ID))
 		}
 	}
 	r.Binary = filepath.Join(r.Dir, filepath.FromSlash(file))

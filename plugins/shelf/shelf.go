@@ -15,7 +15,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,6 +41,8 @@ type Shelf struct {
 	dir string
 	now func() time.Time
 
+	exposed bool // see Exposed
+
 	program string            // see Carry
 	carried map[string][]byte // plugin.yaml of what is in it, by id
 
@@ -57,8 +61,23 @@ func Open(dir string, now func() time.Time) (*Shelf, error) {
 			return nil, fmt.Errorf("clearing the plugins' folder: %w", err)
 		}
 	}
+	s.exposed = tighten(s.path(lockName))
 	return s, nil
 }
+
+// tighten lets nobody but its owner read a file with secrets, and reports whether
+// others could.
+func tighten(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o077 == 0 || runtime.GOOS == "windows" {
+		return false
+	}
+	return os.Chmod(path, 0o600) == nil
+}
+
+// Exposed reports whether others could read plugins.lock until it was opened, and so
+// the secrets in it.
+func (s *Shelf) Exposed() bool { return s.exposed }
 
 // Plugin is one of the shelf.
 type Plugin struct {
@@ -127,6 +146,20 @@ func (s *Shelf) Change(id string, change func(p *plugins.Installed, m plugins.Ma
 func (s *Shelf) Remove(id string, state bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	removed, err := s.removeLeft(id)
+	if err == nil && !removed {
+		err = s.removeListed(id)
+	}
+	if err != nil {
+		return err
+	}
+	if state {
+		return errors.Join(removeAll(s.path(stateDir, id)), removeAll(s.LogFile(id)), removeAll(s.LogFile(id)+".1"), removeAll(s.CursorFile(id)))
+	}
+	return nil
+}
+
+func (s *Shelf) removeListed(id string) error {
 	lock, err := s.read()
 	if err != nil {
 		return err
@@ -140,11 +173,7 @@ func (s *Shelf) Remove(id string, state bool) error {
 	if err := s.write(lock); err != nil {
 		return err
 	}
-	err = removeAll(filepath.Join(s.dir, id))
-	if state {
-		err = errors.Join(err, removeAll(s.path(stateDir, id)), removeAll(s.LogFile(id)), removeAll(s.LogFile(id)+".1"), removeAll(s.CursorFile(id)))
-	}
-	return err
+	return removeAll(s.path(id))
 }
 
 // Folder is where a plugin's files are.
@@ -152,12 +181,15 @@ func (s *Shelf) Folder(p plugins.Installed) string { return filepath.Join(s.dir,
 
 // State makes the folder in which a plugin keeps things.
 func (s *Shelf) State(id string) (string, error) {
-	dir := s.path(stateDir, id)
+	dir := s.StateFolder(id)
 	if err := os.MkdirAll(filepath.Join(dir, "tmp"), 0o700); err != nil {
 		return "", fmt.Errorf("making the plugin's folder: %w", err)
 	}
 	return dir, nil
 }
+
+// StateFolder is where that is, made or not.
+func (s *Shelf) StateFolder(id string) string { return s.path(stateDir, id) }
 
 // Temp makes a folder for what is on its way, which the next Open empties.
 func (s *Shelf) Temp() (string, error) {
@@ -190,10 +222,10 @@ func (s *Shelf) manifest(p plugins.Installed) (plugins.Manifest, error) {
 	}
 	text, sum, err := readSmall(filepath.Join(s.Folder(p), plugins.ManifestFile), plugins.MaxManifest)
 	if err != nil {
-		return plugins.Manifest{}, fmt.Errorf("%s: %w: %w", p.ID, plugins.ErrChanged, err)
+		return plugins.Manifest{}, changed(p.ID, err)
 	}
 	if sum != p.Files[plugins.ManifestFile] {
-		return plugins.Manifest{}, fmt.Errorf("%s: %w: its %s is another", p.ID, plugins.ErrChanged, plugins.ManifestFile)
+		return plugins.Manifest{}, fmt.Errorf("%s: %w: its %s is another%s", p.ID, plugins.ErrChanged, plugins.ManifestFile, mend(p.ID))
 	}
 	m, err := plugins.ParseManifest(text)
 	if err == nil && (m.ID != p.ID || m.Version != p.Version) {
@@ -205,20 +237,61 @@ func (s *Shelf) manifest(p plugins.Installed) (plugins.Manifest, error) {
 	return m, nil
 }
 
-// read reads the lock; without one there are no plugins.
+// read reads the lock. Without one there are no plugins, unless there are folders of
+// some: then what they had a say in must not go on as if there were none.
 func (s *Shelf) read() (plugins.Lock, error) {
 	text, _, err := readSmall(s.path(lockName), plugins.MaxLock)
 	if errors.Is(err, fs.ErrNotExist) {
-		return plugins.Lock{Format: 1}, nil
+		left, err := s.left()
+		if err == nil && len(left) > 0 {
+			err = fmt.Errorf("%w: %s is missing, and there are folders of %s; put a copy of it back, or give aml plugin-remove for each and install it again",
+				plugins.ErrLock, s.path(lockName), strings.Join(left, ", "))
+		}
+		return plugins.Lock{Format: 1}, err
 	}
 	var lock plugins.Lock
 	if err == nil {
 		lock, err = plugins.ParseLock(text)
 	}
 	if err != nil {
-		return plugins.Lock{}, fmt.Errorf("reading %s: %w", s.path(lockName), err)
+		return plugins.Lock{}, fmt.Errorf("reading %s: %w; put a copy of it back, or move it away, give aml plugin-remove for each plugin and install it again", s.path(lockName), err)
 	}
 	return lock, nil
+}
+
+// left are the ids of plugins that have a folder.
+func (s *Shelf) left() (ids []string, err error) {
+	entries, err := os.ReadDir(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	for _, e := range entries {
+		if !plugins.ValidID(e.Name()) || !e.IsDir() {
+			continue
+		}
+		versions, bad := os.ReadDir(s.path(e.Name()))
+		err = errors.Join(err, bad)
+		for _, v := range versions {
+			if _, no := os.Lstat(s.path(e.Name(), v.Name(), plugins.ManifestFile)); no == nil {
+				ids = append(ids, e.Name())
+				break
+			}
+		}
+	}
+	return ids, err
+}
+
+// removeLeft takes away what is left of a plugin whose lock is missing, and reports
+// whether that is so.
+func (s *Shelf) removeLeft(id string) (bool, error) {
+	if _, err := os.Lstat(s.path(lockName)); !errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	left, err := s.left()
+	if err != nil || !slices.Contains(left, id) {
+		return false, err
+	}
+	return true, removeAll(s.path(id))
 }
 
 // write replaces the lock, whole or not at all. It may hold secrets of plugins'
@@ -237,6 +310,9 @@ func (s *Shelf) write(lock plugins.Lock) error {
 	return nil
 }
 
+// mend is what to do about a plugin that was changed.
+func mend(id string) string { return "; install it again, or take it away: aml plugin-remove " + id }
+
 // Verify compares all files of a plugin with the lock. What is wrong wraps
 // plugins.ErrChanged, one error for each file.
 func (s *Shelf) Verify(ctx context.Context, id string) error {
@@ -254,7 +330,7 @@ func (s *Shelf) Verify(ctx context.Context, id string) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("%s: %w: %w", id, plugins.ErrChanged, err)
+		return changed(id, err)
 	}
 	var errs []error
 	for name, sum := range p.Files {
@@ -270,5 +346,14 @@ func (s *Shelf) Verify(ctx context.Context, id string) error {
 		errs = append(errs, fmt.Errorf("%s: %w: %s was added", id, plugins.ErrChanged, name))
 	}
 	slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
+	if n := len(errs); n > 0 { // said once
+		errs[n-1] = fmt.Errorf("%w%s", errs[n-1], mend(id))
+	}
 	return errors.Join(errs...)
+}
+
+// Glance returns what is installed in the folder dir, for whoever only offers names: it
+// changes nothing, and does not mind who has the folder open. carried is as in Carry.
+func Glance(dir string, carried map[string][]byte) ([]Plugin, error) {
+	return (&Shelf{dir: dir, carried: carried}).List()
 }

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -111,6 +112,106 @@ func TestAPluginIsInstalledListedChangedAndRemoved(t *testing.T) {
 	left, _ := os.ReadDir(s.path(tempDir))
 	if len(left) > 0 {
 		t.Errorf("%v is left", left)
+	}
+}
+
+func TestWithoutALockWhatIsThereIsNotTakenForNothing(t *testing.T) {
+	s, ctx := open(t), context.Background()
+	install(t, s, folder(t, files))
+	lock := s.path(lockName)
+	for _, what := range []string{"missing", "empty"} {
+		err := os.Remove(lock)
+		if what == "empty" {
+			err = os.WriteFile(lock, nil, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, err := range map[string]error{
+			"List":    func() error { _, err := s.List(); return err }(),
+			"Verify":  s.Verify(ctx, "no-cats"),
+			"Install": func() error { _, err := s.Stage(ctx, folder(t, files)); return err }(),
+			"another": s.Remove("no-dogs", false),
+		} {
+			if !errors.Is(err, plugins.ErrLock) || !strings.Contains(err.Error(), "plugin-remove") {
+				t.Errorf("%s, %s: %v, want one that says what to do", what, name, err)
+			}
+		}
+	}
+	if err := s.Remove("no-cats", false); !errors.Is(err, plugins.ErrLock) {
+		t.Errorf("Remove with a broken lock: %v", err)
+	}
+	if err := errors.Join(os.Remove(lock), s.Remove("no-cats", false)); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := s.List(); err != nil || len(list) != 0 {
+		t.Errorf("after the removal: %v %v", list, err)
+	}
+	install(t, s, folder(t, files))
+}
+
+func TestALockThatOthersCanReadIsClosedToThem(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("modes are another matter there")
+	}
+	s := open(t)
+	install(t, s, folder(t, files))
+	if s, err := Open(s.dir, nil); err != nil || s.Exposed() {
+		t.Fatalf("one of mode 0600 is said to be exposed, %v", err)
+	}
+	if err := os.Chmod(s.path(lockName), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(s.dir, nil)
+	if err != nil || !again.Exposed() {
+		t.Fatalf("one of mode 0644 is not said to be exposed, %v", err)
+	}
+	if info, err := os.Stat(s.path(lockName)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("its mode is %v, %v", info.Mode(), err)
+	}
+}
+
+func TestWhatComesFromElsewhereHasNothingThatWasDecided(t *testing.T) {
+	s, ctx := open(t), context.Background()
+	decided := func(p *plugins.Installed) error {
+		p.Granted, p.Enabled, p.Config = []plugins.Capability{plugins.Network}, true, map[string]string{"token": "secret"}
+		return nil
+	}
+	put := func(version, source string, decide func(*plugins.Installed) error) (plugins.Installed, *Replaced) {
+		t.Helper()
+		st, err := s.Stage(ctx, folder(t, map[string]string{"plugin.yaml": strings.Replace(manifest, "1.0.0", version, 1), "bin/linux": "ELF", "bin/plan9": "x"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := st.Install(source, decide)
+		if err := errors.Join(err, st.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return p, st.Replaces(source)
+	}
+	for _, test := range []struct {
+		from, version, to string
+		elsewhere, newer  bool
+	}{
+		{"/srv/a.tar", "1.1.0", "/srv/b.tar", false, false},
+		{"/srv/a.tar", "0.9.0", "/srv/b.tar", false, true},
+		{"aml://a1/p.tar", "1.1.0", "aml://a1/p-1.1.tar", false, false},
+		{"aml://a1/p.tar", "1.1.0", "aml://b2/p.tar", true, false},
+		{"/srv/a.tar", "1.1.0", "aml://a1/p.tar", true, false},
+		{"aml://a1/p.tar", "0.9.0", "/srv/a.tar", true, true},
+		{"bundled:no-cats", "1.1.0", "/srv/a.tar", true, false},
+	} {
+		put("1.0.0", test.from, decided)
+		p, was := put(test.version, test.to, nil)
+		if was == nil || *was != (Replaced{"1.0.0", test.from, test.newer, test.elsewhere}) {
+			t.Errorf("%s by %s: it is said to replace %+v", test.from, test.to, was)
+		}
+		if p.Enabled == test.elsewhere || p.Has(plugins.Network) == test.elsewhere || (p.Config["token"] != "") == test.elsewhere {
+			t.Errorf("%s by %s has %+v", test.from, test.to, p)
+		}
+		if _, was := put(test.version, test.to, nil); was != nil {
+			t.Errorf("the same again replaces %+v", was)
+		}
 	}
 }
 

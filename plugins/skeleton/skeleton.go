@@ -6,7 +6,6 @@ package skeleton
 import (
 	"bytes"
 	_ "embed" // the templates
-	"errors"
 	"fmt"
 	"go/format"
 	"slices"
@@ -23,10 +22,12 @@ type Spec struct {
 	Hooks   []plugins.Hook
 	Version string // of the module aml that it is written for; empty: the newest
 	Replace string // a folder with that module's source, for go.mod; empty: none
+
+	Platform string // for which a program in Go is built first, such as linux/amd64
 }
 
-// module is what a plugin in Go imports.
-const module = "github.com/anonymous-media-library/aml"
+// Module is what a plugin in Go imports.
+const Module = "github.com/anonymous-media-library/aml"
 
 //go:embed main.go.tmpl
 var mainText string
@@ -46,7 +47,7 @@ var yamlText string
 // Go returns the files of a plugin in Go, by name.
 func Go(s Spec) (map[string][]byte, error) {
 	out, err := s.write(map[string]string{"main.go": mainText, "main_test.go": testText, "plugin.yaml": yamlText}, map[string]any{
-		"Binary": "plugin", "Memory": "128MiB", "Note": " # built with: CGO_ENABLED=0 go build -o plugin .",
+		"Platform": s.Platform, "Binary": "plugin", "Memory": "256MiB", "Note": " # one for each system; this one is built with: CGO_ENABLED=0 go build -o plugin .",
 	})
 	if err != nil {
 		return nil, err
@@ -60,10 +61,10 @@ func Go(s Spec) (map[string][]byte, error) {
 	}
 	mod := "module " + s.ID + "\n\ngo 1.26\n"
 	if s.Version != "" {
-		mod += "\nrequire " + module + " " + s.Version + "\n"
+		mod += "\nrequire " + Module + " " + s.Version + "\n"
 	}
 	if s.Replace != "" {
-		mod += "\nreplace " + module + " => " + s.Replace + "\n"
+		mod += "\nreplace " + Module + " => " + s.Replace + "\n"
 	}
 	out["go.mod"] = []byte(mod)
 	return out, nil
@@ -73,7 +74,7 @@ func Go(s Spec) (map[string][]byte, error) {
 // that the folder is whole.
 func Python(s Spec) (map[string][]byte, error) {
 	out, err := s.write(map[string]string{"plugin.py": pythonText, "test_plugin.py": pythonTestText, "plugin.yaml": yamlText}, map[string]any{
-		"Binary": "plugin.py", "Memory": "256MiB", "Note": "",
+		"Platform": plugins.AnyPlatform, "Binary": "plugin.py", "Memory": "256MiB", "Note": "",
 	})
 	if err != nil {
 		return nil, err
@@ -89,17 +90,17 @@ func (s Spec) write(texts map[string]string, data map[string]any) (map[string][]
 	if !plugins.ValidID(s.ID) {
 		return nil, fmt.Errorf("id: %q is none; want 1 to 32 of a-z, 0-9 and single hyphens, beginning with a letter", s.ID)
 	}
+	var names []string
+	for _, r := range plugins.Rules() {
+		names = append(names, string(r.Hook))
+	}
 	if len(s.Hooks) == 0 {
-		return nil, errors.New("hooks: there is none")
+		return nil, fmt.Errorf("hooks: there is none; name some with --hooks: %s", strings.Join(names, ", "))
 	}
 	var capabilities []string
 	for i, h := range s.Hooks {
 		rule, ok := plugins.RuleOf(h)
 		if !ok || slices.Contains(s.Hooks[:i], h) {
-			var names []string
-			for _, r := range plugins.Rules() {
-				names = append(names, string(r.Hook))
-			}
 			return nil, fmt.Errorf("hooks: %q is none, or twice; there are %s", h, strings.Join(names, ", "))
 		}
 		for _, c := range rule.Needs {
@@ -108,7 +109,7 @@ func (s Spec) write(texts map[string]string, data map[string]any) (map[string][]
 			}
 		}
 	}
-	data["ID"], data["Hooks"], data["Capabilities"], data["Module"] = s.ID, s.Hooks, capabilities, module
+	data["ID"], data["Hooks"], data["Capabilities"], data["Module"] = s.ID, s.Hooks, capabilities, Module
 	data["Number"] = func(h plugins.Hook) string { r, _ := plugins.RuleOf(h); return r.Proto.String() }
 	data["Has"] = func(h string) bool { return slices.Contains(s.Hooks, plugins.Hook(h)) }
 	out := map[string][]byte{}

@@ -23,12 +23,15 @@ func TestEachHooksSkeletonIsWhole(t *testing.T) {
 		sets[0] = append(sets[0], r.Hook)
 	}
 	for _, hooks := range sets {
-		files, err := Go(Spec{ID: "my-plugin", Hooks: hooks, Version: "v1.2.3", Replace: "../aml"})
+		files, err := Go(Spec{ID: "my-plugin", Platform: "linux/amd64", Hooks: hooks, Version: "v1.2.3", Replace: "../aml"})
 		if err != nil {
 			t.Errorf("%v: %v", hooks, err)
 			continue
 		}
 		m, err := plugins.ParseManifest(files["plugin.yaml"])
+		if _, _, foreign := m.Binary("plan9/386"); foreign == nil {
+			t.Errorf("a program that is built for one system is said to run everywhere: %v", m.Binaries)
+		}
 		if err != nil || len(m.Hooks) != len(hooks) {
 			t.Errorf("%v: plugin.yaml has %v, %v\n%s", hooks, m.Hooks, err, files["plugin.yaml"])
 		}

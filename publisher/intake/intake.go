@@ -10,6 +10,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +54,9 @@ type File struct {
 	Handle string // what Open is asked for
 	Attrs  map[string]string
 
+	MediaType string // empty: by its name and content
+	Size      uint64 // 0: not known
+
 	Optional bool // if its bytes cannot be had, the thing is published without it
 }
 
@@ -83,9 +87,11 @@ type Config struct {
 	Save    func(cursor []byte) error
 	Temp    string // an existing folder for files on their way
 	MaxFile int64  // bytes of one file; if zero, 4 GiB
-	// Problem is told why a thing is not published, which is tried again at the next
-	// poll. It may be nil.
+	// Problem is told why a thing, whose id is quoted and cut, is not published, which
+	// is tried again at the next poll. It may be nil.
 	Problem func(item string, err error)
+
+	most int // things of one poll that take more than a look; if zero, maxDone
 }
 
 // Result counts what a poll has done.
@@ -96,10 +102,28 @@ type Result struct {
 	Same      int `json:"same"`      // things that were here as they are
 	Retracted int `json:"retracted"` // things that the channel's publisher has taken back
 	Failed    int `json:"failed"`    // things that could not be published, and are tried again
+
+	// More: the poll was long, and has ended before the source did. The next one goes on.
+	More bool `json:"more,omitempty"`
 }
 
 // maxFailed is how many things in a row may fail before a poll is given up.
 const maxFailed = 64
+
+// Bounds of one poll: no source goes on for ever, nor holds up others. What is here
+// already counts as something that is seen alone, so that the next poll gets further.
+const (
+	maxDone = 4096    // things published, changed, removed or failed
+	maxSeen = 1 << 18 // things, and cursors without one
+	maxTime = time.Hour
+)
+
+// errMore ends a poll that is long enough.
+var errMore = errors.New("more at the next poll")
+
+// ErrTooLarge: a file has more bytes than a source may bring. An error of
+// Source.Open that wraps it is final.
+var ErrTooLarge = errors.New("file is too large")
 
 // have is what is in the channel of a thing.
 type have struct {
@@ -112,6 +136,7 @@ type intake struct {
 	cfg    Config
 	have   map[string]have // by id
 	res    Result
+	done   int  // things that took more than a look
 	failed int  // in a row
 	held   bool // the cursor may not move past what has failed
 }
@@ -122,6 +147,9 @@ func Poll(ctx context.Context, cfg Config, cursor []byte) (Result, error) {
 	if cfg.MaxFile == 0 {
 		cfg.MaxFile = 4 << 30
 	}
+	if cfg.most == 0 {
+		cfg.most = maxDone
+	}
 	if cfg.Problem == nil {
 		cfg.Problem = func(string, error) {}
 	}
@@ -129,19 +157,43 @@ func Poll(ctx context.Context, cfg Config, cursor []byte) (Result, error) {
 	if err := in.look(ctx); err != nil {
 		return in.res, err
 	}
+	last := cursor
+	var unsaved []byte // a cursor that is kept when something is published, or at the end
+	save := func() error {
+		if unsaved == nil {
+			return nil
+		}
+		kept := unsaved
+		unsaved = nil
+		return cfg.Save(kept)
+	}
+	began, seen := time.Now(), 0
 	err := cfg.Source.Poll(ctx, cursor, func(item *Item, after []byte) error {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		if seen++; seen > maxSeen || in.done >= cfg.most || time.Since(began) > maxTime {
+			return errMore
+		}
+		before := in.done
 		if item != nil {
 			if err := in.one(ctx, *item); err != nil {
 				return err
 			}
 		}
-		if in.held || string(after) == string(cursor) {
+		if in.held || string(after) == string(last) {
 			return nil
 		}
-		cursor = slices.Clone(after)
-		return cfg.Save(cursor)
+		last = append([]byte{}, after...)
+		if unsaved = last; in.done > before {
+			return save()
+		}
+		return nil
 	})
-	return in.res, err
+	if errors.Is(err, errMore) {
+		in.res.More, err = true, nil
+	}
+	return in.res, errors.Join(err, save())
 }
 
 // look finds what is in the channel of this source.
@@ -180,6 +232,7 @@ func (in *intake) one(ctx context.Context, item Item) error {
 		in.res.Same++
 		return nil
 	}
+	in.done++
 	err := in.change(ctx, item, id, version, before)
 	if errors.Is(err, blobnet.ErrNotFound) { // what is in the channel is not here any more
 		err = in.change(ctx, item, id, version, before.anew())
@@ -188,14 +241,18 @@ func (in *intake) one(ctx context.Context, item Item) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, errRetracted):
+		in.done--
 		in.res.Retracted++
 		return nil
 	case err != nil:
-		in.cfg.Problem(item.ID, err)
+		in.cfg.Problem(shown(item.ID), err)
 		in.held = true
 		in.res.Failed++
+		if errors.Is(err, ErrTooLarge) {
+			return nil // which says nothing of what comes after
+		}
 		if in.failed++; in.failed >= maxFailed || errors.Is(err, blobnet.ErrFull) {
-			return fmt.Errorf("%q: %w", clip(item.ID, 80), err)
+			return fmt.Errorf("%s: %w", shown(item.ID), err)
 		}
 		return nil
 	case item.Removed:
@@ -287,25 +344,28 @@ func (in *intake) entries(ctx context.Context, item Item, id, version string, be
 		}
 		handle := sum(f.Handle)
 		attrs[AttrSource], attrs[AttrID], attrs[AttrVersion], attrs[attrHandle] = in.cfg.Name, id, version, handle
-		if e, ok := same(before, handle); ok {
+		if e, ok := same(before, handle, mediaType(f.MediaType)); ok {
 			entry := e.FileEntry
-			entry.Name, entry.Attrs = name, attrs
+			entry.Name, entry.Attrs, entry.Mode = name, attrs, fileMode
 			out = append(out, channel.DraftEntry{Entry: &entry})
 			continue
 		}
 		path := filepath.Join(dir, fmt.Sprint(i))
-		if err := in.get(ctx, f.Handle, path); err != nil && f.Optional && ctx.Err() == nil {
-			in.cfg.Problem(item.ID, fmt.Errorf("it is published without %s: %w", name, err))
+		if err := in.get(ctx, f, path); err != nil && f.Optional && ctx.Err() == nil {
+			in.cfg.Problem(shown(item.ID), fmt.Errorf("it is published without %s: %w", name, err))
 			continue
 		} else if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if err := os.Chmod(path, fileMode); err != nil { // whatever the umask
+			return nil, err
 		}
 		if !item.Date.IsZero() {
 			if err := os.Chtimes(path, item.Date, item.Date); err != nil {
 				return nil, err
 			}
 		}
-		out = append(out, channel.DraftEntry{Path: path, Name: name, Attrs: attrs})
+		out = append(out, channel.DraftEntry{Path: path, Name: name, MediaType: mediaType(f.MediaType), Attrs: attrs})
 	}
 	switch {
 	case len(out) == 0 && retracted > 0:
@@ -346,21 +406,31 @@ func (h have) anew() have {
 	return out
 }
 
-// same finds a file whose bytes were got in the same way.
-func same(before have, handle string) (catalog.Entry, bool) {
+// same finds a file whose bytes were got in the same way, as one of a media type, if
+// that is said.
+func same(before have, handle, media string) (catalog.Entry, bool) {
 	for _, name := range slices.Sorted(maps.Keys(before.entries)) {
 		if e := before.entries[name]; e.Attrs[attrHandle] == handle && e.SHA256 != [32]byte{} {
+			e.MediaType = cmp.Or(media, e.MediaType)
 			return e, true
 		}
 	}
 	return catalog.Entry{}, false
 }
 
+// fileMode is that of every file that a source brings: it goes into the release, and
+// what a subscription writes is often served by another user's web server. On its way
+// here nobody else reads it.
+const fileMode = 0o644
+
 // tries is how often a file is gone on with where it broke off.
 const tries = 3
 
 // get writes a file to path.
-func (in *intake) get(ctx context.Context, handle, path string) error {
+func (in *intake) get(ctx context.Context, from File, path string) error {
+	if from.Size > uint64(in.cfg.MaxFile) {
+		return in.tooLarge(fmt.Sprintf("it has %d bytes, more than", from.Size))
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -371,12 +441,19 @@ func (in *intake) get(ctx context.Context, handle, path string) error {
 		if err != nil {
 			return err
 		}
-		if err = in.cfg.Source.Open(ctx, handle, at, in.cfg.MaxFile-at, f); err == nil {
+		if err = in.cfg.Source.Open(ctx, from.Handle, at, in.cfg.MaxFile-at, f); err == nil {
 			return f.Close()
+		}
+		if errors.Is(err, ErrTooLarge) {
+			return in.tooLarge("it has more than")
 		}
 		now, _ := f.Seek(0, io.SeekEnd)
 		if ctx.Err() != nil || try == tries || now == at { // it does not get on
 			return err
 		}
 	}
+}
+
+func (in *intake) tooLarge(has string) error {
+	return fmt.Errorf("%w: %s the %d bytes that this source may bring in one; aml source-add --max-file allows more", ErrTooLarge, has, in.cfg.MaxFile)
 }

@@ -9,9 +9,11 @@ import (
 	"iter"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/anonymous-media-library/aml/blobnet"
@@ -26,6 +28,8 @@ type world struct {
 	entries map[string]catalog.Entry
 	drafts  []channel.Draft
 	refuse  error // of the next publication
+
+	tooLarge bool // it says so when a file has more than it may
 
 	items  []Item // that the source yields, with cursors 1, 2, ...
 	bytes  map[string]string
@@ -75,6 +79,10 @@ func (w *world) Open(_ context.Context, handle string, offset, limit int64, to i
 		return fs.ErrNotExist
 	}
 	text = text[offset:]
+	if int64(len(text)) > limit && w.tooLarge {
+		_, _ = io.WriteString(to, text[:limit/2])
+		return ErrTooLarge
+	}
 	if int64(len(text)) > limit {
 		return errors.New("too large")
 	}
@@ -106,6 +114,7 @@ func (w *world) publish(_ context.Context, d channel.Draft) (channel.ID, error) 
 			}
 			info, _ := os.Stat(e.Path)
 			entry.Name, entry.Attrs, entry.SHA256, entry.Modified = e.Name, e.Attrs, [32]byte{1, byte(len(text))}, channel.TimeOf(info.ModTime())
+			entry.Mode = uint32(info.Mode().Perm())
 		}
 		w.entries[entry.Name] = entry
 	}
@@ -173,6 +182,26 @@ func TestAThingIsPublishedOnceEditedAndRemoved(t *testing.T) {
 	}
 	if res := w.poll(b); res != (Result{Published: 1}) { // it came back
 		t.Errorf("after it came back: %+v", res)
+	}
+}
+
+// A web server that serves a subscription's folder is another user.
+func TestEverybodyMayReadWhatASourceBrings(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("has no such modes")
+	}
+	w := newWorld(t)
+	a := w.thing("a", "1")
+	w.poll(a)
+	if e := w.entries["a.mp3"]; e.Mode != 0o644 {
+		t.Errorf("mode %o", e.Mode)
+	}
+	e := w.entries["a.mp3"]
+	e.Mode = 0o600 // as it was until now
+	w.entries["a.mp3"] = e
+	a.Version = "2"
+	if res := w.poll(a); res != (Result{Changed: 1}) || w.entries["a.mp3"].Mode != 0o644 {
+		t.Errorf("an edit: %+v, mode %o", res, w.entries["a.mp3"].Mode)
 	}
 }
 
@@ -283,5 +312,143 @@ func TestHostileTextsAreMadeToFitOrRefused(t *testing.T) {
 	}
 	if res := w.poll(Item{ID: "none", Version: "1"}); res.Failed != 1 {
 		t.Errorf("without files: %+v", res)
+	}
+}
+
+func TestAFileThatIsTooLargeHoldsUpNothing(t *testing.T) {
+	w := newWorld(t)
+	w.tooLarge = true
+	var items []Item
+	for i := range 2 * maxFailed { // more in a row than may fail
+		a := w.thing(fmt.Sprint("large", i), "1")
+		w.bytes[a.Files[0].Handle] = strings.Repeat("x", 1001)
+		items = append(items, a)
+	}
+	known := w.thing("known", "1")
+	known.Files[0].Size = 1001
+	items = append(items, known, w.thing("small", "1"))
+	if res := w.poll(items...); res.Published != 1 || res.Failed != 2*maxFailed+1 || len(w.opened) != 2*maxFailed+1 {
+		t.Errorf("%+v, opened %v", res, w.opened)
+	}
+	for _, p := range []string{w.problems[0], w.problems[2*maxFailed]} {
+		if !strings.Contains(p, "1000 bytes") || !strings.Contains(p, "--max-file") {
+			t.Errorf("it is said so: %s", p)
+		}
+	}
+}
+
+func TestAPollThatIsLongEndsAndTheNextOneGoesOn(t *testing.T) {
+	w := newWorld(t)
+	for i := range 12 {
+		w.items = append(w.items, w.thing(fmt.Sprint(i), "1"))
+	}
+	cfg := w.config()
+	cfg.most = 10
+	for i, want := range []Result{{Published: 10, More: true}, {Same: 10, Published: 2}} {
+		// It gets on though the source begins anew: what is here already takes but a look.
+		if res, err := Poll(t.Context(), cfg, nil); err != nil || res != want || string(w.cursor) != []string{"10", "12"}[i] {
+			t.Errorf("poll %d: %+v, %v, cursor %s", i, res, err, w.cursor)
+		}
+	}
+}
+
+// source is one that yields what it is given.
+type source struct {
+	*world
+	yield func(each func(*Item, []byte) error) error
+}
+
+func (s source) Poll(_ context.Context, _ []byte, each func(*Item, []byte) error) error {
+	return s.yield(each)
+}
+
+func TestASourceWithoutAnEndIsEnded(t *testing.T) {
+	t.Parallel()
+	for name, one := range map[string]func(n int) (*Item, []byte){
+		"cursors": func(n int) (*Item, []byte) { return nil, fmt.Append(nil, n) },
+		"nothing": func(int) (*Item, []byte) { return nil, nil },
+		"the same thing": func(n int) (*Item, []byte) {
+			return &Item{ID: "gone", Removed: true}, fmt.Append(nil, n)
+		},
+	} {
+		w := newWorld(t)
+		saves := 0
+		cfg := w.config()
+		cfg.Save = func([]byte) error { saves++; return nil }
+		cfg.Source = source{w, func(each func(*Item, []byte) error) error {
+			for n := 0; ; n++ {
+				if err := each(one(n)); err != nil {
+					return err
+				}
+			}
+		}}
+		if res, err := Poll(t.Context(), cfg, nil); err != nil || !res.More || saves > 1 {
+			t.Errorf("%s: %+v, %v, saved %d times", name, res, err, saves)
+		}
+	}
+}
+
+func TestASlowSourceIsEndedAfterAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		n := 0
+		cfg := w.config()
+		cfg.Source = source{w, func(each func(*Item, []byte) error) error {
+			for ; ; n++ {
+				time.Sleep(29 * time.Second)
+				if err := each(nil, fmt.Append(nil, n)); err != nil {
+					return err
+				}
+			}
+		}}
+		began := time.Now()
+		if res, err := Poll(t.Context(), cfg, nil); err != nil || !res.More || time.Since(began) > maxTime+time.Minute || string(w.cursor) != fmt.Sprint(n-1) {
+			t.Errorf("%+v, %v after %v, cursor %s of %d", res, err, time.Since(began), w.cursor, n)
+		}
+	})
+}
+
+func TestNothingIsTakenAfterTheEnd(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("the node ends")
+	a := w.thing("a", "1")
+	cfg := w.config()
+	cfg.Source = source{w, func(each func(*Item, []byte) error) error {
+		err := each(nil, []byte("x"))
+		cancel(why)
+		return errors.Join(err, each(&a, []byte("y")))
+	}}
+	if res, err := Poll(ctx, cfg, nil); !errors.Is(err, why) || res != (Result{}) || string(w.cursor) != "x" {
+		t.Errorf("%+v, %v, cursor %s", res, err, w.cursor)
+	}
+}
+
+func TestWhatASourceSaysOfAFileIsKept(t *testing.T) {
+	w := newWorld(t)
+	a := w.thing("a", "1")
+	for said, want := range map[string]string{
+		"audio/ogg": "audio/ogg", " text/plain; charset=utf-8": "text/plain; charset=utf-8",
+		"": "", "audio": "", "x\x1b/y": "", "application/octet-stream": "", "Application/Octet-Stream; x": "", strings.Repeat("a/", 500): "",
+	} {
+		a.Version, a.Files[0].MediaType, a.Files[0].Handle = "of "+said, said, "of a"+said
+		w.bytes[a.Files[0].Handle] = "bytes"
+		w.poll(a)
+		if got := w.drafts[len(w.drafts)-1].Entries[0].MediaType; got != want {
+			t.Errorf("%q gives %q", said, got)
+		}
+	}
+	a.Version, a.Files[0].MediaType = "edited", "audio/flac"
+	w.poll(a)
+	if e := w.drafts[len(w.drafts)-1].Entries[0].Entry; e == nil || e.MediaType != "audio/flac" {
+		t.Errorf("an edit of that alone: %+v", e)
+	}
+}
+
+func TestAnIdIsQuotedAndCut(t *testing.T) {
+	w := newWorld(t)
+	w.poll(Item{ID: "\x1b[2J" + strings.Repeat("x", 3_000_000)})
+	if p := w.problems[0]; len(p) > 300 || !strings.HasPrefix(p, `"\x1b[2Jxx`) {
+		t.Errorf("got %.400s", p)
 	}
 }

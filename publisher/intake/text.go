@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -88,4 +89,22 @@ func itemVersion(v string) string {
 func sum(s string) string {
 	h := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(h[:])
+}
+
+// shown is a thing's id for people and logs.
+func shown(id string) string {
+	if short := clip(strings.ToValidUTF8(id, "\ufffd"), 80); len(short) < len(id) {
+		return strconv.Quote(short) + "..."
+	}
+	return strconv.Quote(id)
+}
+
+// mediaType is a type that a source gives, or nothing: where it gives none that is
+// one, name and content say more.
+func mediaType(s string) string {
+	s = strings.TrimSpace(s)
+	if bare, _, _ := strings.Cut(s, ";"); channel.ValidMediaType(s) != nil || strings.EqualFold(strings.TrimSpace(bare), "application/octet-stream") {
+		return ""
+	}
+	return s
 }

@@ -65,7 +65,11 @@ type Dir struct {
 
 // Open takes the folder, which is made if it is missing, and removes what a crash has
 // left half-staged. A folder in use gives flock.ErrLocked. Close it.
-func Open(path string) (*Dir, error) {
+func Open(path string) (*Dir, error) { return OpenAs(path, ID{}) }
+
+// OpenAs is Open with the number that the installation is to have if it has none yet,
+// for whoever has told already what it would get. If zero, a random one.
+func OpenAs(path string, fresh ID) (*Dir, error) {
 	d := &Dir{path: path}
 	if err := d.found(); err != nil {
 		return nil, err
@@ -74,7 +78,7 @@ func Open(path string) (*Dir, error) {
 	if d.lock, err = flock.TryLock(d.at(lockName)); err != nil {
 		return nil, err
 	}
-	if err := d.open(); err != nil {
+	if err := d.open(fresh); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
@@ -131,12 +135,14 @@ func (d *Dir) mine(entries []fs.DirEntry) error {
 	return nil
 }
 
-func (d *Dir) open() (err error) {
+func (d *Dir) open(fresh ID) (err error) {
 	if d.state, err = d.read(); err != nil {
 		return err
 	}
 	if d.state.Installation == (ID{}) {
-		_, _ = rand.Read(d.state.Installation[:]) // never fails
+		if d.state.Installation = fresh; fresh == (ID{}) {
+			_, _ = rand.Read(d.state.Installation[:]) // never fails
+		}
 		if err := d.save(); err != nil {
 			return err
 		}
@@ -175,6 +181,9 @@ func (d *Dir) Close() error {
 	}
 	return d.lock.Unlock()
 }
+
+// Path is the folder.
+func (d *Dir) Path() string { return d.path }
 
 // State is what is known of the application.
 func (d *Dir) State() State { return d.state }

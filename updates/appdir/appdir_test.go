@@ -83,6 +83,22 @@ func apply(dir string, v appdir.Version) (s appdir.State, err error) {
 	return d.State(), errors.Join(err, d.Close())
 }
 
+func TestAnInstallationHasTheNumberItWasGivenFirst(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "app")
+	for _, fresh := range []appdir.ID{{1}, {2}, {}} {
+		d, err := appdir.OpenAs(dir, fresh)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.State().Installation; got != (appdir.ID{1}) {
+			t.Errorf("opened as %x it is %x", fresh, got)
+		}
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestAVersionThatIsNotHealthyIsTakenBackAndNotTriedAgain(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the health command is one of a Unix shell")
@@ -101,8 +117,12 @@ func TestAVersionThatIsNotHealthyIsTakenBackAndNotTriedAgain(t *testing.T) {
 		{"2.0.1", "sleep 60", "1.2.0", "1.1.0", appdir.ErrUnhealthy},
 		{"3.0.0", "", "3.0.0", "1.2.0", nil},
 	} {
+		timeout := time.Minute
+		if step.health == "sleep 60" {
+			timeout = time.Second
+		}
 		s, err := apply(dir, appdir.Version{Version: step.version, Archive: archive(t, in, step.version), Name: "app.tar.gz",
-			Health: appdir.Health{Command: step.health, Timeout: time.Second}})
+			Health: appdir.Health{Command: step.health, Timeout: timeout}})
 		if !errors.Is(err, step.err) {
 			t.Fatalf("%s: %v, want %v", step.version, err, step.err)
 		}
@@ -272,8 +292,12 @@ func TestAFolderOfAFirstRunThatWasKilledIsGoneOnWith(t *testing.T) {
 // childEnv makes this test's own binary one that updates a folder until it is killed.
 const childEnv = "APPDIR_CHILD"
 
-// A process that updates a folder is killed at any moment, very often: each time one
-// version is in force, whole, and the next process goes on.
+// inSwitch is how many kills have to come in a switch.
+const inSwitch = 3
+
+// A process that updates a folder is killed very often, at any moment and, every other
+// time, in a switch, which a slow health command makes long: each time one version is in
+// force, whole, and the next process goes on.
 func TestAKillInASwitchLeavesTheOldOrTheNewVersion(t *testing.T) {
 	if dir := os.Getenv(childEnv); dir != "" {
 		updateForEver(t, dir)
@@ -284,12 +308,20 @@ func TestAKillInASwitchLeavesTheOldOrTheNewVersion(t *testing.T) {
 	in := t.TempDir()
 	seen := map[string]bool{}
 	switching := 0
-	for round := 0; round < 25 || len(seen) < 4; round++ {
+	cut := func() bool {
+		s, err := appdir.Look(dir)
+		return err == nil && s.Switching != nil
+	}
+	for round := 0; round < 25 || len(seen) < 4 || switching < inSwitch; round++ {
 		if round == 500 {
-			t.Fatalf("in force were %v: every kill came too early", seen)
+			t.Fatalf("in force were %v, and %d kills came in a switch: every other came too early", seen, switching)
+		}
+		health := "exit 0"
+		if round%2 == 1 && runtime.GOOS != "windows" {
+			health = "sleep 1"
 		}
 		cmd := exec.Command(os.Args[0], "-test.run=^TestAKillInASwitch")
-		cmd.Env = append(os.Environ(), childEnv+"="+dir, "APPDIR_IN="+in)
+		cmd.Env = append(os.Environ(), childEnv+"="+dir, "APPDIR_IN="+in, "APPDIR_HEALTH="+health)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -299,15 +331,32 @@ func TestAKillInASwitchLeavesTheOldOrTheNewVersion(t *testing.T) {
 		}
 		said := bufio.NewReader(out)
 		_, _ = said.ReadByte() // it has begun
-		timer := time.AfterFunc(time.Duration(1+11*round%(20+round))*time.Millisecond, func() { _ = cmd.Process.Kill() })
-		rest, _ := io.ReadAll(io.LimitReader(said, 1<<16))
-		_ = cmd.Wait()
-		if !timer.Stop() {
-			seen[inForce(t, dir)] = true
-		} else {
-			t.Fatalf("round %d: the process ended by itself: %s", round, rest)
+		ended := make(chan string, 1)
+		go func() {
+			rest, _ := io.ReadAll(io.LimitReader(said, 1<<16))
+			ended <- string(rest)
+		}()
+		after := time.NewTimer(time.Duration(1+11*round%(20+round)) * time.Millisecond)
+		tick := time.NewTicker(time.Millisecond)
+		for moment := tick.C; ; {
+			if health == "exit 0" {
+				moment = after.C
+			}
+			select {
+			case rest := <-ended:
+				t.Fatalf("round %d: the process ended by itself: %s", round, rest)
+			case <-moment:
+			}
+			if health == "exit 0" || cut() {
+				break
+			}
 		}
-		if text, err := os.ReadFile(filepath.Join(dir, ".aml", "state.json")); err == nil && strings.Contains(string(text), "switching") {
+		tick.Stop()
+		_ = cmd.Process.Kill()
+		<-ended
+		_ = cmd.Wait()
+		seen[inForce(t, dir)] = true
+		if cut() {
 			switching++
 		}
 	}
@@ -316,13 +365,14 @@ func TestAKillInASwitchLeavesTheOldOrTheNewVersion(t *testing.T) {
 
 func updateForEver(t *testing.T, dir string) {
 	fmt.Println("begun")
+	health := appdir.Health{Command: os.Getenv("APPDIR_HEALTH")}
 	for {
 		d, err := appdir.Open(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
 		s := d.State()
-		if err := d.Settle(t.Context(), appdir.Health{}); err != nil {
+		if err := d.Settle(t.Context(), health); err != nil {
 			t.Fatal(err)
 		}
 		minor := 0
@@ -332,7 +382,7 @@ func updateForEver(t *testing.T, dir string) {
 			}
 		}
 		version := fmt.Sprintf("1.%d.0", minor+1)
-		if err := d.Apply(t.Context(), appdir.Version{Channel: "aml://c", Version: version, Archive: archive(t, os.Getenv("APPDIR_IN"), version), Name: "a.tar.gz"}); err != nil {
+		if err := d.Apply(t.Context(), appdir.Version{Channel: "aml://c", Version: version, Archive: archive(t, os.Getenv("APPDIR_IN"), version), Name: "a.tar.gz", Health: health}); err != nil {
 			t.Fatal(err)
 		}
 		if err := d.Close(); err != nil {

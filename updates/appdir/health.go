@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"time"
 )
@@ -15,7 +14,8 @@ import (
 // Health is a command that says whether a version works: by its exit code 0.
 type Health struct {
 	// Command is run by the shell, in the version's folder, with its number in
-	// AML_UPDATE_VERSION. If empty, every version works.
+	// AML_UPDATE_VERSION. If empty, every version works. On Unix it ends with this
+	// process, also if that is killed.
 	Command string
 
 	// Timeout is how long it may take; if zero, DefaultHealthTimeout.
@@ -38,17 +38,16 @@ func (h Health) check(ctx context.Context, dir, version string) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	shell := []string{"/bin/sh", "-c"}
-	if runtime.GOOS == "windows" {
-		shell = []string{"cmd", "/C"}
+	cmd, done, err := shell(limited, h.Command)
+	if err != nil {
+		return err
 	}
-	cmd := exec.CommandContext(limited, shell[0], append(shell[1:], h.Command)...)
+	defer done()
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "AML_UPDATE_VERSION="+version)
 	cmd.WaitDelay = time.Second // what it has started may hold its output open
-	group(cmd)
 	said := &tail{}
 	cmd.Stdout, cmd.Stderr = said, said
-	err := cmd.Run()
+	err = cmd.Run()
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)

@@ -1,7 +1,7 @@
 // Command no-cats is an example of a plugin: it leaves out releases and files
 // whose names have one of some words in them, cats by default.
 //
-//	go build -o plugin ./plugins/examples/no-cats && cp plugin plugins/examples/no-cats/
+//	CGO_ENABLED=0 go build -o plugins/examples/no-cats/plugin ./plugins/examples/no-cats
 //	aml plugin-install ./plugins/examples/no-cats --enable
 package main
 

@@ -26,6 +26,7 @@ import io
 import os
 import sys
 import threading
+import traceback
 from concurrent import futures
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -43,6 +44,8 @@ except ImportError as missing:
 MAX_REQUEST = 64 << 20  # a release of 4,096 files
 CHUNK = 256 << 10  # bytes of one message
 THREADS = 32  # each call that is not answered yet has one
+BLOBS = 16  # of one call are asked about at the same time: where each is a question to a server, 1,024 in a row take too long
+MAX_SAID = 2048  # characters of an exception that the host is told: more does not fit
 
 
 class Denied(Exception):
@@ -56,6 +59,10 @@ class Setup:
         self.config = dict(request.config)  # with the defaults of plugin.yaml
         self.state = request.state_folder  # a folder of its own, which stays
         self.granted = {pb.Capability.Name(c).removeprefix("CAPABILITY_").lower() for c in request.granted}
+
+    def has(self, capability):
+        """Whether a capability, such as "network", was granted."""
+        return capability in self.granted
 
 
 def allow(labels=None):
@@ -92,7 +99,8 @@ class Plugin:
     # BeforePublish:  before_publish(channel, draft), which may change the draft, or raise Denied
     # Source:         poll(source, cursor) yields (SourceItem or None, cursor after it);
     #                 open(handle, offset) yields bytes
-    # Mirror:         put(id, size, data), data.read(n); has(id) -> bool; get(id) -> bytes or None; delete(id)
+    # Mirror:         put(id, size, data), data.read(n); has(id) -> bool; get(id) -> bytes or None; delete(id);
+    #                 FileNotFoundError: it is not there
     # Render:         render(start, releases) -> (media type, bytes); releases yields the newest first
     # Sign:           public_keys() -> keys; sign(key, message) -> signature
     # Observe:        observe(event); an exception means that it comes again
@@ -176,10 +184,7 @@ class _Services:
         return pb.DescribeResponse(id=self.plugin.id, version=self.plugin.version, hooks=hooks(self.plugin))
 
     def Configure(self, request, context):
-        try:
-            self.plugin.configure(Setup(request))
-        except Exception as err:
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(err))
+        self.plugin.configure(Setup(request))
         return pb.ConfigureResponse()
 
     def FilterManifest(self, request, context):
@@ -225,14 +230,23 @@ class _Services:
         return pb.PutResponse()
 
     def Has(self, request, context):
-        return pb.HasResponse(has=[bool(self.plugin.has(id)) for id in request.ids])
+        return pb.HasResponse(has=_each(lambda id: bool(self.plugin.has(id)), request.ids))
 
     def Get(self, request, context):
-        yield from (pb.GetResponse(data=part) for part in _parts(self.plugin.get(request.id) or b""))
+        try:
+            data = self.plugin.get(request.id) or b""
+        except FileNotFoundError:
+            data = b""
+        yield from (pb.GetResponse(data=part) for part in _parts(data))
 
     def Delete(self, request, context):
-        for id in request.ids:
-            self.plugin.delete(id)
+        def delete(id):
+            try:
+                self.plugin.delete(id)
+            except FileNotFoundError:
+                pass  # it is not there
+
+        _each(delete, request.ids)
         return pb.DeleteResponse()
 
     def Render(self, requests, context):
@@ -258,6 +272,43 @@ def _parts(data):
         yield data[at : at + CHUNK]
 
 
+def _each(function, ids):
+    """What function says of each, in their order, a few at a time. The first exception ends it."""
+    if len(ids) < 2:
+        return [function(id) for id in ids]
+    pool = futures.ThreadPoolExecutor(max_workers=min(BLOBS, len(ids)))
+    try:
+        return list(pool.map(function, ids))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _said(function, streams):
+    """A method whose exceptions are answers: they are printed, and the host is told no more than fits. Which status
+    somebody's server gave to the author is no status of this call."""
+
+    def fail(err, context):
+        if not context.is_active():
+            raise err  # nobody waits for it any more
+        traceback.print_exc()
+        text = (str(err) or type(err).__name__)[:MAX_SAID].encode(errors="replace").decode()
+        context.abort(grpc.StatusCode.UNKNOWN, text)
+
+    def once(request, context):
+        try:
+            return function(request, context)
+        except Exception as err:
+            fail(err, context)
+
+    def stream(request, context):
+        try:
+            yield from function(request, context)
+        except Exception as err:
+            fail(err, context)
+
+    return stream if streams else once
+
+
 def _handler(function, client_streams, server_streams, read, write):
     kind = f"{'stream' if client_streams else 'unary'}_{'stream' if server_streams else 'unary'}_rpc_method_handler"
     return getattr(grpc, kind)(function, request_deserializer=read, response_serializer=write)
@@ -272,7 +323,7 @@ def _handlers(plugin, stopped):
         yield grpc.method_handlers_generic_handler(
             full,
             {
-                method: _handler(getattr(services, method), client, server, request.FromString, response.SerializeToString)
+                method: _handler(_said(getattr(services, method), server), client, server, request.FromString, response.SerializeToString)
                 for method, (request, response, client, server) in pb.SERVICES[full].items()
             },
         )

@@ -76,8 +76,8 @@ func (x *BeforePublishRequest) GetDraft() *Draft {
 	return nil
 }
 
-// Draft is a release before there is one. Of a file that is in it only the
-// attrs may be changed, or the file left out: its bytes are sealed already.
+// Draft is a release before there is one. Of a file that is in it only attrs and
+// media type may be changed, or the file left out: its bytes are sealed already.
 type Draft struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Title       string                 `protobuf:"bytes,1,opt,name=title,proto3" json:"title,omitempty"`

@@ -34,11 +34,14 @@ const (
 // CAPABILITY_PUBLISH.
 type SourceClient interface {
 	// Poll yields what is new after the cursor, and ends. 30 s without a message
-	// end it. The host publishes an item, remembers its cursor, and only then asks
-	// for what comes after: an item may come twice and is published once by its
-	// id and version.
+	// end it, and so do more than 128 messages in a row that have neither an item nor
+	// another cursor than the one before, and only say that it is still at it. The
+	// host deals with one item after another, remembers the cursor after them, and ends
+	// a poll that goes on for long, of which the next one goes on from there: an item
+	// may come twice and is published once by its id and version.
 	Poll(ctx context.Context, in *PollRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PollResponse], error)
-	// Open yields the bytes of one file of an item. 30 s without a message end it.
+	// Open yields the bytes of one file of an item. 30 s in which fewer than 16 KiB
+	// come, and it does not end, end it.
 	Open(ctx context.Context, in *OpenRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[OpenResponse], error)
 }
 
@@ -96,11 +99,14 @@ type Source_OpenClient = grpc.ServerStreamingClient[OpenResponse]
 // CAPABILITY_PUBLISH.
 type SourceServer interface {
 	// Poll yields what is new after the cursor, and ends. 30 s without a message
-	// end it. The host publishes an item, remembers its cursor, and only then asks
-	// for what comes after: an item may come twice and is published once by its
-	// id and version.
+	// end it, and so do more than 128 messages in a row that have neither an item nor
+	// another cursor than the one before, and only say that it is still at it. The
+	// host deals with one item after another, remembers the cursor after them, and ends
+	// a poll that goes on for long, of which the next one goes on from there: an item
+	// may come twice and is published once by its id and version.
 	Poll(*PollRequest, grpc.ServerStreamingServer[PollResponse]) error
-	// Open yields the bytes of one file of an item. 30 s without a message end it.
+	// Open yields the bytes of one file of an item. 30 s in which fewer than 16 KiB
+	// come, and it does not end, end it.
 	Open(*OpenRequest, grpc.ServerStreamingServer[OpenResponse]) error
 	mustEmbedUnimplementedSourceServer()
 }

@@ -1,0 +1,62 @@
+//go:build large
+
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+// What ScanContent costs a subscriber: the same file of 256 MiB is subscribed to, in turn
+// without a plugin and with one that only reads what it is shown. It prints the medians
+// and their ratio, and holds nothing against a slow machine:
+//
+//	go test -tags large -run ScanContentCosts -v ./cmd/aml
+func TestWhatScanContentCostsASubscriberAtFullSize(t *testing.T) {
+	const size, runs = 256 << 20, 5
+	dir := t.TempDir()
+	noise(t, filepath.Join(dir, "film"), size, 1)
+	owner, plugin := filepath.Join(dir, "p"), filepath.Join(dir, "reader")
+	address := publish(t, owner, "data", filepath.Join(dir, "film"))
+	peer := start(t, owner, "daemon").addr()
+	self, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(plugin, "plugin"), self)
+	if err := os.Chmod(filepath.Join(plugin, "plugin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(plugin, "plugin.yaml"), []byte("format: 1\nid: reader\nversion: 1.0.0\nhooks: [ScanContent]\ncapabilities: [plaintext]\nbinaries: {any: plugin}\nargs: [be-a-plugin, reader]\nmemory: 2GiB\n"))
+
+	var wall, cpu [2][]time.Duration
+	for range runs {
+		for scanned := range 2 {
+			home, out := t.TempDir(), t.TempDir()
+			if scanned == 1 {
+				ok(t, home, "plugin-install", plugin, "--grant", "all", "--enable")
+			}
+			cmd := command(context.Background(), home, "channel-subscribe", address, "-o", out, "--peer", peer, "--once")
+			began := time.Now()
+			if text, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, text)
+			}
+			wall[scanned] = append(wall[scanned], time.Since(began))
+			cpu[scanned] = append(cpu[scanned], cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime())
+			for _, d := range []string{home, out} { // each has the file once
+				if err := os.RemoveAll(d); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	median := func(list []time.Duration) time.Duration { slices.Sort(list); return list[len(list)/2] }
+	for what, both := range map[string][2][]time.Duration{"time": wall, "processor time of the node": cpu} {
+		without, with := median(both[0]), median(both[1])
+		t.Logf("%s, median of %d: %v without, %v with ScanContent: ratio %.2f", what, runs, without.Round(time.Millisecond), with.Round(time.Millisecond), float64(with)/float64(without))
+	}
+}
