@@ -36,7 +36,8 @@ func keptIn(t *testing.T, folder string) map[string]bool {
 		if errors.Is(err, fs.ErrNotExist) { // it goes at this moment
 			return nil
 		}
-		if err != nil || d.IsDir() || filepath.Base(filepath.Dir(path)) == ".unfinished" || d.Name() == ".unfinished" {
+		if err != nil || d.IsDir() || filepath.Base(filepath.Dir(path)) == ".unfinished" || filepath.Dir(path) == folder { // the mark of the folder
+
 			return err
 		}
 		data, err := os.ReadFile(path)

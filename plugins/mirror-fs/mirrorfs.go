@@ -61,6 +61,11 @@ func (m *mirror) configure(_ context.Context, s sdk.Setup) error {
 	case !info.IsDir():
 		return fmt.Errorf("folder: %s is none", m.folder)
 	}
+	if s.State != "" {
+		if err := recognize(m.folder, s.State); err != nil {
+			return err
+		}
+	}
 	m.info = info
 	disk.Sweep(filepath.Join(m.folder, unfinished), tempPrefix)
 	return nil

@@ -100,6 +100,35 @@ func TestAFolderIsKeptCleanAndIsTheOneThatWasMeant(t *testing.T) {
 	}
 }
 
+// A disk that is not mounted when the plugin begins is not taken for an empty one.
+func TestAFolderThatIsAnotherThanLastTimeIsRefused(t *testing.T) {
+	dir, state := filepath.Join(t.TempDir(), "disk"), t.TempDir()
+	configure := func() error {
+		return (&mirror{}).configure(t.Context(), sdk.Setup{Config: map[string]string{"folder": dir}, State: state})
+	}
+	must := func(errs ...error) {
+		t.Helper()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.Mkdir(dir, 0o700), configure(), configure())
+	must(os.Rename(dir, dir+" elsewhere"), os.Mkdir(dir, 0o700))
+	if err := configure(); err == nil || !strings.Contains(err.Error(), "mounted") {
+		t.Errorf("not mounted: %v", err)
+	}
+	if all, err := os.ReadDir(dir); err != nil || len(all) > 0 {
+		t.Errorf("in the folder below: %v, %v", all, err)
+	}
+	must(os.Remove(dir), os.Rename(dir+" elsewhere", dir), configure())
+	// Another disk in its place is taken when somebody says so.
+	must(os.Rename(dir, dir+" old"), os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, markName), nil, 0o600), configure(), configure())
+	must(os.Rename(dir, dir+" new"), os.Rename(dir+" old", dir))
+	if err := configure(); err == nil {
+		t.Error("the old disk is taken for the new one")
+	}
+}
+
 // A link that bears a blob's name is none, also where it leads to one.
 func TestALinkIsNoBlob(t *testing.T) {
 	ctx, m := context.Background(), &mirror{}
