@@ -67,7 +67,7 @@ func (m *member) measure(dir string, pid int) error {
 	if err == nil || exhausted(err) {
 		return nil // what cannot be measured for now is measured later
 	}
-	return fmt.Errorf("%w in %s: %w; make room there, or let it have more with aml plugin-enable %s --state-size SIZE", errTooMuch, dir, err, m.plugin.ID)
+	return fmt.Errorf("%w in %s: %w; make room there and give aml plugin-enable %s, or let it have more: --state-size SIZE", errTooMuch, dir, err, m.plugin.ID)
 }
 
 // measure adds up what is below a folder whose owner may be hostile, until it is more

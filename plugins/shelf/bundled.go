@@ -33,6 +33,10 @@ func (s *Shelf) Carry(program string, texts map[string][]byte) error {
 		if !reflect.DeepEqual(now, p) {
 			lock.Plugins[i], changed = now, true
 		}
+		if p.Version != now.Version {
+			_ = removeAll(s.Folder(p))
+		}
+		_ = s.mark(now) // where it cannot be, that is found when the lock is written
 	}
 	if !changed {
 		return nil

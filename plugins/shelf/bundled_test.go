@@ -115,8 +115,8 @@ func TestABundledPluginAndAFolderTakeEachOthersPlace(t *testing.T) {
 	}
 	folder()
 	installInner(t, s, plugins.Files)
-	if _, err := os.Stat(filepath.Join(dir, "inner", "1.0.0")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the folder stays: %v", err)
+	if _, err := os.Stat(filepath.Join(dir, "inner", "1.0.0", "aml")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the folder's files stay: %v", err)
 	}
 	folder()
 	p, err := s.Get("inner")
@@ -125,5 +125,27 @@ func TestABundledPluginAndAFolderTakeEachOthersPlace(t *testing.T) {
 	}
 	if err := s.Verify(context.Background(), "inner"); err != nil {
 		t.Error(err)
+	}
+}
+
+// A bundled plugin has nothing on disk that could be run, but it has its say.
+func TestWithoutALockABundledPluginIsNotTakenForNothing(t *testing.T) {
+	s := carrying(t, t.TempDir(), inner("1.0.0", "files"))
+	installInner(t, s, plugins.Files)
+	for range 2 { // as it was installed, and as the next version has it
+		if err := os.Remove(s.path(lockName)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.List(); !errors.Is(err, plugins.ErrLock) {
+			t.Errorf("list: %v", err)
+		}
+		if err := s.Remove("inner", false); err != nil {
+			t.Fatal(err)
+		}
+		installInner(t, s, plugins.Files)
+		s = carrying(t, s.dir, inner("1.1.0", "files"))
+	}
+	if entries, err := os.ReadDir(s.path("inner")); err != nil || len(entries) != 1 {
+		t.Errorf("folders of it: %v, %v", entries, err)
 	}
 }

@@ -223,6 +223,9 @@ func (st *Staged) Install(source string, decide func(*plugins.Installed) error) 
 	if st.Before != nil && (st.Before.Version != p.Version || st.inner) {
 		_ = removeAll(s.Folder(*st.Before)) // nothing names it any more
 	}
+	if st.inner {
+		return p, s.mark(p) // which may have had the name of what was before
+	}
 	return p, nil
 }
 

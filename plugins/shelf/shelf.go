@@ -301,6 +301,11 @@ func (s *Shelf) write(lock plugins.Lock) error {
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(s.path(lockName)), 0o700)
 	}
+	for _, p := range lock.Plugins {
+		if err == nil && p.Bundled {
+			err = s.mark(p)
+		}
+	}
 	if err == nil {
 		err = wholefile.Replace(s.path(lockName), text)
 	}
@@ -308,6 +313,19 @@ func (s *Shelf) write(lock plugins.Lock) error {
 		return fmt.Errorf("writing %s: %w", s.path(lockName), err)
 	}
 	return nil
+}
+
+// mark leaves a bundled plugin, of which nothing has to be on disk, a folder like the
+// others, so that it is not taken for nothing where the lock is missing.
+func (s *Shelf) mark(p plugins.Installed) error {
+	if err := os.MkdirAll(s.Folder(p), 0o700); err != nil {
+		return err
+	}
+	file := filepath.Join(s.Folder(p), plugins.ManifestFile)
+	if _, err := os.Lstat(file); err == nil {
+		return nil
+	}
+	return wholefile.Replace(file, s.carried[p.ID])
 }
 
 // mend is what to do about a plugin that was changed.
