@@ -65,7 +65,7 @@ var (
 	ErrCredentials = errors.New("NATS server does not let this user in; give one of its users with --creds or --nkey, or check those given, and the account's users on the server")
 
 	// ErrRights: this user may not use a subject.
-	ErrRights = errors.New("this NATS user has no rights on it: give it those of its part (docs/nats.md, accounts), or, where others bridge, hand in with --submit")
+	ErrRights = errors.New("this NATS user has no rights on it: give it those of its part (docs/nats.md, accounts); a publisher without those of a bridge has bridge-nats --submit")
 
 	// ErrInbox: this user may not hear answers where they would come.
 	ErrInbox = errors.New("this NATS user hears its answers elsewhere: give the prefix that its account allows with --inbox, such as _INBOX_bridge")

@@ -105,6 +105,7 @@ type fleet struct {
 	dialing map[string]bool
 	jobs    *natsbridge.Jobs // nil while NATS does not answer
 	refuses bool             // the queue took no job since it was last found there
+	said    string           // the failure that was told last, empty once it works
 	woken   time.Time
 	waking  *time.Timer
 }
@@ -161,10 +162,26 @@ func (f *fleet) run(ctx context.Context) error {
 	}
 }
 
+// fail tells of a failure, unless it was the last that was told.
 func (f *fleet) fail(err error) {
-	if err != nil {
-		f.emit(ErrorEvent{Event: "error", Message: "fleet: " + err.Error(), Retry: true})
+	if err == nil {
+		return
 	}
+	text := "fleet: " + err.Error()
+	f.mu.Lock()
+	again := f.said == text
+	f.said = text
+	f.mu.Unlock()
+	if !again {
+		f.emit(ErrorEvent{Event: "error", Message: text, Retry: true})
+	}
+}
+
+// fine says that what failed works: it is told when it fails anew.
+func (f *fleet) fine() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.said = ""
 }
 
 // connect is one connection from its beginning to its end.
@@ -178,6 +195,7 @@ func (f *fleet) connect(ctx context.Context, server natsbridge.Server) (ready bo
 	if err != nil {
 		return false, err
 	}
+	f.fine()
 	f.fewer.Do(func() {
 		for _, text := range jobs.Fewer(f.req.Replicas) {
 			f.emit(WarningEvent{Event: "warning", Message: "fleet: " + text})

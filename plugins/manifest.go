@@ -167,7 +167,7 @@ func plain(n *yaml.Node, depth int) error {
 		return fmt.Errorf("line %d: anchors and aliases are not allowed", n.Line)
 	case n.Kind == yaml.MappingNode && slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return c.Tag == "!!merge" }):
 		return fmt.Errorf("line %d: merging is not allowed", n.Line)
-	case n.Tag != "" && !strings.HasPrefix(n.Tag, "!!"):
+	case n.Style&yaml.TaggedStyle != 0, n.Tag != "" && !strings.HasPrefix(n.Tag, "!!"):
 		return fmt.Errorf("line %d: tags are not allowed", n.Line)
 	}
 	for _, c := range n.Content {

@@ -101,6 +101,7 @@ func TestABrokenManifestIsRefusedByTheNameOfItsField(t *testing.T) {
 		"formats without Render":    {good + "formats: [rss]\n", "formats"},
 		"too long":                  {good + "#" + strings.Repeat("x", MaxManifest), "bytes"},
 		"a tag of its own":          {swap("title: Leaves", "title: !x Leaves"), "tag"},
+		"a tag of YAML's":           {swap("title: Leaves", "title: !!binary TGVhdmVz"), "tag"},
 		"merging":                   {good + "<<: {author: x}\n", ""},
 		"required, and has default": {swap("required: true", "required: true\n    default: x"), "token"},
 	} {

@@ -80,6 +80,9 @@ credentials, no JetStream) ends the command when it starts.`,
 				if req.MaxStore, err = config.ParseSize(store); err != nil {
 					return usage(cmd, fmt.Errorf("--max-store: %w", err))
 				}
+				if req.MaxStore <= 0 {
+					return usage(cmd, fmt.Errorf("--max-store %s: want more than nothing", store))
+				}
 			}
 			if blobs != "" {
 				if !req.Blobs {

@@ -45,20 +45,24 @@ func (s *Shelf) Stage(ctx context.Context, path string) (_ *Staged, err error) {
 			err = fmt.Errorf("reading plugin %s: %w", path, errors.Join(err, st.Close()))
 		}
 	}()
-	info, err := os.Stat(path)
+	from, err := filepath.EvalSymlinks(path) // the operator's own; within there are none
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(from)
 	if err != nil {
 		return nil, err
 	}
 	if !info.IsDir() {
 		unpacked := filepath.Join(temp, "unpacked")
-		if err := unpackFile(ctx, path, unpacked); err != nil {
+		if err := unpackFile(ctx, from, unpacked); err != nil {
 			return nil, err
 		}
-		if path, err = top(unpacked); err != nil {
+		if from, err = top(unpacked); err != nil {
 			return nil, err
 		}
 	}
-	if err := st.take(ctx, path); err != nil {
+	if err := st.take(ctx, from); err != nil {
 		return nil, err
 	}
 	return st, st.before()

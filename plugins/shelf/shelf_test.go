@@ -376,3 +376,12 @@ func TestABrokenLockIsAnErrorAndStaysAsItIs(t *testing.T) {
 		}
 	}
 }
+
+// The operator may name a plugin by a link; what is in it has none.
+func TestALinkToAPluginIsFollowed(t *testing.T) {
+	s, link := open(t), filepath.Join(t.TempDir(), "latest")
+	if err := os.Symlink(folder(t, files), link); err != nil {
+		t.Skip(err)
+	}
+	install(t, s, link)
+}
