@@ -248,7 +248,8 @@ func (r *run) sources() []check {
 			gone, cancel := context.WithCancel(ctx)
 			_ = r.host.Poll(gone, r.id, from, nil, func(*pluginv1.SourceItem, []byte) error { cancel(); return nil }) // after its first item
 			cancel()
-			return cancelled(func(ctx context.Context) error { return poll(ctx, from, nil, false) })(ctx)
+			again := func(ctx context.Context) error { return poll(ctx, from, nil, false) }
+			return settled(ctx, cancelled(again)(ctx), again)
 		}},
 		{"files that are cancelled", cancelled(func(ctx context.Context) error {
 			for _, it := range items[:min(1, len(items))] {

@@ -293,6 +293,23 @@ func (r *run) answered(hook plugins.Hook, do func() error) error {
 	return nil
 }
 
+// settled repeats for a while what failed with err: what was cancelled and has not ended
+// yet may be in its way, as a node, which polls again later, would find.
+func settled(ctx context.Context, err error, do func(context.Context) error) error {
+	for range 300 {
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+		err = do(ctx)
+	}
+	return err
+}
+
 // cancelled makes a call that nobody waits for any more, and one after it.
 func cancelled(do func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
