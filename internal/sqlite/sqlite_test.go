@@ -115,3 +115,21 @@ func TestAFullDatabaseIsToldApart(t *testing.T) {
 		t.Errorf("got %v, want an error of a full file", err)
 	}
 }
+
+func TestTheFileOfAnotherProgramIsLeftAsItIs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	db := open(t, path, false)
+	if err := Prepare(t.Context(), db, 1, "CREATE TABLE IF NOT EXISTS a (x);"); err != nil {
+		t.Fatal(err)
+	}
+	if err := Prepare(t.Context(), db, 1, "CREATE TABLE IF NOT EXISTS a (x);"); err != nil {
+		t.Errorf("again: %v", err)
+	}
+	if err := Prepare(t.Context(), db, 2, "CREATE TABLE b (x);"); !errors.Is(err, ErrForeign) {
+		t.Errorf("another's: %v", err)
+	}
+	var tables int
+	if err := db.QueryRow("SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil || tables != 1 {
+		t.Errorf("%d tables, %v", tables, err)
+	}
+}

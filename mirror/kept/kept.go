@@ -39,11 +39,10 @@ func Open(ctx context.Context, path string) (*Ledger, error) {
 		return nil, explain(path, err)
 	}
 	db.SetMaxOpenConns(1)
-	l := &Ledger{db}
-	if err := l.prepare(ctx); err != nil {
+	if err := sqlite.Prepare(ctx, db, application, schema); err != nil {
 		return nil, errors.Join(explain(path, err), db.Close())
 	}
-	return l, nil
+	return &Ledger{db}, nil
 }
 
 func explain(path string, err error) error {
@@ -53,25 +52,12 @@ func explain(path string, err error) error {
 	return fmt.Errorf("opening %s, which says what is mirrored: %w", path, err)
 }
 
-func (l *Ledger) prepare(ctx context.Context) error {
-	var app, tables int
-	if err := l.db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&app); err != nil {
-		return err
-	}
-	if err := l.db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
-		return err
-	}
-	if app != application && tables > 0 {
-		return errors.New("it is the file of another program")
-	}
-	_, err := l.db.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d;
-		CREATE TABLE IF NOT EXISTS kept (
-			channel BLOB NOT NULL, id BLOB NOT NULL, round INTEGER NOT NULL,
-			PRIMARY KEY (channel, id)
-		) WITHOUT ROWID;
-		CREATE INDEX IF NOT EXISTS kept_round ON kept (channel, round);`, application))
-	return err
-}
+const schema = `
+	CREATE TABLE IF NOT EXISTS kept (
+		channel BLOB NOT NULL, id BLOB NOT NULL, round INTEGER NOT NULL,
+		PRIMARY KEY (channel, id)
+	) WITHOUT ROWID;
+	CREATE INDEX IF NOT EXISTS kept_round ON kept (channel, round);`
 
 // Close closes the file.
 func (l *Ledger) Close() error { return l.db.Close() }

@@ -57,11 +57,10 @@ func Open(ctx context.Context, path string) (*Ledger, error) {
 		return nil, explain(path, err)
 	}
 	db.SetMaxOpenConns(1)
-	l := &Ledger{db}
-	if err := l.prepare(ctx); err != nil {
+	if err := sqlite.Prepare(ctx, db, application, schema); err != nil {
 		return nil, errors.Join(explain(path, err), db.Close())
 	}
-	return l, nil
+	return &Ledger{db}, nil
 }
 
 func explain(path string, err error) error {
@@ -71,38 +70,25 @@ func explain(path string, err error) error {
 	return fmt.Errorf("opening %s, which says what is owed to plugins: %w", path, err)
 }
 
-func (l *Ledger) prepare(ctx context.Context) error {
-	var app, tables int
-	if err := l.db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&app); err != nil {
-		return err
-	}
-	if err := l.db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
-		return err
-	}
-	if app != application && tables > 0 {
-		return errors.New("it is the file of another program")
-	}
-	_, err := l.db.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d;
-		CREATE TABLE IF NOT EXISTS plugin (
-			num INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, checked INTEGER NOT NULL DEFAULT 0
-		);
-		CREATE TABLE IF NOT EXISTS binding (
-			num INTEGER PRIMARY KEY, plugin INTEGER NOT NULL, channel BLOB NOT NULL, round INTEGER NOT NULL DEFAULT 0,
-			version INTEGER NOT NULL DEFAULT 0, UNIQUE (plugin, channel)
-		);
-		CREATE TABLE IF NOT EXISTS counts (
-			binding INTEGER NOT NULL, release INTEGER NOT NULL, id BLOB NOT NULL, round INTEGER NOT NULL,
-			PRIMARY KEY (binding, release, id)
-		) WITHOUT ROWID;
-		CREATE INDEX IF NOT EXISTS counts_id ON counts (id);
-		CREATE TABLE IF NOT EXISTS blob (
-			plugin INTEGER NOT NULL, id BLOB NOT NULL, owes INTEGER NOT NULL, tried INTEGER NOT NULL DEFAULT 0,
-			due INTEGER NOT NULL DEFAULT 0, fails INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '',
-			PRIMARY KEY (plugin, id)
-		) WITHOUT ROWID;
-		CREATE INDEX IF NOT EXISTS blob_owes ON blob (plugin, owes, due) WHERE owes > 0;`, application))
-	return err
-}
+const schema = `
+	CREATE TABLE IF NOT EXISTS plugin (
+		num INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, checked INTEGER NOT NULL DEFAULT 0
+	);
+	CREATE TABLE IF NOT EXISTS binding (
+		num INTEGER PRIMARY KEY, plugin INTEGER NOT NULL, channel BLOB NOT NULL, round INTEGER NOT NULL DEFAULT 0,
+		version INTEGER NOT NULL DEFAULT 0, UNIQUE (plugin, channel)
+	);
+	CREATE TABLE IF NOT EXISTS counts (
+		binding INTEGER NOT NULL, release INTEGER NOT NULL, id BLOB NOT NULL, round INTEGER NOT NULL,
+		PRIMARY KEY (binding, release, id)
+	) WITHOUT ROWID;
+	CREATE INDEX IF NOT EXISTS counts_id ON counts (id);
+	CREATE TABLE IF NOT EXISTS blob (
+		plugin INTEGER NOT NULL, id BLOB NOT NULL, owes INTEGER NOT NULL, tried INTEGER NOT NULL DEFAULT 0,
+		due INTEGER NOT NULL DEFAULT 0, fails INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '',
+		PRIMARY KEY (plugin, id)
+	) WITHOUT ROWID;
+	CREATE INDEX IF NOT EXISTS blob_owes ON blob (plugin, owes, due) WHERE owes > 0;`
 
 // Close closes the file.
 func (l *Ledger) Close() error { return l.db.Close() }

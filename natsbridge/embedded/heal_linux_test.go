@@ -95,8 +95,12 @@ func TestAfterItsDiskWasFullItGoesOnByItself(t *testing.T) {
 
 func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for late := time.After(patience); !holds(); {
+		select {
+		case <-tick.C:
+		case <-late:
 			t.Fatalf("after %v still not: %s", patience, what)
 		}
 	}
